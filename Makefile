@@ -1,0 +1,42 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both make the environment first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test slow lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    simulate, train, evaluate and report: a few minutes on 2 cores"
+	@echo "make test    the tests"
+	@echo "make slow    the statistical and long physics tests"
+	@echo "make lint    ruff, mypy and the layer contracts"
+	@echo "make setup   the environment alone, in $(VENV)"
+	@echo "make clean   remove the environment and the demo"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "glassformer needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)."; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing glassformer into $(VENV) (about a minute with a fast connection)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/glassformer demo --out demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+slow: $(STAMP)
+	@$(BIN)/python -m pytest -m slow --timeout 1800
+
+lint: $(STAMP)
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) demo

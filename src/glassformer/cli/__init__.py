@@ -1,0 +1,1 @@
+"""The command line: thin, and slow imports only where they are needed."""

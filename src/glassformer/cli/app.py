@@ -1,0 +1,177 @@
+"""Commands. Exit codes: 0 done, 2 bad input, 1 anything else."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import glassformer
+from glassformer.cli.console import console, cores, print_error, progress, resumable
+from glassformer.core.errors import GlassformerError
+
+ALL_CORES = cores()
+
+app = typer.Typer(
+    name="glassformer",
+    help="From a glass former's structure to its dynamics: simulate, learn, predict, and say honestly how well.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Workers = Annotated[int, typer.Option(min=1, help="Cores to use.", show_default="all")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def main() -> None:
+    """Run the command line; expected failures print one clear error instead of a traceback."""
+    try:
+        app()
+    except GlassformerError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+
+
+def _version(value: bool) -> None:
+    if value:
+        console.print(f"glassformer {glassformer.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@resumable
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for data, training and report.")] = Path("demo"),
+    workers: Workers = ALL_CORES,
+) -> None:
+    """Simulate, train, evaluate and report: the whole path in a few minutes."""
+    from glassformer.cli.demo import preset, run_demo
+
+    run_demo(out, preset("demo-campaign.toml"), preset("demo-run.toml"), workers)
+
+
+@app.command()
+@resumable
+def simulate(
+    campaign: Annotated[Path, typer.Argument(help="Campaign file (TOML).")],
+    out: Annotated[Path, typer.Option(help="Dataset folder.")],
+    workers: Workers = ALL_CORES,
+) -> None:
+    """Simulate what is missing of a campaign."""
+    from glassformer.cli.tables import print_summary
+    from glassformer.core.campaign import Campaign
+    from glassformer.core.settings import load_settings
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.summary import summarise
+    from glassformer.simulate.campaign import run_campaign
+
+    with progress() as stages:
+        made = run_campaign(load_settings(campaign, Campaign), out, stages, workers)
+    console.print(f"{made} configurations made")
+    print_summary(summarise(read_dataset(out)))
+
+
+@app.command()
+@resumable
+def train(
+    run: Annotated[Path, typer.Argument(help="Run file (TOML).")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    out: Annotated[Path, typer.Option(help="Folder for models and predictions.")],
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads.", show_default="all")] = ALL_CORES,
+) -> None:
+    """Train a network on a dataset, with cross-validation by configuration."""
+    from glassformer.cli.tables import print_evaluation
+    from glassformer.core.run import Run
+    from glassformer.core.settings import load_settings
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.predictions import read_predictions
+    from glassformer.evaluate.evaluation import evaluate as score
+
+    settings, samples = load_settings(run, Run), read_dataset(dataset)
+    from glassformer.train.training import train_run
+
+    with progress() as stages:
+        predictions = train_run(settings, samples, out, stages, threads)
+    print_evaluation(score(read_predictions(predictions)))
+    console.print(f"predictions of all folds: {predictions}", soft_wrap=True)
+
+
+@app.command()
+def predict(
+    checkpoint: Annotated[Path, typer.Argument(help="A model.pt that train wrote.")],
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    out: Annotated[Path, typer.Option(help="Prediction file (HDF5).")],
+) -> None:
+    """Predict the dynamics of a dataset's configurations with a trained network."""
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.predictions import write_predictions
+    from glassformer.train.checkpoint import read_model
+    from glassformer.train.prediction import predict as run_model
+
+    model, samples = read_model(checkpoint), read_dataset(dataset)
+    predictions = run_model(model, samples)
+    write_predictions(out, predictions)
+    seen = sum(role != "test" for role in predictions.roles)
+    console.print(f"{len(samples)} configurations predicted, {seen} of them seen in training: {out}", soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Prediction file.")],
+    as_json: AsJson = False,
+) -> None:
+    """Score predictions of configurations that training had not seen."""
+    from glassformer.cli.tables import print_evaluation
+    from glassformer.dataset.predictions import read_predictions
+    from glassformer.evaluate.evaluation import evaluate as score
+
+    evaluation = score(read_predictions(predictions))
+    if as_json:
+        print(json.dumps(evaluation.as_json(), indent=1))
+    else:
+        print_evaluation(evaluation)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds data/ and training/.")],
+) -> None:
+    """Write report/index.html and its figures from a folder's data and training."""
+    from glassformer.report.build import build_report
+
+    console.print(str(build_report(folder)), soft_wrap=True)
+
+
+@app.command()
+def info(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check every file of a dataset and print what it holds."""
+    from glassformer.cli.tables import print_summary
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.summary import summarise
+
+    summaries = summarise(read_dataset(dataset))
+    if as_json:
+        print(json.dumps([summary.as_json() for summary in summaries], indent=1))
+    else:
+        print_summary(summaries)
+
+
+@app.command()
+def doctor() -> None:
+    """Check what works on this machine, and say how to mend what does not."""
+    from glassformer.cli.doctor import examine, print_findings
+
+    if not print_findings(examine()):
+        raise typer.Exit(1)

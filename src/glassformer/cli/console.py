@@ -1,0 +1,146 @@
+"""What a person sees: progress on a terminal, plain lines elsewhere, errors with their remedy."""
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column, Table
+
+from glassformer.core.errors import GlassformerError
+
+# Seconds between two plain lines of progress.
+PLAIN_INTERVAL = 10.0
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class InterruptedByUserError(GlassformerError):
+    """The user pressed Ctrl-C."""
+
+
+def resumable(function: Function) -> Function:
+    """Let a command end cleanly on Ctrl-C, saying that it can go on."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise InterruptedByUserError("stopped", "Run the same command again to go on from here.") from None
+
+    return wrapper  # type: ignore[return-value]
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def print_error(error: GlassformerError) -> None:
+    """Print problem and remedy to stderr."""
+    errors.print("error: ", style="bold red", end="")
+    errors.print(error.problem, markup=False, soft_wrap=True)
+    if error.remedy:
+        errors.print(error.remedy, markup=False, soft_wrap=True)
+
+
+class StageProgress:
+    """A bar with rate and time left on a terminal; elsewhere a line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._plain = not console.is_terminal
+        self._stage, self._unit, self._total, self._done, self._note = "", "", 1.0, 0.0, ""
+        self._began = self._printed = 0.0
+
+    def start(self, stage: str, total: float, unit: str) -> None:
+        """Begin a stage."""
+        self.stop()
+        self._stage, self._unit, self._total, self._done, self._note = stage, unit, total, 0.0, ""
+        self._began = self._printed = time.monotonic()
+        if not self._plain:
+            self._bar = Progress(
+                TextColumn("{task.description:9}"),
+                BarColumn(bar_width=None),
+                TaskProgressColumn(),
+                TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+                console=console,
+                expand=True,
+            )
+            self._bar.start()
+            self._bar.add_task(stage, total=total, state="")
+
+    def advance(self, amount: float, note: str = "") -> None:
+        """Add `amount`; show it."""
+        before, self._done = self._done, self._done + amount
+        if self._bar is not None:
+            task = self._bar.task_ids[0]
+            self._note = note or self._note
+            self._bar.update(task, advance=amount, state=self._state())
+        elif self._plain:
+            self._note = note or self._note
+            if time.monotonic() - self._printed > PLAIN_INTERVAL or self._done >= self._total > before:
+                self._printed = time.monotonic()
+                console.print(
+                    f"{self._stage} {self._done / self._total:4.0%}  {self._state()}", markup=False, soft_wrap=True
+                )
+                sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        (self._bar.console if self._bar is not None else console).print(text, markup=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Leave the last bar on the screen as it is."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _state(self) -> str:
+        elapsed = time.monotonic() - self._began
+        if elapsed < 1 or not self._done:
+            return ""
+        rate = self._done / elapsed
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        left = (self._total - self._done) / rate
+        timing = f"{duration(left)} left" if left else f"took {duration(elapsed)}"
+        return f"{timing}, {speed} {self._unit}/s" + (f"; {self._note}" if self._note else "")
+
+
+@contextmanager
+def progress() -> Iterator[StageProgress]:
+    """Show progress, and put the terminal in order whatever happens."""
+    stages = StageProgress()
+    try:
+        yield stages
+    finally:
+        stages.stop()
+
+
+def duration(seconds: float) -> str:
+    """Return '42 s', '3 min 05 s' or '2 h 10 min'."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def print_table(headings: list[str], rows: list[list[str]]) -> None:
+    """Print a table that fits the terminal: its first column to the left, numbers to the right."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,115 @@
+"""What works on this machine, and how to mend what does not."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from glassformer.cli.console import console, cores
+
+# Run in a process of its own: a broken MPI library can end the process instead of raising.
+_LAMMPS_PROBE = """
+import numpy as np
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import kob_andersen, mixture
+from glassformer.simulate.lammps import Lammps, engine_version
+from glassformer.core.errors import GlassformerError
+grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3)
+structure = Configuration(grid * 1.1, mixture(125), np.full(3, 5.5))
+try:
+    with Lammps(structure, kob_andersen("uniform"), 0.005) as engine:
+        engine.begin_nve(10)
+        engine.advance(10)
+    print(engine_version())
+except GlassformerError as error:
+    raise SystemExit(str(error))
+"""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: whether it passed, what was found, and how to mend it."""
+
+    name: str
+    works: bool
+    found: str
+    remedy: str = ""
+    needed: bool = True
+
+
+def examine() -> list[Finding]:
+    """Run every check."""
+    checks: list[Callable[[], Finding]] = [_python, _packages, _lammps, _torch, _machine, _disk, _reference_data]
+    return [check() for check in checks]
+
+
+def print_findings(findings: list[Finding]) -> bool:
+    """Print the findings; return whether everything needed works."""
+    for finding in findings:
+        mark, style = ("ok", "green") if finding.works else ("no", "red" if finding.needed else "yellow")
+        console.print(f"[{style}]{mark}[/{style}]  {finding.name}: ", end="")
+        console.print(finding.found, markup=False, soft_wrap=True)
+        if not finding.works and finding.remedy:
+            console.print(f"    {finding.remedy}", markup=False, soft_wrap=True)
+    return all(finding.works for finding in findings if finding.needed)
+
+
+def _python() -> Finding:
+    works = sys.version_info >= (3, 11)
+    return Finding("Python", works, f"{platform.python_version()} in {sys.prefix}", "Use Python 3.11 or newer.")
+
+
+def _packages() -> Finding:
+    names = ("numpy", "scipy", "h5py", "pydantic", "lightning", "matplotlib")
+    found, missing = [], []
+    for name in names:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    text = ", ".join(found) + (f"; missing: {', '.join(missing)}" if missing else "")
+    return Finding("packages", not missing, text, "Install them: pip install -c constraints.txt -e .")
+
+
+def _lammps() -> Finding:
+    probe = subprocess.run(
+        [sys.executable, "-c", _LAMMPS_PROBE], capture_output=True, text=True, timeout=120, check=False
+    )
+    if probe.returncode == 0:
+        return Finding("LAMMPS", True, f"{probe.stdout.strip()}, ran 10 steps")
+    lines = probe.stderr.strip().splitlines() or [f"ended with status {probe.returncode}"]
+    return Finding("LAMMPS", False, lines[0], " ".join(lines[1:]) or "Reinstall it: pip install 'lammps[mpi]'")
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("torch", False, f"cannot be loaded: {error}", "Install it: pip install -c constraints.txt torch")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU, trains on the CPU"
+    return Finding("torch", True, f"{torch.__version__}, {device}")
+
+
+def _machine() -> Finding:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return Finding("machine", True, f"{cores()} cores usable, {memory:.0f} GiB memory, {platform.machine()}")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(".").free / 2**30
+    return Finding(
+        "disk", free > 1, f"{free:.1f} GiB free here", "Free some space; the demo needs under 0.1 GiB.", False
+    )
+
+
+def _reference_data() -> Finding:
+    folder = os.environ.get("GLASSFORMER_DATA")
+    if not folder:
+        return Finding(
+            "reference data", False, "not set (only some tests need it)", "Set GLASSFORMER_DATA to its folder.", False
+        )
+    return Finding("reference data", os.path.isdir(folder), folder, "GLASSFORMER_DATA names no folder.", False)

@@ -1,0 +1,100 @@
+"""The array schema: every array that a sample or prediction file holds, with its shape, type and unit.
+
+Symbols in shapes: N particles, D draws, T times, S particle times, C configurations, K target times.
+Species are 0 (A) and 1 (B). Positions are wrapped to [0, L); displacements are never wrapped.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassformer.core.errors import InputError
+
+SCHEMA_VERSION = 1
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+ByteArray = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """Name, shape (letters are sizes to be agreed on), dtype, unit and meaning of one array."""
+
+    name: str
+    shape: tuple[str | int, ...]
+    dtype: str
+    unit: str
+    meaning: str
+    optional: bool = False
+    nan_allowed: bool = False
+
+
+CONFIGURATION = (
+    ArraySpec("positions", ("N", 3), "f8", "sigma_AA", "wrapped to [0, L)"),
+    ArraySpec("species", ("N",), "u1", "", "0 = A, 1 = B"),
+    ArraySpec("box", (3,), "f8", "sigma_AA", "edge lengths of the periodic box"),
+)
+
+ISOCONFIGURATIONAL = (
+    ArraySpec("times", ("T",), "f8", "tau_LJ", "times at which the draws are observed"),
+    ArraySpec("seeds", ("D",), "i8", "", "seed of the velocities of each draw"),
+    ArraySpec("msd", ("D", "T", 2), "f8", "sigma_AA^2", "mean squared displacement of A and of B"),
+    ArraySpec("self_scattering", ("D", "T", 2), "f8", "", "F_s(k, t) of A and of B"),
+    ArraySpec("particle_times", ("S",), "f8", "tau_LJ", "times at which particles are followed one by one"),
+    ArraySpec("displacement_mean", ("S", "N"), "f4", "sigma_AA", "propensity: mean over draws of |r(t) - r(0)|"),
+    ArraySpec("displacement_sq_mean", ("S", "N"), "f4", "sigma_AA^2", "mean over draws of |r(t) - r(0)|^2"),
+)
+
+PREDICTIONS = (
+    ArraySpec("times", ("K",), "f8", "tau_LJ", "target times"),
+    ArraySpec("density", ("C",), "f8", "sigma_AA^-3", "number density of each configuration"),
+    ArraySpec(
+        "msd_draws", ("C", "D", "K"), "f8", "sigma_AA^2", "MSD_A of every draw; NaN pads missing draws", False, True
+    ),
+    ArraySpec("prediction", ("C", "K"), "f8", "", "predicted ln MSD_A"),
+    ArraySpec("state_point_mean", ("C", "K"), "f8", "", "baseline: mean of the training labels", False, True),
+    ArraySpec("density_fit", ("C", "K"), "f8", "", "baseline: training labels against density", False, True),
+)
+
+
+def check_arrays(
+    specs: tuple[ArraySpec, ...], arrays: Mapping[str, NDArray[np.generic]], error: type[InputError], where: str
+) -> dict[str, int]:
+    """Check `arrays` against `specs`: presence, dtype, shape and finite values.
+
+    Returns the sizes that the letters stand for. Raises `error`, naming `where` and what was got and expected.
+    """
+    sizes: dict[str, int] = {}
+    for spec in specs:
+        if spec.name not in arrays:
+            if spec.optional:
+                continue
+            raise error(f"{where}: the array '{spec.name}' is missing", f"It holds: {spec.meaning}.")
+        _check_one(spec, arrays[spec.name], sizes, error, where)
+    return sizes
+
+
+def _check_one(
+    spec: ArraySpec, array: NDArray[np.generic], sizes: dict[str, int], error: type[InputError], where: str
+) -> None:
+    if array.dtype != np.dtype(spec.dtype):
+        raise error(f"{where}: '{spec.name}' has type {array.dtype}; expected {np.dtype(spec.dtype)}")
+    expected = tuple(size if isinstance(size, int) else sizes.get(size, size) for size in spec.shape)
+    fits = len(array.shape) == len(expected) and all(
+        isinstance(want, str) or got == want for got, want in zip(array.shape, expected, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(size) for size in expected)
+        raise error(f"{where}: '{spec.name}' has shape {array.shape}; expected ({wanted})")
+    sizes.update({letter: got for got, letter in zip(array.shape, spec.shape, strict=True) if isinstance(letter, str)})
+    if array.dtype.kind == "f" and not spec.nan_allowed:
+        bad = np.argwhere(~np.isfinite(array.astype(np.float64)))
+        if len(bad):
+            raise error(
+                f"{where}: '{spec.name}' has {len(bad)} values that are not finite, first at index"
+                f" {tuple(map(int, bad[0]))}",
+                "Every value must be a finite number; the file cannot be used.",
+            )

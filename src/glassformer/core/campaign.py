@@ -1,0 +1,106 @@
+"""The campaign file: which state points, configurations and draws to simulate, and how."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from glassformer.core.settings import Settings
+
+# A parameter that the code could silently round or misread is refused instead.
+COMPOSITION = 0.8
+COMPOSITION_TOLERANCE = 1e-4
+
+
+class StatePointSettings(Settings):
+    """Temperature with either a pressure (NPT) or a number density (NVT), and how long to hold there."""
+
+    temperature: PositiveFloat
+    pressure: float | None = None
+    density: PositiveFloat | None = None
+    hold_time: PositiveFloat
+
+    @model_validator(mode="after")
+    def _one_of_pressure_and_density(self) -> "StatePointSettings":
+        if (self.pressure is None) == (self.density is None):
+            raise ValueError("give either pressure or density, and not both")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Folder name of the state point, such as 'T0.50_P1.55' or 'T0.44_rho1.20'."""
+        name, value = ("P", self.pressure) if self.pressure is not None else ("rho", self.density)
+        return f"T{_digits(self.temperature)}_{name}{_digits(value)}"
+
+
+class Cooling(Settings):
+    """From a random start to the state point: minimise, melt at the start values, ramp to the target."""
+
+    start_temperature: PositiveFloat = 0.5495
+    start_pressure: float = 0.4888
+    start_density: PositiveFloat = 1.1
+    melt_time: PositiveFloat = 5.0
+    ramp_time: PositiveFloat = 20.0
+    damping_time: PositiveFloat = 0.5
+
+
+class Schedule(Settings):
+    """Observation steps of LAMMPS's `logfreq3(first, count, last)`, up to the time `until`."""
+
+    first: PositiveInt = 1
+    count: Annotated[int, Field(ge=2)] = 200
+    last: PositiveInt = 100_000
+    until: PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _enough_steps(self) -> "Schedule":
+        if self.last - self.first + 1 < self.count:
+            raise ValueError(f"{self.count} different steps do not fit between {self.first} and {self.last}")
+        return self
+
+
+class Campaign(Settings):
+    """A set of state points x configurations x draws, with everything that decides their numbers."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0)]
+    particles: Annotated[int, Field(ge=100)]
+    cutoff: Literal["uniform", "scaled"]
+    configurations: PositiveInt
+    draws: PositiveInt
+    time_step: PositiveFloat = 0.005
+    particle_times: tuple[PositiveFloat, ...] = ()
+    cooling: Cooling = Cooling()
+    schedule: Schedule = Schedule()
+    state_points: Annotated[tuple[StatePointSettings, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _composition(self) -> "Campaign":
+        check_composition(self.particles)
+        labels = [point.label for point in self.state_points]
+        twice = {label for label in labels if labels.count(label) > 1}
+        if twice:
+            raise ValueError(f"state point {min(twice)} is there twice")
+        return self
+
+    def sample_parameters(self, point: StatePointSettings) -> dict[str, Any]:
+        """Return what decides the numbers of one sample at `point`: everything but how many samples there are."""
+        parameters = self.model_dump(mode="json", exclude={"name", "configurations", "state_points"})
+        return parameters | {"state_point": point.model_dump(mode="json")}
+
+
+def check_composition(particles: int) -> None:
+    """Raise `ValueError` if no whole number of A particles makes `particles` an 80:20 mixture to 0.01 %."""
+    number_a = round(COMPOSITION * particles)
+    if abs(number_a / particles - COMPOSITION) > COMPOSITION_TOLERANCE:
+        below = particles - particles % 5
+        raise ValueError(
+            f"particles = {particles} gives no 80:20 mixture (the nearest is {number_a} A, {number_a / particles:.2%});"
+            f" use {max(below, 5)} or {below + 5}"
+        )
+
+
+def _digits(value: float | None) -> str:
+    """Write at least two decimals, and as many more as the value has."""
+    text = f"{value:.10g}"
+    decimals = len(text.partition(".")[2])
+    return f"{value:.2f}" if decimals < 2 and "e" not in text else text

@@ -1,0 +1,47 @@
+"""Where a result comes from: the hash of its parameters and the version of the code."""
+
+import functools
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import glassformer
+
+
+def parameter_hash(parameters: dict[str, Any]) -> str:
+    """Return 16 hexadecimal digits of SHA-256 of `parameters` as canonical JSON."""
+    text = json.dumps(parameters, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprint(*arrays: NDArray[np.generic]) -> str:
+    """Return 16 hexadecimal digits of SHA-256 of the arrays' contents, types and shapes.
+
+    A configuration keeps its fingerprint when its file is renamed or copied, so training and test can be told apart
+    by content.
+    """
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@functools.cache
+def code_version() -> str:
+    """Return the package's version and, in a git checkout of it, the commit: '0.1.0+g1a2b3c4'."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return glassformer.__version__
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return glassformer.__version__
+    return f"{glassformer.__version__}+g{commit}"

@@ -1,0 +1,77 @@
+"""Campaign and run files: TOML in, checked models out, and errors that a person can act on."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from glassformer.core.errors import SettingsError
+
+
+class Settings(BaseModel):
+    """Base of every table in a campaign or run file: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Model = TypeVar("Model", bound=Settings)
+
+
+def load_settings(path: Path, model: type[Model]) -> Model:
+    """Read the TOML file `path` into `model`. Raises `SettingsError` with every problem found, a line each."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror}", "Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}", "See https://toml.io for the format.") from error
+    return check_settings(values, model, str(path))
+
+
+def check_settings(values: dict[str, Any], model: type[Model], where: str) -> Model:
+    """Check `values` against `model`. Raises `SettingsError`, naming `where`."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(problem, model) for problem in error.errors()]
+        raise SettingsError(
+            f"{where}: " + f"\n{where}: ".join(problems), "Mend the file and run the same command again."
+        ) from None
+
+
+def _describe(problem: Any, model: type[Settings]) -> str:
+    place = _place(problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {place}; {_nearest(problem['loc'], model)}"
+    if problem["type"] == "missing":
+        return f"the key {place} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], dict):
+        return f"{place}: {message}" if place else message
+    wanted = message.removeprefix("Input should be ")
+    return f"{place}: got {problem['input']!r}; expected {wanted}" if wanted != message else f"{place}: {message}"
+
+
+def _place(location: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _nearest(location: tuple[str | int, ...], model: type[Settings]) -> str:
+    keys = list(_table(model, location[:-1]).model_fields)
+    close = difflib.get_close_matches(str(location[-1]), keys, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(keys)}"
+
+
+def _table(model: type[Settings], location: tuple[str | int, ...]) -> type[Settings]:
+    """Return the model of the table at `location` inside `model`."""
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation: Any = model.model_fields[part].annotation
+            candidates = [annotation, *get_args(annotation)]
+            model = next((c for c in candidates if isinstance(c, type) and issubclass(c, Settings)), model)
+    return model

@@ -1,0 +1,1 @@
+"""Sample files, dataset folders, labels, splits and prediction files."""

@@ -1,0 +1,35 @@
+"""A dataset is a folder: <dataset>/<state point>/<configuration id>.h5. The folder is the truth; there is no index."""
+
+from pathlib import Path
+
+from glassformer.core.errors import DatasetError
+from glassformer.dataset.sample import Sample, configuration_id, read_sample
+
+
+def sample_path(dataset: Path, state_point: str, index: int) -> Path:
+    """Return the file of configuration number `index` at `state_point`."""
+    return dataset / state_point / f"{configuration_id(index)}.h5"
+
+
+def sample_paths(dataset: Path) -> list[Path]:
+    """Return the sample files of `dataset`, by state point and configuration. Raises `DatasetError` if it is empty."""
+    if not dataset.is_dir():
+        raise DatasetError(f"there is no dataset folder {dataset}", "Make one with `glassformer simulate`.")
+    paths = sorted(path for path in dataset.glob("*/*.h5") if not path.name.startswith("."))
+    if not paths:
+        raise DatasetError(f"the dataset {dataset} is empty", "Fill it with `glassformer simulate`.")
+    return paths
+
+
+def read_dataset(dataset: Path) -> list[Sample]:
+    """Read and check every sample of `dataset`. Raises `DatasetError`, naming the file at fault."""
+    samples = [read_sample(path) for path in sample_paths(dataset)]
+    seen: dict[str, str] = {}
+    for sample in samples:
+        twin = seen.setdefault(sample.configuration.fingerprint, sample.identifier)
+        if twin != sample.identifier:
+            raise DatasetError(
+                f"{dataset}: {sample.identifier} is a copy of {twin}",
+                "A configuration on both sides of a split would flatter every score: delete one of the two.",
+            )
+    return samples

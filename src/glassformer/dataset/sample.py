@@ -1,0 +1,179 @@
+"""One HDF5 file a configuration: the structure, what its draws did, and how both were made.
+
+    /configuration       positions, species, box
+    /isoconfigurational  times, seeds, msd, self_scattering, particle_times, displacement_mean, displacement_sq_mean
+    attributes           `Facts`
+
+Shapes, types and units are those of `glassformer.core.arrays`.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from glassformer.core.arrays import (
+    CONFIGURATION,
+    ISOCONFIGURATIONAL,
+    SCHEMA_VERSION,
+    ArraySpec,
+    FloatArray,
+    IntArray,
+    check_arrays,
+)
+from glassformer.core.errors import DatasetError
+from glassformer.core.files import write_atomically
+from glassformer.physics.configuration import Configuration, check_configuration
+
+
+class Facts(BaseModel):
+    """How a sample was made. Times are in LJ units; NaN where tau_alpha was not reached by the draws."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    state_point: str
+    temperature: float
+    pressure: float | None = None
+    density: float | None = None
+    cutoff: str
+    time_step: float
+    seed: int
+    index: int
+    engine: str
+    protocol: str
+    parameter_hash: str
+    code_version: str
+    equilibration_time: float
+    tau_alpha: float
+    equilibration_in_tau_alpha: float
+    energy_drift: float
+    wave_number_a: float
+    wave_number_b: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """What the D draws of a configuration did; shapes in `core.arrays.ISOCONFIGURATIONAL`."""
+
+    times: FloatArray
+    seeds: IntArray
+    msd: FloatArray
+    self_scattering: FloatArray
+    particle_times: FloatArray
+    displacement_mean: NDArray[np.float32]
+    displacement_sq_mean: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A configuration with its isoconfigurational ensemble and facts."""
+
+    configuration: Configuration
+    ensemble: Ensemble
+    facts: Facts
+
+    @property
+    def identifier(self) -> str:
+        """Name of the sample inside its dataset: '<state point>/<configuration id>'."""
+        return f"{self.facts.state_point}/{configuration_id(self.facts.index)}"
+
+
+def configuration_id(index: int) -> str:
+    """Return the file stem of configuration number `index`: 'c0003'."""
+    return f"c{index:04d}"
+
+
+def check_sample(sample: Sample, where: str) -> None:
+    """Check every array of `sample`. Raises `ConfigurationError` or `DatasetError`, naming `where`."""
+    check_configuration(sample.configuration, where)
+    sizes = check_arrays(ISOCONFIGURATIONAL, vars(sample.ensemble), DatasetError, where)
+    if sizes["N"] != sample.configuration.particles and sizes["S"]:
+        raise DatasetError(
+            f"{where}: propensities of {sizes['N']} particles; expected {sample.configuration.particles}"
+        )
+    if sizes["D"] == 0 or sizes["T"] == 0:
+        raise DatasetError(f"{where}: got {sizes['D']} draws at {sizes['T']} times; expected at least one of each")
+    if (np.diff(sample.ensemble.times) <= 0).any():
+        raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
+
+
+def write_sample(path: Path, sample: Sample) -> None:
+    """Check `sample` and write it to `path`, whole or not at all. Raises `InputError`."""
+    check_sample(sample, str(path))
+    # HDF5 writes into memory, so that a full disk meets plain file writing, where it can be told and mended.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        _write_group(file, "configuration", CONFIGURATION, sample.configuration)
+        _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
+        for name, value in sample.facts.model_dump(exclude_none=True).items():
+            file.attrs[name] = value
+    write_atomically(path, buffer.getvalue())
+
+
+def read_sample(path: Path) -> Sample:
+    """Read and check the sample file `path`. Raises `DatasetError` or `ConfigurationError`, naming the file."""
+    try:
+        with h5py.File(path, "r") as file:
+            facts = _read_facts(path, dict(file.attrs))
+            configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path))
+            ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path))
+    except FileNotFoundError:
+        raise DatasetError(f"there is no file {path}", "Check the path.") from None
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DatasetError(
+            f"{path} is not a whole HDF5 file: {error}",
+            "It is truncated or damaged: delete it and simulate again, or copy it anew.",
+        ) from error
+    sample = Sample(configuration, ensemble, facts)
+    check_sample(sample, str(path))
+    return sample
+
+
+def read_facts(path: Path) -> Facts:
+    """Read only the attributes of the sample file `path`. Raises `DatasetError`."""
+    try:
+        with h5py.File(path, "r") as file:
+            return _read_facts(path, dict(file.attrs))
+    except (OSError, RuntimeError) as error:
+        raise DatasetError(
+            f"{path} is not a whole HDF5 file: {error}",
+            "It is truncated or damaged: delete it and simulate again, or copy it anew.",
+        ) from error
+
+
+def _write_group(file: Any, name: str, specs: tuple[ArraySpec, ...], source: object) -> None:
+    group = file.create_group(name)
+    for spec in specs:
+        dataset = group.create_dataset(spec.name, data=getattr(source, spec.name))
+        dataset.attrs["unit"] = spec.unit
+        dataset.attrs["meaning"] = spec.meaning
+
+
+def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path) -> dict[str, Any]:
+    if name not in file:
+        raise DatasetError(f"{path}: the group '{name}' is missing", "This is no glassformer sample file.")
+    group = file[name]
+    arrays = {spec.name: group[spec.name][()] for spec in specs if spec.name in group}
+    check_arrays(specs, arrays, DatasetError, str(path))
+    return arrays
+
+
+def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+    version = plain.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path}: got schema version {version}; expected {SCHEMA_VERSION}",
+            "The file was not written by this version of glassformer.",
+        )
+    try:
+        return Facts.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DatasetError(f"{path}: attribute {first['loc'][0]}: {first['msg']}") from None

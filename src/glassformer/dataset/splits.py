@@ -1,0 +1,51 @@
+"""Cross-validation by configuration: every draw of a configuration stays on one side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassformer.core.errors import DatasetError
+from glassformer.core.run import Split
+from glassformer.core.seeds import generator, named_seed
+from glassformer.dataset.sample import Sample
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Indices into the list of samples: disjoint, together all of them."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
+    """Return `split.folds` folds; each configuration is tested exactly once.
+
+    Configurations are shuffled within their state point and dealt to the folds in turn, so that every fold tests every
+    state point. From the rest, `validation_per_state_point` a state point choose the best epoch; the others train.
+    Raises `DatasetError` if a state point has too few configurations.
+    """
+    by_state_point: dict[str, list[int]] = {}
+    for index, sample in enumerate(samples):
+        by_state_point.setdefault(sample.facts.state_point, []).append(index)
+    parts: list[tuple[list[int], list[int], list[int]]] = [([], [], []) for _ in range(split.folds)]
+    for label, members in sorted(by_state_point.items()):
+        most_tested = -(-len(members) // split.folds)
+        if len(members) < split.folds or len(members) - most_tested - split.validation_per_state_point < 1:
+            raise DatasetError(
+                f"state point {label} has {len(members)} configurations: too few for {split.folds} folds with"
+                f" {split.validation_per_state_point} for validation",
+                "Simulate more configurations, or ask for fewer folds.",
+            )
+        shuffled = generator(named_seed(seed, "folds", label)).permutation(members)
+        for number, (train, validation, test) in enumerate(parts):
+            tested = shuffled[number :: split.folds]
+            # Start after the tested ones, so that validation, too, falls on different configurations in every fold.
+            rest = np.roll(shuffled, -number - 1)
+            rest = rest[~np.isin(rest, tested)]
+            test.extend(map(int, tested))
+            validation.extend(map(int, rest[: split.validation_per_state_point]))
+            train.extend(map(int, rest[split.validation_per_state_point :]))
+    return [Fold(tuple(train), tuple(validation), tuple(test)) for train, validation, test in parts]

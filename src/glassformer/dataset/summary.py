@@ -1,0 +1,103 @@
+"""What a dataset holds, a line a state point."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import DatasetError
+from glassformer.dataset.sample import Sample
+from glassformer.observables.relaxation import relaxation_time
+
+
+@dataclass(frozen=True)
+class StatePointSummary:
+    """One state point: its sizes, density, relaxation time and how long it was equilibrated.
+
+    `tau_alpha` is that of the mean F_s of A over configurations and draws; NaN if the draws are too short for it.
+    `slowest_tau_alpha` is the largest of any single configuration.
+    """
+
+    label: str
+    temperature: float
+    pressure: float | None
+    particles: int
+    configurations: int
+    draws: int
+    density: float
+    density_std: float
+    tau_alpha: float
+    slowest_tau_alpha: float
+    equilibration_time: float
+    equilibration_in_tau_alpha: float
+    last_time: float
+    energy_drift: float
+    engine: str
+    cutoff: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the summary with null for NaN, which JSON does not have."""
+        return {name: None if _is_nan(value) else value for name, value in asdict(self).items()}
+
+
+def by_state_point(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """Return the samples of each state point, coldest first."""
+    ordered = sorted(samples, key=lambda sample: (sample.facts.temperature, sample.facts.state_point))
+    groups: dict[str, list[Sample]] = {}
+    for sample in ordered:
+        groups.setdefault(sample.facts.state_point, []).append(sample)
+    return groups
+
+
+def mean_over_ensembles(samples: Sequence[Sample], observable: str) -> FloatArray:
+    """Return 'msd' or 'self_scattering' averaged over draws, for each configuration: (C, T, 2).
+
+    Raises `DatasetError` if the samples were not observed at the same times.
+    """
+    times = samples[0].ensemble.times
+    for sample in samples:
+        if not np.array_equal(sample.ensemble.times, times):
+            raise DatasetError(
+                f"{sample.identifier} and {samples[0].identifier} were observed at different times",
+                "Keep samples of different schedules in different datasets.",
+            )
+    return np.stack([getattr(sample.ensemble, observable).mean(0) for sample in samples])
+
+
+def summarise(samples: Sequence[Sample]) -> list[StatePointSummary]:
+    """Return one summary a state point. Raises `DatasetError` if the samples of one do not belong together."""
+    return [_summarise(label, members) for label, members in by_state_point(samples).items()]
+
+
+def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
+    first = members[0]
+    density = np.array([sample.configuration.density for sample in members])
+    scattering = mean_over_ensembles(members, "self_scattering")[:, :, 0]
+    times = first.ensemble.times
+    tau_alpha = relaxation_time(times, scattering.mean(0))
+    held = min(sample.facts.equilibration_time for sample in members)
+    return StatePointSummary(
+        label=label,
+        temperature=first.facts.temperature,
+        pressure=first.facts.pressure,
+        particles=first.configuration.particles,
+        configurations=len(members),
+        draws=min(len(sample.ensemble.seeds) for sample in members),
+        density=float(density.mean()),
+        density_std=float(density.std(ddof=1)) if len(members) > 1 else 0.0,
+        tau_alpha=tau_alpha,
+        slowest_tau_alpha=float(np.max([relaxation_time(times, curve) for curve in scattering])),
+        equilibration_time=held,
+        equilibration_in_tau_alpha=held / tau_alpha,
+        last_time=float(times[-1]),
+        energy_drift=max(sample.facts.energy_drift for sample in members),
+        engine=first.facts.engine,
+        cutoff=first.facts.cutoff,
+    )
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)

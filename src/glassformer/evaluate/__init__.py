@@ -1,0 +1,1 @@
+"""Predictions and labels to scores, with their errors and the ceiling that the draws' noise leaves."""

@@ -1,0 +1,130 @@
+"""From a prediction file to its scores, a row a state point and target time."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import PredictionError
+from glassformer.dataset.predictions import Predictions
+from glassformer.evaluate.scores import (
+    bias,
+    bootstrap_error,
+    label_noise,
+    mean_absolute_error,
+    r_squared,
+    r_squared_ceiling,
+)
+
+MODELS = {"network": "prediction", "state_point_mean": "state_point_mean", "density_fit": "density_fit"}
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """MAE and bias in ln MSD_A, R^2, and standard errors by bootstrap over configurations."""
+
+    mae: float
+    mae_error: float
+    r2: float
+    r2_error: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Scores at one state point, or 'all', and one target time."""
+
+    state_point: str
+    time: float
+    configurations: int
+    label_mean: float
+    label_std: float
+    r2_ceiling: float
+    models: dict[str, ModelScore]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All rows of one prediction file, and how many configurations were left out because training had seen them."""
+
+    network: str
+    parameter_hash: str
+    code_version: str
+    left_out: int
+    rows: tuple[Row, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, with null for NaN."""
+        rows = [
+            {name: value for name, value in vars(row).items() if name != "models"}
+            | {"models": {name: vars(score) for name, score in row.models.items()}}
+            for row in self.rows
+        ]
+        values = {name: value for name, value in vars(self).items() if name != "rows"} | {"rows": rows}
+        plain: dict[str, Any] = _without_nan(values)
+        return plain
+
+
+def evaluate(predictions: Predictions) -> Evaluation:
+    """Score the configurations that training had not seen.
+
+    Raises `PredictionError` if there is none: scores on training data flatter, and are not given.
+    """
+    unseen = np.array([role == "test" for role in predictions.roles])
+    if not unseen.any():
+        raise PredictionError(
+            f"all {len(unseen)} configurations were seen in training: there is nothing to score",
+            "Predict configurations that the network has not seen.",
+        )
+    state_points = np.array(predictions.state_points)
+    groups = sorted(set(state_points[unseen]))
+    chosen = {name: unseen & (state_points == name) for name in groups}
+    if len(groups) > 1:
+        chosen[ALL] = unseen
+    rows = [
+        _row(predictions, name, rows, target)
+        for name, rows in chosen.items()
+        for target in range(len(predictions.times))
+    ]
+    return Evaluation(
+        predictions.network,
+        predictions.parameter_hash,
+        predictions.code_version,
+        int((~unseen).sum()),
+        tuple(rows),
+    )
+
+
+def _row(predictions: Predictions, name: str, rows: Any, target: int) -> Row:
+    label = predictions.label[rows, target]
+    noise = label_noise(predictions.msd_draws[rows][:, :, target])
+    return Row(
+        state_point=name,
+        time=float(predictions.times[target]),
+        configurations=len(label),
+        label_mean=float(label.mean()),
+        label_std=float(label.std(ddof=1)) if len(label) > 1 else float("nan"),
+        r2_ceiling=r_squared_ceiling(label, noise),
+        models={model: _score(getattr(predictions, array)[rows, target], label) for model, array in MODELS.items()},
+    )
+
+
+def _score(prediction: FloatArray, label: FloatArray) -> ModelScore:
+    return ModelScore(
+        mean_absolute_error(prediction, label),
+        bootstrap_error(mean_absolute_error, prediction, label),
+        r_squared(prediction, label),
+        bootstrap_error(r_squared, prediction, label),
+        bias(prediction, label),
+    )
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,66 @@
+"""Scores of predictions against labels."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.seeds import generator, named_seed
+
+BOOTSTRAP_SAMPLES = 1000
+
+
+def mean_absolute_error(prediction: FloatArray, label: FloatArray) -> float:
+    """Return <|p - y|>."""
+    return float(np.abs(prediction - label).mean())
+
+
+def bias(prediction: FloatArray, label: FloatArray) -> float:
+    """Return <p - y>."""
+    return float((prediction - label).mean())
+
+
+def r_squared(prediction: FloatArray, label: FloatArray) -> float:
+    """Return R^2 = 1 - sum (p - y)^2 / sum (y - <y>)^2, with <y> the mean of these very labels.
+
+    1 is perfect; 0 is what one gets by knowing that mean, so a baseline that had to learn it elsewhere scores below 0.
+    NaN if the labels do not vary.
+    """
+    spread = float(((label - label.mean()) ** 2).sum())
+    return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else float("nan")
+
+
+def bootstrap_error(
+    score: Callable[[FloatArray, FloatArray], float], prediction: FloatArray, label: FloatArray
+) -> float:
+    """Return the standard error of `score` by resampling configurations, which are the independent units."""
+    if len(label) < 2:
+        return float("nan")
+    random = generator(named_seed(0, "bootstrap"))
+    chosen = random.integers(len(label), size=(BOOTSTRAP_SAMPLES, len(label)))
+    return float(np.nanstd([score(prediction[rows], label[rows]) for rows in chosen]))
+
+
+def label_noise(msd_draws: FloatArray) -> FloatArray:
+    """Return the variance (C,) of ln <MSD>_draws that comes from having few draws, from `msd_draws` (C, D).
+
+    To first order var(MSD over draws) / (D <MSD>^2). NaN pads missing draws; a single draw gives NaN.
+    """
+    present = np.isfinite(msd_draws)
+    number = present.sum(1)
+    mean = np.nanmean(msd_draws, 1)
+    squares = np.where(present, (msd_draws - mean[:, None]) ** 2, 0.0).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = squares / (number - 1)
+    noise: FloatArray = variance / (number * mean**2)
+    return noise
+
+
+def r_squared_ceiling(label: FloatArray, noise: FloatArray) -> float:
+    """Return the R^2 that perfect knowledge of the structure would reach: 1 - <noise variance> / var(label).
+
+    What the draws scatter, no structure can predict. Itself an estimate: from few configurations it may exceed what is
+    reachable, or fall below zero, which says that the labels' spread is all noise.
+    """
+    spread = float(label.var(ddof=1)) if len(label) > 1 else 0.0
+    return 1 - float(noise.mean()) / spread if spread > 0 else float("nan")

@@ -1,0 +1,1 @@
+"""From configurations to the graphs that networks read."""

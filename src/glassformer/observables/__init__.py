@@ -1,0 +1,1 @@
+"""Observables in float64: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""The Kob-Andersen model: parameters, pair potential, periodic box, configurations and state points."""

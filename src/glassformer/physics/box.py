@@ -1,0 +1,22 @@
+"""Periodic boxes: wrapping and minimum images, for orthorhombic boxes with edges (Lx, Ly, Lz)."""
+
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
+
+
+def wrap(positions: FloatArray, box: FloatArray) -> FloatArray:
+    """Return `positions` (N, 3) moved by whole periods into [0, L)."""
+    wrapped = positions - box * np.floor(positions / box)
+    # A position just below zero rounds to L itself, which is outside [0, L).
+    return np.where(wrapped >= box, 0.0, wrapped)
+
+
+def minimum_image(separations: FloatArray, box: FloatArray) -> FloatArray:
+    """Return the shortest periodic image of `separations` (..., 3): r - L rint(r / L)."""
+    return separations - box * np.rint(separations / box)
+
+
+def number_density(particles: int, box: FloatArray) -> float:
+    """Return rho = N / (Lx Ly Lz)."""
+    return float(particles / np.prod(box))

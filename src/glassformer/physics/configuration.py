@@ -1,0 +1,64 @@
+"""A configuration: the structure that is the parent of an isoconfigurational ensemble."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassformer.core.arrays import CONFIGURATION, ByteArray, FloatArray, check_arrays
+from glassformer.core.errors import ConfigurationError
+from glassformer.core.provenance import fingerprint
+from glassformer.physics.box import number_density
+
+SPECIES_A, SPECIES_B = 0, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Configuration:
+    """Positions (N, 3) wrapped to [0, L), species (N,) with 0 = A and 1 = B, and box edges (3,)."""
+
+    positions: FloatArray
+    species: ByteArray
+    box: FloatArray
+
+    @property
+    def particles(self) -> int:
+        """Number of particles N."""
+        return len(self.species)
+
+    @property
+    def density(self) -> float:
+        """Number density rho."""
+        return number_density(self.particles, self.box)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the contents: equal for equal configurations, whatever their file is called."""
+        return fingerprint(self.positions, self.species, self.box)
+
+
+def check_configuration(configuration: Configuration, where: str) -> None:
+    """Check types, shapes, finite values, species, box, and that every particle lies inside the box.
+
+    Raises `ConfigurationError`, naming `where`.
+    """
+    arrays = {name: getattr(configuration, name) for name in ("positions", "species", "box")}
+    check_arrays(CONFIGURATION, arrays, ConfigurationError, where)
+    if (configuration.box <= 0).any():
+        raise ConfigurationError(f"{where}: got box edges {configuration.box.tolist()}; expected positive lengths")
+    strange = np.setdiff1d(configuration.species, [SPECIES_A, SPECIES_B])
+    if len(strange):
+        raise ConfigurationError(
+            f"{where}: got species {strange.tolist()}; expected 0 (A) and 1 (B)",
+            "Other codes count from 1: subtract 1 on import.",
+        )
+    if not (configuration.species == SPECIES_A).any():
+        raise ConfigurationError(f"{where}: got no particle of species 0 (A); expected a mixture")
+    outside = np.flatnonzero(((configuration.positions < 0) | (configuration.positions >= configuration.box)).any(1))
+    if len(outside):
+        first = int(outside[0])
+        raise ConfigurationError(
+            f"{where}: {len(outside)} particles lie outside the box, first number {first} at"
+            f" {configuration.positions[first].round(4).tolist()}; expected 0 <= r <"
+            f" {configuration.box.round(4).tolist()}",
+            "Wrap the positions into the box.",
+        )

@@ -1,0 +1,1 @@
+"""Molecular dynamics: configurations and isoconfigurational ensembles, one file each."""

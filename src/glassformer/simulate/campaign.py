@@ -1,0 +1,198 @@
+"""Run a campaign: every configuration a task from parameters to a file, tasks on all cores, finished ones skipped."""
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from glassformer.core.campaign import Campaign, StatePointSettings
+from glassformer.core.errors import DatasetError, EngineError
+from glassformer.core.files import exclusive, remove_temporaries
+from glassformer.core.progress import Progress
+from glassformer.core.provenance import code_version, parameter_hash
+from glassformer.core.seeds import named_seed
+from glassformer.dataset.folder import sample_path
+from glassformer.dataset.sample import Facts, Sample, configuration_id, read_facts, read_sample, write_sample
+from glassformer.observables.displacements import WAVE_NUMBERS
+from glassformer.observables.relaxation import relaxation_time
+from glassformer.simulate.isoconfigurational import collect, particle_steps, run_draw
+from glassformer.simulate.lammps import engine_version, load_lammps
+from glassformer.simulate.protocol import equilibrate, equilibration_steps, protocol_name
+from glassformer.simulate.schedule import observation_steps
+
+# Seconds between two looks at what the workers have reported.
+POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Task:
+    """One configuration with all its draws: what to simulate and where its file goes."""
+
+    campaign: Campaign
+    point: StatePointSettings
+    index: int
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the sample that the task makes."""
+        return f"{self.point.label}/{configuration_id(self.index)}"
+
+    @property
+    def steps(self) -> int:
+        """Molecular dynamics steps in all."""
+        last = int(observation_steps(self.campaign.schedule, self.campaign.time_step)[-1])
+        return sum(equilibration_steps(self.campaign, self.point)) + self.campaign.draws * last
+
+    @property
+    def parameter_hash(self) -> str:
+        """Hash of everything that decides the sample's numbers."""
+        return parameter_hash(self.campaign.sample_parameters(self.point) | {"index": self.index})
+
+
+def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
+    """Return the tasks of `campaign`: first every state point's first configuration, then the second, and so on."""
+    return [
+        Task(campaign, point, index, sample_path(dataset, point.label, index))
+        for index in range(campaign.configurations)
+        for point in campaign.state_points
+    ]
+
+
+def simulate_sample(task: Task, progress: Any = lambda steps: None) -> None:
+    """Simulate `task` and write its file: a plain function of parameters to a file.
+
+    Raises `EngineError` or `StorageError`.
+    """
+    campaign, point = task.campaign, task.point
+    configuration = equilibrate(campaign, point, task.index, progress)
+    seeds = [named_seed(campaign.seed, point.label, task.index, "draw", draw) for draw in range(campaign.draws)]
+    draws = [run_draw(configuration, point.temperature, seed, campaign, progress) for seed in seeds]
+    ensemble = collect(draws, seeds, campaign)
+    tau_alpha = relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
+    facts = Facts(
+        state_point=point.label,
+        temperature=point.temperature,
+        pressure=point.pressure,
+        density=point.density,
+        cutoff=campaign.cutoff,
+        time_step=campaign.time_step,
+        seed=campaign.seed,
+        index=task.index,
+        engine=engine_version(),
+        protocol=protocol_name(point),
+        parameter_hash=task.parameter_hash,
+        code_version=code_version(),
+        equilibration_time=point.hold_time,
+        tau_alpha=tau_alpha,
+        equilibration_in_tau_alpha=point.hold_time / tau_alpha,
+        energy_drift=max(abs(draw.energy_drift) for draw in draws),
+        wave_number_a=WAVE_NUMBERS[0],
+        wave_number_b=WAVE_NUMBERS[1],
+    )
+    write_sample(task.path, Sample(configuration, ensemble, facts))
+
+
+def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers: int) -> int:
+    """Simulate what is missing of `campaign` in `dataset` on `workers` cores; return how many samples were made.
+
+    A killed run loses only the configurations it was working on; running again makes those, with the same numbers.
+    Raises `DatasetError` if the folder holds samples of other parameters, `EngineError`, `StorageError`.
+    """
+    particle_steps(campaign, observation_steps(campaign.schedule, campaign.time_step))
+    load_lammps()
+    # Look before touching: a folder of another campaign is left as it is.
+    all_tasks = tasks(campaign, dataset)
+    missing = [task for task in all_tasks if not is_done(task)]
+    with exclusive(dataset):
+        remove_temporaries(dataset)
+        done = len(all_tasks) - len(missing)
+        if done:
+            progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
+        if missing:
+            progress.start("simulate", sum(task.steps for task in missing), "steps")
+            _run_tasks(missing, progress, max(1, min(workers, len(missing))))
+    return len(missing)
+
+
+def is_done(task: Task) -> bool:
+    """Tell whether the task's file is there, whole, and made with the task's parameters.
+
+    Raises `DatasetError` if it is damaged or was made with others.
+    """
+    if not task.path.exists():
+        return False
+    facts = read_facts(task.path)
+    if facts.parameter_hash != task.parameter_hash:
+        raise DatasetError(
+            f"{task.path} was made with other parameters (hash {facts.parameter_hash}; this campaign has"
+            f" {task.parameter_hash})",
+            "Choose another folder with --out, or delete the old data.",
+        )
+    read_sample(task.path)
+    return True
+
+
+def _run_tasks(missing: list[Task], progress: Progress, workers: int) -> None:
+    context = multiprocessing.get_context("spawn")
+    reports = context.Queue()
+    pool = ProcessPoolExecutor(workers, context, _begin_worker, (reports,))
+    try:
+        names = {pool.submit(_work, task): task.name for task in missing}
+        pending: set[Future[None]] = set(names)
+        while pending:
+            finished, pending = wait(pending, POLL, FIRST_COMPLETED)
+            _drain(reports, progress)
+            for future in finished:
+                future.result()
+                progress.advance(0, f"{names[future]} done, {len(pending)} to go")
+    except BrokenProcessPool:
+        raise EngineError(
+            "a worker process died, perhaps for lack of memory",
+            "Run the same command again, with fewer --workers if it recurs; finished work is kept.",
+        ) from None
+    finally:
+        _stop(pool)
+
+
+def _drain(reports: Any, progress: Progress) -> None:
+    steps = 0
+    try:
+        while True:
+            steps += reports.get_nowait()
+    except Empty:
+        progress.advance(steps)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers at once, also in the middle of a run: they write whole files only."""
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+_reports: Any = None
+
+
+def _begin_worker(reports: Any) -> None:
+    global _reports
+    _reports = reports
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """End this worker when its parent is gone, even by kill -9: no orphan writes beside the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+
+def _work(task: Task) -> None:
+    simulate_sample(task, _reports.put)

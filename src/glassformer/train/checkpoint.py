@@ -1,0 +1,102 @@
+"""Trained models on disk: weights with everything needed to use them, and to know what they have seen."""
+
+import io
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glassformer.baselines.density import DensityFit
+from glassformer.baselines.state_point_mean import StatePointMean
+from glassformer.core.errors import CheckpointError, SettingsError
+from glassformer.core.files import write_atomically
+from glassformer.core.run import Run
+from glassformer.core.settings import check_settings
+from glassformer.dataset.predictions import Role
+from glassformer.network.registry import build_network
+
+FORMAT = "glassformer model"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network: its run, target times, label scale, weights, baselines, and the role of each configuration.
+
+    `roles` maps the fingerprint of every configuration of its data set to what the network knew of it.
+    """
+
+    run: Run
+    times: tuple[float, ...]
+    label_mean: tuple[float, ...]
+    label_std: tuple[float, ...]
+    weights: dict[str, Tensor]
+    roles: dict[str, Role]
+    state_point_mean: StatePointMean
+    density_fit: DensityFit
+    parameter_hash: str
+    code_version: str
+
+    def network(self) -> nn.Module:
+        """Return the network with its weights, ready to predict."""
+        network = build_network(self.run.network, len(self.times))
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def write_model(path: Path, model: Model) -> None:
+    """Write `model` to `path`, whole or not at all. Raises `StorageError`."""
+    values = {field: getattr(model, field) for field in ("times", "label_mean", "label_std", "weights", "roles")}
+    values |= {"parameter_hash": model.parameter_hash, "code_version": model.code_version}
+    values |= {"format": FORMAT, "version": VERSION, "run": model.run.model_dump(mode="json")}
+    values |= {"state_point_mean": asdict(model.state_point_mean), "density_fit": asdict(model.density_fit)}
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_model(path: Path) -> Model:
+    """Read and check the model at `path`; nothing in the file is executed.
+
+    Raises `CheckpointError` if it is damaged, of another program, or its weights are those of another network.
+    """
+    values = _read(path)
+    try:
+        model = Model(
+            run=check_settings(values["run"], Run, str(path)),
+            state_point_mean=StatePointMean(**values["state_point_mean"]),
+            density_fit=DensityFit(**values["density_fit"]),
+            **{
+                name: values[name]
+                for name in ("times", "label_mean", "label_std", "weights", "roles", "parameter_hash", "code_version")
+            },
+        )
+        model.network()
+    except (KeyError, TypeError, SettingsError) as error:
+        raise CheckpointError(f"{path} is no model of this version: {error}", "Train it anew.") from error
+    except RuntimeError as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise CheckpointError(
+            f"{path}: the weights are those of another network than the one it names: {first}", "Train it anew."
+        ) from error
+    return model
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no file {path}", "Make one with `glassformer train`.") from None
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path} is damaged or no model: {first}", "Train it anew.") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a checkpoint of another program or network", "Give a model.pt that `glassformer train` wrote."
+        )
+    if values.get("version") != VERSION:
+        raise CheckpointError(f"{path}: got version {values.get('version')}; expected {VERSION}", "Train it anew.")
+    return values
