@@ -67,7 +67,8 @@ class Campaign(Settings):
     cutoff: Literal["uniform", "scaled"]
     configurations: PositiveInt
     draws: PositiveInt
-    time_step: PositiveFloat = 0.005
+    # Lennard-Jones particles fly through each other at longer steps.
+    time_step: Annotated[float, Field(gt=0, le=0.02)] = 0.005
     particle_times: tuple[PositiveFloat, ...] = ()
     cooling: Cooling = Cooling()
     schedule: Schedule = Schedule()

@@ -76,7 +76,7 @@ def read_predictions(path: Path) -> Predictions:
             arrays: dict[str, Any] = {spec.name: file[spec.name][()] for spec in PREDICTIONS}
     except FileNotFoundError:
         raise PredictionError(f"there is no file {path}", "Check the path.") from None
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise PredictionError(f"{path} is not a whole prediction file: {error}", "Make it again.") from error
     predictions = Predictions(**names, **texts, **arrays)
     _check(predictions, str(path))

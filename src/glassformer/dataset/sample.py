@@ -125,7 +125,7 @@ def read_sample(path: Path) -> Sample:
             ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path))
     except FileNotFoundError:
         raise DatasetError(f"there is no file {path}", "Check the path.") from None
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise DatasetError(
             f"{path} is not a whole HDF5 file: {error}",
             "It is truncated or damaged: delete it and simulate again, or copy it anew.",
@@ -140,7 +140,7 @@ def read_facts(path: Path) -> Facts:
     try:
         with h5py.File(path, "r") as file:
             return _read_facts(path, dict(file.attrs))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise DatasetError(
             f"{path} is not a whole HDF5 file: {error}",
             "It is truncated or damaged: delete it and simulate again, or copy it anew.",

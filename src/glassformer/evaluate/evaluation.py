@@ -24,12 +24,11 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class ModelScore:
-    """MAE and bias in ln MSD_A, R^2, and standard errors by bootstrap over configurations."""
+    """MAE with its standard error (bootstrap over configurations) and bias, both of ln MSD_A, and R^2."""
 
     mae: float
     mae_error: float
     r2: float
-    r2_error: float
     bias: float
 
 
@@ -117,7 +116,6 @@ def _score(prediction: FloatArray, label: FloatArray) -> ModelScore:
         mean_absolute_error(prediction, label),
         bootstrap_error(mean_absolute_error, prediction, label),
         r_squared(prediction, label),
-        bootstrap_error(r_squared, prediction, label),
         bias(prediction, label),
     )
 

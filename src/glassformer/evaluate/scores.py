@@ -34,11 +34,11 @@ def bootstrap_error(
     score: Callable[[FloatArray, FloatArray], float], prediction: FloatArray, label: FloatArray
 ) -> float:
     """Return the standard error of `score` by resampling configurations, which are the independent units."""
-    if len(label) < 2:
+    if len(label) < 2 or np.isnan(prediction).any():
         return float("nan")
     random = generator(named_seed(0, "bootstrap"))
     chosen = random.integers(len(label), size=(BOOTSTRAP_SAMPLES, len(label)))
-    return float(np.nanstd([score(prediction[rows], label[rows]) for rows in chosen]))
+    return float(np.std([score(prediction[rows], label[rows]) for rows in chosen]))
 
 
 def label_noise(msd_draws: FloatArray) -> FloatArray:

@@ -45,7 +45,7 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
     )
     _slopes(axes, samples)
     _mark_targets(axes, targets)
-    axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="lower right", fontsize=9, bbox_to_anchor=(0.93, 0.02))
     return figure
 
 
@@ -59,16 +59,19 @@ def _slopes(axes: Axes, samples: Sequence[Sample]) -> None:
     diffusive = 2.2 * curves[:, -1].max() * late / late[-1]
     for line, values, text in ((early, ballistic, r"ballistic, $t^2$"), (late, diffusive, r"diffusive, $t$")):
         axes.plot(line, values, color="0.35", lw=1)
-        axes.annotate(text, (line[0], values[0]), xytext=(-4, 8), textcoords="offset points", color="0.25", fontsize=9)
+        middle = len(line) // 2
+        axes.annotate(
+            text, (line[middle], values[middle]), xytext=(-6, 4), textcoords="offset points",
+            ha="right", color="0.25", fontsize=9,
+        )  # fmt: skip
 
 
 def _mark_targets(axes: Axes, targets: FloatArray) -> None:
     for time in targets:
         axes.axvline(time, color="0.6", lw=0.8, ls=":")
-        axes.annotate(
-            f"t = {time:g}", (time, 0.02), xycoords=("data", "axes fraction"), xytext=(-3, 0),
-            textcoords="offset points", rotation=90, ha="right", va="bottom", fontsize=8, color="0.35",
-        )  # fmt: skip
+        axes.text(
+            time, 1.01, f"t = {time:g}", transform=axes.get_xaxis_transform(), ha="center", fontsize=8, color="0.35"
+        )
 
 
 def scattering_figure(samples: Sequence[Sample]) -> Figure:

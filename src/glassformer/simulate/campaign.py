@@ -154,8 +154,8 @@ def _run_tasks(missing: list[Task], progress: Progress, workers: int) -> None:
                 progress.advance(0, f"{names[future]} done, {len(pending)} to go")
     except BrokenProcessPool:
         raise EngineError(
-            "a worker process died, perhaps for lack of memory",
-            "Run the same command again, with fewer --workers if it recurs; finished work is kept.",
+            "a worker process died: killed, out of memory, or LAMMPS crashed on unstable dynamics",
+            "Run the same command again; finished work is kept. If it recurs, use fewer --workers or a smaller time_step.",
         ) from None
     finally:
         _stop(pool)

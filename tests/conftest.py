@@ -1,0 +1,114 @@
+"""Shared fixtures: a tiny campaign that is really simulated once, and synthetic samples for the tests of files."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glassformer.core.campaign import Campaign
+from glassformer.core.progress import Silent
+from glassformer.core.run import Run
+from glassformer.core.settings import check_settings
+from glassformer.dataset.sample import Ensemble, Facts, Sample
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import mixture
+
+TINY_CAMPAIGN = {
+    "name": "tiny",
+    "seed": 11,
+    "particles": 200,
+    "cutoff": "uniform",
+    "configurations": 4,
+    "draws": 2,
+    "particle_times": [1.065],
+    "schedule": {"first": 1, "count": 20, "last": 400, "until": 2.0},
+    "cooling": {"melt_time": 0.5, "ramp_time": 0.5},
+    "state_points": [
+        {"temperature": 0.5, "pressure": 1.55, "hold_time": 0.5},
+        {"temperature": 0.56, "pressure": 0.17, "hold_time": 0.5},
+    ],
+}
+
+TINY_RUN = {
+    "seed": 3,
+    "targets": {"times": ["last"]},
+    "split": {"folds": 2, "validation_per_state_point": 1},
+    "network": {"neighbors": 6, "blocks": [[8, 8], [8, 8]], "fully_connected": [8]},
+    "training": {"epochs": 4, "batch_size": 2},
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "slow" in Path(item.fspath).parts:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def reference_data() -> Path:
+    """The folder of outside reference data, or a skip with its reason."""
+    folder = os.environ.get("GLASSFORMER_DATA")
+    if not folder:
+        pytest.skip("needs the reference data: set GLASSFORMER_DATA to its folder")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_campaign() -> Campaign:
+    return check_settings(TINY_CAMPAIGN, Campaign, "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_run() -> Run:
+    return check_settings(TINY_RUN, Run, "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tiny_campaign: Campaign, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight configurations of 200 particles, simulated by LAMMPS: 2 state points x 4."""
+    from glassformer.simulate.campaign import run_campaign
+
+    dataset = tmp_path_factory.mktemp("tiny") / "data"
+    run_campaign(tiny_campaign, dataset, Silent(), workers=2)
+    return dataset
+
+
+def random_mixture(particles: int, seed: int = 0, density: float = 1.2) -> Configuration:
+    """Uniformly random positions: good for files and graphs, not for energies."""
+    edge = (particles / density) ** (1 / 3)
+    positions = np.random.default_rng(seed).uniform(0, edge, (particles, 3))
+    return Configuration(positions, mixture(particles), np.full(3, edge))
+
+
+def rattled_lattice(side: int, seed: int = 0, spacing: float = 1.05, amplitude: float = 0.08) -> Configuration:
+    """A simple cubic lattice, shaken, with species in random order: disordered, and free of overlaps."""
+    random = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    edge = side * spacing
+    positions = (grid * spacing + random.uniform(-amplitude, amplitude, (side**3, 3))) % edge
+    species = (random.permutation(side**3) >= 0.8 * side**3).astype(np.uint8)
+    return Configuration(positions, species, np.full(3, edge))
+
+
+def synthetic_sample(index: int = 0, state_point: str = "T0.50_P1.55", draws: int = 3, particles: int = 100) -> Sample:
+    """A sample whose arrays have the right form; the numbers follow a formula."""
+    configuration = random_mixture(particles, seed=index + 1000 * len(state_point) + round(100 * float(state_point[1:5])))
+    times = np.array([0.5, 1.0, 2.0])
+    random = np.random.default_rng(index)
+    msd = 0.1 * times[:, None] * np.array([1.0, 2.0]) * random.uniform(0.8, 1.2, (draws, 1, 1))
+    ensemble = Ensemble(
+        times=times,
+        seeds=np.arange(draws, dtype=np.int64),
+        msd=msd,
+        self_scattering=np.exp(-msd),
+        particle_times=np.array([1.0]),
+        displacement_mean=random.uniform(0, 1, (1, particles)).astype(np.float32),
+        displacement_sq_mean=random.uniform(0, 1, (1, particles)).astype(np.float32),
+    )
+    facts = Facts(
+        state_point=state_point, temperature=float(state_point[1:5]), pressure=1.55, cutoff="uniform", time_step=0.005,
+        seed=1, index=index, engine="none", protocol="none", parameter_hash="0", code_version="0", equilibration_time=10.0,
+        tau_alpha=2.0, equilibration_in_tau_alpha=5.0, energy_drift=1e-5, wave_number_a=7.25, wave_number_b=5.5,
+    )  # fmt: skip
+    return Sample(configuration, ensemble, facts)

@@ -1,0 +1,160 @@
+"""Campaigns: the same data for any number of workers, after any kill, and never on top of other data."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glassformer.core.campaign import Campaign
+from glassformer.core.errors import DatasetError, EngineError, SettingsError
+from glassformer.core.progress import Silent
+from glassformer.core.settings import check_settings
+from glassformer.dataset.folder import read_dataset, sample_paths
+from glassformer.physics.kob_andersen import kob_andersen
+from glassformer.physics.velocities import maxwell_boltzmann
+from glassformer.simulate.campaign import run_campaign, tasks
+from glassformer.simulate.lammps import Lammps
+from tests.conftest import TINY_CAMPAIGN
+
+SMALL = TINY_CAMPAIGN | {"configurations": 3}
+
+
+def contents(dataset: Path) -> dict[str, bytes]:
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in sample_paths(dataset)}
+
+
+def test_every_sample_is_there_and_valid(tiny_dataset: Path) -> None:
+    samples = read_dataset(tiny_dataset)
+    assert len(samples) == 8
+    for sample in samples:
+        assert sample.ensemble.msd.shape == (2, 20, 2)
+        assert len(set(sample.ensemble.seeds.tolist())) == 2
+        assert sample.facts.energy_drift < 1e-2
+    assert len({sample.configuration.fingerprint for sample in samples}) == 8
+
+
+def test_propensities_agree_with_the_msd(tiny_dataset: Path) -> None:
+    for sample in read_dataset(tiny_dataset):
+        ensemble, species = sample.ensemble, sample.configuration.species
+        index = int(np.argmin(np.abs(ensemble.times - ensemble.particle_times[0])))
+        for kind in (0, 1):
+            mean = ensemble.displacement_sq_mean[0][species == kind].mean()
+            assert mean == pytest.approx(ensemble.msd[:, index, kind].mean(), rel=1e-6)
+        assert (ensemble.displacement_mean**2 <= ensemble.displacement_sq_mean * (1 + 1e-6)).all()
+
+
+def test_a_draw_can_be_repeated_from_its_file(tiny_dataset: Path) -> None:
+    sample = read_dataset(tiny_dataset)[0]
+    seed = int(sample.ensemble.seeds[1])
+    velocities = maxwell_boltzmann(seed, sample.configuration.particles, sample.facts.temperature)
+    steps = round(sample.ensemble.times[9] / sample.facts.time_step)
+    with Lammps(sample.configuration, kob_andersen("uniform"), sample.facts.time_step, velocities) as engine:
+        engine.begin_nve(steps)
+        start = engine.positions()
+        engine.advance(steps)
+        squared = ((engine.positions() - start) ** 2).sum(1)
+    assert squared[sample.configuration.species == 0].mean() == pytest.approx(sample.ensemble.msd[1, 9, 0], rel=1e-9)
+
+
+def test_one_worker_makes_the_same_bytes_as_two(tiny_dataset: Path, tmp_path: Path) -> None:
+    run_campaign(check_settings(SMALL, Campaign, "small"), tmp_path / "data", Silent(), workers=1)
+    made, expected = contents(tmp_path / "data"), contents(tiny_dataset)
+    assert len(made) == 6
+    assert all(expected[name] == value for name, value in made.items())
+
+
+def test_more_configurations_extend_a_dataset(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
+    few = check_settings(TINY_CAMPAIGN | {"configurations": 1}, Campaign, "few")
+    assert run_campaign(few, tmp_path / "data", Silent(), workers=2) == 2
+    assert run_campaign(tiny_campaign, tmp_path / "data", Silent(), workers=2) == 6
+    assert contents(tmp_path / "data") == contents(tiny_dataset)
+    assert run_campaign(tiny_campaign, tmp_path / "data", Silent(), workers=2) == 0
+
+
+def test_other_parameters_are_refused_and_nothing_is_written(tiny_dataset: Path) -> None:
+    before = contents(tiny_dataset)
+    other = check_settings(TINY_CAMPAIGN | {"seed": 12, "configurations": 6}, Campaign, "other")
+    with pytest.raises(DatasetError, match="was made with other parameters"):
+        run_campaign(other, tiny_dataset, Silent(), workers=2)
+    assert contents(tiny_dataset) == before
+
+
+def test_particle_times_must_be_observed(tmp_path: Path) -> None:
+    wrong = check_settings(TINY_CAMPAIGN | {"particle_times": [1.0]}, Campaign, "wrong")
+    with pytest.raises(SettingsError, match=r"t = 1 is no observation time of the schedule; the nearest is 1.065"):
+        run_campaign(wrong, tmp_path / "data", Silent(), workers=1)
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_engine_failure_in_a_worker_is_told(tmp_path: Path) -> None:
+    unstable = check_settings(TINY_CAMPAIGN | {"cooling": {"start_temperature": 1e8}}, Campaign, "unstable")
+    with pytest.raises(EngineError, match="LAMMPS stopped at"):
+        run_campaign(unstable, tmp_path / "data", Silent(), workers=2)
+    assert list((tmp_path / "data").glob("*/*.h5")) == []
+
+
+RUN = """
+import sys
+from pathlib import Path
+from glassformer.core.campaign import Campaign
+from glassformer.core.progress import Silent
+from glassformer.core.settings import check_settings
+from glassformer.simulate.campaign import run_campaign
+from tests.conftest import TINY_CAMPAIGN
+if __name__ == "__main__":
+    run_campaign(check_settings(TINY_CAMPAIGN, Campaign, "tiny"), Path(sys.argv[1]), Silent(), 2)
+"""
+
+
+def children(parent: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def test_killed_runs_resume_to_the_same_data_and_leave_no_orphans(tiny_dataset: Path, tmp_path: Path) -> None:
+    script, data = tmp_path / "run.py", tmp_path / "data"
+    script.write_text(RUN)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    random = np.random.default_rng(0)
+    for _ in range(5):
+        process = subprocess.Popen([sys.executable, str(script), str(data)], env=environment)
+        time.sleep(random.uniform(0.6, 1.6))
+        offspring = children(process.pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        deadline = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in offspring) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in offspring)
+        if list(data.glob("*/c*.h5")):
+            read_dataset(data)
+    subprocess.run([sys.executable, str(script), str(data)], env=environment, check=True)
+    assert contents(data) == contents(tiny_dataset)
+    assert list(data.rglob("*.tmp")) == []
+
+
+def test_tasks_start_every_state_point_before_going_deep(tiny_campaign: Campaign, tmp_path: Path) -> None:
+    assert [task.name for task in tasks(tiny_campaign, tmp_path)][:3] == [
+        "T0.50_P1.55/c0000", "T0.56_P0.17/c0000", "T0.50_P1.55/c0001",
+    ]  # fmt: skip
+
+
+def test_a_density_instead_of_a_pressure_is_kept_exactly(tmp_path: Path) -> None:
+    point = {"temperature": 0.6, "density": 1.2, "hold_time": 0.5}
+    fixed = check_settings(TINY_CAMPAIGN | {"configurations": 1, "state_points": [point]}, Campaign, "fixed")
+    run_campaign(fixed, tmp_path / "data", Silent(), workers=1)
+    (sample,) = read_dataset(tmp_path / "data")
+    assert sample.identifier == "T0.60_rho1.20/c0000"
+    assert sample.configuration.density == pytest.approx(1.2, rel=1e-12)

@@ -1,0 +1,83 @@
+"""Seeds, provenance and atomic files."""
+
+import errno
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glassformer.core.errors import StorageError
+from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.provenance import fingerprint, parameter_hash
+from glassformer.core.seeds import generator, named_seed
+
+
+def test_named_seeds_never_change() -> None:
+    # Pinned: another value would silently change every data set ever made.
+    assert named_seed(2021, "T0.50_P1.55", 0, "draw", 3) == 6388062522432794959
+    assert generator(7).standard_normal() == pytest.approx(0.0012301533574825742, abs=0)
+
+
+def test_named_seeds_differ_by_name_and_type() -> None:
+    names = [("a", 1), ("a", 2), ("b", 1), ("a", "1"), ("a1",)]
+    assert len({named_seed(0, *name) for name in names} | {named_seed(1, "a", 1)}) == 6
+
+
+def test_parameter_hash_ignores_order_but_not_values() -> None:
+    assert parameter_hash({"a": 1, "b": 2}) == parameter_hash({"b": 2, "a": 1}) != parameter_hash({"a": 1, "b": 3})
+
+
+def test_fingerprint_depends_on_contents_shape_and_type() -> None:
+    x = np.arange(6.0)
+    assert fingerprint(x) == fingerprint(x.copy())
+    assert len({fingerprint(x), fingerprint(x.reshape(2, 3)), fingerprint(x.astype(np.float32)), fingerprint(x + 1)}) == 4
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.h5"
+    write_atomically(target, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageError, match="No space left") as caught:
+        write_atomically(target, b"new")
+    assert "free some space" in caught.value.remedy
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
+def test_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot create the folder"):
+        write_atomically(tmp_path / "file" / "below" / "a.h5", b"")
+
+
+def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".c0000.h5.123.tmp").write_text("half")
+    (tmp_path / "a" / "c0000.h5").write_text("whole")
+    remove_temporaries(tmp_path)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["c0000.h5"]
+
+
+def _hold(folder: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:
+    with exclusive(folder):
+        held.set()
+        done.wait(20)
+
+
+def test_two_runs_cannot_write_to_one_folder(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, done = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, held, done))
+    process.start()
+    assert held.wait(20)
+    with pytest.raises(StorageError, match="another run is writing"), exclusive(tmp_path):
+        pass
+    process.kill()
+    process.join()
+    with exclusive(tmp_path):
+        assert (tmp_path / ".lock").exists()

@@ -1,0 +1,99 @@
+"""Baselines and scores on exact cases."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from glassformer.baselines.density import DensityFit
+from glassformer.baselines.state_point_mean import StatePointMean
+from glassformer.core.errors import PredictionError
+from glassformer.evaluate.evaluation import evaluate
+from glassformer.evaluate.scores import (
+    bias,
+    bootstrap_error,
+    label_noise,
+    mean_absolute_error,
+    r_squared,
+    r_squared_ceiling,
+)
+from tests.unit.test_dataset import synthetic_predictions
+
+
+def test_scores_by_hand() -> None:
+    label, prediction = np.array([1.0, 2.0, 6.0]), np.array([2.0, 2.0, 4.0])
+    assert mean_absolute_error(prediction, label) == 1.0
+    assert bias(prediction, label) == pytest.approx(-1 / 3)
+    assert r_squared(prediction, label) == pytest.approx(1 - 5 / 14)
+    assert r_squared(label, label) == 1
+    assert r_squared(np.full(3, label.mean()), label) == 0
+    assert np.isnan(r_squared(prediction, np.ones(3)))
+
+
+def test_bootstrap_error_of_a_mean() -> None:
+    # MAE against zero labels is the mean of |p|: its standard error is known.
+    values = np.abs(np.random.default_rng(0).normal(size=200))
+    expected = values.std() / np.sqrt(200)
+    assert bootstrap_error(mean_absolute_error, values, np.zeros(200)) == pytest.approx(expected, rel=0.1)
+    assert np.isnan(bootstrap_error(mean_absolute_error, values[:1], np.zeros(1)))
+
+
+def test_label_noise_against_simulated_draws() -> None:
+    random = np.random.default_rng(1)
+    draws = random.normal(1.0, 0.05, (4000, 6))
+    # var(ln mean) of six draws with a relative spread of 5 %; 4000 of them fix it to 2.2 %.
+    assert label_noise(draws).mean() == pytest.approx(np.log(draws.mean(1)).var(), rel=4 * 0.022)
+
+
+def test_label_noise_ignores_padding_and_needs_two_draws() -> None:
+    draws = np.array([[1.0, 1.2, np.nan], [1.0, 1.2, 1.1], [1.0, np.nan, np.nan]])
+    noise = label_noise(draws)
+    assert noise[0] == pytest.approx(0.02 / (2 * 1.1**2))
+    assert np.isnan(noise[2])
+
+
+def test_the_ceiling_is_what_perfect_knowledge_scores() -> None:
+    random = np.random.default_rng(2)
+    truth = random.normal(0, 0.3, 5000)
+    draws = np.exp(truth)[:, None] * random.normal(1, 0.4, (5000, 8)).clip(0.05)
+    label = np.log(draws.mean(1))
+    known = truth + (label - truth).mean()
+    assert r_squared_ceiling(label, label_noise(draws)) == pytest.approx(r_squared(known, label), abs=0.02)
+
+
+def test_state_point_mean_knows_only_its_state_points() -> None:
+    baseline = StatePointMean.fit(["a", "b", "a"], np.array([[1.0], [5.0], [3.0]]))
+    np.testing.assert_array_equal(baseline.predict(["b", "a", "c"]), [[5.0], [2.0], [np.nan]])
+
+
+def test_density_fit_finds_a_line() -> None:
+    density = np.array([1.1, 1.2, 1.15])
+    labels = np.stack([3 - 2 * density, 1 + density], 1)
+    fit = DensityFit.fit(density, labels)
+    np.testing.assert_allclose(fit.predict(np.array([1.3, 1.0])), [[0.4, 2.3], [1.0, 2.0]])
+    flat = DensityFit.fit(np.ones(3), labels)
+    np.testing.assert_allclose(flat.predict(np.array([2.0])), [labels.mean(0)])
+
+
+def test_only_unseen_configurations_are_scored() -> None:
+    predictions = synthetic_predictions(("test", "train", "validation", "test"))
+    evaluation = evaluate(predictions)
+    assert evaluation.left_out == 2
+    rows = [0, 3]
+    for target, row in enumerate(evaluation.rows):
+        assert row.configurations == 2
+        expected = np.abs(predictions.prediction[rows, target] - predictions.label[rows, target]).mean()
+        assert row.models["network"].mae == pytest.approx(expected)
+
+
+def test_nothing_unseen_means_no_score() -> None:
+    with pytest.raises(PredictionError, match="all 2 configurations were seen in training"):
+        evaluate(synthetic_predictions(("train", "validation")))
+
+
+def test_json_has_null_where_a_baseline_has_nothing_to_say() -> None:
+    predictions = synthetic_predictions(("test", "test"))
+    unknown = replace(predictions, state_point_mean=np.full((2, 2), np.nan))
+    scores = evaluate(unknown).as_json()["rows"][0]["models"]
+    assert scores["state_point_mean"]["mae"] is None
+    assert scores["network"]["mae"] > 0

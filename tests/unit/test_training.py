@@ -1,0 +1,169 @@
+"""Training: exact resumption, roles by content, and refusals."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from glassformer.core.errors import CheckpointError, SettingsError
+from glassformer.core.files import write_atomically
+from glassformer.core.progress import Silent
+from glassformer.core.run import NetworkSettings, Run
+from glassformer.core.settings import check_settings
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.predictions import read_predictions
+from glassformer.graph.batch import build_graph, join
+from glassformer.network.registry import build_network
+from glassformer.train.checkpoint import read_model
+from glassformer.train.module import remeasure_batch_norm, standardise
+from glassformer.train.prediction import predict
+from glassformer.train.training import train_run
+from tests.conftest import TINY_RUN, synthetic_sample
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_run: Run, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "run"
+    train_run(tiny_run, read_dataset(tiny_dataset), out, Silent(), threads=1)
+    return out
+
+
+class Killed(Exception):
+    """Stands for kill -9 between two epochs."""
+
+
+class KillAt(Silent):
+    """Ends the run from outside after some epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def advance(self, amount: float, note: str = "") -> None:
+        self.left -= int(amount)
+        if self.left < 0:
+            raise Killed
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_resumed_training_equals_uninterrupted(
+    epochs: int, trained: Path, tiny_run: Run, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    samples = read_dataset(tiny_dataset)
+    with pytest.raises(Killed):
+        train_run(tiny_run, samples, tmp_path / "run", KillAt(epochs), threads=1)
+    train_run(tiny_run, samples, tmp_path / "run", Silent(), threads=1)
+    for fold in ("fold-0", "fold-1"):
+        expected, found = (read_model(root / fold / "model.pt") for root in (trained, tmp_path / "run"))
+        assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights)
+        histories = [json.loads((root / fold / "history.json").read_text()) for root in (trained, tmp_path / "run")]
+        assert histories[0] == histories[1]
+        assert [line["epoch"] for line in histories[0]] == [0, 1, 2, 3]
+    expected, found = (read_predictions(root / "predictions.h5") for root in (trained, tmp_path / "run"))
+    np.testing.assert_array_equal(expected.prediction, found.prediction)
+
+
+def test_every_configuration_is_predicted_once_by_a_network_that_never_saw_it(
+    trained: Path, tiny_dataset: Path
+) -> None:
+    predictions = read_predictions(trained / "predictions.h5")
+    samples = read_dataset(tiny_dataset)
+    assert predictions.configurations == tuple(sample.identifier for sample in samples)
+    assert set(predictions.roles) == {"test"}
+    fingerprints = {sample.identifier: sample.configuration.fingerprint for sample in samples}
+    models = [read_model(path) for path in sorted(trained.glob("fold-*/model.pt"))]
+    for row, name in enumerate(predictions.configurations):
+        unseen = [model for model in models if model.roles[fingerprints[name]] == "test"]
+        assert len(unseen) == 1
+        sample = next(sample for sample in samples if sample.identifier == name)
+        np.testing.assert_allclose(predict(unseen[0], [sample]).prediction[0], predictions.prediction[row], rtol=1e-6)
+
+
+def test_roles_are_found_by_content_not_by_name(trained: Path, tiny_dataset: Path) -> None:
+    model = read_model(trained / "fold-0" / "model.pt")
+    samples = read_dataset(tiny_dataset)
+    renamed = [
+        type(sample)(sample.configuration, sample.ensemble, sample.facts.model_copy(update={"index": 99 - number}))
+        for number, sample in enumerate(samples)
+    ]
+    assert predict(model, renamed).roles == predict(model, samples).roles
+    assert set(predict(model, samples).roles) == {"train", "validation", "test"}
+
+
+def test_predictions_undo_the_standardisation(trained: Path, tiny_dataset: Path) -> None:
+    """An untrained output layer of zeros predicts the mean training label."""
+    model = read_model(trained / "fold-0" / "model.pt")
+    last = [name for name in model.weights if name.startswith("head.")][-2:]
+    for name in last:
+        model.weights[name].zero_()
+    samples = read_dataset(tiny_dataset)
+    np.testing.assert_allclose(predict(model, samples).prediction, [list(model.label_mean)] * len(samples))
+
+
+def test_another_run_in_the_same_folder_is_refused(trained: Path, tiny_dataset: Path) -> None:
+    other = check_settings(TINY_RUN | {"seed": 4}, Run, "other")
+    before = {path: path.read_bytes() for path in trained.rglob("*.*") if path.is_file()}
+    with pytest.raises(CheckpointError, match="holds a run with other settings or data"):
+        train_run(other, read_dataset(tiny_dataset), trained, Silent(), threads=1)
+    assert {path: path.read_bytes() for path in trained.rglob("*.*") if path.is_file()} == before
+
+
+def test_k_must_be_less_than_n_and_nothing_is_written(tiny_dataset: Path, tmp_path: Path) -> None:
+    greedy = check_settings(TINY_RUN | {"network": {"neighbors": 200}}, Run, "greedy")
+    with pytest.raises(SettingsError, match="expected k < N"):
+        train_run(greedy, read_dataset(tiny_dataset), tmp_path / "run", Silent(), threads=1)
+    assert not (tmp_path / "run").exists()
+
+
+def rewrite(path: Path, target: Path, **changes: object) -> None:
+    values = torch.load(path, weights_only=True) | changes
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    write_atomically(target, buffer.getvalue())
+
+
+def test_checkpoints_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:
+    model, path = trained / "fold-0" / "model.pt", tmp_path / "model.pt"
+    run = check_settings(TINY_RUN, Run, "tiny")
+    wider = run.model_copy(update={"network": NetworkSettings(neighbors=6, blocks=((16, 16),), fully_connected=(8,))})
+    rewrite(model, path, run=wider.model_dump(mode="json"))
+    with pytest.raises(CheckpointError, match="the weights are those of another network"):
+        read_model(path)
+    rewrite(model, path, run=run.model_dump(mode="json") | {"network": {"name": "transformer"}})
+    with pytest.raises(CheckpointError, match="is no model of this version"):
+        read_model(path)
+    rewrite(model, path, version=99)
+    with pytest.raises(CheckpointError, match="got version 99"):
+        read_model(path)
+    torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+    with pytest.raises(CheckpointError, match="of another program or network"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+def test_damaged_checkpoints_are_refused(share: float, trained: Path, tmp_path: Path) -> None:
+    whole = (trained / "fold-0" / "model.pt").read_bytes()
+    (tmp_path / "model.pt").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(CheckpointError, match="is damaged or no model"):
+        read_model(tmp_path / "model.pt")
+
+
+def test_batch_norm_statistics_are_those_of_the_training_set() -> None:
+    torch.manual_seed(0)
+    settings = NetworkSettings(neighbors=6, blocks=((8, 8),), fully_connected=(8,), dropout=0.0)
+    network = build_network(settings, 1).eval()
+    graph = join([build_graph(synthetic_sample(index).configuration, 6) for index in range(3)])
+    remeasure_batch_norm(network, [graph, graph])
+    arguments = graph.species, graph.neighbors, graph.vectors, graph.counts
+    predicted = network(*arguments)
+    # With the statistics of this very batch, prediction and training mode agree but for var's n / (n - 1).
+    torch.testing.assert_close(predicted, network.train()(*arguments), rtol=2e-2, atol=2e-3)
+    assert all(norm.momentum == 0.1 for norm in network.modules() if isinstance(norm, torch.nn.BatchNorm1d))
+
+
+def test_constant_labels_keep_a_finite_scale() -> None:
+    mean, std = standardise(np.array([[1.0, 2.0], [1.0, 4.0]]))
+    np.testing.assert_array_equal(mean, [1.0, 3.0])
+    np.testing.assert_array_equal(std, [1.0, 1.0])
