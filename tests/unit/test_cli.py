@@ -1,0 +1,256 @@
+"""Commands as a user types them: what they print, what they write, and how they refuse."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import pytest
+
+from glassformer.cli.console import duration
+from glassformer.cli.demo import run_demo
+
+CAMPAIGN = """
+name = "tiny"
+seed = 11
+particles = 200
+cutoff = "uniform"
+configurations = 4
+draws = 2
+particle_times = [1.065]
+
+[schedule]
+first = 1
+count = 20
+last = 400
+until = 2.0
+
+[cooling]
+melt_time = 0.5
+ramp_time = 0.5
+
+[[state_points]]
+temperature = 0.5
+pressure = 1.55
+hold_time = 0.5
+
+[[state_points]]
+temperature = 0.56
+pressure = 0.17
+hold_time = 0.5
+"""
+
+RUN = """
+seed = 3
+[targets]
+times = [1.065, "last"]
+[split]
+folds = 2
+[network]
+neighbors = 6
+blocks = [[8, 8], [8, 8]]
+fully_connected = [8]
+[training]
+epochs = 3
+batch_size = 2
+"""
+
+
+def glassformer(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "glassformer", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "80"} | environment,
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path:
+    """A folder with campaign.toml, run.toml, data/, training/ and report/, made by the commands."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "campaign.toml").write_text(CAMPAIGN)
+    (folder / "run.toml").write_text(RUN)
+    done = glassformer("simulate", folder / "campaign.toml", "--out", folder / "data", "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert "8 configurations made" in done.stdout
+    done = glassformer("train", folder / "run.toml", folder / "data", "--out", folder / "training", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    done = glassformer("report", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_the_file_gives_the_same_data_as_the_library(folder: Path, tiny_dataset: Path) -> None:
+    for path in sorted(tiny_dataset.glob("*/*.h5")):
+        with h5py.File(path) as one, h5py.File(folder / "data" / path.parent.name / path.name) as two:
+            assert (one["configuration/positions"][()] == two["configuration/positions"][()]).all()
+
+
+def test_help_is_quick_and_loads_no_torch() -> None:
+    code = "import sys; sys.argv = ['glassformer', '--help']\nfrom glassformer.cli.app import main\n"
+    code += "try:\n    main()\nexcept SystemExit:\n    print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip().endswith("False False")
+    for command in ("demo", "simulate", "train", "predict", "evaluate", "report", "info", "doctor"):
+        assert command in done.stdout
+
+
+def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "p.h5"
+    done = glassformer("predict", folder / "training" / "fold-0" / "model.pt", folder / "data", "--out", out)
+    assert "8 configurations predicted, 4 of them seen in training" in done.stdout.replace("\n", " "), done.stderr
+    done = glassformer("evaluate", out, "--json")
+    scores = json.loads(done.stdout)
+    assert scores["left_out"] == 4
+    assert {row["state_point"] for row in scores["rows"]} == {"T0.50_P1.55", "T0.56_P0.17", "all"}
+    done = glassformer("evaluate", out)
+    assert "T0.50_P1.55" in done.stdout
+    assert "4 configurations were seen in training and are not scored" in done.stdout
+    done = glassformer("info", folder / "data", "--json")
+    assert [row["configurations"] for row in json.loads(done.stdout)] == [4, 4]
+    assert "T0.56_P0.17" in glassformer("info", folder / "data").stdout
+
+
+def test_tables_fit_a_narrow_terminal(folder: Path) -> None:
+    done = glassformer("evaluate", folder / "training" / "predictions.h5", COLUMNS="80")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+def test_the_report_stands_alone(folder: Path) -> None:
+    page = (folder / "report" / "index.html").read_text()
+    assert page.count("<svg") == 4
+    assert "T = 0.50, P = 1.55" in page
+    # Nothing is loaded from elsewhere, and no part of the template is left over.
+    for foreign in ('src="', 'href="http', "@import", "{{", "{%"):
+        assert foreign not in page.replace('xlink:href="#', "")
+    for name in ("msd", "scattering", "predictions", "training"):
+        for suffix in ("svg", "png"):
+            assert (folder / "report" / "figures" / f"{name}.{suffix}").stat().st_size > 5000
+
+
+def test_the_report_holds_the_scores(folder: Path) -> None:
+    page = (folder / "report" / "index.html").read_text()
+    scores = json.loads(glassformer("evaluate", folder / "training" / "predictions.h5", "--json").stdout)
+    for row in scores["rows"]:
+        score = row["models"]["network"]
+        assert f"{score['mae']:.3f} ± {score['mae_error']:.3f}" in page
+
+
+def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("particles = 200", "particels = 200", "unknown key particels; did you mean 'particles'?"),
+        ("temperature = 0.5\n", "temperature = -0.5\n", "state_points[0].temperature: got -0.5; expected greater than 0"),
+        ("particles = 200", "particles = 203", "particles = 203 gives no 80:20 mixture"),
+        ("name =", "name", "is not TOML"),
+    ],
+)
+def test_bad_campaigns_write_nothing(old: str, new: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(CAMPAIGN.replace(old, new, 1))
+    refused(glassformer("simulate", tmp_path / "bad.toml", "--out", tmp_path / "data"), message)
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]
+
+
+def test_bad_runs_write_nothing(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(RUN.replace("neighbors = 6", "neighbors = 200"))
+    refused(glassformer("train", tmp_path / "bad.toml", folder / "data", "--out", tmp_path / "out"), "expected k < N")
+    (tmp_path / "bad.toml").write_text(RUN.replace("1.065", "1.5"))
+    refused(glassformer("train", tmp_path / "bad.toml", folder / "data", "--out", tmp_path / "out"), "not observed at")
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]
+
+
+def test_bad_files_are_named(folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(folder / "data", data)
+    victim = data / "T0.50_P1.55" / "c0002.h5"
+    victim.write_bytes(victim.read_bytes()[:3000])
+    refused(glassformer("info", data), "c0002.h5 is not a whole HDF5 file")
+    refused(glassformer("simulate", folder / "campaign.toml", "--out", data), "c0002.h5 is not a whole HDF5 file")
+    (tmp_path / "empty").mkdir()
+    refused(glassformer("info", tmp_path / "empty"), "is empty")
+    refused(glassformer("predict", victim, folder / "data", "--out", tmp_path / "p.h5"), "is damaged or no model")
+    refused(glassformer("evaluate", folder / "data" / "T0.50_P1.55" / "c0000.h5"), "is no prediction file")
+    assert not (tmp_path / "p.h5").exists()
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(folder: Path, tmp_path: Path) -> None:
+    """A real small file system where the tests may mount one; a limit on file sizes elsewhere."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = shutil.which("mount") and not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], capture_output=True, check=False
+    ).returncode
+    command = [sys.executable, "-m", "glassformer", "simulate", str(folder / "campaign.toml"), "--out", str(disk / "data")]
+    limit = "" if mounted else "ulimit -f 20; "
+    try:
+        done = subprocess.run(["bash", "-c", limit + '"$@"', "x", *command], capture_output=True, text=True, check=False)
+        refused(done, "cannot write")
+        assert list(disk.rglob("*.tmp")) == []
+        if list(disk.rglob("c*.h5")):
+            assert glassformer("info", disk / "data").returncode == 0
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "long.toml").write_text(CAMPAIGN.replace("hold_time = 0.5", "hold_time = 500.0"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glassformer", "simulate", "long.toml", "--out", "data"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors.strip().splitlines() == ["error: stopped", "Run the same command again to go on from here."]
+
+
+def test_doctor_finds_this_machine_well() -> None:
+    done = glassformer("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "LAMMPS" in done.stdout
+    assert "ran 10 steps" in done.stdout
+
+
+def test_usage_errors_have_exit_code_2() -> None:
+    assert glassformer("simulate").returncode == 2
+    assert glassformer("fly").returncode == 2
+    assert glassformer("simulate", "absent.toml", "--out", "x").returncode == 2
+
+
+def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "campaign.toml").write_text(CAMPAIGN)
+    (tmp_path / "run.toml").write_text(RUN)
+    results = []
+    for _ in range(2):
+        run_demo(tmp_path / "demo", tmp_path / "campaign.toml", tmp_path / "run.toml", workers=2)
+        results.append((tmp_path / "demo" / "results.json").read_bytes())
+    printed = capsys.readouterr().out
+    assert results[0] == results[1]
+    assert "in tau_alpha" in printed
+    assert "mean's" in printed
+    assert "8 of 8 configurations are there already" in printed
+    assert str(tmp_path / "demo" / "report" / "index.html") in printed.replace("\n", "")
+    scores = json.loads(results[0])
+    assert {row["label"] for row in scores["data"]} == {"T0.50_P1.55", "T0.56_P0.17"}
+    assert len(scores["scores"]["rows"]) == 6
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
