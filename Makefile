@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test slow lint clean
+.PHONY: help setup demo test slow lint docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    the tests"
 	@echo "make slow    the statistical and long physics tests"
 	@echo "make lint    ruff, mypy and the layer contracts"
+	@echo "make docs    the documentation, as a site in site/"
 	@echo "make setup   the environment alone, in $(VENV)"
 	@echo "make clean   remove the environment and the demo"
 
@@ -38,5 +39,9 @@ slow: $(STAMP)
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+docs: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo site

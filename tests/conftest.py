@@ -93,7 +93,9 @@ def rattled_lattice(side: int, seed: int = 0, spacing: float = 1.05, amplitude: 
 
 def synthetic_sample(index: int = 0, state_point: str = "T0.50_P1.55", draws: int = 3, particles: int = 100) -> Sample:
     """A sample whose arrays have the right form; the numbers follow a formula."""
-    configuration = random_mixture(particles, seed=index + 1000 * len(state_point) + round(100 * float(state_point[1:5])))
+    configuration = random_mixture(
+        particles, seed=index + 1000 * len(state_point) + round(100 * float(state_point[1:5]))
+    )
     times = np.array([0.5, 1.0, 2.0])
     random = np.random.default_rng(index)
     msd = 0.1 * times[:, None] * np.array([1.0, 2.0]) * random.uniform(0.8, 1.2, (draws, 1, 1))
@@ -108,7 +110,8 @@ def synthetic_sample(index: int = 0, state_point: str = "T0.50_P1.55", draws: in
     )
     facts = Facts(
         state_point=state_point, temperature=float(state_point[1:5]), pressure=1.55, cutoff="uniform", time_step=0.005,
-        seed=1, index=index, engine="none", protocol="none", parameter_hash="0", code_version="0", equilibration_time=10.0,
+        seed=1, index=index, engine="none", protocol="none", parameter_hash="0", code_version="0",
+        equilibration_time=10.0,
         tau_alpha=2.0, equilibration_in_tau_alpha=5.0, energy_drift=1e-5, wave_number_a=7.25, wave_number_b=5.5,
     )  # fmt: skip
     return Sample(configuration, ensemble, facts)

@@ -170,4 +170,3 @@ def test_feature_neighbors_equal_a_search_over_all_pairs(block: int, monkeypatch
 def test_equal_features_do_not_make_a_particle_its_own_neighbor() -> None:
     found = feature_neighbors(torch.ones(30, 4), (30,), 10)
     assert (found != torch.arange(30)[:, None]).all()
-

@@ -154,7 +154,11 @@ def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
     ("old", "new", "message"),
     [
         ("particles = 200", "particels = 200", "unknown key particels; did you mean 'particles'?"),
-        ("temperature = 0.5\n", "temperature = -0.5\n", "state_points[0].temperature: got -0.5; expected greater than 0"),
+        (
+            "temperature = 0.5\n",
+            "temperature = -0.5\n",
+            "state_points[0].temperature: got -0.5; expected greater than 0",
+        ),
         ("particles = 200", "particles = 203", "particles = 203 gives no 80:20 mixture"),
         ("name =", "name", "is not TOML"),
     ],
@@ -191,13 +195,26 @@ def test_a_full_disk_is_told_and_nothing_is_lost(folder: Path, tmp_path: Path) -
     """A real small file system where the tests may mount one; a limit on file sizes elsewhere."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = shutil.which("mount") and not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], capture_output=True, check=False
-    ).returncode
-    command = [sys.executable, "-m", "glassformer", "simulate", str(folder / "campaign.toml"), "--out", str(disk / "data")]
+    mounted = (
+        shutil.which("mount")
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(disk)], capture_output=True, check=False
+        ).returncode
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "glassformer",
+        "simulate",
+        str(folder / "campaign.toml"),
+        "--out",
+        str(disk / "data"),
+    ]
     limit = "" if mounted else "ulimit -f 20; "
     try:
-        done = subprocess.run(["bash", "-c", limit + '"$@"', "x", *command], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", limit + '"$@"', "x", *command], capture_output=True, text=True, check=False
+        )
         refused(done, "cannot write")
         assert list(disk.rglob("*.tmp")) == []
         if list(disk.rglob("c*.h5")):

@@ -31,7 +31,9 @@ def test_parameter_hash_ignores_order_but_not_values() -> None:
 def test_fingerprint_depends_on_contents_shape_and_type() -> None:
     x = np.arange(6.0)
     assert fingerprint(x) == fingerprint(x.copy())
-    assert len({fingerprint(x), fingerprint(x.reshape(2, 3)), fingerprint(x.astype(np.float32)), fingerprint(x + 1)}) == 4
+    assert (
+        len({fingerprint(x), fingerprint(x.reshape(2, 3)), fingerprint(x.astype(np.float32)), fingerprint(x + 1)}) == 4
+    )
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Sample files by damage, dataset folders, labels, splits and prediction files."""
 
+import contextlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -97,10 +98,8 @@ def test_flipped_bytes_raise_our_error_or_change_nothing_vital(flips: int, tmp_p
     for place in random.integers(len(damaged), size=40):
         damaged[place] ^= int(random.integers(1, 256))
     path.write_bytes(bytes(damaged))
-    try:
-        read_sample(path)
-    except InputError as error:
-        assert str(path) in error.problem
+    with contextlib.suppress(InputError):
+        assert read_sample(path).configuration.particles == 100
 
 
 def test_a_bad_sample_is_never_written(tmp_path: Path) -> None:
@@ -135,7 +134,7 @@ def test_an_empty_or_absent_dataset_is_refused(tmp_path: Path) -> None:
 def test_a_copied_configuration_is_refused(tmp_path: Path) -> None:
     write_dataset(tmp_path, each=2)
     write_sample(sample_path(tmp_path, "T0.50_P1.55", 7), replace_index(synthetic_sample(0), 7))
-    with pytest.raises(DatasetError, match="T0.50_P1.55/c0007 is a copy of T0.50_P1.55/c0000"):
+    with pytest.raises(DatasetError, match=r"T0\.50_P1\.55/c0007 is a copy of T0\.50_P1\.55/c0000"):
         read_dataset(tmp_path)
 
 

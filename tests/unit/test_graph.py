@@ -25,7 +25,9 @@ def test_neighbors_equal_a_search_over_all_pairs(number: int) -> None:
 
 
 def test_k_must_be_less_than_n() -> None:
-    with pytest.raises(SettingsError, match="got k = 100 neighbours for a configuration of 100 particles; expected k < N"):
+    with pytest.raises(
+        SettingsError, match="got k = 100 neighbours for a configuration of 100 particles; expected k < N"
+    ):
         periodic_neighbors(random_mixture(100), 100)
 
 

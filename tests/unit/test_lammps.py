@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,11 +26,9 @@ def test_it_loads_in_a_clean_process() -> None:
 
 @pytest.mark.parametrize("convention", ["uniform", "scaled"])
 @pytest.mark.parametrize("kind", ["random", "equilibrated"])
-def test_energy_and_forces_equal_the_reference(convention: str, kind: str, tiny_dataset) -> None:  # noqa: ANN001
-    if kind == "random":
-        structure = rattled_lattice(7, amplitude=0.15)
-    else:
-        structure = read_dataset(tiny_dataset)[0].configuration
+def test_energy_and_forces_equal_the_reference(convention: str, kind: str, tiny_dataset: Path) -> None:
+    random, equilibrated = rattled_lattice(7, amplitude=0.15), read_dataset(tiny_dataset)[0].configuration
+    structure = random if kind == "random" else equilibrated
     potential = kob_andersen(convention)
     expected = interactions(structure, potential)
     with Lammps(structure, potential, 0.005, np.zeros((structure.particles, 3))) as engine:
@@ -137,9 +136,10 @@ def test_unstable_dynamics_come_back_as_our_error_with_its_message() -> None:
     structure = rattled_lattice(6)
     velocities = np.zeros((structure.particles, 3))
     velocities[0, 0] = 1e8
-    with Lammps(structure, kob_andersen("uniform"), 0.05, velocities) as engine, pytest.raises(EngineError) as caught:
+    with Lammps(structure, kob_andersen("uniform"), 0.05, velocities) as engine:
         engine.begin_nve(100)
-        engine.advance(100)
+        with pytest.raises(EngineError) as caught:
+            engine.advance(100)
     assert "LAMMPS stopped at 'run 100" in caught.value.problem
     assert "time_step" in caught.value.remedy
 

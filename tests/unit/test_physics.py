@@ -86,7 +86,9 @@ def test_virial_is_the_volume_derivative_of_the_energy() -> None:
     structure, potential = rattled_lattice(6), kob_andersen("uniform")
     step = 1e-7
     energies = [
-        interactions(Configuration(structure.positions * s, structure.species, structure.box * s), potential).energy.sum()
+        interactions(
+            Configuration(structure.positions * s, structure.species, structure.box * s), potential
+        ).energy.sum()
         for s in (1 + step, 1 - step)
     ]
     # dU/d ln L = -sum r . F, away from pairs that cross the cutoff within the step.
@@ -125,13 +127,13 @@ def test_velocities_have_exact_temperature_no_momentum_and_a_gaussian_shape() ->
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda c: (c.positions.__setitem__((17, 1), np.nan)), "1 values that are not finite, first at index (17, 1)"),
-        (lambda c: (c.positions.__setitem__((3, 0), -0.01)), "1 particles lie outside the box, first number 3"),
-        (lambda c: (c.positions.__setitem__((3, 2), c.box[2])), "1 particles lie outside the box, first number 3"),
-        (lambda c: (c.species.__setitem__(5, 2)), "got species [2]; expected 0 (A) and 1 (B)"),
-        (lambda c: (c.species.__setitem__(slice(None), 1)), "no particle of species 0"),
-        (lambda c: (c.box.__setitem__(0, -1.0)), "expected positive lengths"),
-        (lambda c: (c.box.__setitem__(0, np.inf)), "not finite"),
+        (lambda c: c.positions.__setitem__((17, 1), np.nan), "1 values that are not finite, first at index (17, 1)"),
+        (lambda c: c.positions.__setitem__((3, 0), -0.01), "1 particles lie outside the box, first number 3"),
+        (lambda c: c.positions.__setitem__((3, 2), c.box[2]), "1 particles lie outside the box, first number 3"),
+        (lambda c: c.species.__setitem__(5, 2), "got species [2]; expected 0 (A) and 1 (B)"),
+        (lambda c: c.species.__setitem__(slice(None), 1), "no particle of species 0"),
+        (lambda c: c.box.__setitem__(0, -1.0), "expected positive lengths"),
+        (lambda c: c.box.__setitem__(0, np.inf), "not finite"),
     ],
 )
 def test_damaged_configurations_are_refused(damage: object, message: str) -> None:

@@ -43,7 +43,10 @@ def test_mistakes_are_named(changes: dict[str, object], message: str) -> None:
 @pytest.mark.parametrize(
     ("point", "message"),
     [
-        ({"temperature": -0.5, "pressure": 1.0, "hold_time": 1.0}, "state_points[0].temperature: got -0.5; expected greater"),
+        (
+            {"temperature": -0.5, "pressure": 1.0, "hold_time": 1.0},
+            "state_points[0].temperature: got -0.5; expected greater",
+        ),
         ({"temperature": 0.5, "hold_time": 1.0}, "give either pressure or density"),
         ({"temperature": 0.5, "pressure": 1.0, "density": 1.2, "hold_time": 1.0}, "give either pressure or density"),
         ({"temperature": 0.5, "presure": 1.0, "hold_time": 1.0}, "did you mean 'pressure'?"),

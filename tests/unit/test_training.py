@@ -31,7 +31,7 @@ def trained(tiny_run: Run, tiny_dataset: Path, tmp_path_factory: pytest.TempPath
     return out
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for kill -9 between two epochs."""
 
 
@@ -44,7 +44,7 @@ class KillAt(Silent):
     def advance(self, amount: float, note: str = "") -> None:
         self.left -= int(amount)
         if self.left < 0:
-            raise Killed
+            raise KilledError
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 5])
@@ -52,7 +52,7 @@ def test_resumed_training_equals_uninterrupted(
     epochs: int, trained: Path, tiny_run: Run, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     samples = read_dataset(tiny_dataset)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_run(tiny_run, samples, tmp_path / "run", KillAt(epochs), threads=1)
     train_run(tiny_run, samples, tmp_path / "run", Silent(), threads=1)
     for fold in ("fold-0", "fold-1"):

@@ -155,7 +155,7 @@ def _run_tasks(missing: list[Task], progress: Progress, workers: int) -> None:
     except BrokenProcessPool:
         raise EngineError(
             "a worker process died: killed, out of memory, or LAMMPS crashed on unstable dynamics",
-            "Run the same command again; finished work is kept. If it recurs, use fewer --workers or a smaller time_step.",
+            "Run the same command again; finished work is kept. If it recurs: fewer --workers, or a smaller time_step.",
         ) from None
     finally:
         _stop(pool)

@@ -1,0 +1,54 @@
+"""The demo's liquid, 8 configurations of N = 1000, against the thesis's curves: about 8000 runs of N = 4096."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glassformer.cli.demo import preset
+from glassformer.core.campaign import Campaign
+from glassformer.core.progress import Silent
+from glassformer.core.settings import load_settings
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.sample import Sample
+from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
+from glassformer.physics.state_points import THESIS_DENSITIES
+from glassformer.simulate.campaign import run_campaign
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    dataset = tmp_path_factory.mktemp("demo") / "data"
+    run_campaign(load_settings(preset("demo-campaign.toml"), Campaign), dataset, Silent(), workers=2)
+    return read_dataset(dataset)
+
+
+def test_density_is_that_of_the_state_point(samples: list[Sample]) -> None:
+    for summary in summarise(samples):
+        expected = THESIS_DENSITIES[(summary.temperature, summary.pressure)]
+        error = summary.density_std / np.sqrt(summary.configurations)
+        # Four standard errors, and the rounding of the table.
+        assert summary.density == pytest.approx(expected, abs=4 * error + 0.0005)
+
+
+def test_equilibration_is_many_relaxation_times(samples: list[Sample]) -> None:
+    for summary in summarise(samples):
+        assert summary.equilibration_in_tau_alpha > 5
+
+
+def test_energy_is_conserved(samples: list[Sample]) -> None:
+    # Fluctuates by about 2e-4 a particle at dt = 0.005, against a kinetic energy of 0.75.
+    assert max(sample.facts.energy_drift for sample in samples) < 1e-3
+
+
+@pytest.mark.parametrize("species", [0, 1])
+def test_msd_at_every_time(species: int, samples: list[Sample], reference_data: Path) -> None:
+    for label, members in by_state_point(samples).items():
+        table = np.genfromtxt(reference_data / "thesis_msd" / f"{label}.csv", delimiter=",", skip_header=2)
+        curves = mean_over_ensembles(members, "msd")[:, :, species]
+        expected, spread = table[: curves.shape[1], 1 + 2 * species], table[: curves.shape[1], 2 + 2 * species]
+        # Two estimates of the standard error, of which either may be too small: the spread between our few
+        # configurations, and that of the thesis's single runs, scaled to our N and number of runs.
+        own = curves.std(0, ddof=1) / np.sqrt(len(curves))
+        theirs = spread * np.sqrt(4096 / 1000 / (len(curves) * len(members[0].ensemble.seeds)))
+        np.testing.assert_array_less(np.abs(curves.mean(0) - expected), 4 * np.hypot(own, theirs))
