@@ -15,7 +15,6 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import mixture
 
 TINY_CAMPAIGN = {
-    "name": "tiny",
     "seed": 11,
     "particles": 200,
     "cutoff": "uniform",

@@ -86,24 +86,22 @@ def test_a_batch_of_two_is_two_batches_of_one(network: nn.Module) -> None:
     torch.testing.assert_close(together, torch.cat([run(network, one), run(network, two)]))
 
 
-def test_neither_box_nor_density_is_told(network: nn.Module) -> None:
-    """Two copies side by side: another box, the same local structure, the same answer."""
+@pytest.mark.parametrize("pool", ["max", "mean"])
+def test_neither_box_nor_size_is_told(pool: str) -> None:
+    """Two copies side by side: another box and N, the same local structure, the same answer.
+
+    With one block, since a later one may find a particle's own copy as its nearest neighbour in feature space.
+    """
+    torch.manual_seed(0)
+    settings = NetworkSettings(neighbors=NEIGHBORS, blocks=((16, 16),), fully_connected=(12,), global_pool=pool)
+    network = build_network(settings, outputs=2).double().eval()
     one = structure(0, side=6)
     doubled = Configuration(
         np.concatenate([one.positions, one.positions + np.array([one.box[0], 0, 0])]),
         np.concatenate([one.species, one.species]),
         one.box * np.array([2.0, 1, 1]),
     )
-    torch.testing.assert_close(run_first_graph_only(network, doubled), run_first_graph_only(network, one))
-
-
-def run_first_graph_only(network: nn.Module, configuration: Configuration) -> torch.Tensor:
-    """Features after the first block, averaged; later blocks may find a particle's own copy in feature space."""
-    graph = graph_of(configuration)
-    block = network.blocks[0]
-    features = nn.functional.one_hot(graph.species, 2).double()
-    edges = torch.cat([graph.vectors, graph.vectors.norm(dim=-1, keepdim=True)], -1)
-    return block(features, graph.neighbors, edges).mean(0)
+    torch.testing.assert_close(run(network, doubled), run(network, one))
 
 
 def test_gradients_are_finite_and_reach_every_weight(network: nn.Module) -> None:
@@ -126,7 +124,7 @@ def test_coincident_particles_and_equal_features_stay_finite(network: nn.Module)
 
 def test_gradient_equals_finite_differences(network: nn.Module) -> None:
     graph = graph_of(structure(0))
-    weight = network.head[0].weight
+    weight = next(value for value in network.parameters() if value.ndim == 2 and min(value.shape) > 5)
     network(graph.species, graph.neighbors, graph.vectors, graph.counts)[0, 0].backward()
     place, step = (3, 5), 1e-6
     values = []

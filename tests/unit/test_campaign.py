@@ -93,7 +93,7 @@ def test_particle_times_must_be_observed(tmp_path: Path) -> None:
 
 def test_an_engine_failure_in_a_worker_is_told(tmp_path: Path) -> None:
     unstable = check_settings(TINY_CAMPAIGN | {"cooling": {"start_temperature": 1e8}}, Campaign, "unstable")
-    with pytest.raises(EngineError, match="LAMMPS stopped at"):
+    with pytest.raises(EngineError, match=r"T0\.5._P.*/c000.: LAMMPS stopped at"):
         run_campaign(unstable, tmp_path / "data", Silent(), workers=2)
     assert list((tmp_path / "data").glob("*/*.h5")) == []
 
@@ -123,26 +123,51 @@ def children(parent: int) -> list[int]:
     return found
 
 
-def test_killed_runs_resume_to_the_same_data_and_leave_no_orphans(tiny_dataset: Path, tmp_path: Path) -> None:
-    script, data = tmp_path / "run.py", tmp_path / "data"
-    script.write_text(RUN)
+def start(tmp_path: Path, changes: str = "{}") -> subprocess.Popen[bytes]:
+    script = tmp_path / "run.py"
+    script.write_text(RUN.replace("TINY_CAMPAIGN, Campaign", f"TINY_CAMPAIGN | {changes}, Campaign"))
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.Popen([sys.executable, str(script), str(tmp_path / "data")], env=environment)
+
+
+def gone(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_killed_runs_resume_to_the_same_data(tiny_dataset: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for _ in range(5):
-        process = subprocess.Popen([sys.executable, str(script), str(data)], env=environment)
+        process = start(tmp_path)
         time.sleep(random.uniform(0.6, 1.6))
-        offspring = children(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        deadline = time.monotonic() + 10
-        while any(Path(f"/proc/{pid}").exists() for pid in offspring) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not any(Path(f"/proc/{pid}").exists() for pid in offspring)
-        if list(data.glob("*/c*.h5")):
-            read_dataset(data)
-    subprocess.run([sys.executable, str(script), str(data)], env=environment, check=True)
-    assert contents(data) == contents(tiny_dataset)
-    assert list(data.rglob("*.tmp")) == []
+        if list(tmp_path.glob("data/*/c*.h5")):
+            read_dataset(tmp_path / "data")
+    assert start(tmp_path).wait() == 0
+    assert contents(tmp_path / "data") == contents(tiny_dataset)
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+    points = [{"temperature": 0.5, "pressure": 1.55, "hold_time": 5000.0}]
+    process = start(tmp_path, f'{{"state_points": {points}}}')
+    # The resource tracker of multiprocessing and two workers, deep in a run that would take minutes.
+    deadline = time.monotonic() + 20
+    while len(children(process.pid)) < 3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)
+    offspring = children(process.pid)
+    assert len(offspring) == 3
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 3
+    while not all(gone(pid) for pid in offspring) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert all(gone(pid) for pid in offspring)
 
 
 def test_tasks_start_every_state_point_before_going_deep(tiny_campaign: Campaign, tmp_path: Path) -> None:

@@ -51,6 +51,16 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
 
 
+def test_a_file_is_replaced_whole_and_never_written_in_place(tmp_path: Path) -> None:
+    target = tmp_path / "a.h5"
+    write_atomically(target, b"old")
+    with target.open("rb") as reader:
+        write_atomically(target, b"new and longer")
+        assert reader.read() == b"old"
+    assert target.read_bytes() == b"new and longer"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
+
+
 def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot create the folder"):
@@ -60,9 +70,10 @@ def test_unwritable_folder(tmp_path: Path) -> None:
 def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / ".c0000.h5.123.tmp").write_text("half")
+    (tmp_path / "a" / ".editor.tmp").write_text("of another program")
     (tmp_path / "a" / "c0000.h5").write_text("whole")
     remove_temporaries(tmp_path)
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["c0000.h5"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".editor.tmp", "c0000.h5"]
 
 
 def _hold(folder: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:

@@ -59,6 +59,7 @@ def remove(name: str) -> object:
         (edit("configuration/species", 4, 3), "got species [3]"),
         (edit("configuration/box", 0, 0.0), "expected positive lengths"),
         (edit("isoconfigurational/msd", (0, 0, 0), np.inf), "'msd' has 1 values that are not finite"),
+        (edit("isoconfigurational/msd", (0, 0, 0), 0.0), "mean squared displacement of 0 or less"),
         (edit("isoconfigurational/times", 1, 9.0), "times that do not increase"),
         (remove("configuration/species"), "the array 'species' is missing"),
         (remove("isoconfigurational"), "the group 'isoconfigurational' is missing"),
@@ -134,8 +135,22 @@ def test_an_empty_or_absent_dataset_is_refused(tmp_path: Path) -> None:
 def test_a_copied_configuration_is_refused(tmp_path: Path) -> None:
     write_dataset(tmp_path, each=2)
     write_sample(sample_path(tmp_path, "T0.50_P1.55", 7), replace_index(synthetic_sample(0), 7))
-    with pytest.raises(DatasetError, match=r"T0\.50_P1\.55/c0007 is a copy of T0\.50_P1\.55/c0000"):
+    with pytest.raises(DatasetError, match=r"c0007.h5 is a copy of .*c0000.h5"):
         read_dataset(tmp_path)
+
+
+def test_a_file_copied_by_hand_is_refused(tmp_path: Path) -> None:
+    write_dataset(tmp_path, each=2)
+    shutil.copy(sample_path(tmp_path, "T0.50_P1.55", 0), sample_path(tmp_path, "T0.50_P1.55", 5))
+    with pytest.raises(DatasetError, match=r"c0005.h5 is a copy of .*c0000.h5"):
+        read_dataset(tmp_path)
+
+
+def test_the_wrong_folder_is_told(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "training" / "predictions.h5", synthetic_predictions())
+    with pytest.raises(DatasetError, match="is no sample file") as caught:
+        read_dataset(tmp_path)
+    assert "demo/data" in caught.value.remedy
 
 
 def replace_index(sample: Sample, index: int) -> Sample:
@@ -148,6 +163,11 @@ def test_labels_are_the_log_of_the_mean_over_draws() -> None:
     assert times.tolist() == [1.0, 2.0]
     np.testing.assert_array_equal(msd_a_draws(sample, times), sample.ensemble.msd[:, [1, 2], 0])
     np.testing.assert_allclose(log_msd_a(sample, times), np.log(sample.ensemble.msd[:, [1, 2], 0].mean(0)))
+
+
+def test_a_target_time_may_not_stand_twice() -> None:
+    with pytest.raises(DatasetError, match="hold a time twice"):
+        target_times([synthetic_sample()], (2.0, "last"))
 
 
 def test_a_time_that_was_not_observed_is_refused() -> None:
@@ -222,6 +242,9 @@ def test_files_that_are_no_predictions_are_refused(tmp_path: Path) -> None:
         read_predictions(tmp_path / "text.h5")
     with pytest.raises(PredictionError, match="there is no file"):
         read_predictions(tmp_path / "absent.h5")
+    strange = replace(synthetic_predictions(), roles=("test", "train", "tset", "test"))
+    with pytest.raises(PredictionError, match=r"got roles \['tset'\]"):
+        write_predictions(tmp_path / "p.h5", strange)
     wrong = replace(synthetic_predictions(), roles=("test",))
     with pytest.raises(PredictionError, match="'roles' has 1 entries, not 4"):
         write_predictions(tmp_path / "p.h5", wrong)

@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from glassformer.core.errors import ConfigurationError, EngineError
-from glassformer.dataset.folder import read_dataset
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
@@ -25,10 +23,9 @@ def test_it_loads_in_a_clean_process() -> None:
 
 
 @pytest.mark.parametrize("convention", ["uniform", "scaled"])
-@pytest.mark.parametrize("kind", ["random", "equilibrated"])
-def test_energy_and_forces_equal_the_reference(convention: str, kind: str, tiny_dataset: Path) -> None:
-    random, equilibrated = rattled_lattice(7, amplitude=0.15), read_dataset(tiny_dataset)[0].configuration
-    structure = random if kind == "random" else equilibrated
+@pytest.mark.parametrize("kind", ["disordered", "liquid"])
+def test_energy_and_forces_equal_the_reference(convention: str, kind: str) -> None:
+    structure = rattled_lattice(7, amplitude=0.15) if kind == "disordered" else equilibrium()[0]
     potential = kob_andersen(convention)
     expected = interactions(structure, potential)
     with Lammps(structure, potential, 0.005, np.zeros((structure.particles, 3))) as engine:
@@ -130,6 +127,11 @@ def test_npt_reaches_its_temperature_and_pressure() -> None:
     # Fluctuations of 343 particles: 0.044 in T and about 0.6 in P, over some 40 independent samples of this run.
     assert np.mean(temperatures) == pytest.approx(1.0, abs=4 * 0.044 / np.sqrt(40))
     assert np.mean(pressures) == pytest.approx(5.0, abs=4 * 0.6 / np.sqrt(40))
+
+
+def test_a_box_shorter_than_two_cutoffs_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at least two cutoffs"):
+        Lammps(rattled_lattice(4), kob_andersen("uniform"), 0.005)
 
 
 def test_unstable_dynamics_come_back_as_our_error_with_its_message() -> None:

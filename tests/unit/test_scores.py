@@ -61,6 +61,17 @@ def test_the_ceiling_is_what_perfect_knowledge_scores() -> None:
     assert r_squared_ceiling(label, label_noise(draws)) == pytest.approx(r_squared(known, label), abs=0.02)
 
 
+def test_the_ceiling_belongs_to_the_r_squared_of_few_configurations() -> None:
+    """Eight labels of known noise, many times over: perfect predictions score the ceiling on average."""
+    random = np.random.default_rng(3)
+    truth = random.normal(0, 0.3, (4000, 8))
+    label = truth + random.normal(0, 0.15, (4000, 8))
+    scores = [r_squared(one, other) for one, other in zip(truth, label, strict=True)]
+    ceilings = [r_squared_ceiling(one, np.full(8, 0.15**2)) for one in label]
+    # Not exactly: large noise also widens the spread that it is divided by, which is worth 0.018 at n = 8.
+    assert np.mean(scores) == pytest.approx(np.mean(ceilings), abs=0.02)
+
+
 def test_state_point_mean_knows_only_its_state_points() -> None:
     baseline = StatePointMean.fit(["a", "b", "a"], np.array([[1.0], [5.0], [3.0]]))
     np.testing.assert_array_equal(baseline.predict(["b", "a", "c"]), [[5.0], [2.0], [np.nan]])

@@ -21,13 +21,14 @@ def broken(**changes: object) -> dict[str, object]:
     [
         ({"particels": 100}, "unknown key particels; did you mean 'particles'?"),
         ({"cooling": {"melt_tme": 1.0}}, "unknown key cooling.melt_tme; did you mean 'melt_time'?"),
-        ({"zzz": 1}, "unknown key zzz; known keys: name, seed"),
+        ({"zzz": 1}, "unknown key zzz; known keys: seed, particles"),
         ({"particles": 1001}, "particles = 1001 gives no 80:20 mixture"),
         ({"draws": 0}, "draws: got 0; expected greater than 0"),
         ({"time_step": float("nan")}, "time_step: got nan"),
         ({"time_step": 0.5}, "time_step: got 0.5; expected less than or equal to 0.02"),
         ({"cutoff": "2.5"}, "cutoff: got '2.5'; expected 'uniform' or 'scaled'"),
         ({"seed": "one"}, "seed: got 'one'"),
+        ({"seed": 10**20}, "seed: got 100000000000000000000; expected less than 9223372036854775808"),
         ({"schedule": {"first": 1, "count": 300, "last": 200}}, "300 different steps do not fit between 1 and 200"),
         ({"state_points": []}, "state_points"),
     ],
@@ -98,3 +99,9 @@ def test_shipped_files_are_valid(name: str) -> None:
     from glassformer.cli.demo import preset
 
     assert load_settings(preset(name), Campaign if "campaign" in name else Run)
+
+
+def test_one_mistake_is_told_once() -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_settings({"targets": {"times": [-1.0]}}, Run, "run.toml")
+    assert caught.value.problem.splitlines() == ["run.toml: targets.times[0]: got -1.0; expected greater than 0"]

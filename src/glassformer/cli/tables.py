@@ -28,7 +28,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print MAE and R^2 of the network beside its baselines."""
     print_table(
-        ["state point", "t", "n", "MAE", "mean's", "rho's", "R2", "mean's", "rho's", "ceiling"],
+        ["state point", "t", "n", "MAE", "(mean)", "(rho)", "R2", "(mean)", "(rho)", "R2 max"],
         [
             [
                 row.state_point,
@@ -42,8 +42,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
         ],
     )
     console.print(
-        "MAE and R2 of ln MSD_A for configurations the network never saw; mean's: state-point mean; rho's: a line in"
-        " the density; ceiling: the R2 that the draws' noise leaves possible.",
+        "MAE and R2 of ln MSD_A for configurations that the network never saw. (mean): the state-point mean instead of"
+        " the network; (rho): a line in the density; R2 max: what the draws' noise leaves possible.",
         style="dim",
     )
     if evaluation.left_out:

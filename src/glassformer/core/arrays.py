@@ -28,7 +28,6 @@ class ArraySpec:
     dtype: str
     unit: str
     meaning: str
-    optional: bool = False
     nan_allowed: bool = False
 
 
@@ -52,11 +51,16 @@ PREDICTIONS = (
     ArraySpec("times", ("K",), "f8", "tau_LJ", "target times"),
     ArraySpec("density", ("C",), "f8", "sigma_AA^-3", "number density of each configuration"),
     ArraySpec(
-        "msd_draws", ("C", "D", "K"), "f8", "sigma_AA^2", "MSD_A of every draw; NaN pads missing draws", False, True
+        "msd_draws",
+        ("C", "D", "K"),
+        "f8",
+        "sigma_AA^2",
+        "MSD_A of every draw; NaN is padding",
+        nan_allowed=True,
     ),
     ArraySpec("prediction", ("C", "K"), "f8", "", "predicted ln MSD_A"),
-    ArraySpec("state_point_mean", ("C", "K"), "f8", "", "baseline: mean of the training labels", False, True),
-    ArraySpec("density_fit", ("C", "K"), "f8", "", "baseline: training labels against density", False, True),
+    ArraySpec("state_point_mean", ("C", "K"), "f8", "", "baseline: mean of the training labels", nan_allowed=True),
+    ArraySpec("density_fit", ("C", "K"), "f8", "", "baseline: training labels against density", nan_allowed=True),
 )
 
 
@@ -70,8 +74,6 @@ def check_arrays(
     sizes: dict[str, int] = {}
     for spec in specs:
         if spec.name not in arrays:
-            if spec.optional:
-                continue
             raise error(f"{where}: the array '{spec.name}' is missing", f"It holds: {spec.meaning}.")
         _check_one(spec, arrays[spec.name], sizes, error, where)
     return sizes
@@ -90,8 +92,8 @@ def _check_one(
         wanted = ", ".join(str(size) for size in expected)
         raise error(f"{where}: '{spec.name}' has shape {array.shape}; expected ({wanted})")
     sizes.update({letter: got for got, letter in zip(array.shape, spec.shape, strict=True) if isinstance(letter, str)})
-    if array.dtype.kind == "f" and not spec.nan_allowed:
-        bad = np.argwhere(~np.isfinite(array.astype(np.float64)))
+    if array.dtype.kind == "f":
+        bad = np.argwhere(np.isinf(array) if spec.nan_allowed else ~np.isfinite(array))
         if len(bad):
             raise error(
                 f"{where}: '{spec.name}' has {len(bad)} values that are not finite, first at index"

@@ -33,7 +33,10 @@ class StatePointSettings(Settings):
 
 
 class Cooling(Settings):
-    """From a random start to the state point: minimise, melt at the start values, ramp to the target."""
+    """From a random start to the state point: minimise, melt at the start values, ramp to the target.
+
+    The start temperature and pressure are those of the thesis's cooling script.
+    """
 
     start_temperature: PositiveFloat = 0.5495
     start_pressure: float = 0.4888
@@ -61,8 +64,7 @@ class Schedule(Settings):
 class Campaign(Settings):
     """A set of state points x configurations x draws, with everything that decides their numbers."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     particles: Annotated[int, Field(ge=100)]
     cutoff: Literal["uniform", "scaled"]
     configurations: PositiveInt
@@ -85,7 +87,7 @@ class Campaign(Settings):
 
     def sample_parameters(self, point: StatePointSettings) -> dict[str, Any]:
         """Return what decides the numbers of one sample at `point`: everything but how many samples there are."""
-        parameters = self.model_dump(mode="json", exclude={"name", "configurations", "state_points"})
+        parameters = self.model_dump(mode="json", exclude={"configurations", "state_points"})
         return parameters | {"state_point": point.model_dump(mode="json")}
 
 

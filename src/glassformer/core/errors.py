@@ -47,3 +47,7 @@ class StorageError(InputError):
 
 class EngineError(GlassformerError):
     """The simulation engine is missing or failed."""
+
+
+class TrainingError(GlassformerError):
+    """Training went astray."""

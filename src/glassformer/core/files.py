@@ -2,15 +2,17 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from glassformer.core.errors import StorageError
+from glassformer.core.errors import InputError, StorageError
 
-TEMPORARY_SUFFIX = ".tmp"
+# .<name>.<process id>.tmp, for the kinds of file that the package writes.
+_OUR_TEMPORARY = re.compile(r"\..+\.(h5|json|pt|ckpt|html|svg|png)\.\d+\.tmp")
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space and run the same command again; finished work is kept.",
@@ -44,7 +46,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     killed at any moment leaves the old file or the new one. Raises `StorageError`; then no temporary file is left.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
@@ -56,10 +58,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise storage_error("write", path, error) from error
 
 
+def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
+    """Return the bytes of `path`. Raises `error` with `remedy` if it is not there, else `StorageError`."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise error(f"there is no file {path}", remedy) from None
+    except OSError as problem:
+        raise storage_error("read", path, problem) from problem
+
+
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left behind below `folder`; call only while holding the folder's lock."""
-    for leftover in folder.rglob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+    """Remove what killed processes left in `folder` and one level below; call only while holding the folder's lock."""
+    for pattern in (".*.tmp", "*/.*.tmp"):
+        for leftover in folder.glob(pattern):
+            if _OUR_TEMPORARY.fullmatch(leftover.name):
+                leftover.unlink(missing_ok=True)
 
 
 @contextmanager

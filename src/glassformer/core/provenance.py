@@ -34,14 +34,18 @@ def fingerprint(*arrays: NDArray[np.generic]) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """Return the package's version and, in a git checkout of it, the commit: '0.1.0+g1a2b3c4'."""
+    """Return the package's version and, in a git checkout of it, the commit: '0.1.0+g1a2b3c4'.
+
+    A working tree with changes adds '-dirty'.
+    """
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return glassformer.__version__
     try:
         commit = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
         return glassformer.__version__
     return f"{glassformer.__version__}+g{commit}"

@@ -56,7 +56,7 @@ class Training(Settings):
 class Run(Settings):
     """One training run."""
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     targets: Targets = Targets()
     split: Split = Split()
     network: NetworkSettings = NetworkSettings()

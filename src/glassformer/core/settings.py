@@ -35,7 +35,7 @@ def check_settings(values: dict[str, Any], model: type[Model], where: str) -> Mo
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(problem, model) for problem in error.errors()]
+        problems = [_describe(problem, model) for problem in _first_at_each_place(error.errors())]
         raise SettingsError(
             f"{where}: " + f"\n{where}: ".join(problems), "Mend the file and run the same command again."
         ) from None
@@ -54,9 +54,22 @@ def _describe(problem: Any, model: type[Settings]) -> str:
     return f"{place}: got {problem['input']!r}; expected {wanted}" if wanted != message else f"{place}: {message}"
 
 
+def _first_at_each_place(problems: list[Any]) -> list[Any]:
+    """Drop what only follows from an earlier problem, such as every other form that a value might have had."""
+    kept: list[Any] = []
+    for problem in problems:
+        place = _place(problem["loc"])
+        if not any(_place(other["loc"]).startswith(place) for other in kept) or problem["type"] == "extra_forbidden":
+            kept.append(problem)
+    return kept
+
+
 def _place(location: tuple[str | int, ...]) -> str:
     text = ""
     for part in location:
+        # pydantic adds the form it tried, as in ('times', 0, 'constrained-float').
+        if isinstance(part, str) and not part.isidentifier() and text:
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 

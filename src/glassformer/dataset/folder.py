@@ -23,13 +23,15 @@ def sample_paths(dataset: Path) -> list[Path]:
 
 def read_dataset(dataset: Path) -> list[Sample]:
     """Read and check every sample of `dataset`. Raises `DatasetError`, naming the file at fault."""
-    samples = [read_sample(path) for path in sample_paths(dataset)]
-    seen: dict[str, str] = {}
-    for sample in samples:
-        twin = seen.setdefault(sample.configuration.fingerprint, sample.identifier)
-        if twin != sample.identifier:
+    samples = []
+    seen: dict[str, Path] = {}
+    for path in sample_paths(dataset):
+        sample = read_sample(path)
+        twin = seen.setdefault(sample.configuration.fingerprint, path)
+        if twin != path:
             raise DatasetError(
-                f"{dataset}: {sample.identifier} is a copy of {twin}",
+                f"{path} is a copy of {twin}",
                 "A configuration on both sides of a split would flatter every score: delete one of the two.",
             )
+        samples.append(sample)
     return samples

@@ -17,6 +17,10 @@ def target_times(samples: Sequence[Sample], wanted: Sequence[float | Literal["la
     """Return the times (K,) that `wanted` stands for. Raises `DatasetError` if a sample was not observed there."""
     last = float(samples[0].ensemble.times[-1])
     times = np.array([last if time == "last" else time for time in wanted], dtype=np.float64)
+    if len(np.unique(times)) < len(times):
+        raise DatasetError(
+            f"the target times {times.tolist()} hold a time twice", "'last' is the last time of the data."
+        )
     for sample in samples:
         for time in times:
             _time_index(sample, float(time))

@@ -3,14 +3,15 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
 
 from glassformer.core.arrays import PREDICTIONS, SCHEMA_VERSION, FloatArray, check_arrays
 from glassformer.core.errors import PredictionError
-from glassformer.core.files import write_atomically
+from glassformer.core.files import read_whole, write_atomically
+from glassformer.dataset.sample import HDF5_ERRORS
 
 Role = Literal["train", "validation", "test"]
 FORMAT = "glassformer predictions"
@@ -67,16 +68,15 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 def read_predictions(path: Path) -> Predictions:
     """Read and check the prediction file `path`. Raises `PredictionError`."""
+    whole = read_whole(path, PredictionError, "Check the path.")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(io.BytesIO(whole), "r") as file:
             if file.attrs.get("format") != FORMAT:
                 raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
             names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
             texts: dict[str, Any] = {name: tuple(file[name].asstr()[()]) for name in _TEXTS}
             arrays: dict[str, Any] = {spec.name: file[spec.name][()] for spec in PREDICTIONS}
-    except FileNotFoundError:
-        raise PredictionError(f"there is no file {path}", "Check the path.") from None
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except HDF5_ERRORS as error:
         raise PredictionError(f"{path} is not a whole prediction file: {error}", "Make it again.") from error
     predictions = Predictions(**names, **texts, **arrays)
     _check(predictions, str(path))
@@ -89,3 +89,6 @@ def _check(predictions: Predictions, where: str) -> None:
     for name in _TEXTS:
         if len(getattr(predictions, name)) != sizes["C"]:
             raise PredictionError(f"{where}: '{name}' has {len(getattr(predictions, name))} entries, not {sizes['C']}")
+    strange = set(predictions.roles) - set(get_args(Role))
+    if strange:
+        raise PredictionError(f"{where}: got roles {sorted(strange)}; expected {', '.join(get_args(Role))}")

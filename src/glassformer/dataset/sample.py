@@ -27,8 +27,13 @@ from glassformer.core.arrays import (
     check_arrays,
 )
 from glassformer.core.errors import DatasetError
-from glassformer.core.files import write_atomically
+from glassformer.core.files import read_whole, write_atomically
 from glassformer.physics.configuration import Configuration, check_configuration
+
+FORMAT = "glassformer sample"
+
+# What h5py raises on damaged contents, depending on where the damage lies.
+HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
 
 
 class Facts(BaseModel):
@@ -101,6 +106,8 @@ def check_sample(sample: Sample, where: str) -> None:
         raise DatasetError(f"{where}: got {sizes['D']} draws at {sizes['T']} times; expected at least one of each")
     if (np.diff(sample.ensemble.times) <= 0).any():
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
+    if (sample.ensemble.msd <= 0).any():
+        raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
 
 
 def write_sample(path: Path, sample: Sample) -> None:
@@ -109,6 +116,7 @@ def write_sample(path: Path, sample: Sample) -> None:
     # HDF5 writes into memory, so that a full disk meets plain file writing, where it can be told and mended.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
+        file.attrs["format"] = FORMAT
         _write_group(file, "configuration", CONFIGURATION, sample.configuration)
         _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
         for name, value in sample.facts.model_dump(exclude_none=True).items():
@@ -118,14 +126,13 @@ def write_sample(path: Path, sample: Sample) -> None:
 
 def read_sample(path: Path) -> Sample:
     """Read and check the sample file `path`. Raises `DatasetError` or `ConfigurationError`, naming the file."""
+    whole = read_whole(path, DatasetError, "Check the path.")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(io.BytesIO(whole), "r") as file:
             facts = _read_facts(path, dict(file.attrs))
             configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path))
             ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path))
-    except FileNotFoundError:
-        raise DatasetError(f"there is no file {path}", "Check the path.") from None
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except HDF5_ERRORS as error:
         raise DatasetError(
             f"{path} is not a whole HDF5 file: {error}",
             "It is truncated or damaged: delete it and simulate again, or copy it anew.",
@@ -133,18 +140,6 @@ def read_sample(path: Path) -> Sample:
     sample = Sample(configuration, ensemble, facts)
     check_sample(sample, str(path))
     return sample
-
-
-def read_facts(path: Path) -> Facts:
-    """Read only the attributes of the sample file `path`. Raises `DatasetError`."""
-    try:
-        with h5py.File(path, "r") as file:
-            return _read_facts(path, dict(file.attrs))
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise DatasetError(
-            f"{path} is not a whole HDF5 file: {error}",
-            "It is truncated or damaged: delete it and simulate again, or copy it anew.",
-        ) from error
 
 
 def _write_group(file: Any, name: str, specs: tuple[ArraySpec, ...], source: object) -> None:
@@ -166,6 +161,11 @@ def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path) 
 
 def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+    if plain.pop("format", None) != FORMAT:
+        raise DatasetError(
+            f"{path} is no sample file",
+            "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
+        )
     version = plain.get("schema_version")
     if version != SCHEMA_VERSION:
         raise DatasetError(

@@ -60,7 +60,8 @@ def r_squared_ceiling(label: FloatArray, noise: FloatArray) -> float:
     """Return the R^2 that perfect knowledge of the structure would reach: 1 - <noise variance> / var(label).
 
     What the draws scatter, no structure can predict. Itself an estimate: from few configurations it may exceed what is
-    reachable, or fall below zero, which says that the labels' spread is all noise.
+    reachable, or fall below zero, which says that the labels' spread is all noise. var divides by the number of
+    labels, as `r_squared` does.
     """
-    spread = float(label.var(ddof=1)) if len(label) > 1 else 0.0
+    spread = float(label.var())
     return 1 - float(noise.mean()) / spread if spread > 0 else float("nan")

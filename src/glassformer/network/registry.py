@@ -1,11 +1,13 @@
 """Networks by name."""
 
+from collections.abc import Callable
+
 from torch import nn
 
 from glassformer.core.run import NetworkSettings
 from glassformer.network.particlenet import ParticleNet
 
-NETWORKS: dict[str, type[ParticleNet]] = {"particlenet": ParticleNet}
+NETWORKS: dict[str, Callable[[NetworkSettings, int], nn.Module]] = {"particlenet": ParticleNet}
 
 
 def build_network(settings: NetworkSettings, outputs: int) -> nn.Module:

@@ -4,8 +4,8 @@ import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
 
-# First peak of the structure factor of each species, where F_s is measured. A: Kob and Andersen 1995, section IV;
-# B: gamdpy's science tests.
+# First peak of the structure factor of each species, where F_s is measured. A: W. Kob and H. C. Andersen, Phys. Rev. E
+# 52, 4134 (1995); B: gamdpy's science tests.
 WAVE_NUMBERS = (7.25, 5.5)
 
 
@@ -24,7 +24,7 @@ def self_scattering(
     """Return F_s(k, t) = <cos(k . (r(t) - r(0)))> of A and of B, (2,).
 
     The wave vectors lie along the three axes of the box; `wave_numbers` are |k| for A and for B.
-    J.-P. Hansen and I. R. McDonald, Theory of Simple Liquids, eq. (7.4.13).
+    J.-P. Hansen and I. R. McDonald, Theory of Simple Liquids, chapter 7.
     """
     wave_number = np.asarray(wave_numbers)[species]
     return _by_species(np.cos(wave_number[:, None] * displacements).mean(1), species)

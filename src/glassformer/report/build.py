@@ -20,7 +20,7 @@ from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, summarise
-from glassformer.evaluate.evaluation import evaluate
+from glassformer.evaluate.evaluation import ALL, evaluate
 from glassformer.report.figures import (
     msd_figure,
     prediction_figure,
@@ -42,15 +42,20 @@ def build_report(folder: Path) -> Path:
     samples = read_dataset(folder / DATA)
     predictions = read_predictions(folder / TRAINING / "predictions.h5")
     histories = _read_histories(folder / TRAINING)
+    evaluation = evaluate(predictions)
+    titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
+    foreign = set(predictions.configurations) - {sample.identifier for sample in samples}
+    if foreign:
+        raise DatasetError(f"{min(foreign)} is predicted but not in {folder / DATA}", "Train again on this data.")
     target = folder / REPORT
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figures = _draw(samples, predictions, histories, target / "figures")
-    titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
+        figures = _draw(samples, predictions, histories, titles, target / "figures")
     page = _template().render(
         figures=figures,
         titles=titles,
         data=summarise(samples),
-        evaluation=evaluate(predictions),
+        evaluation=evaluation,
+        everything=ALL,
         predictions=predictions,
         code_version=code_version(),
         facts=samples[0].facts,
@@ -62,9 +67,12 @@ def build_report(folder: Path) -> Path:
 
 
 def _draw(
-    samples: Sequence[Sample], predictions: Predictions, histories: list[list[dict[str, float]]], folder: Path
+    samples: Sequence[Sample],
+    predictions: Predictions,
+    histories: list[list[dict[str, float]]],
+    titles: dict[str, str],
+    folder: Path,
 ) -> dict[str, Markup]:
-    titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
     figures = {
         "msd": msd_figure(samples, predictions.times),
         "scattering": scattering_figure(samples),
@@ -92,8 +100,8 @@ def _unique_ids(svg: str, name: str) -> str:
 
 
 def _read_histories(training: Path) -> list[list[dict[str, float]]]:
-    paths = sorted(training.glob("fold-*/history.json"), key=lambda path: int(path.parent.name.partition("-")[2]))
     try:
+        paths = sorted(training.glob("fold-*/history.json"), key=lambda path: int(path.parent.name.partition("-")[2]))
         return [json.loads(path.read_text()) for path in paths]
     except (OSError, ValueError) as error:
         raise DatasetError(f"a training history in {training} cannot be read: {error}", "Train it anew.") from error

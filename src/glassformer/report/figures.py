@@ -21,9 +21,9 @@ TIME_LABEL = "time  $t$  [LJ units]"
 
 def title_of(sample: Sample) -> str:
     """Return 'T = 0.50, P = 1.55' for the legend."""
-    facts = sample.facts
-    second = f"P = {facts.pressure:.2f}" if facts.pressure is not None else f"$\\rho$ = {facts.density:.2f}"
-    return f"T = {facts.temperature:.2f}, {second}"
+    temperature, _, second = sample.facts.state_point.partition("_")
+    symbol, value = ("P", second[1:]) if second.startswith("P") else ("$\\rho$", second[3:])
+    return f"T = {temperature[1:]}, {symbol} = {value}"
 
 
 def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
@@ -40,9 +40,7 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
                 times, msd[:, :, species].mean(0), style, color=color[name], label=f"{title_of(members[0])}, {letter}"
             )
         axes.fill_between(times, msd[:, :, 0].min(0), msd[:, :, 0].max(0), color=color[name], alpha=0.2, lw=0)
-    axes.set(
-        xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=r"$\langle |r(t) - r(0)|^2 \rangle$  [$\sigma_{AA}^2$]"
-    )
+    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=MSD_LABEL)
     _slopes(axes, samples)
     _mark_targets(axes, targets)
     axes.legend(loc="lower right", fontsize=9, bbox_to_anchor=(0.93, 0.02))
@@ -52,11 +50,11 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
 def _slopes(axes: Axes, samples: Sequence[Sample]) -> None:
     """Draw t^2 beside the start of the curves and t beside their end."""
     times = samples[0].ensemble.times
-    curves = np.stack([sample.ensemble.msd.mean(0)[:, 0] for sample in samples])
+    first, last = (max(float(sample.ensemble.msd[:, i, 0].mean()) for sample in samples) for i in (0, -1))
     early = times[times <= 10 * times[0]]
     late = times[times >= times[-1] / 5]
-    ballistic = 3 * curves[:, 0].max() * (early / early[0]) ** 2
-    diffusive = 2.2 * curves[:, -1].max() * late / late[-1]
+    ballistic = 3 * first * (early / early[0]) ** 2
+    diffusive = 2.2 * last * late / late[-1]
     for line, values, text in ((early, ballistic, r"ballistic, $t^2$"), (late, diffusive, r"diffusive, $t$")):
         axes.plot(line, values, color="0.35", lw=1)
         middle = len(line) // 2

@@ -2,9 +2,12 @@
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -18,12 +21,12 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
 from glassformer.dataset.folder import sample_path
-from glassformer.dataset.sample import Facts, Sample, configuration_id, read_facts, read_sample, write_sample
+from glassformer.dataset.sample import Facts, Sample, configuration_id, read_sample, write_sample
 from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.simulate.isoconfigurational import collect, particle_steps, run_draw
 from glassformer.simulate.lammps import engine_version, load_lammps
-from glassformer.simulate.protocol import equilibrate, equilibration_steps, protocol_name
+from glassformer.simulate.protocol import PROTOCOL_VERSION, equilibrate, equilibration_steps, protocol_name
 from glassformer.simulate.schedule import observation_steps
 
 # Seconds between two looks at what the workers have reported.
@@ -53,7 +56,8 @@ class Task:
     @property
     def parameter_hash(self) -> str:
         """Hash of everything that decides the sample's numbers."""
-        return parameter_hash(self.campaign.sample_parameters(self.point) | {"index": self.index})
+        made_by = {"index": self.index, "engine": engine_version(), "protocol": PROTOCOL_VERSION}
+        return parameter_hash(self.campaign.sample_parameters(self.point) | made_by)
 
 
 def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
@@ -107,11 +111,10 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
     """
     particle_steps(campaign, observation_steps(campaign.schedule, campaign.time_step))
     load_lammps()
-    # Look before touching: a folder of another campaign is left as it is.
     all_tasks = tasks(campaign, dataset)
-    missing = [task for task in all_tasks if not is_done(task)]
     with exclusive(dataset):
         remove_temporaries(dataset)
+        missing = [task for task in all_tasks if not is_done(task)]
         done = len(all_tasks) - len(missing)
         if done:
             progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
@@ -128,14 +131,13 @@ def is_done(task: Task) -> bool:
     """
     if not task.path.exists():
         return False
-    facts = read_facts(task.path)
+    facts = read_sample(task.path).facts
     if facts.parameter_hash != task.parameter_hash:
         raise DatasetError(
-            f"{task.path} was made with other parameters (hash {facts.parameter_hash}; this campaign has"
-            f" {task.parameter_hash})",
+            f"{task.path} was made with other parameters, or another version of LAMMPS or of the protocol"
+            f" (hash {facts.parameter_hash}; this campaign has {task.parameter_hash})",
             "Choose another folder with --out, or delete the old data.",
         )
-    read_sample(task.path)
     return True
 
 
@@ -143,14 +145,19 @@ def _run_tasks(missing: list[Task], progress: Progress, workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()
     pool = ProcessPoolExecutor(workers, context, _begin_worker, (reports,))
+    failures: list[EngineError] = []
     try:
-        names = {pool.submit(_work, task): task.name for task in missing}
+        with _workers_deaf_to_ctrl_c():
+            names = {pool.submit(_work, task): task.name for task in missing}
         pending: set[Future[None]] = set(names)
         while pending:
             finished, pending = wait(pending, POLL, FIRST_COMPLETED)
             _drain(reports, progress)
             for future in finished:
-                future.result()
+                try:
+                    future.result()
+                except EngineError as error:
+                    failures.append(EngineError(f"{names[future]}: {error.problem}", error.remedy))
                 progress.advance(0, f"{names[future]} done, {len(pending)} to go")
     except BrokenProcessPool:
         raise EngineError(
@@ -159,6 +166,22 @@ def _run_tasks(missing: list[Task], progress: Progress, workers: int) -> None:
         ) from None
     finally:
         _stop(pool)
+    if failures:
+        # The others are finished first: one bad configuration does not cost the rest.
+        raise failures[0]
+
+
+@contextmanager
+def _workers_deaf_to_ctrl_c() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to this one, which ends them; they inherit how a signal is treated."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _drain(reports: Any, progress: Progress) -> None:

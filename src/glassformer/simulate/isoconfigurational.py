@@ -34,14 +34,14 @@ class Draw:
 def particle_steps(campaign: Campaign, steps: IntArray) -> IntArray:
     """Return the steps of the campaign's particle times. Raises `SettingsError` if one is no observation time."""
     wanted = np.array([round(time / campaign.time_step) for time in campaign.particle_times], dtype=np.int64)
-    missing = np.setdiff1d(wanted, steps)
-    if len(missing):
-        nearest = steps[np.argmin(np.abs(steps - missing[0]))]
-        raise SettingsError(
-            f"particle_times: t = {missing[0] * campaign.time_step:g} is no observation time of the schedule; the"
-            f" nearest is {nearest * campaign.time_step:g}",
-            "Choose particle times from the schedule.",
-        )
+    for time, step in zip(campaign.particle_times, wanted, strict=True):
+        if step not in steps or abs(step * campaign.time_step - time) > 1e-9 * time:
+            nearest = steps[np.argmin(np.abs(steps * campaign.time_step - time))]
+            raise SettingsError(
+                f"particle_times: t = {time:g} is no observation time of the schedule; the nearest is"
+                f" {nearest * campaign.time_step:g}",
+                "Choose particle times from the schedule.",
+            )
     return wanted
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import EngineError
+from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import MASS, PairPotential
@@ -54,6 +54,12 @@ class Lammps:
         velocities: FloatArray | None = None,
     ) -> None:
         check_configuration(configuration, "the start of a simulation")
+        if configuration.box.min() < 2 * potential.cutoff.max():
+            raise ConfigurationError(
+                f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs,"
+                f" {2 * potential.cutoff.max():g}",
+                "Use more particles.",
+            )
         module = load_lammps()
         try:
             self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
@@ -114,7 +120,7 @@ class Lammps:
             try:
                 self._engine.command(command)
             except Exception as error:
-                message = str(error).strip().splitlines()[0].removeprefix("ERROR: ")
+                message = (str(error).strip() or "no message").splitlines()[0].removeprefix("ERROR: ")
                 raise EngineError(
                     f"LAMMPS stopped at '{command}': {message}",
                     "A smaller time_step, or a lower start_density, is the usual remedy for unstable dynamics.",

@@ -5,12 +5,15 @@ from collections.abc import Callable
 import numpy as np
 
 from glassformer.core.campaign import Campaign, StatePointSettings
+from glassformer.core.errors import EngineError
 from glassformer.core.seeds import generator, named_seed
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen, mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps
 
+# Part of every sample's parameter hash: raise it when a change here or in the draws changes their numbers.
+PROTOCOL_VERSION = 1
 # Steps between two reports of progress.
 CHUNK = 500
 
@@ -64,7 +67,10 @@ def equilibrate(
             else:
                 engine.begin_npt((begin[0], end[0]), (begin[1], end[1]), steps, cooling.damping_time)
             advance_in_chunks(engine, steps, progress)
-        return engine.configuration()
+        found = engine.configuration()
+    if not np.isfinite(found.positions).all():
+        raise EngineError("the equilibration became unstable: positions are no numbers", "Use a smaller time_step.")
+    return found
 
 
 def advance_in_chunks(engine: Lammps, steps: int, progress: Callable[[int], None]) -> None:

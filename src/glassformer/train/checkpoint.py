@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from glassformer.baselines.density import DensityFit
 from glassformer.baselines.state_point_mean import StatePointMean
 from glassformer.core.errors import CheckpointError, SettingsError
-from glassformer.core.files import write_atomically
+from glassformer.core.files import read_whole, write_atomically
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.predictions import Role
@@ -86,10 +86,9 @@ def read_model(path: Path) -> Model:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    whole = read_whole(path, CheckpointError, "Make one with `glassformer train`.")
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no file {path}", "Make one with `glassformer train`.") from None
+        values = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path} is damaged or no model: {first}", "Train it anew.") from error

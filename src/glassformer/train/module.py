@@ -1,5 +1,6 @@
 """The network in training: loss, metrics, optimiser and what a checkpoint must hold to resume exactly."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import TrainingError
 from glassformer.core.run import Run
 from glassformer.core.seeds import named_seed
 from glassformer.graph.batch import GraphBatch, transform
@@ -67,14 +69,18 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Write one line of history."""
-        self.history.append(
-            {
-                "epoch": self.current_epoch,
-                "learning_rate": float(self.optimizers().param_groups[0]["lr"]),  # type: ignore[union-attr]
-                "train_loss": float(torch.stack(self._losses).mean()),
-                "val_mae": float(torch.cat(self._errors).mean()),
-            }
-        )
+        line = {
+            "epoch": self.current_epoch,
+            "learning_rate": float(self.optimizers().param_groups[0]["lr"]),  # type: ignore[union-attr]
+            "train_loss": float(torch.stack(self._losses).mean()),
+            "val_mae": float(torch.cat(self._errors).mean()),
+        }
+        if not (math.isfinite(line["train_loss"]) and math.isfinite(line["val_mae"])):
+            raise TrainingError(
+                f"training diverged in epoch {self.current_epoch + 1}: the loss is no finite number",
+                "Lower training.learning_rate in the run file.",
+            )
+        self.history.append(line)
 
     def configure_optimizers(self) -> Any:
         """Adam, with one drop of the learning rate."""

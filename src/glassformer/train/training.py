@@ -3,15 +3,17 @@
 import io
 import json
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Callback, Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from glassformer.baselines.density import DensityFit
@@ -24,7 +26,7 @@ from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.run import Run
 from glassformer.core.seeds import named_seed
 from glassformer.dataset.labels import log_msd_a, target_times
-from glassformer.dataset.predictions import Role, write_predictions
+from glassformer.dataset.predictions import Predictions, Role, write_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold, folds
 from glassformer.graph.batch import GraphBatch, build_graph
@@ -37,6 +39,7 @@ from glassformer.train.prediction import merge, only_test, predict
 PREDICTIONS_FILE = "predictions.h5"
 MODEL_FILE = "model.pt"
 HISTORY_FILE = "history.json"
+BEST_FILE = "best.ckpt"
 RESUME_FILE = "last.ckpt"
 
 
@@ -68,12 +71,23 @@ def train_run(run: Run, samples: Sequence[Sample], out: Path, progress: Progress
                 _train_fold(run, samples, graphs, fold, times, folder, identity, number, progress)
             else:
                 progress.advance(run.training.epochs, f"fold {number + 1} of {len(parts)} is there already")
+            for finished in (BEST_FILE, RESUME_FILE):
+                (folder / finished).unlink(missing_ok=True)
             model = read_model(folder / MODEL_FILE)
             tested = [samples[i] for i in fold.test]
             predictions.append(only_test(predict(model, tested, [graphs[i] for i in fold.test])))
+            _check_fold(model, predictions[-1], [sample.identifier for sample in tested], identity, folder)
         path = out / PREDICTIONS_FILE
         write_predictions(path, merge(predictions))
     return path
+
+
+def _check_fold(model: Model, predictions: Predictions, tested: list[str], identity: str, folder: Path) -> None:
+    """Refuse a model that was put there from elsewhere: it may have seen what it is tested on."""
+    if model.parameter_hash != identity or list(predictions.configurations) != tested:
+        raise CheckpointError(
+            f"{folder / MODEL_FILE} belongs to another run or fold", f"Delete {folder} and train again."
+        )
 
 
 def _identity(run: Run, samples: Sequence[Sample], times: FloatArray) -> str:
@@ -141,22 +155,12 @@ def _train_fold(
     )
     write_atomically(folder / HISTORY_FILE, json.dumps(module.history, indent=1).encode())
     write_model(folder / MODEL_FILE, model)
-    for leftover in folder.glob("*.ckpt"):
-        leftover.unlink()
 
 
 def _fit(
     module: TrainingModule, run: Run, train: Any, validation: Any, folder: Path, number: int, progress: Progress
 ) -> dict[str, Any]:
     """Train, resuming if `folder` holds an unfinished run; return the checkpoint of the best epoch."""
-    keeper = ModelCheckpoint(
-        folder,
-        filename="best",
-        monitor="val_mae",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
     resume = folder / RESUME_FILE
     _quiet()
     trainer = pl.Trainer(
@@ -164,8 +168,9 @@ def _fit(
         accelerator="auto",
         devices=1,
         logger=False,
-        callbacks=[keeper, _Reporter(progress, number, run.split.folds)],
-        plugins=[_AtomicCheckpoints()],
+        callbacks=[_Keeper(folder), _Reporter(progress, number, run.split.folds)],
+        # Not the cluster's own: one fold trains in one process, whatever a scheduler has set.
+        plugins=[_AtomicCheckpoints(), LightningEnvironment()],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -176,8 +181,22 @@ def _fit(
     except SystemExit:
         # Lightning turns Ctrl-C into an exit; whoever called may have more to say.
         raise KeyboardInterrupt from None
-    best: dict[str, Any] = torch.load(keeper.best_model_path, map_location="cpu", weights_only=True)
+    best: dict[str, Any] = torch.load(folder / BEST_FILE, map_location="cpu", weights_only=True)
     return best
+
+
+class _Keeper(Checkpoint):
+    """Keeps the best epoch, then the last: what a resumed run needs lies in the folder and in the last checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write both files; being a `Checkpoint`, after the module has written its history."""
+        errors = [line["val_mae"] for line in cast(TrainingModule, pl_module).history]
+        if errors[-1] < min(errors[:-1], default=math.inf):
+            trainer.save_checkpoint(self.folder / BEST_FILE)
+        trainer.save_checkpoint(self.folder / RESUME_FILE)
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
