@@ -88,7 +88,7 @@ def _save(figure: Figure, name: str, folder: Path) -> Markup:
         buffer = io.BytesIO()
         # No date inside: the same data gives the same file.
         metadata = {"Date": None} if suffix == "svg" else {"Software": None}
-        figure.savefig(buffer, format=suffix, dpi=160, metadata=metadata)
+        figure.savefig(buffer, format=suffix, dpi=160, bbox_inches="tight", pad_inches=0.08, metadata=metadata)
         write_atomically(folder / f"{name}.{suffix}", buffer.getvalue())
     text = (folder / f"{name}.svg").read_text(encoding="utf-8")
     return Markup(_unique_ids(text[text.index("<svg") :], name))

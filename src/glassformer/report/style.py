@@ -16,7 +16,9 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.9,
     "svg.fonttype": "path",
     # Fixed, so that the same data gives the same file.
     "svg.hashsalt": "glassformer",
