@@ -75,10 +75,10 @@ class StageProgress:
         self._began = self._printed = time.monotonic()
         if not self._plain:
             self._bar = Progress(
-                TextColumn("{task.description:9}"),
-                BarColumn(bar_width=None),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=8)),
+                BarColumn(bar_width=None, table_column=Column(min_width=8, ratio=1)),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+                TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)),
                 console=console,
                 expand=True,
             )
