@@ -98,6 +98,7 @@ def test_an_engine_failure_in_a_worker_is_told(tmp_path: Path) -> None:
     assert list((tmp_path / "data").glob("*/*.h5")) == []
 
 
+ROOT = Path(__file__).parents[2]
 RUN = """
 import sys
 from pathlib import Path
@@ -126,8 +127,13 @@ def children(parent: int) -> list[int]:
 def start(tmp_path: Path, changes: str = "{}") -> subprocess.Popen[bytes]:
     script = tmp_path / "run.py"
     script.write_text(RUN.replace("TINY_CAMPAIGN, Campaign", f"TINY_CAMPAIGN | {changes}, Campaign"))
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     return subprocess.Popen([sys.executable, str(script), str(tmp_path / "data")], env=environment)
+
+
+def ignores(pid: int, number: int) -> bool:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
+    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
 
 
 def gone(pid: int) -> bool:
@@ -162,6 +168,8 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     time.sleep(2)
     offspring = children(process.pid)
     assert len(offspring) == 3
+    # None of them listens to Ctrl-C, which a terminal sends to all: the parent ends them, without their tracebacks.
+    assert all(ignores(pid, signal.SIGINT) for pid in offspring)
     process.kill()
     process.wait()
     deadline = time.monotonic() + 3

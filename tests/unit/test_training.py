@@ -118,11 +118,26 @@ def test_divergence_is_told_and_leaves_no_model(tiny_dataset: Path, tmp_path: Pa
 def test_a_scheduler_does_not_change_how_a_fold_trains(
     trained: Path, tiny_run: Run, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"SLURM_NTASKS": "16", "SLURM_JOB_NAME": "train", "SLURM_NTASKS_PER_NODE": "16"}.items():
+    for name, value in {"SLURM_NTASKS": "16", "SLURM_JOB_NAME": "train"}.items():
         monkeypatch.setenv(name, value)
     path = train_run(tiny_run, read_dataset(tiny_dataset), tmp_path / "run", Silent(), threads=1)
     expected = read_predictions(trained / "predictions.h5")
     np.testing.assert_array_equal(expected.prediction, read_predictions(path).prediction)
+
+
+def test_the_epoch_with_the_smallest_validation_error_is_kept(tiny_dataset: Path, tmp_path: Path) -> None:
+    """A learning rate that goes wild at the end: the last epochs are not the best."""
+    settings = {"epochs": 6, "batch_size": 2, "late_learning_rate": 0.5, "late_from_epoch": 3}
+    run = check_settings(TINY_RUN | {"training": settings}, Run, "wild")
+    samples = read_dataset(tiny_dataset)
+    train_run(run, samples, tmp_path / "run", Silent(), threads=1)
+    for fold in ("fold-0", "fold-1"):
+        history = [line["val_mae"] for line in json.loads((tmp_path / "run" / fold / "history.json").read_text())]
+        predictions = predict(read_model(tmp_path / "run" / fold / "model.pt"), samples)
+        validation = np.array([role == "validation" for role in predictions.roles])
+        error = np.abs(predictions.prediction - predictions.label)[validation].mean()
+        assert error == pytest.approx(min(history), rel=1e-4)
+        assert min(history) < history[-1]
 
 
 def test_roles_are_found_by_content_not_by_name(trained: Path, tiny_dataset: Path) -> None:
@@ -238,6 +253,19 @@ def test_every_epoch_has_an_order_of_its_own_that_can_be_repeated() -> None:
     assert orders[1] == orders[3]
     assert len({tuple(order) for order in orders}) == 3
     assert all(sorted(order) == list(range(20)) for order in orders)
+
+
+def test_a_trained_model_holds_the_statistics_of_its_training_set(trained: Path, tiny_dataset: Path) -> None:
+    """Measuring them again over the training set changes nothing."""
+    for fold in ("fold-0", "fold-1"):
+        model = read_model(trained / fold / "model.pt")
+        roles = [model.roles[sample.configuration.fingerprint] for sample in read_dataset(tiny_dataset)]
+        seen = [s for s, role in zip(read_dataset(tiny_dataset), roles, strict=True) if role == "train"]
+        network = model.network()
+        remeasure_batch_norm(network, [join([build_graph(sample.configuration, 6) for sample in seen])])
+        for name, value in network.state_dict().items():
+            if "running" in name:
+                torch.testing.assert_close(value, model.weights[name], rtol=1e-4, atol=1e-6)
 
 
 def test_constant_labels_keep_a_finite_scale() -> None:
