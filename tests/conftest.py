@@ -20,6 +20,7 @@ TINY_CAMPAIGN = {
     "cutoff": "uniform",
     "configurations": 4,
     "draws": 2,
+    "engine": "lammps",
     "particle_times": [1.065],
     "schedule": {"first": 1, "count": 20, "last": 400, "until": 2.0},
     "cooling": {"melt_time": 0.5, "ramp_time": 0.5},

@@ -71,6 +71,8 @@ class Campaign(Settings):
     draws: PositiveInt
     # Lennard-Jones particles fly through each other at longer steps.
     time_step: Annotated[float, Field(gt=0, le=0.02)] = 0.005
+    # What runs the draws. 'auto': lockstep where the processor can, and LAMMPS once the draws have drifted apart.
+    engine: Literal["auto", "lammps", "lockstep"] = "auto"
     particle_times: tuple[PositiveFloat, ...] = ()
     cooling: Cooling = Cooling()
     schedule: Schedule = Schedule()
@@ -86,8 +88,8 @@ class Campaign(Settings):
         return self
 
     def sample_parameters(self, point: StatePointSettings) -> dict[str, Any]:
-        """Return what decides the numbers of one sample at `point`: everything but how many samples there are."""
-        parameters = self.model_dump(mode="json", exclude={"configurations", "state_points"})
+        """Return what decides the numbers of one sample at `point`: all but their number and the engine."""
+        parameters = self.model_dump(mode="json", exclude={"configurations", "state_points", "engine"})
         return parameters | {"state_point": point.model_dump(mode="json")}
 
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from glassformer.core.errors import InputError, StorageError
 
 # .<name>.<process id>.tmp, for the kinds of file that the package writes.
-_OUR_TEMPORARY = re.compile(r"\..+\.(h5|json|pt|ckpt|html|svg|png)\.\d+\.tmp")
+_OUR_TEMPORARY = re.compile(r"\..+\.(h5|npz|json|pt|ckpt|html|svg|png)\.\d+\.tmp")
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space and run the same command again; finished work is kept.",
@@ -69,8 +69,8 @@ def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left in `folder` and one level below; call only while holding the folder's lock."""
-    for pattern in (".*.tmp", "*/.*.tmp"):
+    """Remove what killed processes left in `folder` and two levels below; call only while holding the folder's lock."""
+    for pattern in (".*.tmp", "*/.*.tmp", "*/*/.*.tmp"):
         for leftover in folder.glob(pattern):
             if _OUR_TEMPORARY.fullmatch(leftover.name):
                 leftover.unlink(missing_ok=True)

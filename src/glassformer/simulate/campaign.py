@@ -24,10 +24,13 @@ from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import Facts, Sample, configuration_id, read_sample, write_sample
 from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
-from glassformer.simulate.isoconfigurational import collect, particle_steps, run_draw
-from glassformer.simulate.lammps import engine_version, load_lammps
+from glassformer.physics.configuration import Configuration
+from glassformer.simulate.draws import engine_used, run_draws
+from glassformer.simulate.isoconfigurational import collect, particle_steps
+from glassformer.simulate.lammps import load_lammps
 from glassformer.simulate.protocol import PROTOCOL_VERSION, equilibrate, equilibration_steps, protocol_name
 from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.unfinished import Unfinished
 
 # Seconds between two looks at what the workers have reported.
 POLL = 0.2
@@ -56,7 +59,7 @@ class Task:
     @property
     def parameter_hash(self) -> str:
         """Hash of everything that decides the sample's numbers."""
-        made_by = {"index": self.index, "engine": engine_version(), "protocol": PROTOCOL_VERSION}
+        made_by = {"index": self.index, "engine": engine_used(self.campaign), "protocol": PROTOCOL_VERSION}
         return parameter_hash(self.campaign.sample_parameters(self.point) | made_by)
 
 
@@ -69,16 +72,24 @@ def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
     ]
 
 
-def simulate_sample(task: Task, progress: Any = lambda steps: None) -> None:
+def simulate_sample(task: Task, progress: Any = lambda steps: None, threads: int = 1) -> None:
     """Simulate `task` and write its file: a plain function of parameters to a file.
 
+    `threads` vectors of draws are followed at a time. A killed run goes on where its last checkpoint is.
     Raises `EngineError` or `StorageError`.
     """
     campaign, point = task.campaign, task.point
-    configuration = equilibrate(campaign, point, task.index, progress)
+    unfinished = Unfinished(task.path, task.parameter_hash)
+    saved = unfinished.load("configuration")
+    if saved is None:
+        configuration = equilibrate(campaign, point, task.index, progress)
+        unfinished.save("configuration", vars(configuration))
+    else:
+        configuration = Configuration(**saved)
+        progress(sum(equilibration_steps(campaign, point)))
     seeds = [named_seed(campaign.seed, point.label, task.index, "draw", draw) for draw in range(campaign.draws)]
-    draws = [run_draw(configuration, point.temperature, seed, campaign, progress) for seed in seeds]
-    ensemble = collect(draws, seeds, campaign)
+    seen, handover = run_draws(configuration, point.temperature, seeds, campaign, progress, unfinished, threads)
+    ensemble = collect(seen, seeds, campaign)
     tau_alpha = relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
     facts = Facts(
         state_point=point.label,
@@ -89,24 +100,26 @@ def simulate_sample(task: Task, progress: Any = lambda steps: None) -> None:
         time_step=campaign.time_step,
         seed=campaign.seed,
         index=task.index,
-        engine=engine_version(),
+        engine=engine_used(campaign, handover),
         protocol=protocol_name(point),
         parameter_hash=task.parameter_hash,
         code_version=code_version(),
         equilibration_time=point.hold_time,
         tau_alpha=tau_alpha,
         equilibration_in_tau_alpha=point.hold_time / tau_alpha,
-        energy_drift=max(abs(draw.energy_drift) for draw in draws),
+        energy_drift=float(abs(seen.last_energy - seen.first_energy).max() / configuration.particles),
         wave_number_a=WAVE_NUMBERS[0],
         wave_number_b=WAVE_NUMBERS[1],
     )
     write_sample(task.path, Sample(configuration, ensemble, facts))
+    unfinished.clear()
 
 
 def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers: int) -> int:
     """Simulate what is missing of `campaign` in `dataset` on `workers` cores; return how many samples were made.
 
-    A killed run loses only the configurations it was working on; running again makes those, with the same numbers.
+    A killed run loses what its workers did since their last checkpoints; running again goes on there, with the same
+    numbers.
     Raises `DatasetError` if the folder holds samples of other parameters, `EngineError`, `StorageError`.
     """
     particle_steps(campaign, observation_steps(campaign.schedule, campaign.time_step))
@@ -120,7 +133,7 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
             progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
         if missing:
             progress.start("simulate", sum(task.steps for task in missing), "steps")
-            _run_tasks(missing, progress, max(1, min(workers, len(missing))))
+            _run_tasks(missing, progress, max(1, min(workers, len(missing))), max(1, workers // len(missing)))
     return len(missing)
 
 
@@ -141,14 +154,14 @@ def is_done(task: Task) -> bool:
     return True
 
 
-def _run_tasks(missing: list[Task], progress: Progress, workers: int) -> None:
+def _run_tasks(missing: list[Task], progress: Progress, workers: int, threads: int) -> None:
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()
     pool = ProcessPoolExecutor(workers, context, _begin_worker, (reports,))
     failures: list[EngineError] = []
     try:
         with _workers_deaf_to_ctrl_c():
-            names = {pool.submit(_work, task): task.name for task in missing}
+            names = {pool.submit(_work, task, threads): task.name for task in missing}
         pending: set[Future[None]] = set(names)
         while pending:
             finished, pending = wait(pending, POLL, FIRST_COMPLETED)
@@ -217,5 +230,5 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _work(task: Task) -> None:
-    simulate_sample(task, _reports.put)
+def _work(task: Task, threads: int) -> None:
+    simulate_sample(task, _reports.put, threads)

@@ -3,32 +3,75 @@
 A. Widmer-Cooper, P. Harrowell and H. Fynewever, Phys. Rev. Lett. 93, 135701 (2004).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import SettingsError
+from glassformer.core.errors import EngineError, SettingsError
 from glassformer.dataset.sample import Ensemble
 from glassformer.observables.displacements import mean_squared_displacement, self_scattering
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps
-from glassformer.simulate.protocol import advance_in_chunks
 from glassformer.simulate.schedule import observation_steps
+
+# Steps between two reports of progress.
+CHUNK = 500
+Report = Callable[[int], None]
+
+
+class Engine(Protocol):
+    """Something that advances D draws of one configuration together."""
+
+    draws: int
+
+    def advance(self, steps: int) -> None:
+        """Advance every draw."""
+
+    def displacements(self) -> FloatArray:
+        """Return the displacements from the start, (D, N, 3)."""
+
+    def total_energy(self) -> FloatArray:
+        """Return the kinetic plus the potential energy, (D,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Draw:
-    """One trajectory: observables at T times, displacements (S, N, 3) at the particle times, energy drift."""
+class Observations:
+    """What D draws did: observables at T times, displacements (D, S, N, 3) at the particle times, energies (D,)."""
 
     msd: FloatArray
     self_scattering: FloatArray
     displacements: FloatArray
-    energy_drift: float
+    first_energy: FloatArray
+    last_energy: FloatArray
+
+    @classmethod
+    def empty(cls, draws: int, times: int, particle_times: int, particles: int) -> "Observations":
+        """Return observations still to be made: NaN."""
+        shapes = (draws, times, 2), (draws, times, 2), (draws, particle_times, particles, 3), (draws,), (draws,)
+        return cls(*(np.full(shape, np.nan) for shape in shapes))
+
+    @classmethod
+    def together(cls, groups: "list[Observations]") -> "Observations":
+        """Return the draws of all `groups`, one after the other."""
+        return cls(
+            *(np.concatenate(arrays) for arrays in zip(*(vars(group).values() for group in groups), strict=True))
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Observations":
+        """Return observations from arrays by name."""
+        return cls(*(arrays[name].copy() for name in cls.__dataclass_fields__))
+
+    def one(self, draw: int) -> "Observations":
+        """Return those of one draw, as views."""
+        return Observations(*(array[draw : draw + 1] for array in vars(self).values()))
 
 
 def particle_steps(campaign: Campaign, steps: IntArray) -> IntArray:
@@ -45,40 +88,116 @@ def particle_steps(campaign: Campaign, steps: IntArray) -> IntArray:
     return wanted
 
 
-def run_draw(
-    configuration: Configuration, temperature: float, seed: int, campaign: Campaign, progress: Callable[[int], None]
-) -> Draw:
-    """Follow one draw from `configuration` by velocity Verlet at constant energy. Raises `EngineError`."""
+class LammpsDraw:
+    """One draw on LAMMPS at constant energy, from `configuration` and `velocities` (N, 3), as an `Engine`.
+
+    `displacements` (N, 3): how far the particles have come already, where the draw began elsewhere.
+    """
+
+    draws = 1
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        campaign: Campaign,
+        velocities: FloatArray,
+        steps: int,
+        displacements: FloatArray | None = None,
+    ) -> None:
+        self._engine = Lammps(configuration, kob_andersen(campaign.cutoff), campaign.time_step, velocities)
+        self._engine.begin_nve(steps)
+        self._origin = self._engine.positions() - (0 if displacements is None else displacements)
+
+    def __enter__(self) -> "LammpsDraw":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._engine.close()
+
+    def advance(self, steps: int) -> None:
+        """Advance by `steps`."""
+        self._engine.advance(steps)
+
+    def displacements(self) -> FloatArray:
+        """Return the displacements from the start, (1, N, 3)."""
+        return (self._engine.positions() - self._origin)[None]
+
+    def total_energy(self) -> FloatArray:
+        """Return the kinetic plus the potential energy, (1,)."""
+        return np.array([self._engine.total_energy()])
+
+
+def run_lammps_draw(
+    configuration: Configuration, temperature: float, seed: int, campaign: Campaign, report: Report
+) -> Observations:
+    """Follow one draw from `configuration` by velocity Verlet on LAMMPS. Raises `EngineError`."""
     steps = observation_steps(campaign.schedule, campaign.time_step)
-    followed = particle_steps(campaign, steps)
     velocities = maxwell_boltzmann(seed, configuration.particles, temperature)
-    species = configuration.species
-    msd, scattering = np.empty((len(steps), 2)), np.empty((len(steps), 2))
-    displacements = np.empty((len(followed), configuration.particles, 3))
-    with Lammps(configuration, kob_andersen(campaign.cutoff), campaign.time_step, velocities) as engine:
-        engine.begin_nve(int(steps[-1]))
-        start, energy, now = engine.positions(), engine.total_energy(), 0
-        for index, step in enumerate(steps):
-            advance_in_chunks(engine, int(step) - now, progress)
-            now = int(step)
-            displacement = engine.positions() - start
-            msd[index] = mean_squared_displacement(displacement, species)
-            scattering[index] = self_scattering(displacement, species)
-            displacements[followed == step] = displacement
-        drift = (engine.total_energy() - energy) / configuration.particles
-    return Draw(msd, scattering, displacements, drift)
+    seen = Observations.empty(1, len(steps), len(campaign.particle_times), configuration.particles)
+    with LammpsDraw(configuration, campaign, velocities, int(steps[-1])) as engine:
+        seen.first_energy[:] = engine.total_energy()
+        follow(engine, seen, configuration, campaign, 0, report)
+    return seen
 
 
-def collect(draws: list[Draw], seeds: list[int], campaign: Campaign) -> Ensemble:
-    """Put the draws of one configuration together into the arrays of a sample."""
+def follow(
+    engine: Engine,
+    seen: Observations,
+    configuration: Configuration,
+    campaign: Campaign,
+    now: int,
+    report: Report,
+    every: int = 0,
+    pause: Callable[[int], bool] = lambda step: False,
+) -> int:
+    """Advance `engine` from step `now` to the last observation, recording into `seen`; return the step reached.
+
+    At every multiple of `every` steps `pause` is called; if it returns true, the run ends there.
+    """
     steps = observation_steps(campaign.schedule, campaign.time_step)
-    displacements = np.stack([draw.displacements for draw in draws])
-    squared = (displacements**2).sum(-1)
+    pauses = np.arange(every, steps[-1], every) if every else np.array([], np.int64)
+    for step in np.union1d(steps, pauses).tolist():
+        if step <= now:
+            continue
+        for done in range(now, step, CHUNK):
+            count = min(CHUNK, step - done)
+            engine.advance(count)
+            report(engine.draws * count)
+        now = step
+        if step in steps:
+            _record(engine.displacements(), seen, configuration, campaign, step, steps)
+        if step in pauses and pause(step):
+            return int(now)
+    seen.last_energy[:] = engine.total_energy()
+    return int(now)
+
+
+def _record(
+    displacements: FloatArray,
+    seen: Observations,
+    configuration: Configuration,
+    campaign: Campaign,
+    step: int,
+    steps: IntArray,
+) -> None:
+    at = int(np.searchsorted(steps, step))
+    if not np.isfinite(displacements).all():
+        raise EngineError(f"the dynamics became unstable before step {step}", "Use a smaller time_step.")
+    for draw, displacement in enumerate(displacements):
+        seen.msd[draw, at] = mean_squared_displacement(displacement, configuration.species)
+        seen.self_scattering[draw, at] = self_scattering(displacement, configuration.species)
+    seen.displacements[:, particle_steps(campaign, steps) == step] = displacements[:, None]
+
+
+def collect(seen: Observations, seeds: list[int], campaign: Campaign) -> Ensemble:
+    """Return the arrays of a sample from what all its draws did."""
+    steps = observation_steps(campaign.schedule, campaign.time_step)
+    squared = (seen.displacements**2).sum(-1)
     return Ensemble(
         times=steps * np.float64(campaign.time_step),
         seeds=np.array(seeds, dtype=np.int64),
-        msd=np.stack([draw.msd for draw in draws]),
-        self_scattering=np.stack([draw.self_scattering for draw in draws]),
+        msd=seen.msd,
+        self_scattering=seen.self_scattering,
         particle_times=particle_steps(campaign, steps) * np.float64(campaign.time_step),
         displacement_mean=np.sqrt(squared).mean(0).astype(np.float32),
         displacement_sq_mean=squared.mean(0).astype(np.float32),

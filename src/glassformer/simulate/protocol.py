@@ -10,12 +10,11 @@ from glassformer.core.seeds import generator, named_seed
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen, mixture
 from glassformer.physics.velocities import maxwell_boltzmann
+from glassformer.simulate.isoconfigurational import CHUNK
 from glassformer.simulate.lammps import Lammps
 
 # Part of every sample's parameter hash: raise it when a change here or in the draws changes their numbers.
 PROTOCOL_VERSION = 1
-# Steps between two reports of progress.
-CHUNK = 500
 
 
 def protocol_name(point: StatePointSettings) -> str:
@@ -66,15 +65,14 @@ def equilibrate(
                 engine.begin_nvt((begin[0], end[0]), steps, cooling.damping_time)
             else:
                 engine.begin_npt((begin[0], end[0]), (begin[1], end[1]), steps, cooling.damping_time)
-            advance_in_chunks(engine, steps, progress)
+            _advance_in_chunks(engine, steps, progress)
         found = engine.configuration()
     if not np.isfinite(found.positions).all():
         raise EngineError("the equilibration became unstable: positions are no numbers", "Use a smaller time_step.")
     return found
 
 
-def advance_in_chunks(engine: Lammps, steps: int, progress: Callable[[int], None]) -> None:
-    """Advance by `steps`, telling `progress` every `CHUNK`."""
+def _advance_in_chunks(engine: Lammps, steps: int, progress: Callable[[int], None]) -> None:
     for done in range(0, steps, CHUNK):
         count = min(CHUNK, steps - done)
         engine.advance(count)

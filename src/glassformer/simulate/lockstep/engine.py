@@ -1,0 +1,218 @@
+"""All draws of one configuration, as many as a vector has lanes, advanced together.
+
+Draws share positions at the start and a neighbour list for as long as their particles stay in the same cages. Kept are
+displacements from the reference positions, so precision is that of displacements, not of coordinates.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from glassformer.core.arrays import FloatArray, IntArray
+from glassformer.core.errors import ConfigurationError, EngineError
+from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.physics.kob_andersen import PairPotential
+from glassformer.simulate.lockstep.kernel import forces, leap, pair_table
+from glassformer.simulate.lockstep.neighbors import (
+    CELL,
+    build,
+    empty_list,
+    empty_near,
+    greatest_move,
+    prune,
+)
+from glassformer.simulate.lockstep.simd import aligned_zeros, check_host, lanes
+
+# Widening of the inner list, which the forces use, and of the outer list, which the inner one is pruned from. At
+# N = 4096, T = 0.44 the forces take longer with wider skins, the lists with narrower ones; these are near the least.
+INNER_SKIN = 0.2
+OUTER_SKIN = 0.7
+# Pairs a particle for which lists have room at first, and the factor by which too small ones grow.
+FIRST_ROOM = 110
+GROWTH = 1.25
+# Edge of the cells in whose order particles are kept in memory.
+SORTING_CELL = 1.9
+# The dynamics are unstable when a particle moves this far in a step.
+LARGEST_STEP = 1.0
+
+Positions = tuple[FloatArray, FloatArray]
+
+
+class Lockstep:
+    """The draws of `configuration` that start with `velocities` (D, N, 3), D up to the lanes of a vector of `dtype`.
+
+    Unused lanes repeat the last draw. All results are in the order of the draws and of the configuration's particles,
+    in float64. Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or too many draws;
+    `EngineError` where the host has no vectors.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        potential: PairPotential,
+        time_step: float,
+        velocities: FloatArray,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        check_host()
+        check_configuration(configuration, "the start of a simulation")
+        _check_box(configuration, potential)
+        self._lanes = lanes(dtype)
+        self.draws = len(velocities)
+        if not 0 < self.draws <= self._lanes or velocities.shape[1:] != (configuration.particles, 3):
+            raise ConfigurationError(
+                f"got velocities of shape {velocities.shape}; expected 1 to {self._lanes} draws of"
+                f" {configuration.particles} particles in 3 dimensions"
+            )
+        self.particles, self.builds, self.prunes, self.steps = configuration.particles, 0, 0, 0
+        self._dtype: np.dtype[Any] = np.dtype(dtype)
+        self._time_step = float(time_step)
+        self._order = _spatial_order(configuration)
+        self._reference = np.ascontiguousarray(configuration.positions[self._order])
+        self._species = configuration.species[self._order].astype(np.int64)
+        self._box = configuration.box
+        self._cells = np.maximum((configuration.box / CELL).astype(np.int64), 1)
+        self._table, self._cutoff = pair_table(potential, self._dtype), potential.cutoff
+        size = configuration.particles * 3 * self._lanes
+        self._u, self._low, self._w, self._f, self._u_then = (aligned_zeros(size, self._dtype) for _ in range(5))
+        kinds, room = len(self._cutoff), configuration.particles * FIRST_ROOM
+        self._outer, self._inner = (empty_list(self.particles, kinds, room, self._dtype) for _ in range(2))
+        self._near = empty_near(64 * self._lanes, self._dtype)
+        self._w[:] = self._to_lanes(velocities)
+        self.refresh()
+        # The kernel keeps velocities half a step back.
+        self._w -= self._f * np.asarray(self._time_step / 2, self._dtype)
+
+    def advance(self, steps: int) -> None:
+        """Advance every draw by `steps` of velocity Verlet. Raises `EngineError` if the dynamics become unstable."""
+        time_step = np.asarray(self._time_step, self._dtype)[()]
+        for _ in range(steps):
+            moved = leap(self._u, self._low, self._w, self._f, time_step) * self._time_step
+            if not moved < LARGEST_STEP:
+                raise EngineError(
+                    f"the dynamics became unstable: a particle moved {moved:.3g} in one step",
+                    "Use a smaller time_step.",
+                )
+            self._moved += moved
+            if 2 * self._moved > INNER_SKIN:
+                self._renew_inner()
+            self._force()
+        self.steps += steps
+
+    def refresh(self) -> None:
+        """Make the lists and the forces anew from the present positions: what follows depends on `state` alone."""
+        self._renew_outer()
+        self._renew_inner()
+        self._f[:] = 0
+        self._force()
+
+    def displacements(self) -> FloatArray:
+        """Return the displacements from the start, (D, N, 3)."""
+        return self._from_lanes(self._u.astype(np.float64) + self._low)
+
+    def velocities(self) -> FloatArray:
+        """Return the velocities at the present time, (D, N, 3)."""
+        return self._from_lanes(self._w.astype(np.float64) + self._f.astype(np.float64) * (self._time_step / 2))
+
+    def forces(self) -> FloatArray:
+        """Return the forces at the present positions, (D, N, 3)."""
+        return self._from_lanes(self._f)
+
+    def potential_energy(self) -> FloatArray:
+        """Return the potential energy U of every draw, (D,)."""
+        return self._sums()[0]
+
+    def virial(self) -> FloatArray:
+        """Return the sum over pairs of r . F of every draw, (D,): P = (N T + virial / 3) / V."""
+        return self._sums()[1]
+
+    def total_energy(self) -> FloatArray:
+        """Return the kinetic plus the potential energy of every draw, (D,)."""
+        kinetic: FloatArray = 0.5 * (self.velocities() ** 2).sum((1, 2))
+        return kinetic + self.potential_energy()
+
+    @property
+    def pairs_per_particle(self) -> float:
+        """Listed pairs a particle, each pair counted once: what a step costs grows with it."""
+        return float(self._pairs / self.particles)
+
+    def pairs(self) -> IntArray:
+        """Return the pairs (P, 2) of particles in the inner list, in the configuration's order."""
+        rows, kinds = self._inner.rows, len(self._cutoff)
+        first = np.repeat(np.arange(self.particles * kinds) // kinds, rows[:, 1] - rows[:, 0])
+        second = np.concatenate([self._inner.neighbors[begin:end] for begin, end in rows])
+        return np.stack([self._order[first], self._order[second]], 1)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that the future depends on, after a `refresh`."""
+        return {"u": self._u.copy(), "low": self._low.copy(), "w": self._w.copy(), "steps": np.array(self.steps)}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on from `state`, as the engine that it was taken from does."""
+        self._u[:], self._low[:], self._w[:] = state["u"], state["low"], state["w"]
+        self.steps = int(state["steps"])
+        self.refresh()
+
+    def _force(self) -> None:
+        forces(self._u, self._f, self._inner, self._species, self._table, None, None)
+
+    def _renew_inner(self) -> None:
+        if 2 * greatest_move(self._u, self._u_then) + INNER_SKIN > OUTER_SKIN:
+            self._renew_outer()
+        self._pairs = prune(self._u, self._species, self._cutoff + INNER_SKIN, self._outer, self._inner)
+        self._moved = 0.0
+        self.prunes += 1
+
+    def _renew_outer(self) -> None:
+        kinds, reach = len(self._cutoff), self._cutoff + OUTER_SKIN
+        while True:
+            count, near = build(
+                self._u, self._reference, self._species, self._box, self._cells, reach, self._near, self._outer
+            )
+            room, near_room = len(self._outer.neighbors), len(self._near.position)
+            if near > near_room:
+                self._near = empty_near(-(-int(near * GROWTH) // self._lanes) * self._lanes, self._dtype)
+            elif count >= room:
+                room = int(count * GROWTH)
+                self._outer, self._inner = (empty_list(self.particles, kinds, room, self._dtype) for _ in range(2))
+            else:
+                break
+        self._u_then[:] = self._u
+        self.builds += 1
+
+    def _sums(self) -> Positions:
+        energy, virial = (aligned_zeros(self.particles * self._lanes, self._dtype) for _ in range(2))
+        unused = aligned_zeros(len(self._f), self._dtype)
+        forces(self._u, unused, self._inner, self._species, self._table, energy, virial)
+        per_draw = (values.reshape(-1, self._lanes).sum(0, np.float64)[: self.draws] for values in (energy, virial))
+        return next(per_draw), next(per_draw)
+
+    def _to_lanes(self, values: FloatArray) -> NDArray[Any]:
+        filled = values[np.minimum(np.arange(self._lanes), self.draws - 1)][:, self._order]
+        return filled.transpose(1, 2, 0).astype(self._dtype).ravel()
+
+    def _from_lanes(self, flat: NDArray[Any]) -> FloatArray:
+        result = np.empty((self.draws, self.particles, 3))
+        result[:, self._order] = flat.reshape(self.particles, 3, self._lanes)[:, :, : self.draws].transpose(2, 0, 1)
+        return result
+
+
+def _check_box(configuration: Configuration, potential: PairPotential) -> None:
+    if configuration.box.min() < 2 * potential.cutoff.max():
+        raise ConfigurationError(
+            f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs,"
+            f" {2 * potential.cutoff.max():g}",
+            "Use more particles.",
+        )
+
+
+def _spatial_order(configuration: Configuration) -> IntArray:
+    """Return an order in which neighbours in space are near in memory: cells by Morton code, then species."""
+    counts = np.maximum((configuration.box / SORTING_CELL).astype(np.int64), 1)
+    cell = np.minimum((configuration.positions / configuration.box * counts).astype(np.int64), counts - 1)
+    code = np.zeros(configuration.particles, np.int64)
+    for bit in range(int(counts.max()).bit_length()):
+        for axis in range(3):
+            code |= ((cell[:, axis] >> bit) & 1) << (3 * bit + axis)
+    return np.lexsort((configuration.species, code))

@@ -1,0 +1,88 @@
+"""A vector of draws from its start to its last observation: checkpoints on the way, LAMMPS where it is faster."""
+
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.campaign import Campaign
+from glassformer.physics.box import wrap
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import kob_andersen
+from glassformer.physics.velocities import maxwell_boltzmann
+from glassformer.simulate.isoconfigurational import LammpsDraw, Observations, Report, follow
+from glassformer.simulate.lockstep.engine import Lockstep
+from glassformer.simulate.schedule import observation_steps
+
+# Part of a sample's parameter hash: raise it when a change here changes its numbers.
+VERSION = 1
+# Draws that share a vector, so that a draw's numbers do not depend on how many follow it.
+DRAWS = 16
+# Steps between two checkpoints. Lists are made anew there, whether anything is written or not: a resumed run is the
+# same to the last bit.
+CHECKPOINT_STEPS = 5_000
+# Hand over when the list holds this many pairs a particle for every draw. LAMMPS lists about 50; by the benchmark its
+# step costs as much as that of a list of about this length. A count, not a clock: the data must not depend on the load.
+HANDOVER_PAIRS = 60.0
+
+Arrays = dict[str, NDArray[Any]]
+_one_lammps_at_a_time = Lock()
+
+
+def run_lockstep_draws(
+    configuration: Configuration,
+    temperature: float,
+    seeds: list[int],
+    campaign: Campaign,
+    report: Report,
+    checkpoint: Mapping[str, NDArray[Any]] | None = None,
+    save: Callable[[Arrays], None] = lambda arrays: None,
+) -> tuple[Observations, float | None]:
+    """Follow the draws that start with `seeds` (at most `DRAWS`); return what they did and when LAMMPS took over.
+
+    With `campaign.engine` 'auto' the draws go on in LAMMPS one by one when their lists have become too long; the time
+    is None if that did not happen. `save` receives a checkpoint now and then; given back as `checkpoint`, the run goes
+    on from there with the same numbers. Raises `EngineError`.
+    """
+    steps = observation_steps(campaign.schedule, campaign.time_step)
+    velocities = np.stack([maxwell_boltzmann(seed, configuration.particles, temperature) for seed in seeds])
+    engine = Lockstep(configuration, kob_andersen(campaign.cutoff), campaign.time_step, velocities)
+    if checkpoint is None:
+        seen = Observations.empty(len(seeds), len(steps), len(campaign.particle_times), configuration.particles)
+        seen.first_energy[:] = engine.total_energy()
+    else:
+        seen = Observations.from_arrays(checkpoint)
+        engine.restore({name.removeprefix("engine_"): value for name, value in checkpoint.items()})
+        report(engine.steps * len(seeds))
+
+    def pause(step: int) -> bool:
+        engine.refresh()
+        save(vars(seen) | {f"engine_{name}": value for name, value in engine.state().items()})
+        return campaign.engine == "auto" and engine.pairs_per_particle > HANDOVER_PAIRS * engine.draws
+
+    reached = engine.steps
+    if reached == 0 or not pause(reached):
+        reached = follow(engine, seen, configuration, campaign, reached, report, CHECKPOINT_STEPS, pause)
+    if reached == steps[-1]:
+        return seen, None
+    _continue_in_lammps(engine, seen, configuration, campaign, report)
+    return seen, reached * campaign.time_step
+
+
+def _continue_in_lammps(
+    engine: Lockstep, seen: Observations, configuration: Configuration, campaign: Campaign, report: Report
+) -> None:
+    """Take every draw from where it is to the last observation with LAMMPS."""
+    left = int(observation_steps(campaign.schedule, campaign.time_step)[-1]) - engine.steps
+    states: list[tuple[FloatArray, FloatArray]] = list(zip(engine.displacements(), engine.velocities(), strict=True))
+    for draw, (displacements, velocities) in enumerate(states):
+        positions = wrap(configuration.positions + displacements, configuration.box)
+        present = Configuration(positions, configuration.species, configuration.box)
+        with (
+            _one_lammps_at_a_time,
+            LammpsDraw(present, campaign, velocities, left, displacements) as lammps,
+        ):
+            follow(lammps, seen.one(draw), configuration, campaign, engine.steps, report)

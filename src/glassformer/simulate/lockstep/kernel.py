@@ -1,0 +1,110 @@
+"""Forces and time steps of all draws at once.
+
+| symbol | variable | meaning |
+|---|---|---|
+| u_i | `u` | displacement of particle i from its reference position, a vector over the draws |
+| d0_ij | `separation` | reference position of i less that of j, nearest image: one scalar triple for all draws |
+| d_ij | `dx, dy, dz` | d0_ij + u_i - u_j, separation of the pair in every draw |
+| w_i | `w` | velocity of i half a step before the present |
+| F_i | `f` | force on i |
+
+Arrays of particles are flat, `[particle][xyz][draw]`: component `axis` of particle i starts at (3 i + axis) lanes.
+Lennard-Jones, L. Verlet, Phys. Rev. 159, 98 (1967), written with a = 48 eps sigma^12 and b = 24 eps sigma^6:
+F_ij = (a r^-12 - b r^-6) r^-2 d_ij, V = a r^-12 / 12 - b r^-6 / 6 - shift for r < r_c.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from glassformer.physics.kob_andersen import PairPotential
+from glassformer.simulate.lockstep.simd import (
+    broadcast,
+    fetch,
+    horizontal_maximum,
+    load,
+    maximum,
+    store,
+    width,
+    zero_unless_less,
+)
+
+
+def pair_table(potential: PairPotential, dtype: Any) -> np.ndarray:
+    """Return a, b, r_c^2 and the energy shift of every species pair, (S, S, 4)."""
+    a = 48 * potential.epsilon * potential.sigma**12
+    b = 24 * potential.epsilon * potential.sigma**6
+    shift = a / 12 / potential.cutoff**12 - b / 6 / potential.cutoff**6
+    return np.stack([a, b, potential.cutoff**2, shift], -1).astype(dtype)
+
+
+@njit(nogil=True, error_model="numpy")
+def forces(u, f, pairs, species, table, energy, virial):
+    """Add the pair forces to `f`; with `energy` and `virial` not None, write the pair sums of each particle there.
+
+    `rows` (N * S + 1,): the neighbours of i of species s are entries rows[i S + s] to rows[i S + s + 1] of `neighbors`
+    (P,) and `separation` (P, 3); every pair is there once. `energy`, `virial`: (N * lanes,), the pairs listed with i.
+    """
+    lanes, rows, neighbors, separation = width(u), pairs.rows, pairs.neighbors, pairs.separation
+    one, zero = u.dtype.type(1), u.dtype.type(0)
+    twelfth, sixth = u.dtype.type(1 / 12), u.dtype.type(1 / 6)
+    kinds = table.shape[0]
+    for i in range(species.shape[0]):
+        a = i * 3 * lanes
+        xi, yi, zi = load(u, a), load(u, a + lanes), load(u, a + 2 * lanes)
+        fx, fy, fz = broadcast(zero), broadcast(zero), broadcast(zero)
+        energy_i, virial_i = broadcast(zero), broadcast(zero)
+        for s in range(kinds):
+            repulsion, attraction, cutoff2, shift = table[species[i], s]
+            for k in range(rows[i * kinds + s, 0], rows[i * kinds + s, 1]):
+                b = fetch(neighbors, k) * 3 * lanes
+                dx = xi - load(u, b) + fetch(separation, 3 * k)
+                dy = yi - load(u, b + lanes) + fetch(separation, 3 * k + 1)
+                dz = zi - load(u, b + 2 * lanes) + fetch(separation, 3 * k + 2)
+                r2 = dx * dx + dy * dy + dz * dz
+                inverse2 = one / r2
+                inverse6 = inverse2 * inverse2 * inverse2
+                g = zero_unless_less(inverse2 * inverse6 * (inverse6 * repulsion - attraction), r2, cutoff2)
+                gx, gy, gz = g * dx, g * dy, g * dz
+                fx, fy, fz = fx + gx, fy + gy, fz + gz
+                store(f, b, load(f, b) - gx)
+                store(f, b + lanes, load(f, b + lanes) - gy)
+                store(f, b + 2 * lanes, load(f, b + 2 * lanes) - gz)
+                if energy is not None:
+                    potential = inverse6 * (inverse6 * (repulsion * twelfth) - attraction * sixth) - shift
+                    energy_i = energy_i + zero_unless_less(potential, r2, cutoff2)
+                    virial_i = virial_i + g * r2
+        store(f, a, load(f, a) + fx)
+        store(f, a + lanes, load(f, a + lanes) + fy)
+        store(f, a + 2 * lanes, load(f, a + 2 * lanes) + fz)
+        if energy is not None:
+            store(energy, i * lanes, energy_i)
+            store(virial, i * lanes, virial_i)
+
+
+@njit(nogil=True, error_model="numpy")
+def leap(u, low, w, f, time_step):
+    """Leap w and u over one step, empty `f` for the next forces, and return the greatest speed of any draw.
+
+    w(t + dt/2) = w(t - dt/2) + F(t) dt and u(t + dt) = u(t) + w(t + dt/2) dt: velocity Verlet, its two half kicks taken
+    together (W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)). `low` holds what rounding cut off u (W. Kahan, Commun.
+    ACM 8, 40 (1965)), so that u + low accumulates to about twice u's digits.
+    """
+    lanes, zero = width(u), u.dtype.type(0)
+    fastest = broadcast(zero)
+    for i in range(u.shape[0] // (3 * lanes)):
+        speed2 = broadcast(zero)
+        for axis in range(3):
+            k = (3 * i + axis) * lanes
+            velocity = load(w, k) + load(f, k) * time_step
+            store(w, k, velocity)
+            store(f, k, broadcast(zero))
+            before = load(u, k)
+            step = velocity * time_step + load(low, k)
+            after = before + step
+            store(low, k, step - (after - before))
+            store(u, k, after)
+            speed2 = speed2 + velocity * velocity
+        fastest = maximum(fastest, speed2)
+    return np.sqrt(horizontal_maximum(fastest))

@@ -1,0 +1,50 @@
+"""What is there of a sample that is not finished: files in a hidden folder beside it, gone when it is whole."""
+
+import io
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassformer.core.files import write_atomically
+
+
+class Unfinished:
+    """Arrays by name, kept for the sample at `path` while it is made with the parameters that hash to `key`.
+
+    What was made with others, or cannot be read, counts as not there.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._folder = path.with_name(f".{path.stem}.unfinished")
+        self._key = key
+
+    def load(self, name: str) -> dict[str, NDArray[Any]] | None:
+        """Return the arrays saved as `name`, or None."""
+        try:
+            with np.load(self._file(name), allow_pickle=False) as file:
+                arrays = dict(file)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            return None
+        return arrays if str(arrays.pop("key", "")) == self._key else None
+
+    def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Save `arrays` as `name`, whole or not at all. Raises `StorageError`."""
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, key=np.array(self._key), **arrays)
+        write_atomically(self._file(name), buffer.getvalue())
+
+    def drop(self, name: str) -> None:
+        """Forget `name`."""
+        self._file(name).unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _file(self, name: str) -> Path:
+        return self._folder / f"{name}.npz"
