@@ -1,7 +1,9 @@
 """Commands. Exit codes: 0 done, 2 bad input, 1 anything else."""
 
+import contextlib
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+bench = typer.Typer(help="Measure speed beside a named peer, in one run.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
 
 Workers = Annotated[int, typer.Option(min=1, help="Cores to use.", show_default="all")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -166,6 +171,31 @@ def info(
         print(json.dumps([summary.as_json() for summary in summaries], indent=1))
     else:
         print_summary(summaries)
+
+
+@bench.command("isoconfigurational")
+@resumable
+def bench_isoconfigurational(
+    steps: Annotated[int, typer.Option(min=100, help="Steps of lockstep.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that the engines take.")] = 5,
+    decay: Annotated[bool, typer.Option(help="Also follow the ratio in time at T = 0.44, 0.50, 0.56.")] = False,
+    until: Annotated[float, typer.Option(min=2, help="Last time of --decay.")] = 100.0,
+    as_json: AsJson = False,
+) -> None:
+    """Lockstep beside LAMMPS: 16 draws of 4096 particles, T = 0.44, one core each."""
+    from glassformer.benchmark.isoconfigurational import compare
+    from glassformer.benchmark.isoconfigurational import decay as follow_decay
+    from glassformer.cli.tables import print_comparison, print_decay
+    from glassformer.core.progress import Silent
+
+    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
+        comparison = compare(steps, rounds, stages)
+        decays = [follow_decay(temperature, until, stages) for temperature in (0.44, 0.50, 0.56)] if decay else []
+    if as_json:
+        print(json.dumps(comparison.as_json() | {"decay": [asdict(one) for one in decays]}, indent=1))
+    else:
+        print_comparison(comparison)
+        print_decay(decays)
 
 
 @app.command()

@@ -1,10 +1,17 @@
 """Results as rows of text."""
 
 import math
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from glassformer.cli.console import console, print_table
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    # Importing it takes half a second, for numba, which other commands do not need.
+    from glassformer.benchmark.isoconfigurational import Comparison, Decay
 
 
 def print_summary(summaries: list[StatePointSummary]) -> None:
@@ -48,6 +55,46 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     if evaluation.left_out:
         console.print(f"{evaluation.left_out} configurations were seen in training and are not scored.")
+
+
+def print_comparison(comparison: "Comparison") -> None:
+    """Print how fast lockstep and its peers ran, and the ratios."""
+    console.print(
+        f"{comparison.configuration}; {comparison.draws} draws of {comparison.particles} particles, {comparison.steps}"
+        f" steps, one core each; {comparison.host}; {comparison.lammps}"
+    )
+    rows = []
+    for name, speed in comparison.speed.items():
+        ratios = None if name == "lockstep" else comparison.ratios(name)
+        rows.append(
+            [
+                name,
+                f"{speed.median / 1e6:.2f}",
+                f"{speed.energy_drift:.1e}",
+                "" if ratios is None else f"{np.median(ratios):.1f}",
+                "" if ratios is None else f"{ratios.min():.1f} to {ratios.max():.1f}",
+                "" if ratios is None else f"{comparison.ratio_with_compilation(name):.1f}",
+            ]
+        )
+    print_table(["engine", "M atom-steps/s", "energy drift", "ratio", "range", "with compilation"], rows)
+    console.print(
+        f"Ratio: lockstep's speed over this one's. Pairs a particle: {comparison.pairs_first:.1f} at first,"
+        f" {comparison.pairs_last:.1f} at last; compilation took {comparison.compile_seconds:.1f} s.",
+        style="dim",
+    )
+
+
+def print_decay(decays: "list[Decay]") -> None:
+    """Print how lockstep's advantage falls with time."""
+    for decay in decays:
+        console.print(f"\nT = {decay.temperature:.2f}: lockstep over lj/cut/opt")
+        print_table(
+            ["t", "pairs a particle", "ratio"],
+            [
+                [f"{moment:.3g}", f"{pairs:.0f}", f"{ratio:.1f}"]
+                for moment, pairs, ratio in zip(decay.times, decay.pairs, decay.ratios, strict=True)
+            ],
+        )
 
 
 def number(value: float, decimals: int) -> str:

@@ -52,6 +52,7 @@ class Lammps:
         potential: PairPotential,
         time_step: float,
         velocities: FloatArray | None = None,
+        style: str = "lj/cut/opt",
     ) -> None:
         check_configuration(configuration, "the start of a simulation")
         if configuration.box.min() < 2 * potential.cutoff.max():
@@ -76,7 +77,7 @@ class Lammps:
             f"region box block 0 {box_x:.17g} 0 {box_y:.17g} 0 {box_z:.17g}",
             "create_box 2 box",
             f"mass * {MASS}",
-            "pair_style lj/cut/opt " + f"{potential.cutoff.max():.17g}",
+            f"pair_style {style} {potential.cutoff.max():.17g}",
             *(
                 f"pair_coeff {a + 1} {b + 1} {potential.epsilon[a, b]:.17g} {potential.sigma[a, b]:.17g}"
                 f" {potential.cutoff[a, b]:.17g}"

@@ -31,6 +31,8 @@ OUTER_SKIN = 0.7
 # Pairs a particle for which lists have room at first, and the factor by which too small ones grow.
 FIRST_ROOM = 110
 GROWTH = 1.25
+# Vectors of particles near a cell for which there is room at first.
+FIRST_NEAR = 64
 # Edge of the cells in whose order particles are kept in memory.
 SORTING_CELL = 1.9
 # The dynamics are unstable when a particle moves this far in a step.
@@ -78,7 +80,7 @@ class Lockstep:
         self._u, self._low, self._w, self._f, self._u_then = (aligned_zeros(size, self._dtype) for _ in range(5))
         kinds, room = len(self._cutoff), configuration.particles * FIRST_ROOM
         self._outer, self._inner = (empty_list(self.particles, kinds, room, self._dtype) for _ in range(2))
-        self._near = empty_near(64 * self._lanes, self._dtype)
+        self._near = empty_near(FIRST_NEAR * self._lanes, self._dtype)
         self._w[:] = self._to_lanes(velocities)
         self.refresh()
         # The kernel keeps velocities half a step back.

@@ -79,6 +79,13 @@ def check_host(features: dict[str, bool] | None = None) -> None:
     )
 
 
+def host_description() -> str:
+    """Return the processor's name as LLVM knows it, and the widest vectors it has."""
+    has = binding.get_host_cpu_features()
+    widest = next((name for name in ("avx512f", "avx2", "neon") if has.get(name)), "no vectors")
+    return f"{binding.get_host_cpu_name()} ({widest})"
+
+
 def _splat(builder: ir.IRBuilder, vector: Vector, scalar: ir.Value) -> ir.Value:
     undefined = ir.Constant(vector.llvm, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))

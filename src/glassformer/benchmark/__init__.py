@@ -1,0 +1,1 @@
+"""Benchmarks: this package beside a named peer, in alternation in one run."""
