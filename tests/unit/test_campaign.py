@@ -84,9 +84,9 @@ def test_other_parameters_are_refused_and_nothing_is_written(tiny_dataset: Path)
     assert contents(tiny_dataset) == before
 
 
-def test_particle_times_must_be_observed(tmp_path: Path) -> None:
-    wrong = check_settings(TINY_CAMPAIGN | {"particle_times": [1.0]}, Campaign, "wrong")
-    with pytest.raises(SettingsError, match=r"t = 1 is no observation time of the schedule; the nearest is 1.065"):
+def test_particle_times_between_steps_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    wrong = check_settings(TINY_CAMPAIGN | {"particle_times": [1.0025]}, Campaign, "wrong")
+    with pytest.raises(SettingsError, match=r"t = 1.0025 is no multiple of time_step"):
         run_campaign(wrong, tmp_path / "data", Silent(), workers=1)
     assert not (tmp_path / "data").exists()
 

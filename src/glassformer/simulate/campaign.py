@@ -26,7 +26,7 @@ from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.draws import engine_used, run_draws
-from glassformer.simulate.isoconfigurational import collect, particle_steps
+from glassformer.simulate.isoconfigurational import collect
 from glassformer.simulate.lammps import load_lammps
 from glassformer.simulate.protocol import PROTOCOL_VERSION, equilibrate, equilibration_steps, protocol_name
 from glassformer.simulate.schedule import observation_steps
@@ -53,7 +53,7 @@ class Task:
     @property
     def steps(self) -> int:
         """Molecular dynamics steps in all."""
-        last = int(observation_steps(self.campaign.schedule, self.campaign.time_step)[-1])
+        last = int(observation_steps(self.campaign)[-1])
         return sum(equilibration_steps(self.campaign, self.point)) + self.campaign.draws * last
 
     @property
@@ -122,7 +122,7 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
     numbers.
     Raises `DatasetError` if the folder holds samples of other parameters, `EngineError`, `StorageError`.
     """
-    particle_steps(campaign, observation_steps(campaign.schedule, campaign.time_step))
+    observation_steps(campaign)
     load_lammps()
     all_tasks = tasks(campaign, dataset)
     with exclusive(dataset):

@@ -83,7 +83,7 @@ def _run_group(
     finished, running = f"draws-{number}", f"draws-{number}-running"
     arrays = unfinished.load(finished)
     if arrays is not None:
-        report(len(seeds) * int(observation_steps(campaign.schedule, campaign.time_step)[-1]))
+        report(len(seeds) * int(observation_steps(campaign)[-1]))
         time = float(arrays["handover"])
         return Observations.from_arrays(arrays), None if math.isnan(time) else time
     handover = None

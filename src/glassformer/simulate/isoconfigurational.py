@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import EngineError, SettingsError
+from glassformer.core.errors import EngineError
 from glassformer.dataset.sample import Ensemble
 from glassformer.observables.displacements import mean_squared_displacement, self_scattering
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps
-from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.schedule import observation_steps, particle_steps
 
 # Steps between two reports of progress.
 CHUNK = 500
@@ -74,20 +74,6 @@ class Observations:
         return Observations(*(array[draw : draw + 1] for array in vars(self).values()))
 
 
-def particle_steps(campaign: Campaign, steps: IntArray) -> IntArray:
-    """Return the steps of the campaign's particle times. Raises `SettingsError` if one is no observation time."""
-    wanted = np.array([round(time / campaign.time_step) for time in campaign.particle_times], dtype=np.int64)
-    for time, step in zip(campaign.particle_times, wanted, strict=True):
-        if step not in steps or abs(step * campaign.time_step - time) > 1e-9 * time:
-            nearest = steps[np.argmin(np.abs(steps * campaign.time_step - time))]
-            raise SettingsError(
-                f"particle_times: t = {time:g} is no observation time of the schedule; the nearest is"
-                f" {nearest * campaign.time_step:g}",
-                "Choose particle times from the schedule.",
-            )
-    return wanted
-
-
 class LammpsDraw:
     """One draw on LAMMPS at constant energy, from `configuration` and `velocities` (N, 3), as an `Engine`.
 
@@ -131,7 +117,7 @@ def run_lammps_draw(
     configuration: Configuration, temperature: float, seed: int, campaign: Campaign, report: Report
 ) -> Observations:
     """Follow one draw from `configuration` by velocity Verlet on LAMMPS. Raises `EngineError`."""
-    steps = observation_steps(campaign.schedule, campaign.time_step)
+    steps = observation_steps(campaign)
     velocities = maxwell_boltzmann(seed, configuration.particles, temperature)
     seen = Observations.empty(1, len(steps), len(campaign.particle_times), configuration.particles)
     with LammpsDraw(configuration, campaign, velocities, int(steps[-1])) as engine:
@@ -154,7 +140,7 @@ def follow(
 
     At every multiple of `every` steps `pause` is called; if it returns true, the run ends there.
     """
-    steps = observation_steps(campaign.schedule, campaign.time_step)
+    steps = observation_steps(campaign)
     pauses = np.arange(every, steps[-1], every) if every else np.array([], np.int64)
     for step in np.union1d(steps, pauses).tolist():
         if step <= now:
@@ -186,19 +172,19 @@ def _record(
     for draw, displacement in enumerate(displacements):
         seen.msd[draw, at] = mean_squared_displacement(displacement, configuration.species)
         seen.self_scattering[draw, at] = self_scattering(displacement, configuration.species)
-    seen.displacements[:, particle_steps(campaign, steps) == step] = displacements[:, None]
+    seen.displacements[:, particle_steps(campaign) == step] = displacements[:, None]
 
 
 def collect(seen: Observations, seeds: list[int], campaign: Campaign) -> Ensemble:
     """Return the arrays of a sample from what all its draws did."""
-    steps = observation_steps(campaign.schedule, campaign.time_step)
+    steps = observation_steps(campaign)
     squared = (seen.displacements**2).sum(-1)
     return Ensemble(
         times=steps * np.float64(campaign.time_step),
         seeds=np.array(seeds, dtype=np.int64),
         msd=seen.msd,
         self_scattering=seen.self_scattering,
-        particle_times=particle_steps(campaign, steps) * np.float64(campaign.time_step),
+        particle_times=particle_steps(campaign) * np.float64(campaign.time_step),
         displacement_mean=np.sqrt(squared).mean(0).astype(np.float32),
         displacement_sq_mean=squared.mean(0).astype(np.float32),
     )

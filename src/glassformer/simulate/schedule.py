@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from glassformer.core.arrays import IntArray
-from glassformer.core.campaign import Schedule
+from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
 
 
@@ -26,11 +26,31 @@ def logfreq3(first: int, count: int, last: int) -> IntArray:
     return np.array(steps)
 
 
-def observation_steps(schedule: Schedule, time_step: float) -> IntArray:
-    """Return the steps of `schedule` that lie within its time `until`."""
+def particle_steps(campaign: Campaign) -> IntArray:
+    """Return the steps of the campaign's particle times. Raises `SettingsError` if one lies between two steps."""
+    times = np.array(campaign.particle_times, np.float64)
+    steps = np.rint(times / campaign.time_step).astype(np.int64)
+    between = np.flatnonzero((np.abs(steps * campaign.time_step - times) > 1e-9 * times) | (steps == 0))
+    if len(between):
+        time, step = times[between[0]], max(1, int(steps[between[0]]))
+        raise SettingsError(
+            f"particle_times: t = {time:g} is no multiple of time_step = {campaign.time_step:g}; the nearest is"
+            f" {step * campaign.time_step:g}",
+            "Choose particle times that are whole steps.",
+        )
+    return steps
+
+
+def observation_steps(campaign: Campaign) -> IntArray:
+    """Return the steps at which draws are observed: those of the schedule, as far as `until`, and the particle times.
+
+    Raises `SettingsError` if there is none, or for a particle time between two steps.
+    """
+    schedule = campaign.schedule
     steps = logfreq3(schedule.first, schedule.count, schedule.last)
     if schedule.until is not None:
-        steps = steps[steps * time_step <= schedule.until * (1 + 1e-12)]
+        steps = steps[steps * campaign.time_step <= schedule.until * (1 + 1e-12)]
+    steps = np.union1d(steps, particle_steps(campaign))
     if not len(steps):
         raise SettingsError(
             f"schedule.until = {schedule.until} comes before the first observation", "Ask for a later time."

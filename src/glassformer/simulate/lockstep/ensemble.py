@@ -48,7 +48,7 @@ def run_lockstep_draws(
     is None if that did not happen. `save` receives a checkpoint now and then; given back as `checkpoint`, the run goes
     on from there with the same numbers. Raises `EngineError`.
     """
-    steps = observation_steps(campaign.schedule, campaign.time_step)
+    steps = observation_steps(campaign)
     velocities = np.stack([maxwell_boltzmann(seed, configuration.particles, temperature) for seed in seeds])
     engine = Lockstep(configuration, kob_andersen(campaign.cutoff), campaign.time_step, velocities)
     if checkpoint is None:
@@ -80,7 +80,7 @@ def _continue_in_lammps(
     engine: Lockstep, seen: Observations, configuration: Configuration, campaign: Campaign, report: Report
 ) -> None:
     """Take every draw from where it is to the last observation with LAMMPS."""
-    left = int(observation_steps(campaign.schedule, campaign.time_step)[-1]) - engine.steps
+    left = int(observation_steps(campaign)[-1]) - engine.steps
     states: list[tuple[FloatArray, FloatArray]] = list(zip(engine.displacements(), engine.velocities(), strict=True))
     for draw, (displacements, velocities) in enumerate(states):
         positions = wrap(configuration.positions + displacements, configuration.box)
