@@ -1,0 +1,140 @@
+"""Lockstep against LAMMPS and RUMD where only statistics can tell: ensembles, drift, a long run."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glassformer.core.campaign import Campaign
+from glassformer.core.settings import check_settings
+from glassformer.observables.displacements import mean_squared_displacement, self_scattering
+from glassformer.physics.box import wrap
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import kob_andersen, mixture
+from glassformer.physics.velocities import maxwell_boltzmann
+from glassformer.simulate.draws import run_draws
+from glassformer.simulate.isoconfigurational import Observations
+from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.lockstep.engine import Lockstep
+from glassformer.simulate.unfinished import Unfinished
+from tests.conftest import TINY_CAMPAIGN
+
+TEMPERATURE, POTENTIAL = 0.5, kob_andersen("scaled")
+
+
+@pytest.fixture(scope="module")
+def structure() -> Configuration:
+    """1000 particles at rho = 1.2, held at T = 0.5 for 60: past the cage, if not in equilibrium (tau_alpha is 217)."""
+    box = np.full(3, (1000 / 1.2) ** (1 / 3))
+    start = Configuration(np.random.default_rng(5).uniform(0, box, (1000, 3)), mixture(1000), box)
+    with Lammps(start, POTENTIAL, 0.005) as engine:
+        engine.minimise()
+        start = engine.configuration()
+    with Lammps(start, POTENTIAL, 0.005, maxwell_boltzmann(5, 1000, 1.0)) as engine:
+        engine.begin_nvt((1.0, TEMPERATURE), 6_000, 0.5)
+        engine.advance(6_000)
+        engine.begin_nvt((TEMPERATURE, TEMPERATURE), 12_000, 0.5)
+        engine.advance(12_000)
+        return engine.configuration()
+
+
+def ensemble(structure: Configuration, engine: str, seeds: list[int], folder: Path) -> Observations:
+    changes: dict[str, Any] = {
+        "particles": 1000, "cutoff": "scaled", "engine": engine, "draws": len(seeds), "particle_times": [13.0],
+        "schedule": {"count": 80, "last": 2600},
+    }  # fmt: skip
+    campaign = check_settings(TINY_CAMPAIGN | changes, Campaign, engine)
+    unfinished = Unfinished(folder / f"{engine}.h5", "key")
+    return run_draws(structure, TEMPERATURE, seeds, campaign, lambda steps: None, unfinished)[0]
+
+
+@pytest.fixture(scope="module")
+def ensembles(structure: Configuration, tmp_path_factory: pytest.TempPathFactory) -> tuple[Observations, Observations]:
+    """64 draws by either engine; no draw of the one is a draw of the other."""
+    folder = tmp_path_factory.mktemp("ensembles")
+    lockstep = ensemble(structure, "lockstep", list(range(64)), folder)
+    return lockstep, ensemble(structure, "lammps", list(range(1000, 1064)), folder)
+
+
+@pytest.mark.parametrize("name", ["msd", "self_scattering"])
+def test_both_engines_make_the_same_ensemble(name: str, ensembles: tuple[Observations, Observations]) -> None:
+    """Welch's t at each of 80 times, A and B: 160 tests, of which neighbours in time are nearly the same."""
+    first, second = (getattr(seen, name) for seen in ensembles)
+    error = np.sqrt(first.var(0, ddof=1) / len(first) + second.var(0, ddof=1) / len(second))
+    score = (first.mean(0) - second.mean(0)) / error
+    # Chance of |t| > 4 with 126 degrees of freedom: 1.1e-4 a test, 2 % for all if they were independent.
+    assert np.abs(score).max() < 4
+    # No shift that is too small for any one time: the mean square of t is 1, give or take the few independent times.
+    assert (score**2).mean() < 3
+
+
+def test_propensities_agree_as_two_halves_of_one_engine_do(
+    ensembles: tuple[Observations, Observations], structure: Configuration
+) -> None:
+    lockstep, lammps = (
+        np.linalg.norm(seen.displacements[:, 0], axis=-1)[:, structure.species == 0] for seen in ensembles
+    )
+
+    def correlation(first: np.ndarray, second: np.ndarray) -> float:
+        return float(np.corrcoef(first.mean(0), second.mean(0))[0, 1])
+
+    within = np.mean([correlation(half[0::2], half[1::2]) for half in (lockstep, lammps)])
+    # 32 draws against 32 of the other engine, the four ways.
+    across = np.mean([correlation(lockstep[i::2], lammps[j::2]) for i in (0, 1) for j in (0, 1)])
+    # A correlation r of 800 particles is known to (1 - r^2) / sqrt(800).
+    assert across == pytest.approx(within, abs=4 * (1 - within**2) / np.sqrt(lockstep.shape[1]))
+    assert within > 0.6
+
+
+def test_no_energy_drift_beyond_that_of_lammps(structure: Configuration) -> None:
+    """Total energy per particle over 20 000 steps at dt = 0.005: slope of a line times the length, for every draw."""
+    drawn = np.stack([maxwell_boltzmann(seed, 1000, TEMPERATURE) for seed in range(16)])
+    single = Lockstep(structure, POTENTIAL, 0.005, drawn)
+    times = np.arange(100)
+
+    def drift(energies: np.ndarray) -> np.ndarray:
+        return np.polyfit(times, energies, 1)[0] * len(times) / 1000
+
+    energies = np.empty((100, 16))
+    for index in range(100):
+        single.advance(200)
+        energies[index] = single.total_energy()
+    ours = drift(energies)
+    theirs = []
+    for draw in range(4):
+        with Lammps(structure, POTENTIAL, 0.005, drawn[draw]) as lammps:
+            lammps.begin_nve(20_000)
+            values = []
+            for _ in range(100):
+                lammps.advance(200)
+                values.append(lammps.total_energy())
+        theirs.append(drift(np.array(values)))
+    # A systematic drift would show in the mean over draws; the scatter is that of velocity Verlet at this step.
+    assert abs(ours.mean()) < max(3 * ours.std(ddof=1) / 4, 1e-5)
+    assert ours.std() < 3 * np.std(theirs) + 1e-5
+    assert np.abs(ours).max() < 2e-4
+
+
+def test_the_msd_and_f_s_of_rumd(reference_data: Path) -> None:
+    """16 draws of RUMD's configuration of 10 000 particles, T = 0.45, rho = 1.2, against its time averages."""
+    folder = reference_data / "kablj_t045"
+    with gzip.open(folder / "end.xyz.gz") as stream:
+        table = np.loadtxt(stream, skiprows=2)
+    box = np.full(3, 20.2740059)
+    structure = Configuration(wrap(table[:, 1:4] + box / 2, box), table[:, 0].astype(np.uint8), box)
+    drawn = np.stack([maxwell_boltzmann(seed, 10_000, 0.45) for seed in range(16)])
+    engine = Lockstep(structure, POTENTIAL, 0.004, drawn)
+    msd, scattering = np.loadtxt(folder / "msd.dat"), np.loadtxt(folder / "Fs.dat")
+    for power in range(15):
+        engine.advance(2**power - engine.steps)
+        displacements = engine.displacements()
+        found = np.mean([mean_squared_displacement(one, structure.species) for one in displacements], 0)
+        expected = msd[power, 1:3]
+        assert msd[power, 0] == pytest.approx(engine.steps * 0.004, rel=1e-5)
+        # Within the cage one configuration of 10 000 stands for all; later it is slower or faster than their mean.
+        bound = 0.02 if power <= 11 else 0.06
+        np.testing.assert_allclose(found, expected, rtol=bound, err_msg=f"t = {msd[power, 0]}")
+        found = np.mean([self_scattering(one, structure.species) for one in displacements], 0)
+        np.testing.assert_allclose(found, scattering[power, 1:3], rtol=0.01 if power <= 11 else 0.03)
