@@ -2,11 +2,12 @@
 
     GLASSFORMER_DATA=... python examples/botan_propensities.py OUT [--workers 2]
 
-Reads the configurations of BOTAN's data set from $GLASSFORMER_DATA/botan, follows 32 velocity draws of each in lockstep,
-and writes one sample a configuration to OUT/T0.44_rho1.20, resumable at any moment; then prints, for every time, the
-mean propensity of A and its noise ceiling: the correlation over A particles of the propensities of two halves of the
-draws, r, and what it leaves for a perfect prediction of the propensity of all draws, sqrt(2 r / (1 + r))
-(Spearman-Brown). With two cores it takes about a quarter of an hour.
+Reads the configurations of BOTAN's data set from $GLASSFORMER_DATA/botan, follows 32 velocity draws of each in
+lockstep, and writes one sample a configuration to OUT/T0.44_rho1.20, resumable at any moment. What every single
+draw did stays in hidden folders beside the samples: from it the table is made. It gives, for every time, the mean
+propensity of A and its noise ceiling: the correlation r over A particles of the propensities of two halves of the
+draws, and what it leaves for a perfect prediction of the propensity of all draws, sqrt(2 r / (1 + r)) (Spearman-
+Brown). With two cores it takes about a quarter of an hour.
 """
 
 import argparse

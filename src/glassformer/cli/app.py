@@ -198,6 +198,27 @@ def bench_isoconfigurational(
         print_decay(decays)
 
 
+@bench.command("gpu")
+@resumable
+def bench_gpu(
+    configurations: Annotated[list[int], typer.Option(min=1, help="Configurations of 32 draws at once.")] = [1, 8, 64],  # noqa: B006
+    steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Lockstep on a GPU: atom-steps per second."""
+    from glassformer.benchmark.gpu import measure
+    from glassformer.cli.tables import print_gpu_speeds
+    from glassformer.core.progress import Silent
+
+    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
+        speeds = [measure(number, steps, rounds, stages) for number in configurations]
+    if as_json:
+        print(json.dumps([asdict(speed) for speed in speeds], indent=1))
+    else:
+        print_gpu_speeds(speeds)
+
+
 @app.command()
 def doctor() -> None:
     """Check what works on this machine, and say how to mend what does not."""

@@ -11,6 +11,7 @@ from glassformer.evaluate.evaluation import Evaluation
 
 if TYPE_CHECKING:
     # Importing it takes half a second, for numba, which other commands do not need.
+    from glassformer.benchmark.gpu import GpuSpeed
     from glassformer.benchmark.isoconfigurational import Comparison, Decay
 
 
@@ -95,6 +96,23 @@ def print_decay(decays: "list[Decay]") -> None:
                 for moment, pairs, ratio in zip(decay.times, decay.pairs, decay.ratios, strict=True)
             ],
         )
+
+
+def print_gpu_speeds(speeds: "list[GpuSpeed]") -> None:
+    """Print speeds by number of configurations."""
+    console.print(f"{speeds[0].device}; {speeds[0].configuration}; {speeds[0].draws} draws, N = {speeds[0].particles}")
+    print_table(
+        ["configurations", "M atom-steps/s", "range", "energy drift"],
+        [
+            [
+                str(speed.configurations),
+                f"{speed.atom_steps_per_second / 1e6:.0f}",
+                f"{speed.least / 1e6:.0f} to {speed.greatest / 1e6:.0f}",
+                f"{speed.energy_drift:.1e}",
+            ]
+            for speed in speeds
+        ],
+    )
 
 
 def number(value: float, decimals: int) -> str:

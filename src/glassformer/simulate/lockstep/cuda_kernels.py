@@ -137,7 +137,7 @@ def build(
                     distance2 += d * d
                     if lane == 0 and count < room:
                         separation[c, i, count, axis] = d0
-                if cuda.syncthreads_or(distance2 < limit * limit):
+                if cuda.syncthreads_or(int32(distance2 < limit * limit)):
                     if lane == 0 and count < room:
                         neighbors[c, i, count] = j
                     count += 1
@@ -164,7 +164,7 @@ def prune(
         for axis in range(3):
             d = separation[c, i, k, axis] + (u[c, i, axis, lane] - u[c, j, axis, lane])
             distance2 += d * d
-        if cuda.syncthreads_or(distance2 < limit * limit):
+        if cuda.syncthreads_or(int32(distance2 < limit * limit)):
             if lane < 3 and count < room:
                 kept_separation[c, i, count, lane] = separation[c, i, k, lane]
                 kept_neighbors[c, i, count] = j
