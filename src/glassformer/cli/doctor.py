@@ -44,7 +44,16 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Run every check."""
-    checks: list[Callable[[], Finding]] = [_python, _packages, _lammps, _lockstep, _torch, _machine, _disk, _reference_data]
+    checks: list[Callable[[], Finding]] = [
+        _python,
+        _packages,
+        _lammps,
+        _lockstep,
+        _torch,
+        _machine,
+        _disk,
+        _reference_data,
+    ]
     return [check() for check in checks]
 
 
