@@ -20,6 +20,7 @@ seed = 11
 particles = 200
 cutoff = "uniform"
 configurations = 4
+engine = "lammps"
 draws = 2
 particle_times = [1.065]
 

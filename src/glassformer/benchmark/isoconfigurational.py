@@ -61,7 +61,8 @@ class Comparison:
 
     def ratios(self, peer: str) -> FloatArray:
         """Lockstep's speed over the peer's in every round."""
-        return np.array(self.speed["lockstep"].rates) / np.array(self.speed[peer].rates)
+        ratios: FloatArray = np.array(self.speed["lockstep"].rates) / np.array(self.speed[peer].rates)
+        return ratios
 
     def ratio_with_compilation(self, peer: str) -> float:
         """The ratio over all steps if lockstep's functions have to be compiled first."""

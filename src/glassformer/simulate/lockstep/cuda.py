@@ -94,7 +94,7 @@ class LockstepCuda:
 
     def velocities(self) -> FloatArray:
         """Return the velocities at the present time, (C, D, N, 3)."""
-        half = self._f.copy_to_host().astype(np.float64) * (float(self._time_step) / 2)
+        half: FloatArray = self._f.copy_to_host().astype(np.float64) * (float(self._time_step) / 2)
         return self._to_host(self._w.copy_to_host() + half)
 
     def forces(self) -> FloatArray:
@@ -104,7 +104,8 @@ class LockstepCuda:
     def total_energy(self) -> FloatArray:
         """Return the kinetic plus the potential energy, (C, D)."""
         kinetic: FloatArray = 0.5 * (self.velocities() ** 2).sum((2, 3))
-        return kinetic + self._energy.copy_to_host().sum(1, np.float64)[:, : self.draws]
+        potential: FloatArray = self._energy.copy_to_host().sum(1, np.float64)[:, : self.draws]
+        return kinetic + potential
 
     def _state(self) -> list[Any]:
         return [self._u, self._low, self._w, self._f]

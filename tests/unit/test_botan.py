@@ -1,0 +1,71 @@
+"""BOTAN's files: what is read, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glassformer.core.errors import ConfigurationError, DatasetError
+from glassformer.dataset.formats.botan import read_botan
+
+EDGE = (100 / 1.2) ** (1 / 3)
+
+
+def arrays(**changes: Any) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    start = random.uniform(-EDGE / 2, EDGE / 2, (100, 3))
+    content = {
+        "types": (np.arange(100) >= 80).astype(np.int8),
+        "initial_positions": start,
+        "positions": start + random.normal(0, 0.5, (32, 100, 3)),
+    }
+    return content | changes
+
+
+def written(tmp_path: Path, content: dict[str, np.ndarray]) -> Path:
+    np.savez(tmp_path / "file.npz", **content)
+    return tmp_path / "file.npz"
+
+
+def test_positions_are_wrapped_and_displacements_are_not(tmp_path: Path) -> None:
+    content = arrays()
+    configuration, displacements = read_botan(written(tmp_path, content))
+    assert configuration.density == pytest.approx(1.2)
+    assert np.bincount(configuration.species).tolist() == [80, 20]
+    shift = (configuration.positions - content["initial_positions"]) / EDGE
+    np.testing.assert_allclose(shift, np.rint(shift), atol=1e-12)
+    assert (np.rint(shift) != 0).any()
+    np.testing.assert_allclose(displacements, content["positions"] - content["initial_positions"], atol=1e-12)
+
+
+def test_missing_files_and_arrays_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"there is no file .*none.npz"):
+        read_botan(tmp_path / "none.npz")
+    content = arrays()
+    del content["positions"]
+    with pytest.raises(DatasetError, match=r"file.npz is no BOTAN file: .*positions"):
+        read_botan(written(tmp_path, content))
+
+
+def test_damage_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, arrays())
+    whole = path.read_bytes()
+    for damaged in (b"", b"not a zip", whole[: len(whole) // 2], whole[:-10]):
+        path.write_bytes(damaged)
+        with pytest.raises(DatasetError, match=r"file.npz is no BOTAN file"):
+            read_botan(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"initial_positions": np.zeros((99, 3))}, DatasetError, "got shapes"),
+        ({"positions": np.zeros((32, 99, 3))}, DatasetError, "got shapes"),
+        ({"types": np.full(100, 2, np.int8)}, ConfigurationError, "species"),
+        ({"initial_positions": np.full((100, 3), np.nan)}, ConfigurationError, "not finite"),
+    ],
+)
+def test_strange_contents_are_refused(changes: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=message):
+        read_botan(written(tmp_path, arrays(**changes)))
