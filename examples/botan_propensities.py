@@ -28,8 +28,9 @@ from glassformer.dataset.sample import Facts, Sample, write_sample
 from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import SPECIES_A
-from glassformer.simulate.draws import engine_used, run_draws
+from glassformer.simulate.draws import run_draws
 from glassformer.simulate.isoconfigurational import collect
+from glassformer.simulate.lockstep.ensemble import VERSION
 from glassformer.simulate.unfinished import Unfinished
 
 TEMPERATURE, DENSITY = 0.44, 1.2
@@ -55,8 +56,9 @@ def simulate(source: Path, index: int, out: Path) -> dict[str, list[float]]:
     """Make the sample of one configuration and return its propensities' means and split-half correlations."""
     path = sample_path(out, LABEL, index)
     configuration, _ = read_botan(source)
-    engine = engine_used(CAMPAIGN)
-    key = parameter_hash({"campaign": CAMPAIGN.model_dump(mode="json"), "source": source.name, "engine": engine})
+    engine = f"lockstep {VERSION}"
+    made_by = {"configuration": configuration.fingerprint, "engine": engine}
+    key = parameter_hash(CAMPAIGN.model_dump(mode="json") | made_by)
     unfinished = Unfinished(path, key)
     seeds = [named_seed(CAMPAIGN.seed, source.name, "draw", draw) for draw in range(CAMPAIGN.draws)]
     seen, _ = run_draws(configuration, TEMPERATURE, seeds, CAMPAIGN, lambda steps: None, unfinished)
@@ -82,7 +84,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    sources = sorted((Path(os.environ["GLASSFORMER_DATA"]) / "botan").glob("*.npz"))
+    sources = sorted((Path(os.environ.get("GLASSFORMER_DATA", ".")) / "botan").glob("*.npz"))
+    if not sources:
+        parser.error("no BOTAN files: set GLASSFORMER_DATA to the folder that holds botan/*.npz")
     with ProcessPoolExecutor(arguments.workers) as pool:
         jobs = [pool.submit(simulate, source, index, arguments.out) for index, source in enumerate(sources)]
         rows = [job.result() for job in jobs]

@@ -105,7 +105,7 @@ def test_no_energy_drift_beyond_that_of_lammps(structure: Configuration) -> None
         energies[index] = single.total_energy()
     ours = drift(energies)
     theirs = []
-    for draw in range(4):
+    for draw in range(8):
         with Lammps(structure, POTENTIAL, 0.005, drawn[draw]) as lammps:
             lammps.begin_nve(20_000)
             values = []
@@ -114,10 +114,11 @@ def test_no_energy_drift_beyond_that_of_lammps(structure: Configuration) -> None
                 values.append(lammps.total_energy())
         theirs.append(drift(np.array(values)))
     # A systematic drift would show in the mean over draws; the scatter is that of velocity Verlet at this step.
-    assert abs(ours.mean()) < 3 * ours.std(ddof=1) / np.sqrt(16)
-    assert ours.std() < 3 * np.std(theirs)
-    # A drift as small as this, 2e-4 of the kinetic energy, is what the comparison can see.
-    assert ours.std(ddof=1) / np.sqrt(16) < 1e-4
+    error = np.sqrt(ours.var(ddof=1) / 16 + np.var(theirs, ddof=1) / 8)
+    assert abs(ours.mean() - np.mean(theirs)) < 4 * error
+    assert np.std(ours, ddof=1) < 2.5 * np.std(theirs, ddof=1)
+    # What the comparison can see: a few 1e-4 of the kinetic energy, 0.75 a particle.
+    assert error < 2e-4
 
 
 @pytest.fixture(scope="module")
@@ -161,10 +162,11 @@ def test_the_msd_and_f_s_of_rumd(rumd: tuple[Configuration, np.ndarray, np.ndarr
     The potential energy of this configuration is 0.009 a particle below the mean of its run, and at constant energy its
     draws would end up at T = 0.4468. They are given the mean total energy instead, that of U / N = -7.0120 (RUMD's
     average) and T = 0.45. One configuration of 10 000 stands for the mean of all within a few percent: LAMMPS's draws
-    of it (8, at T = 0.45) are 3.8 +- 1.1 % below RUMD's MSD_A at t = 8, these 2.2 %.
+    of it (8, at T = 0.45) are 3.8 +- 1.1 % below RUMD's MSD_A at t = 8. The bounds are about twice what was seen.
     """
     below = -7.0120086 - interactions(rumd[0], POTENTIAL).energy.mean()
     for time, msd, scattering in relative_to_rumd(rumd, 0.45 + below / 1.5, range(15)):
         if time > 0.1:
-            np.testing.assert_allclose(msd, 0, atol=0.04, err_msg=f"t = {time}")
-            np.testing.assert_allclose(scattering, 0, atol=0.015, err_msg=f"t = {time}")
+            assert abs(msd[0]) < 0.07, time
+            assert abs(msd[1]) < 0.11, time
+            np.testing.assert_allclose(scattering, 0, atol=0.02, err_msg=f"t = {time}")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import EngineError
+from glassformer.core.errors import DatasetError, EngineError
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
@@ -115,10 +115,21 @@ def test_a_vector_killed_after_the_hand_over_hands_over_again(
 ) -> None:
     monkeypatch.setattr(ensemble, "HANDOVER_PAIRS", 0.0)
     settings, saved = campaign(engine="auto"), []
-    expected, time = run_lockstep_draws(structure, 0.7, SEEDS, settings, ignore, None, saved.append)
-    resumed, again = run_lockstep_draws(structure, 0.7, SEEDS, settings, ignore, saved[-1])
-    assert (len(saved), again) == (1, time)
-    assert same(resumed, expected)
+    kept: list[dict[str, np.ndarray]] = []
+
+    def save(arrays: dict[str, np.ndarray]) -> None:
+        saved.append(arrays)
+        kept.append({name: array.copy() for name, array in arrays.items()})
+
+    expected, time = run_lockstep_draws(structure, 0.7, SEEDS, settings, ignore, None, save)
+    # At the hand-over, and after each of the three draws.
+    assert [int(arrays["in_lammps"]) for arrays in saved] == [0, 1, 2, 3]
+    for arrays in kept:
+        reported: list[int] = []
+        resumed, again = run_lockstep_draws(structure, 0.7, SEEDS, settings, reported.append, arrays)
+        assert again == time
+        assert same(resumed, expected)
+        assert sum(reported) == 3 * 400
 
 
 def test_groups_and_threads_change_nothing(structure: Configuration, tmp_path: Path) -> None:
@@ -141,7 +152,8 @@ def test_finished_draws_are_kept(structure: Configuration, tmp_path: Path, monke
 
     monkeypatch.setattr(draws_module, "run_lammps_draw", forbidden)
     reported: list[int] = []
-    again, _ = run_draws(structure, 0.7, SEEDS, settings, reported.append, unfinished)
+    again, handover = run_draws(structure, 0.7, SEEDS, settings, reported.append, unfinished)
+    assert handover is None
     assert same(again, expected)
     assert sum(reported) == 3 * 400
     with pytest.raises(AssertionError, match="ran again"):
@@ -204,15 +216,43 @@ def test_an_interrupted_sample_is_the_same_to_the_last_byte(tmp_path: Path, monk
     assert list(broken.path.parent.iterdir()) == [broken.path]
 
 
+def test_what_a_kill_left_after_the_last_byte_is_cleared(tmp_path: Path) -> None:
+    settings = campaign(configurations=1)
+    run_campaign(settings, tmp_path / "data", Silent(), workers=2)
+    task = tasks(settings, tmp_path / "data")[0]
+    before = task.path.read_bytes()
+    Unfinished(task.path, task.parameter_hash).save("configuration", {"a": np.arange(3)})
+    assert run_campaign(settings, tmp_path / "data", Silent(), workers=2) == 0
+    assert list(task.path.parent.iterdir()) == [task.path]
+    assert task.path.read_bytes() == before
+
+
+def test_data_of_another_engine_are_named_as_such(tmp_path: Path) -> None:
+    simulate_sample(tasks(campaign(configurations=1, engine="lammps"), tmp_path)[0])
+    with pytest.raises(DatasetError, match=r"made by LAMMPS .*; this campaign has .*, made by lockstep") as caught:
+        run_campaign(campaign(configurations=1), tmp_path, Silent(), workers=1)
+    assert 'set engine = "lammps"' in caught.value.remedy
+
+
+def test_a_hand_over_is_remembered(structure: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ensemble, "HANDOVER_PAIRS", 0.0)
+    settings, unfinished = campaign(engine="auto"), Unfinished(tmp_path / "c0000.h5", "key")
+    first = run_draws(structure, 0.7, list(range(17)), settings, ignore, unfinished, threads=2)
+    again = run_draws(structure, 0.7, list(range(17)), settings, ignore, unfinished)
+    assert first[1] == again[1] == pytest.approx(0.3)
+    assert same(first[0], again[0])
+
+
 def test_the_engine_is_chosen_by_what_the_processor_can(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine_used(campaign(engine="lammps")).startswith("LAMMPS")
     assert engine_used(campaign(engine="lockstep")).startswith(f"lockstep {ensemble.VERSION}; ")
     assert engine_used(campaign(engine="auto"), 35.0).startswith(f"lockstep {ensemble.VERSION} and LAMMPS")
-    assert ", from t = 35;" in engine_used(campaign(engine="auto"), 35.0)
+    assert "took over some draws from t = 35 on;" in engine_used(campaign(engine="auto"), 35.0)
 
     def refuse() -> None:
         raise EngineError("no vectors")
 
+    assert engine_used(campaign(engine="auto", draws=1)).startswith("LAMMPS")
     monkeypatch.setattr("glassformer.simulate.lockstep.simd.check_host", refuse)
     assert engine_used(campaign(engine="auto")).startswith("LAMMPS")
     with pytest.raises(EngineError, match="no vectors"):

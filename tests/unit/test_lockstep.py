@@ -122,6 +122,23 @@ def test_forces_are_right_after_particles_diffuse_apart() -> None:
         assert relative(force, interactions(present(structure, displacement), potential).force) < 1e-9
 
 
+def test_boxes_need_not_be_cubes() -> None:
+    """5 x 7 x 11 cells of a lattice: an axis taken for another would show."""
+    random, spacing = np.random.default_rng(2), 1.05
+    grid = np.stack(np.meshgrid(np.arange(5), np.arange(7), np.arange(11), indexing="ij"), -1).reshape(-1, 3)
+    box = np.array([5, 7, 11]) * spacing
+    positions = (grid * spacing + random.uniform(-0.08, 0.08, grid.shape)) % box
+    species = (random.permutation(len(grid)) >= 308).astype(np.uint8)
+    structure, potential = Configuration(positions, species, box), kob_andersen("uniform")
+    flow = random.uniform(-6, 6, (8, 1, 3))
+    engine = Lockstep(structure, potential, 0.001, velocities(structure, 8, 1.0) + flow, np.float64)
+    for _ in range(3):
+        engine.advance(500)
+        assert missing_pairs(engine, structure, potential) == set()
+        for displacement, force in zip(engine.displacements(), engine.forces(), strict=True):
+            assert relative(force, interactions(present(structure, displacement), potential).force) < 1e-9
+
+
 def test_trajectories_are_those_of_lammps() -> None:
     structure, potential = equilibrium()[0], kob_andersen("scaled")
     drawn = velocities(structure, 3)
@@ -255,3 +272,13 @@ def test_unstable_dynamics_are_an_error_with_its_remedy() -> None:
     with pytest.raises(EngineError, match="became unstable: a particle moved 50 in one step") as caught:
         engine.advance(10)
     assert "time_step" in caught.value.remedy
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_no_number_is_noticed_in_the_same_step(value: float) -> None:
+    structure = rattled_lattice(6)
+    drawn = velocities(structure, 3)
+    drawn[1, 7, 2] = value
+    engine = Lockstep(structure, kob_andersen("uniform"), 0.005, drawn)
+    with pytest.raises(EngineError, match="became unstable"):
+        engine.advance(1)

@@ -77,12 +77,17 @@ def test_too_short_lists_grow_and_the_steps_are_done_again() -> None:
     simulated("""
 expected = LockstepCuda(structures[:1], potential, 0.01, velocities[:1])
 expected.advance(2)
-module.OUTER_ROOM, module.INNER_ROOM = 5, 4
+module.OUTER_ROOM = 5
 engine = LockstepCuda(structures[:1], potential, 0.01, velocities[:1])
-engine._outer, engine._inner = engine._empty_list(12), engine._empty_list(3)
-engine._begin()
+assert engine._outer[1].shape[2] > 5
+# Lists that are too short for the pairs that the first step will find: it is done, and done again.
+engine._outer, engine._inner = engine._empty_list(6), engine._empty_list(4)
+engine._moved = module.cuda.to_device(np.full(1, 1e30))
+engine._strayed2 = module.cuda.to_device(np.full(1, np.float32(1e30)))
+begun, begin = [], engine._begin
+engine._begin = lambda: (begun.append(engine._inner[1].shape[2]), begin())
 engine.advance(2)
-assert engine._inner[1].shape[2] > 5
+assert begun and engine._inner[1].shape[2] > 4
 np.testing.assert_allclose(engine.displacements(), expected.displacements(), atol=1e-6)
 assert engine.steps == 2
 """)
@@ -102,7 +107,7 @@ def refused(error, message, *arguments):
 
 refused(ConfigurationError, "1 to 4 draws", structures, potential, 0.01, np.zeros((2, 5, 64, 3)))
 refused(ConfigurationError, "expected one size", [structures[0], rattled_lattice(5)], potential, 0.01, velocities)
-long = PairPotential(EPSILON, SIGMA, np.full((2, 2), 1.9))
+long = PairPotential(EPSILON, SIGMA, np.full((2, 2), 2.0))
 refused(ConfigurationError, "for lists on the GPU", structures, long, 0.01, velocities)
 fast = LockstepCuda(structures[:1], potential, 0.01, velocities[:1] * 1e3)
 try:

@@ -11,7 +11,7 @@ import typer
 
 import glassformer
 from glassformer.cli.console import console, cores, print_error, progress, resumable
-from glassformer.core.errors import GlassformerError
+from glassformer.core.errors import GlassformerError, SettingsError
 
 ALL_CORES = cores()
 
@@ -183,6 +183,8 @@ def bench_isoconfigurational(
     as_json: AsJson = False,
 ) -> None:
     """Lockstep beside LAMMPS: 16 draws of 4096 particles, T = 0.44, one core each."""
+    if rounds > steps:
+        raise SettingsError(f"got {rounds} rounds of {steps} steps; expected at least a step a round", "Ask for fewer.")
     from glassformer.benchmark.isoconfigurational import compare
     from glassformer.benchmark.isoconfigurational import decay as follow_decay
     from glassformer.cli.tables import print_comparison, print_decay

@@ -29,12 +29,8 @@ def interactions(configuration: Configuration, potential: PairPotential) -> Inte
 
     Raises `ConfigurationError` if the box is shorter than two cutoffs (minimum images would not be enough).
     """
+    check_box(configuration, potential)
     box, longest = configuration.box, float(potential.cutoff.max())
-    if box.min() < 2 * longest:
-        raise ConfigurationError(
-            f"got box edges {box.round(3).tolist()}; expected at least two cutoffs, {2 * longest:.3f}",
-            "Use more particles.",
-        )
     tree = cKDTree(configuration.positions, boxsize=box)
     i, j = tree.query_pairs(longest, output_type="ndarray").T
     separation = minimum_image(configuration.positions[i] - configuration.positions[j], box)
@@ -52,6 +48,16 @@ def interactions(configuration: Configuration, potential: PairPotential) -> Inte
         np.stack([_share(i, j, force[:, axis], -force[:, axis], configuration.particles) for axis in range(3)], 1),
         _share(i, j, virial / 2, virial / 2, configuration.particles),
     )
+
+
+def check_box(configuration: Configuration, potential: PairPotential) -> None:
+    """Raise `ConfigurationError` if the box is shorter than two cutoffs: then a particle could meet two images."""
+    longest = float(potential.cutoff.max())
+    if configuration.box.min() < 2 * longest:
+        raise ConfigurationError(
+            f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs, {2 * longest:g}",
+            "Use more particles.",
+        )
 
 
 def _share(i: np.ndarray, j: np.ndarray, to_first: FloatArray, to_second: FloatArray, particles: int) -> FloatArray:

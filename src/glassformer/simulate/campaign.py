@@ -128,6 +128,10 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
     with exclusive(dataset):
         remove_temporaries(dataset)
         missing = [task for task in all_tasks if not is_done(task)]
+        for task in all_tasks:
+            if task not in missing:
+                # Left by a process that was killed between the sample's last byte and this.
+                Unfinished(task.path, task.parameter_hash).clear()
         done = len(all_tasks) - len(missing)
         if done:
             progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
@@ -147,9 +151,11 @@ def is_done(task: Task) -> bool:
     facts = read_sample(task.path).facts
     if facts.parameter_hash != task.parameter_hash:
         raise DatasetError(
-            f"{task.path} was made with other parameters, or another version of LAMMPS or of the protocol"
-            f" (hash {facts.parameter_hash}; this campaign has {task.parameter_hash})",
-            "Choose another folder with --out, or delete the old data.",
+            f"{task.path} was made with other parameters, or by another engine or version"
+            f" (hash {facts.parameter_hash}, made by {facts.engine}; this campaign has {task.parameter_hash}, made by"
+            f" {engine_used(task.campaign)})",
+            'Choose another folder with --out; or, if only the engine differs, set engine = "lammps", "lockstep" or'
+            ' "auto" as the old data have it.',
         )
     return True
 

@@ -19,11 +19,11 @@ def uses_lockstep(campaign: Campaign) -> bool:
     # One draw shares its list with none: lockstep is then no faster.
     if campaign.engine == "lammps" or (campaign.engine == "auto" and campaign.draws == 1):
         return False
-    from glassformer.simulate.lockstep.simd import check_host
-
     try:
+        from glassformer.simulate.lockstep.simd import check_host
+
         check_host()
-    except EngineError:
+    except (EngineError, ImportError):
         if campaign.engine == "lockstep":
             raise
         return False
@@ -36,7 +36,7 @@ def engine_used(campaign: Campaign, handover: float | None = None) -> str:
         return engine_version()
     from glassformer.simulate.lockstep.ensemble import VERSION
 
-    taken_over = "" if handover is None else f", from t = {handover:g}"
+    taken_over = "" if handover is None else f", which took over some draws from t = {handover:g} on"
     lammps = f" and {engine_version()}{taken_over}" if campaign.engine == "auto" else ""
     return f"lockstep {VERSION}{lammps}; equilibrated by {engine_version()}"
 

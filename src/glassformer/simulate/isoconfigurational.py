@@ -4,7 +4,7 @@ A. Widmer-Cooper, P. Harrowell and H. Fynewever, Phys. Rev. Lett. 93, 135701 (20
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,7 +47,7 @@ class Observations:
 
     msd: FloatArray
     self_scattering: FloatArray
-    displacements: FloatArray
+    displacements: NDArray[np.float32]
     first_energy: FloatArray
     last_energy: FloatArray
 
@@ -55,7 +55,9 @@ class Observations:
     def empty(cls, draws: int, times: int, particle_times: int, particles: int) -> "Observations":
         """Return observations still to be made: NaN."""
         shapes = (draws, times, 2), (draws, times, 2), (draws, particle_times, particles, 3), (draws,), (draws,)
-        return cls(*(np.full(shape, np.nan) for shape in shapes))
+        seen = cls(*(np.full(shape, np.nan) for shape in shapes))
+        # The bulk of it: single precision is plenty for a displacement.
+        return replace(seen, displacements=seen.displacements.astype(np.float32))
 
     @classmethod
     def together(cls, groups: "list[Observations]") -> "Observations":
@@ -178,13 +180,18 @@ def _record(
 def collect(seen: Observations, seeds: list[int], campaign: Campaign) -> Ensemble:
     """Return the arrays of a sample from what all its draws did."""
     steps = observation_steps(campaign)
-    squared = (seen.displacements**2).sum(-1)
+    mean = np.zeros(seen.displacements.shape[1:3])
+    mean_sq = np.zeros_like(mean)
+    for displacements in seen.displacements:
+        squared = (displacements.astype(np.float64) ** 2).sum(-1)
+        mean += np.sqrt(squared) / len(seen.displacements)
+        mean_sq += squared / len(seen.displacements)
     return Ensemble(
         times=steps * np.float64(campaign.time_step),
         seeds=np.array(seeds, dtype=np.int64),
         msd=seen.msd,
         self_scattering=seen.self_scattering,
         particle_times=particle_steps(campaign) * np.float64(campaign.time_step),
-        displacement_mean=np.sqrt(squared).mean(0).astype(np.float32),
-        displacement_sq_mean=squared.mean(0).astype(np.float32),
+        displacement_mean=mean.astype(np.float32),
+        displacement_sq_mean=mean_sq.astype(np.float32),
     )

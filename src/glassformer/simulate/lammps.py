@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import ConfigurationError, EngineError
+from glassformer.core.errors import EngineError
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import MASS, PairPotential
+from glassformer.physics.pair import check_box
 
 MPI_LIBRARY = "libmpi.so.12"
 # Widening of the neighbour list. At N = 1000, one run each: 0.3 and 0.35 alike, 0.4 slower by about a tenth.
@@ -55,12 +56,7 @@ class Lammps:
         style: str = "lj/cut/opt",
     ) -> None:
         check_configuration(configuration, "the start of a simulation")
-        if configuration.box.min() < 2 * potential.cutoff.max():
-            raise ConfigurationError(
-                f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs,"
-                f" {2 * potential.cutoff.max():g}",
-                "Use more particles.",
-            )
+        check_box(configuration, potential)
         module = load_lammps()
         try:
             self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])

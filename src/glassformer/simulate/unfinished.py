@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from glassformer.core.files import write_atomically
 
+# Raise it when what is kept changes its form: older files then count as not there.
+FORMAT = 1
+
 
 class Unfinished:
     """Arrays by name, kept for the sample at `path` while it is made with the parameters that hash to `key`.
@@ -21,7 +24,7 @@ class Unfinished:
 
     def __init__(self, path: Path, key: str) -> None:
         self._folder = path.with_name(f".{path.stem}.unfinished")
-        self._key = key
+        self._key = f"{FORMAT}:{key}"
 
     def load(self, name: str) -> dict[str, NDArray[Any]] | None:
         """Return the arrays saved as `name`, or None."""
@@ -44,7 +47,8 @@ class Unfinished:
 
     def clear(self) -> None:
         """Forget everything."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.exists():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.npz"

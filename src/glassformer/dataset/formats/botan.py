@@ -21,7 +21,10 @@ DENSITY = 1.2
 
 
 def read_botan(path: Path) -> tuple[Configuration, FloatArray]:
-    """Return the configuration and the displacements (D, N, 3) of its draws. Raises `DatasetError`, naming `path`."""
+    """Return the configuration and the displacements (D, N, 3) of its draws.
+
+    Raises `DatasetError` or `ConfigurationError`, naming `path`.
+    """
     whole = read_whole(path, DatasetError, "Check the path.")
     try:
         with np.load(io.BytesIO(whole), allow_pickle=False) as file:

@@ -128,10 +128,10 @@ class LockstepCuda:
         kernels.bound[self._grid, LANES](self._u, self._u_then, self._reference, self._bounds, *clock)
         kernels.build[self._grid, LANES](
             self._u, self._reference, self._bounds, self._box, self._species, self._outer_reach, *self._outer,
-            self._trouble, *clock,
+            self._needed, self._too_far, *clock,
         )  # fmt: skip
         kernels.prune[self._grid, LANES](
-            self._u, self._species, self._inner_reach, *self._outer, *self._inner, self._trouble,
+            self._u, self._species, self._inner_reach, *self._outer, *self._inner, self._needed,
             self._moved, self._speed2, self._time_step, INNER_SKIN,
         )  # fmt: skip
 
@@ -147,7 +147,7 @@ class LockstepCuda:
             self._speed2 = cuda.to_device(np.zeros(number, np.float32))
             self._strayed2 = cuda.to_device(np.full(number, FAR))
             self._fastest2 = cuda.to_device(np.zeros(number, np.float32))
-            self._trouble = cuda.to_device(np.zeros(number, np.int32))
+            self._needed, self._too_far = (cuda.to_device(np.zeros(number, np.int32)) for _ in range(2))
             self._renew_lists()
             self._force()
             if self._in_order():
@@ -156,25 +156,27 @@ class LockstepCuda:
         self._strayed2 = cuda.to_device(np.zeros(number, np.float32))
 
     def _in_order(self) -> bool:
-        """Tell whether the lists were long enough; make them longer if not."""
-        trouble = self._trouble.copy_to_host()
-        if (trouble == kernels.TOO_FAR).any():
+        """Tell whether the lists were long enough; make them longer if not.
+
+        That comes first: with too short lists anything may have happened, and it will be done again.
+        """
+        needed = int(self._needed.copy_to_host().max())
+        if needed:
+            outer, inner = (neighbors.shape[2] for _, neighbors, _ in (self._outer, self._inner))
+            self._outer = self._empty_list(max(outer, int(needed * GROWTH)))
+            self._inner = self._empty_list(inner if needed > outer else int(needed * GROWTH))
+            return False
+        if self._too_far.copy_to_host().any():
             raise EngineError(
                 "the draws have drifted too far apart for lists on the GPU: two images of a neighbour may matter",
                 "Use lockstep on the CPU, which knows images, or shorter runs.",
             )
         fastest = float(np.sqrt(self._fastest2.copy_to_host().max()) * self._time_step)
-        if not fastest < LARGEST_STEP:
+        if not fastest < LARGEST_STEP or not np.isfinite(self._energy.copy_to_host()).all():
             raise EngineError(
                 f"the dynamics became unstable: a particle moved {fastest:.3g} in one step", "Use a smaller time_step."
             )
-        needed = int(trouble.max())
-        if not needed:
-            return True
-        outer, inner = (neighbors.shape[2] for _, neighbors, _ in (self._outer, self._inner))
-        self._outer = self._empty_list(max(outer, int(needed * GROWTH)))
-        self._inner = self._empty_list(inner if needed > outer else int(needed * GROWTH))
-        return False
+        return True
 
     def _empty_list(self, room: int) -> tuple[Any, Any, Any]:
         per_particle = self._shape[:2]

@@ -14,8 +14,6 @@ import numpy as np
 from numba import cuda, float32, int32
 
 LANES = 32
-# What `trouble` becomes when draws have drifted apart by half a box: more than any room that could be needed.
-TOO_FAR = 1 << 30
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 
 
@@ -96,12 +94,12 @@ def bound(u, u_then, reference, bounds, moved, speed2, strayed2, time_step, inne
 
 @cuda.jit
 def build(
-    u, reference, bounds, box, species, reach, counts, neighbors, separation, trouble,
+    u, reference, bounds, box, species, reach, counts, neighbors, separation, needed, too_far,
     moved, speed2, strayed2, time_step, inner_skin, outer_skin,
 ):  # fmt: skip
     """Where building is due: all neighbours within `reach` (S, S) in any draw.
 
-    `trouble` (C,) becomes the room needed where lists are too short, and `TOO_FAR` where draws are so far apart that
+    `needed` (C,) becomes the room needed where lists are too short, `too_far` (C,) 1 where draws are so far apart that
     two images of a neighbour could matter.
     """
     i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
@@ -122,7 +120,7 @@ def build(
                 gap = max(abs(distance) - wide, 0.0)
                 gap2 += gap * gap
                 if wide + limit > 0.5 * edge:
-                    cuda.atomic.max(trouble, c, TOO_FAR)
+                    too_far[c] = 1
             if gap2 < limit * limit:
                 near[lane] = 1
         cuda.syncthreads()
@@ -145,12 +143,12 @@ def build(
     if lane == 0:
         counts[c, i] = min(count, room)
         if count > room:
-            cuda.atomic.max(trouble, c, count)
+            cuda.atomic.max(needed, c, count)
 
 
 @cuda.jit
 def prune(
-    u, species, reach, counts, neighbors, separation, kept_counts, kept_neighbors, kept_separation, trouble,
+    u, species, reach, counts, neighbors, separation, kept_counts, kept_neighbors, kept_separation, needed,
     moved, speed2, time_step, inner_skin,
 ):  # fmt: skip
     """Where pruning is due: keep the neighbours within `reach` (S, S) in any draw."""
@@ -172,7 +170,7 @@ def prune(
     if lane == 0:
         kept_counts[c, i] = min(count, room)
         if count > room:
-            cuda.atomic.max(trouble, c, count)
+            cuda.atomic.max(needed, c, count)
 
 
 @cuda.jit

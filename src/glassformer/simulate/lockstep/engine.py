@@ -13,6 +13,7 @@ from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import PairPotential
+from glassformer.physics.pair import check_box
 from glassformer.simulate.lockstep.kernel import forces, leap, pair_table
 from glassformer.simulate.lockstep.neighbors import (
     CELL,
@@ -38,8 +39,6 @@ SORTING_CELL = 1.9
 # The dynamics are unstable when a particle moves this far in a step.
 LARGEST_STEP = 1.0
 
-Positions = tuple[FloatArray, FloatArray]
-
 
 class Lockstep:
     """The draws of `configuration` that start with `velocities` (D, N, 3), D up to the lanes of a vector of `dtype`.
@@ -59,7 +58,7 @@ class Lockstep:
     ) -> None:
         check_host()
         check_configuration(configuration, "the start of a simulation")
-        _check_box(configuration, potential)
+        check_box(configuration, potential)
         self._lanes = lanes(dtype)
         self.draws = len(velocities)
         if not 0 < self.draws <= self._lanes or velocities.shape[1:] != (configuration.particles, 3):
@@ -176,19 +175,22 @@ class Lockstep:
             if near > near_room:
                 self._near = empty_near(-(-int(near * GROWTH) // self._lanes) * self._lanes, self._dtype)
             elif count >= room:
-                room = int(count * GROWTH)
+                room = int(count * GROWTH) + 1
                 self._outer, self._inner = (empty_list(self.particles, kinds, room, self._dtype) for _ in range(2))
             else:
                 break
         self._u_then[:] = self._u
         self.builds += 1
 
-    def _sums(self) -> Positions:
+    def _sums(self) -> tuple[FloatArray, FloatArray]:
         energy, virial = (aligned_zeros(self.particles * self._lanes, self._dtype) for _ in range(2))
         unused = aligned_zeros(len(self._f), self._dtype)
         forces(self._u, unused, self._inner, self._species, self._table, energy, virial)
-        per_draw = (values.reshape(-1, self._lanes).sum(0, np.float64)[: self.draws] for values in (energy, virial))
-        return next(per_draw), next(per_draw)
+        return self._sum_over_particles(energy), self._sum_over_particles(virial)
+
+    def _sum_over_particles(self, values: NDArray[Any]) -> FloatArray:
+        sums: FloatArray = values.reshape(-1, self._lanes).sum(0, np.float64)[: self.draws]
+        return sums
 
     def _to_lanes(self, values: FloatArray) -> NDArray[Any]:
         filled = values[np.minimum(np.arange(self._lanes), self.draws - 1)][:, self._order]
@@ -198,15 +200,6 @@ class Lockstep:
         result = np.empty((self.draws, self.particles, 3))
         result[:, self._order] = flat.reshape(self.particles, 3, self._lanes)[:, :, : self.draws].transpose(2, 0, 1)
         return result
-
-
-def _check_box(configuration: Configuration, potential: PairPotential) -> None:
-    if configuration.box.min() < 2 * potential.cutoff.max():
-        raise ConfigurationError(
-            f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs,"
-            f" {2 * potential.cutoff.max():g}",
-            "Use more particles.",
-        )
 
 
 def _spatial_order(configuration: Configuration) -> IntArray:

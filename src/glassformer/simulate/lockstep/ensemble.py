@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassformer.core.arrays import FloatArray
 from glassformer.core.campaign import Campaign
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
@@ -30,6 +29,8 @@ CHECKPOINT_STEPS = 5_000
 HANDOVER_PAIRS = 28.0
 
 Arrays = dict[str, NDArray[Any]]
+# Vectors may run in threads, but LAMMPS is not known to bear two of it in a process. With more threads than one the
+# others wait here: right, but slow where a hot liquid is followed for long on many cores with few configurations.
 _one_lammps_at_a_time = Lock()
 
 
@@ -51,20 +52,22 @@ def run_lockstep_draws(
     steps = observation_steps(campaign)
     velocities = np.stack([maxwell_boltzmann(seed, configuration.particles, temperature) for seed in seeds])
     engine = Lockstep(configuration, kob_andersen(campaign.cutoff), campaign.time_step, velocities)
+    in_lammps = 0
     if checkpoint is None:
         seen = Observations.empty(len(seeds), len(steps), len(campaign.particle_times), configuration.particles)
         seen.first_energy[:] = engine.total_energy()
     else:
         seen = Observations.from_arrays(checkpoint)
         engine.restore({name.removeprefix("engine_"): value for name, value in checkpoint.items()})
-        report(engine.steps * len(seeds))
+        in_lammps = int(checkpoint["in_lammps"])
+        report(engine.steps * len(seeds) + in_lammps * (int(steps[-1]) - engine.steps))
 
     def drifted_apart() -> bool:
         return campaign.engine == "auto" and engine.pairs_per_particle > HANDOVER_PAIRS * engine.draws
 
     def pause(step: int) -> bool:
         engine.refresh()
-        save(vars(seen) | {f"engine_{name}": value for name, value in engine.state().items()})
+        save(_arrays(engine, seen, 0))
         return drifted_apart()
 
     reached = engine.steps
@@ -72,21 +75,35 @@ def run_lockstep_draws(
         reached = follow(engine, seen, configuration, campaign, reached, report, CHECKPOINT_STEPS, pause)
     if reached == steps[-1]:
         return seen, None
-    _continue_in_lammps(engine, seen, configuration, campaign, report)
+    _continue_in_lammps(engine, seen, configuration, campaign, report, in_lammps, save)
     return seen, reached * campaign.time_step
 
 
+def _arrays(engine: Lockstep, seen: Observations, in_lammps: int) -> Arrays:
+    """Return a checkpoint: what was seen, where lockstep stands, and how many draws LAMMPS has finished since."""
+    state = {f"engine_{name}": value for name, value in engine.state().items()}
+    return vars(seen) | state | {"in_lammps": np.array(in_lammps)}
+
+
 def _continue_in_lammps(
-    engine: Lockstep, seen: Observations, configuration: Configuration, campaign: Campaign, report: Report
+    engine: Lockstep,
+    seen: Observations,
+    configuration: Configuration,
+    campaign: Campaign,
+    report: Report,
+    first: int,
+    save: Callable[[Arrays], None],
 ) -> None:
-    """Take every draw from where it is to the last observation with LAMMPS."""
+    """Take the draws from number `first` on from where they are to the last observation with LAMMPS."""
     left = int(observation_steps(campaign)[-1]) - engine.steps
-    states: list[tuple[FloatArray, FloatArray]] = list(zip(engine.displacements(), engine.velocities(), strict=True))
-    for draw, (displacements, velocities) in enumerate(states):
+    all_displacements, all_velocities = engine.displacements(), engine.velocities()
+    for draw in range(first, engine.draws):
+        displacements = all_displacements[draw]
         positions = wrap(configuration.positions + displacements, configuration.box)
         present = Configuration(positions, configuration.species, configuration.box)
         with (
             _one_lammps_at_a_time,
-            LammpsDraw(present, campaign, velocities, left, displacements) as lammps,
+            LammpsDraw(present, campaign, all_velocities[draw], left, displacements) as lammps,
         ):
             follow(lammps, seen.one(draw), configuration, campaign, engine.steps, report)
+        save(_arrays(engine, seen, draw + 1))

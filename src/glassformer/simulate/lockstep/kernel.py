@@ -26,6 +26,7 @@ from glassformer.simulate.lockstep.simd import (
     load,
     maximum,
     store,
+    which_less,
     width,
     zero_unless_less,
 )
@@ -43,8 +44,7 @@ def pair_table(potential: PairPotential, dtype: Any) -> np.ndarray:
 def forces(u, f, pairs, species, table, energy, virial):
     """Add the pair forces to `f`; with `energy` and `virial` not None, write the pair sums of each particle there.
 
-    `rows` (N * S + 1,): the neighbours of i of species s are entries rows[i S + s] to rows[i S + s + 1] of `neighbors`
-    (P,) and `separation` (P, 3); every pair is there once. `energy`, `virial`: (N * lanes,), the pairs listed with i.
+    `pairs` is a `PairList`: every pair is there once. `energy`, `virial` (N * lanes,): the pairs listed with i.
     """
     lanes, rows, neighbors, separation = width(u), pairs.rows, pairs.neighbors, pairs.separation
     one, zero = u.dtype.type(1), u.dtype.type(0)
@@ -87,12 +87,15 @@ def forces(u, f, pairs, species, table, energy, virial):
 def leap(u, low, w, f, time_step):
     """Leap w and u over one step, empty `f` for the next forces, and return the greatest speed of any draw.
 
+    Infinity if any velocity is not finite.
+
+
     w(t + dt/2) = w(t - dt/2) + F(t) dt and u(t + dt) = u(t) + w(t + dt/2) dt: velocity Verlet, its two half kicks taken
     together (W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)). `low` holds what rounding cut off u (W. Kahan, Commun.
     ACM 8, 40 (1965)), so that u + low accumulates to about twice u's digits.
     """
     lanes, zero = width(u), u.dtype.type(0)
-    fastest = broadcast(zero)
+    fastest, total = broadcast(zero), broadcast(zero)
     for i in range(u.shape[0] // (3 * lanes)):
         speed2 = broadcast(zero)
         for axis in range(3):
@@ -106,5 +109,8 @@ def leap(u, low, w, f, time_step):
             store(low, k, step - (after - before))
             store(u, k, after)
             speed2 = speed2 + velocity * velocity
-        fastest = maximum(fastest, speed2)
-    return np.sqrt(horizontal_maximum(fastest))
+        fastest, total = maximum(fastest, speed2), total + speed2
+    # Comparisons drop a NaN; a sum keeps it.
+    if which_less(total, u.dtype.type(np.inf)) != (1 << lanes) - 1:
+        return np.inf
+    return np.float64(np.sqrt(horizontal_maximum(fastest)))

@@ -107,7 +107,8 @@ def sort_into_cells(low, high, reference, species, kinds, box, counts):
             position[i, axis] = reference[i, axis] - shift
             low[i, axis] -= shift
             high[i, axis] -= shift
-            cell = cell * counts[axis] + min(np.int64(inside / box[axis] * counts[axis]), counts[axis] - 1)
+            place = np.int64(inside / box[axis] * counts[axis])
+            cell = cell * counts[axis] + max(0, min(place, counts[axis] - 1))
             widest[species[i], axis] = max(widest[species[i], axis], high[i, axis] - inside)
         group[i] = cell * kinds + species[i]
         starts[group[i] + 1] += 1

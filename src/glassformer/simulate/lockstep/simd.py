@@ -70,7 +70,7 @@ def aligned_zeros(size: int, dtype: DTypeLike) -> NDArray[Any]:
 
 def check_host(features: dict[str, bool] | None = None) -> None:
     """Raise `EngineError` where the processor has no vectors wide enough to be worth it (AVX2 with FMA, or NEON)."""
-    has = binding.get_host_cpu_features() if features is None else features
+    has = _host_features() if features is None else features
     if (has.get("avx2") and has.get("fma")) or has.get("neon"):
         return
     raise EngineError(
@@ -79,9 +79,17 @@ def check_host(features: dict[str, bool] | None = None) -> None:
     )
 
 
+def _host_features() -> dict[str, bool]:
+    try:
+        return dict(binding.get_host_cpu_features())
+    except RuntimeError:
+        # LLVM cannot tell on every platform.
+        return {}
+
+
 def host_description() -> str:
     """Return the processor's name as LLVM knows it, and the widest vectors it has."""
-    has = binding.get_host_cpu_features()
+    has = _host_features()
     widest = next((name for name in ("avx512f", "avx2", "neon") if has.get(name)), "no vectors")
     return f"{binding.get_host_cpu_name()} ({widest})"
 
