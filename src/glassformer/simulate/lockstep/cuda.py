@@ -166,15 +166,15 @@ class LockstepCuda:
             self._outer = self._empty_list(max(outer, int(needed * GROWTH)))
             self._inner = self._empty_list(inner if needed > outer else int(needed * GROWTH))
             return False
-        if self._too_far.copy_to_host().any():
-            raise EngineError(
-                "the draws have drifted too far apart for lists on the GPU: two images of a neighbour may matter",
-                "Use lockstep on the CPU, which knows images, or shorter runs.",
-            )
         fastest = float(np.sqrt(self._fastest2.copy_to_host().max()) * self._time_step)
         if not fastest < LARGEST_STEP or not np.isfinite(self._energy.copy_to_host()).all():
             raise EngineError(
                 f"the dynamics became unstable: a particle moved {fastest:.3g} in one step", "Use a smaller time_step."
+            )
+        if self._too_far.copy_to_host().any():
+            raise EngineError(
+                "the draws have drifted too far apart for lists on the GPU: two images of a neighbour may matter",
+                "Use lockstep on the CPU, which knows images, or shorter runs.",
             )
         return True
 
