@@ -116,7 +116,7 @@ except EngineError as problem:
     assert "unstable" in str(problem)
 else:
     raise AssertionError
-flow = velocities[:1] + np.arange(3)[None, :, None, None] * 30.0
+flow = velocities[:1] + np.arange(3)[None, :, None, None] * 15.0
 apart = LockstepCuda(structures[:1], potential, 0.01, flow)
 try:
     apart.advance(4)
