@@ -127,11 +127,13 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
     all_tasks = tasks(campaign, dataset)
     with exclusive(dataset):
         remove_temporaries(dataset)
-        missing = [task for task in all_tasks if not is_done(task)]
+        missing = []
         for task in all_tasks:
-            if task not in missing:
+            if is_done(task):
                 # Left by a process that was killed between the sample's last byte and this.
                 Unfinished(task.path, task.parameter_hash).clear()
+            else:
+                missing.append(task)
         done = len(all_tasks) - len(missing)
         if done:
             progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")

@@ -28,11 +28,24 @@ def _building_is_due(c, moved, speed2, strayed2, time_step, inner_skin, outer_sk
     return due and _pruning_is_due(c, moved, speed2, time_step, inner_skin)
 
 
+@cuda.jit(device=True)
+def _keep_greatest(value, target, c):
+    """Raise `target[c]` to the greatest `value` of the block's threads."""
+    lane = cuda.threadIdx.x
+    values = cuda.shared.array(LANES, float32)
+    values[lane] = value
+    cuda.syncthreads()
+    if lane == 0:
+        greatest = values[0]
+        for k in range(1, LANES):
+            greatest = max(greatest, values[k])
+        cuda.atomic.max(target, c, greatest)
+
+
 @cuda.jit
 def leap(u, low, w, f, time_step, speed2):
     """w += F dt, u += w dt, compensated; the greatest squared speed goes to `speed2`."""
     i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-    squares = cuda.shared.array(LANES, float32)
     total = ZERO
     for axis in range(3):
         velocity = w[c, i, axis, lane] + f[c, i, axis, lane] * time_step
@@ -43,13 +56,7 @@ def leap(u, low, w, f, time_step, speed2):
         u[c, i, axis, lane] = after
         w[c, i, axis, lane] = velocity
         total += velocity * velocity
-    squares[lane] = total
-    cuda.syncthreads()
-    if lane == 0:
-        greatest = squares[0]
-        for k in range(1, LANES):
-            greatest = max(greatest, squares[k])
-        cuda.atomic.max(speed2, c, greatest)
+    _keep_greatest(total, speed2, c)
 
 
 @cuda.jit
@@ -58,18 +65,11 @@ def stray(u, u_then, moved, speed2, strayed2, time_step, inner_skin):
     i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
     if not _pruning_is_due(c, moved, speed2, time_step, inner_skin):
         return
-    squares = cuda.shared.array(LANES, float32)
     total = ZERO
     for axis in range(3):
         difference = u[c, i, axis, lane] - u_then[c, i, axis, lane]
         total += difference * difference
-    squares[lane] = total
-    cuda.syncthreads()
-    if lane == 0:
-        greatest = squares[0]
-        for k in range(1, LANES):
-            greatest = max(greatest, squares[k])
-        cuda.atomic.max(strayed2, c, greatest)
+    _keep_greatest(total, strayed2, c)
 
 
 @cuda.jit
