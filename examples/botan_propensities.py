@@ -61,7 +61,7 @@ def simulate(source: Path, index: int, out: Path) -> dict[str, list[float]]:
     key = parameter_hash(CAMPAIGN.model_dump(mode="json") | made_by)
     unfinished = Unfinished(path, key)
     seeds = [named_seed(CAMPAIGN.seed, source.name, "draw", draw) for draw in range(CAMPAIGN.draws)]
-    seen, _ = run_draws(configuration, TEMPERATURE, seeds, CAMPAIGN, lambda steps: None, unfinished)
+    seen, _ = run_draws(configuration, TEMPERATURE, seeds, CAMPAIGN, lambda done, more=0: None, unfinished)
     ensemble = collect(seen, seeds, CAMPAIGN)
     facts = Facts(
         state_point=LABEL, temperature=TEMPERATURE, density=DENSITY, cutoff=CAMPAIGN.cutoff,

@@ -10,7 +10,7 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
-from glassformer.dataset.sample import Ensemble, Facts, Sample
+from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sample
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import mixture
 
@@ -23,7 +23,15 @@ TINY_CAMPAIGN = {
     "engine": "lammps",
     "particle_times": [1.065],
     "schedule": {"first": 1, "count": 20, "last": 400, "until": 2.0},
-    "cooling": {"melt_time": 0.5, "ramp_time": 0.5},
+    "equilibration": {
+        # Far from enough for a physicist; what the windows measure is real all the same.
+        "hold_in_tau_alpha": 0.01,
+        "most_windows": 40,
+        "stages": [
+            {"temperature": 0.5495, "pressure": 0.4888, "duration": 0.5},
+            {"temperature": "target", "duration": 0.5, "ramp": True},
+        ],
+    },
     "state_points": [
         {"temperature": 0.5, "pressure": 1.55, "hold_time": 0.5},
         {"temperature": 0.56, "pressure": 0.17, "hold_time": 0.5},
@@ -107,11 +115,18 @@ def synthetic_sample(index: int = 0, state_point: str = "T0.50_P1.55", draws: in
         particle_times=np.array([1.0]),
         displacement_mean=random.uniform(0, 1, (1, particles)).astype(np.float32),
         displacement_sq_mean=random.uniform(0, 1, (1, particles)).astype(np.float32),
+        quartic=2 * msd**2,
+        overlap=np.exp(-msd),
+        displacements=random.normal(0, 0.3, (draws, 1, particles, 3)).astype(np.float32),
+    )
+    record = EquilibrationRecord(
+        *random.uniform(1, 2, (5, 7)), windows=np.where(np.arange(16) == 7, np.nan, 1.5).reshape(2, 8)
     )
     facts = Facts(
         state_point=state_point, temperature=float(state_point[1:5]), pressure=1.55, cutoff="uniform", time_step=0.005,
         seed=1, index=index, engine="none", protocol="none", parameter_hash="0", code_version="0",
         equilibration_time=10.0,
         tau_alpha=2.0, equilibration_in_tau_alpha=5.0, energy_drift=1e-5, wave_number_a=7.25, wave_number_b=5.5,
+        equilibrated=True, hold_tau_alpha=2.0, q6=0.01, crystalline_fraction=0.0,
     )  # fmt: skip
-    return Sample(configuration, ensemble, facts)
+    return Sample(configuration, ensemble, facts, record)

@@ -5,10 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glassformer.cli.demo import preset
-from glassformer.core.campaign import Campaign
+from glassformer.core.presets import load_campaign
 from glassformer.core.progress import Silent
-from glassformer.core.settings import load_settings
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
@@ -19,7 +17,7 @@ from glassformer.simulate.campaign import run_campaign
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     dataset = tmp_path_factory.mktemp("demo") / "data"
-    run_campaign(load_settings(preset("demo-campaign.toml"), Campaign), dataset, Silent(), workers=2)
+    run_campaign(load_campaign("demo"), dataset, Silent(), workers=2)
     return read_dataset(dataset)
 
 

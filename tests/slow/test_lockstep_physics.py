@@ -49,7 +49,7 @@ def ensemble(structure: Configuration, engine: str, seeds: list[int], folder: Pa
     }  # fmt: skip
     campaign = check_settings(TINY_CAMPAIGN | changes, Campaign, engine)
     unfinished = Unfinished(folder / f"{engine}.h5", "key")
-    return run_draws(structure, TEMPERATURE, seeds, campaign, lambda steps: None, unfinished)[0]
+    return run_draws(structure, TEMPERATURE, seeds, campaign, lambda done, more=0: None, unfinished)[0]
 
 
 @pytest.fixture(scope="module")

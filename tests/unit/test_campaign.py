@@ -91,8 +91,11 @@ def test_particle_times_between_steps_are_refused_before_anything_is_made(tmp_pa
     assert not (tmp_path / "data").exists()
 
 
+HOT = {"temperature": 1e8, "pressure": 0.5, "duration": 0.5}
+
+
 def test_an_engine_failure_in_a_worker_is_told(tmp_path: Path) -> None:
-    unstable = check_settings(TINY_CAMPAIGN | {"cooling": {"start_temperature": 1e8}}, Campaign, "unstable")
+    unstable = check_settings(TINY_CAMPAIGN | {"equilibration": {"stages": [HOT]}}, Campaign, "unstable")
     with pytest.raises(EngineError, match=r"T0\.5._P.*/c000.: LAMMPS stopped at"):
         run_campaign(unstable, tmp_path / "data", Silent(), workers=2)
     assert list((tmp_path / "data").glob("*/*.h5")) == []

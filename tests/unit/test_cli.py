@@ -30,9 +30,13 @@ count = 20
 last = 400
 until = 2.0
 
-[cooling]
-melt_time = 0.5
-ramp_time = 0.5
+[equilibration]
+hold_in_tau_alpha = 0.01
+most_windows = 40
+stages = [
+    { temperature = 0.5495, pressure = 0.4888, duration = 0.5 },
+    { temperature = "target", duration = 0.5, ramp = true },
+]
 
 [[state_points]]
 temperature = 0.5

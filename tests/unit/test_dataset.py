@@ -26,7 +26,7 @@ def test_a_sample_comes_back_as_it_was_written(tmp_path: Path) -> None:
     found = read_sample(path)
     assert found.facts == sample.facts
     assert found.identifier == "T0.50_P1.55/c0000"
-    for part in ("configuration", "ensemble"):
+    for part in ("configuration", "ensemble", "equilibration"):
         for name, array in vars(getattr(sample, part)).items():
             np.testing.assert_array_equal(getattr(getattr(found, part), name), array)
             assert getattr(getattr(found, part), name).dtype == array.dtype

@@ -152,7 +152,7 @@ def test_finished_draws_are_kept(structure: Configuration, tmp_path: Path, monke
 
     monkeypatch.setattr(draws_module, "run_lammps_draw", forbidden)
     reported: list[int] = []
-    again, handover = run_draws(structure, 0.7, SEEDS, settings, reported.append, unfinished)
+    again, handover = run_draws(structure, 0.7, SEEDS, settings, lambda done, more=0: reported.append(done), unfinished)
     assert handover is None
     assert same(again, expected)
     assert sum(reported) == 3 * 400
@@ -210,7 +210,9 @@ def test_an_interrupted_sample_is_the_same_to_the_last_byte(tmp_path: Path, monk
             except KilledError:
                 continue
             break
-    assert calls[:2] == ["configuration", "draws-0-running"]
+    assert calls[0] == "equilibration"
+    assert "configuration" in calls
+    assert any(name.startswith("draws-0-") and name.endswith("-running") for name in calls)
     assert len(calls) > 5
     assert broken.path.read_bytes() == whole.path.read_bytes()
     assert list(broken.path.parent.iterdir()) == [broken.path]

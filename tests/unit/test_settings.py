@@ -7,8 +7,11 @@ import pytest
 
 from glassformer.core.campaign import Campaign, check_composition
 from glassformer.core.errors import SettingsError
+from glassformer.core.presets import RUNS, campaign_presets, load_campaign, preset
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings, load_settings
+from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.stages import fewest_steps
 from tests.conftest import TINY_CAMPAIGN
 
 
@@ -20,7 +23,15 @@ def broken(**changes: object) -> dict[str, object]:
     ("changes", "message"),
     [
         ({"particels": 100}, "unknown key particels; did you mean 'particles'?"),
-        ({"cooling": {"melt_tme": 1.0}}, "unknown key cooling.melt_tme; did you mean 'melt_time'?"),
+        ({"equilibration": {"damping": 1.0}}, "unknown key equilibration.damping; did you mean 'damping_time'?"),
+        (
+            {"equilibration": {"stages": [{"temperature": "target", "duration": 1.0}]}},
+            "the first stage has nothing before it",
+        ),
+        (
+            {"equilibration": {"stages": [{"temperature": 1.0, "ramp": True, "increment": 0.1}]}},
+            "give either ramp or increment",
+        ),
         ({"zzz": 1}, "unknown key zzz; known keys: seed, particles"),
         ({"particles": 1001}, "particles = 1001 gives no 80:20 mixture"),
         ({"draws": 0}, "draws: got 0; expected greater than 0"),
@@ -51,7 +62,6 @@ def test_mistakes_are_named(changes: dict[str, object], message: str) -> None:
         ({"temperature": 0.5, "hold_time": 1.0}, "give either pressure or density"),
         ({"temperature": 0.5, "pressure": 1.0, "density": 1.2, "hold_time": 1.0}, "give either pressure or density"),
         ({"temperature": 0.5, "presure": 1.0, "hold_time": 1.0}, "did you mean 'pressure'?"),
-        ({"temperature": 0.5, "pressure": 1.0}, "the key state_points[0].hold_time is missing"),
     ],
 )
 def test_mistakes_in_state_points_are_named(point: dict[str, float], message: str) -> None:
@@ -94,11 +104,15 @@ def test_number_of_samples_and_other_state_points_do_not_change_a_sample() -> No
     assert few.sample_parameters(few.state_points[0]) != other.sample_parameters(other.state_points[0])
 
 
-@pytest.mark.parametrize("name", ["demo-campaign.toml", "demo-run.toml"])
-def test_shipped_files_are_valid(name: str) -> None:
-    from glassformer.cli.demo import preset
+@pytest.mark.parametrize("name", campaign_presets())
+def test_shipped_campaigns_are_valid_and_can_be_begun(name: str, tmp_path: Path) -> None:
+    campaign = load_campaign(name)
+    assert all(observation_steps(campaign.at(point))[-1] > 0 for point in campaign.state_points)
+    assert all(fewest_steps(campaign, point) > 0 for point in campaign.state_points)
 
-    assert load_settings(preset(name), Campaign if "campaign" in name else Run)
+
+def test_the_shipped_run_is_valid() -> None:
+    assert load_settings(preset(RUNS, "demo"), Run)
 
 
 def test_one_mistake_is_told_once() -> None:

@@ -127,7 +127,7 @@ def test_a_scheduler_does_not_change_how_a_fold_trains(
 
 def test_the_epoch_with_the_smallest_validation_error_is_kept(tiny_dataset: Path, tmp_path: Path) -> None:
     """A learning rate that goes wild at the end: the last epochs are not the best."""
-    settings = {"epochs": 6, "batch_size": 2, "late_learning_rate": 0.5, "late_from_epoch": 3}
+    settings = {"epochs": 6, "batch_size": 2, "late_learning_rate": 5.0, "late_from_epoch": 3}
     run = check_settings(TINY_RUN | {"training": settings}, Run, "wild")
     samples = read_dataset(tiny_dataset)
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)

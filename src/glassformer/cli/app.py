@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import glassformer
-from glassformer.cli.console import console, cores, print_error, progress, resumable
+from glassformer.cli.console import console, cores, print_error, print_table, progress, resumable
 from glassformer.core.errors import GlassformerError, SettingsError
 
 ALL_CORES = cores()
@@ -27,6 +27,9 @@ bench = typer.Typer(help="Measure speed beside a named peer, in one run.", no_ar
 app.add_typer(bench, name="bench")
 
 Workers = Annotated[int, typer.Option(min=1, help="Cores to use.", show_default="all")]
+CampaignArgument = Annotated[str, typer.Argument(help="Campaign file (TOML), or the name of one that ships.")]
+Changes = Annotated[list[str], typer.Option("--set", help="Change a setting: KEY=VALUE, as schedule.until=20.")]
+Only = Annotated[list[str], typer.Option(help="Only these state points, by label: T0.50_P1.55, or T0.50.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -59,30 +62,86 @@ def demo(
     workers: Workers = ALL_CORES,
 ) -> None:
     """Simulate, train, evaluate and report: the whole path in a few minutes."""
-    from glassformer.cli.demo import preset, run_demo
+    from glassformer.cli.demo import run_demo
+    from glassformer.core.presets import CAMPAIGNS, RUNS, preset
 
-    run_demo(out, preset("demo-campaign.toml"), preset("demo-run.toml"), workers)
+    run_demo(out, preset(CAMPAIGNS, "demo"), preset(RUNS, "demo"), workers)
 
 
 @app.command()
 @resumable
 def simulate(
-    campaign: Annotated[Path, typer.Argument(help="Campaign file (TOML).")],
-    out: Annotated[Path, typer.Option(help="Dataset folder.")],
+    campaign: CampaignArgument = "",
+    out: Annotated[Path | None, typer.Option(help="Dataset folder.")] = None,
+    changes: Changes = [],  # noqa: B006
+    only: Only = [],  # noqa: B006
     workers: Workers = ALL_CORES,
+    list_them: Annotated[bool, typer.Option("--list", help="List the campaigns that ship with glassformer.")] = False,
+    show: Annotated[bool, typer.Option(help="Print the campaign file, to be saved and changed.")] = False,
 ) -> None:
     """Simulate what is missing of a campaign."""
+    from glassformer.core.presets import campaign_presets, find_campaign, load_campaign
+
+    if list_them:
+        print_table(["campaign", "what it is"], [list(row) for row in campaign_presets().items()], ["left", "left"])
+        return
+    if not campaign:
+        raise SettingsError("got no campaign", "Name a file, or one that ships: glassformer simulate --list.")
+    if show:
+        print(find_campaign(campaign).read_text(encoding="utf-8"), end="")
+        return
+    if out is None:
+        raise SettingsError("got no folder for the dataset", "Name it: --out DATASET.")
     from glassformer.cli.tables import print_summary
-    from glassformer.core.campaign import Campaign
-    from glassformer.core.settings import load_settings
     from glassformer.dataset.folder import read_dataset
     from glassformer.dataset.summary import summarise
     from glassformer.simulate.campaign import run_campaign
 
+    settings = load_campaign(campaign, changes, only)
     with progress() as stages:
-        made = run_campaign(load_settings(campaign, Campaign), out, stages, workers)
-    console.print(f"{made} configurations made")
+        made = run_campaign(settings, out, stages, workers)
+    console.print(f"{made} configurations made or extended")
     print_summary(summarise(read_dataset(out)))
+
+
+@app.command()
+def plan(
+    campaign: CampaignArgument,
+    out: Annotated[Path | None, typer.Option(help="Dataset folder: what it holds is not counted.")] = None,
+    changes: Changes = [],  # noqa: B006
+    only: Only = [],  # noqa: B006
+    workers: Workers = ALL_CORES,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a campaign will cost, from rates measured on this machine."""
+    from glassformer.cli.tables import print_plan
+    from glassformer.core.presets import load_campaign
+    from glassformer.core.progress import Silent
+    from glassformer.simulate.plan import plan_campaign
+
+    settings = load_campaign(campaign, changes, only)
+    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
+        planned = plan_campaign(settings, out, workers, stages)
+    if as_json:
+        print(json.dumps(planned.as_json(), indent=1))
+    else:
+        print_plan(planned)
+
+
+@app.command()
+def status(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say how far a campaign has come, also while it runs."""
+    from glassformer.cli.tables import print_status
+    from glassformer.simulate.status import campaign_status
+
+    found = campaign_status(dataset)
+    if as_json:
+        print(json.dumps(found.as_json(), indent=1))
+    else:
+        print_status(found)
 
 
 @app.command()
@@ -92,6 +151,9 @@ def train(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     out: Annotated[Path, typer.Option(help="Folder for models and predictions.")],
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.", show_default="all")] = ALL_CORES,
+    allow_unequilibrated: Annotated[
+        bool, typer.Option("--allow-unequilibrated", help="Use configurations that are not in equilibrium, too.")
+    ] = False,
 ) -> None:
     """Train a network on a dataset, with cross-validation by configuration."""
     from glassformer.cli.tables import print_evaluation
@@ -105,7 +167,7 @@ def train(
     from glassformer.train.training import train_run
 
     with progress() as stages:
-        predictions = train_run(settings, samples, out, stages, threads)
+        predictions = train_run(settings, samples, out, stages, threads, allow_unequilibrated)
     print_evaluation(score(read_predictions(predictions)))
     console.print(f"predictions of all folds: {predictions}", soft_wrap=True)
 
@@ -171,6 +233,34 @@ def info(
         print(json.dumps([summary.as_json() for summary in summaries], indent=1))
     else:
         print_summary(summaries)
+
+
+@app.command()
+def analyse(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    observables: Annotated[str, typer.Option(help="Which, separated by commas; 'list' lists them.")] = "",
+    compare: Annotated[Path | None, typer.Option(help="Folder of published MSD tables to compare with.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="DATASET-analysis")] = None,
+) -> None:
+    """Write observables as tables (CSV) and figures, with fits; compare with published curves."""
+    from glassformer.cli.tables import print_fits, print_published_comparison
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.report.analyse import analyse as write_observables
+    from glassformer.report.analysis import OBSERVABLES
+
+    if observables == "list":
+        print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
+        return
+    samples = read_dataset(dataset)
+    folder = out or dataset.with_name(f"{dataset.resolve().name}-analysis")
+    if compare is None or observables:
+        wanted = [name.strip() for name in observables.split(",") if name.strip()]
+        print_fits(write_observables(samples, wanted, folder))
+    if compare is not None:
+        from glassformer.report.comparison import compare as compare_with
+
+        print_published_comparison(compare_with(samples, compare, folder))
+    console.print(f"tables and figures: {folder}", soft_wrap=True)
 
 
 @bench.command("isoconfigurational")

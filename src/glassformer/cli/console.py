@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
 
@@ -101,6 +101,13 @@ class StageProgress:
                 )
                 sys.stdout.flush()
 
+    def expect(self, amount: float) -> None:
+        """Let the stage be longer by `amount`."""
+        if amount:
+            self._total += amount
+            if self._bar is not None:
+                self._bar.update(self._bar.task_ids[0], total=self._total)
+
     def say(self, text: str) -> None:
         """Print one line."""
         (self._bar.console if self._bar is not None else console).print(text, markup=False, soft_wrap=True)
@@ -142,11 +149,12 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def print_table(headings: list[str], rows: list[list[str]]) -> None:
-    """Print a table that fits the terminal: its first column to the left, numbers to the right."""
+def print_table(headings: list[str], rows: list[list[str]], justify: list[JustifyMethod] | None = None) -> None:
+    """Print a table that fits the terminal: first column left, the others to the right, or as `justify` says."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if index == 0 else "right")
+        default: JustifyMethod = "left" if index == 0 else "right"
+        table.add_column(heading, justify=default if justify is None else justify[index])
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -2,7 +2,6 @@
 
 import json
 import time
-from importlib import resources
 from pathlib import Path
 
 from glassformer.cli.console import console, duration, progress
@@ -13,11 +12,6 @@ from glassformer.core.run import Run
 from glassformer.core.settings import load_settings
 
 RESULTS_FILE = "results.json"
-
-
-def preset(name: str) -> Path:
-    """Return the path of a campaign or run file that ships with the package."""
-    return Path(str(resources.files("glassformer").joinpath("presets", name)))
 
 
 def run_demo(out: Path, campaign_file: Path, run_file: Path, workers: int) -> None:

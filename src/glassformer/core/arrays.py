@@ -1,11 +1,13 @@
 """The array schema: every array that a sample or prediction file holds, with its shape, type and unit.
 
-Symbols in shapes: N particles, D draws, T times, S particle times, C configurations, K target times.
-Species are 0 (A) and 1 (B). Positions are wrapped to [0, L); displacements are never wrapped.
+Symbols in shapes: N particles, D draws, T times, S particle times, E moments of the equilibration, W windows of
+holding, C configurations, K target times. Species are 0 (A) and 1 (B). Positions are wrapped to [0, L); displacements
+are never wrapped.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,7 @@ class ArraySpec:
     unit: str
     meaning: str
     nan_allowed: bool = False
+    optional: bool = False
 
 
 CONFIGURATION = (
@@ -45,6 +48,25 @@ ISOCONFIGURATIONAL = (
     ArraySpec("particle_times", ("S",), "f8", "tau_LJ", "times at which particles are followed one by one"),
     ArraySpec("displacement_mean", ("S", "N"), "f4", "sigma_AA", "propensity: mean over draws of |r(t) - r(0)|"),
     ArraySpec("displacement_sq_mean", ("S", "N"), "f4", "sigma_AA^2", "mean over draws of |r(t) - r(0)|^2"),
+    ArraySpec("quartic", ("D", "T", 2), "f8", "sigma_AA^4", "mean of |r(t) - r(0)|^4 of A and of B", optional=True),
+    ArraySpec("overlap", ("D", "T", 2), "f8", "", "share of A and of B closer than 0.3 to their start", optional=True),
+    ArraySpec("displacements", ("D", "S", "N", 3), "f4", "sigma_AA", "r(t) - r(0) of every draw", optional=True),
+)
+
+EQUILIBRATION = (
+    ArraySpec("time", ("E",), "f8", "tau_LJ", "time since the start"),
+    ArraySpec("temperature", ("E",), "f8", "epsilon_AA", "instantaneous temperature"),
+    ArraySpec("pressure", ("E",), "f8", "epsilon_AA / sigma_AA^3", "instantaneous pressure"),
+    ArraySpec("density", ("E",), "f8", "sigma_AA^-3", "number density"),
+    ArraySpec("potential_energy", ("E",), "f8", "epsilon_AA", "potential energy a particle"),
+    ArraySpec(
+        "windows",
+        ("W", 8),
+        "f8",
+        "",
+        "windows of holding: duration, density, U/N and its error, lag, F_s there and its error, tau_alpha",
+        nan_allowed=True,
+    ),
 )
 
 PREDICTIONS = (
@@ -65,7 +87,7 @@ PREDICTIONS = (
 
 
 def check_arrays(
-    specs: tuple[ArraySpec, ...], arrays: Mapping[str, NDArray[np.generic]], error: type[InputError], where: str
+    specs: tuple[ArraySpec, ...], arrays: Mapping[str, Any], error: type[InputError], where: str
 ) -> dict[str, int]:
     """Check `arrays` against `specs`: presence, dtype, shape and finite values.
 
@@ -73,7 +95,9 @@ def check_arrays(
     """
     sizes: dict[str, int] = {}
     for spec in specs:
-        if spec.name not in arrays:
+        if spec.name not in arrays or arrays[spec.name] is None:
+            if spec.optional:
+                continue
             raise error(f"{where}: the array '{spec.name}' is missing", f"It holds: {spec.meaning}.")
         _check_one(spec, arrays[spec.name], sizes, error, where)
     return sizes

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from glassformer.core.equilibration import Equilibration
 from glassformer.core.settings import Settings
 
 # A parameter that the code could silently round or misread is refused instead.
@@ -12,12 +13,18 @@ COMPOSITION_TOLERANCE = 1e-4
 
 
 class StatePointSettings(Settings):
-    """Temperature with either a pressure (NPT) or a number density (NVT), and how long to hold there."""
+    """Temperature with either a pressure (NPT) or a number density (NVT), and what is particular there.
+
+    `hold_time` is the length of one window of holding; without it, `equilibration.relaxations` estimated relaxation
+    times. `particle_times` and `until` take the place of the campaign's.
+    """
 
     temperature: PositiveFloat
     pressure: float | None = None
     density: PositiveFloat | None = None
-    hold_time: PositiveFloat
+    hold_time: PositiveFloat | None = None
+    particle_times: tuple[PositiveFloat, ...] | None = None
+    until: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _one_of_pressure_and_density(self) -> "StatePointSettings":
@@ -30,20 +37,6 @@ class StatePointSettings(Settings):
         """Folder name of the state point, such as 'T0.50_P1.55' or 'T0.44_rho1.20'."""
         name, value = ("P", self.pressure) if self.pressure is not None else ("rho", self.density)
         return f"T{_digits(self.temperature)}_{name}{_digits(value)}"
-
-
-class Cooling(Settings):
-    """From a random start to the state point: minimise, melt at the start values, ramp to the target.
-
-    The start temperature and pressure are those of the thesis's cooling script.
-    """
-
-    start_temperature: PositiveFloat = 0.5495
-    start_pressure: float = 0.4888
-    start_density: PositiveFloat = 1.1
-    melt_time: PositiveFloat = 5.0
-    ramp_time: PositiveFloat = 20.0
-    damping_time: PositiveFloat = 0.5
 
 
 class Schedule(Settings):
@@ -74,7 +67,9 @@ class Campaign(Settings):
     # What runs the draws. 'auto': lockstep where the processor can, and LAMMPS once the draws have drifted apart.
     engine: Literal["auto", "lammps", "lockstep"] = "auto"
     particle_times: tuple[PositiveFloat, ...] = ()
-    cooling: Cooling = Cooling()
+    # Keep every draw's displacements at the particle times: 12 bytes a particle, time and draw.
+    keep_displacements: bool = False
+    equilibration: Equilibration = Equilibration()
     schedule: Schedule = Schedule()
     state_points: Annotated[tuple[StatePointSettings, ...], Field(min_length=1)]
 
@@ -87,9 +82,23 @@ class Campaign(Settings):
             raise ValueError(f"state point {min(twice)} is there twice")
         return self
 
+    def at(self, point: StatePointSettings) -> "Campaign":
+        """Return the campaign with `point`'s own particle times and end in the place of the general ones."""
+        changes: dict[str, Any] = {}
+        if point.particle_times is not None:
+            changes["particle_times"] = point.particle_times
+        if point.until is not None:
+            changes["schedule"] = self.schedule.model_copy(update={"until": point.until})
+        return self.model_copy(update=changes)
+
     def sample_parameters(self, point: StatePointSettings) -> dict[str, Any]:
-        """Return what decides the numbers of one sample at `point`: all but their number and the engine."""
-        parameters = self.model_dump(mode="json", exclude={"configurations", "state_points", "engine"})
+        """Return what decides the numbers of one sample at `point`.
+
+        That is all but the engine and the number of configurations and draws, in which a campaign may grow.
+        """
+        parameters = self.model_dump(mode="json", exclude={"configurations", "draws", "state_points", "engine"})
+        # Where the starts lie does not matter, but what they are: the task adds their contents.
+        parameters["equilibration"].pop("start_from")
         return parameters | {"state_point": point.model_dump(mode="json")}
 
 

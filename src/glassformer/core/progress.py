@@ -12,6 +12,9 @@ class Progress(Protocol):
     def advance(self, amount: float, note: str = "") -> None:
         """Add `amount` units; `note` says how it stands."""
 
+    def expect(self, amount: float) -> None:
+        """Take it that the stage has `amount` more units of work than was said."""
+
     def say(self, text: str) -> None:
         """Print one line."""
 
@@ -23,6 +26,9 @@ class Silent:
         """Ignore it."""
 
     def advance(self, amount: float, note: str = "") -> None:
+        """Ignore it."""
+
+    def expect(self, amount: float) -> None:
         """Ignore it."""
 
     def say(self, text: str) -> None:

@@ -21,13 +21,17 @@ Model = TypeVar("Model", bound=Settings)
 
 def load_settings(path: Path, model: type[Model]) -> Model:
     """Read the TOML file `path` into `model`. Raises `SettingsError` with every problem found, a line each."""
+    return check_settings(read_toml(path), model, str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what the TOML file `path` says. Raises `SettingsError`."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}", "Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}", "See https://toml.io for the format.") from error
-    return check_settings(values, model, str(path))
 
 
 def check_settings(values: dict[str, Any], model: type[Model], where: str) -> Model:

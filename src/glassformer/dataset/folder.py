@@ -1,5 +1,6 @@
 """A dataset is a folder: <dataset>/<state point>/<configuration id>.h5. The folder is the truth; there is no index."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
@@ -35,3 +36,14 @@ def read_dataset(dataset: Path) -> list[Sample]:
             )
         samples.append(sample)
     return samples
+
+
+def refuse_unequilibrated(samples: Sequence[Sample]) -> None:
+    """Raise `DatasetError` if any of `samples` was found not to be in equilibrium."""
+    ageing = [sample.identifier for sample in samples if sample.facts.equilibrated is False]
+    if ageing:
+        raise DatasetError(
+            f"{len(ageing)} of {len(samples)} configurations are not in equilibrium, first {ageing[0]}:"
+            " they were not held for the relaxation times asked for, or were still changing",
+            "Hold them longer (hold_time, equilibration.most_windows), or train with --allow-unequilibrated.",
+        )

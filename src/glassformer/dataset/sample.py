@@ -1,7 +1,8 @@
 """One HDF5 file a configuration: the structure, what its draws did, and how both were made.
 
     /configuration       positions, species, box
-    /isoconfigurational  times, seeds, msd, self_scattering, particle_times, displacement_mean, displacement_sq_mean
+    /isoconfigurational  times, seeds, msd, self_scattering, particle_times, displacement_mean, ...
+    /equilibration       how the configuration came about, where that is known
     attributes           `Facts`
 
 Shapes, types and units are those of `glassformer.core.arrays`.
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from glassformer.core.arrays import (
     CONFIGURATION,
+    EQUILIBRATION,
     ISOCONFIGURATIONAL,
     SCHEMA_VERSION,
     ArraySpec,
@@ -37,7 +39,11 @@ HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Attribute
 
 
 class Facts(BaseModel):
-    """How a sample was made. Times are in LJ units; NaN where tau_alpha was not reached by the draws."""
+    """How a sample was made. Times are in LJ units; NaN where tau_alpha was not reached by the draws.
+
+    What was not looked at is None. `equilibrated`: holding went on for the relaxation times asked for, and its last two
+    windows agreed. `q6` and `crystalline_fraction`: `glassformer.physics.crystallinity`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +66,12 @@ class Facts(BaseModel):
     energy_drift: float
     wave_number_a: float
     wave_number_b: float
+    equilibrated: bool | None = None
+    hold_tau_alpha: float | None = None
+    q6: float | None = None
+    crystalline_fraction: float | None = None
+    box: str = "as-it-fell"
+    start: str = "random"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +85,21 @@ class Ensemble:
     particle_times: FloatArray
     displacement_mean: NDArray[np.float32]
     displacement_sq_mean: NDArray[np.float32]
+    quartic: FloatArray | None = None
+    overlap: FloatArray | None = None
+    displacements: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EquilibrationRecord:
+    """The way to the configuration and the windows of holding; shapes in `core.arrays.EQUILIBRATION`."""
+
+    time: FloatArray
+    temperature: FloatArray
+    pressure: FloatArray
+    density: FloatArray
+    potential_energy: FloatArray
+    windows: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +109,7 @@ class Sample:
     configuration: Configuration
     ensemble: Ensemble
     facts: Facts
+    equilibration: EquilibrationRecord | None = None
 
     @property
     def identifier(self) -> str:
@@ -104,6 +132,8 @@ def check_sample(sample: Sample, where: str) -> None:
         )
     if sizes["D"] == 0 or sizes["T"] == 0:
         raise DatasetError(f"{where}: got {sizes['D']} draws at {sizes['T']} times; expected at least one of each")
+    if sample.equilibration is not None:
+        check_arrays(EQUILIBRATION, vars(sample.equilibration), DatasetError, where)
     if (np.diff(sample.ensemble.times) <= 0).any():
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
     if (sample.ensemble.msd <= 0).any():
@@ -119,6 +149,8 @@ def write_sample(path: Path, sample: Sample) -> None:
         file.attrs["format"] = FORMAT
         _write_group(file, "configuration", CONFIGURATION, sample.configuration)
         _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
+        if sample.equilibration is not None:
+            _write_group(file, "equilibration", EQUILIBRATION, sample.equilibration)
         for name, value in sample.facts.model_dump(exclude_none=True).items():
             file.attrs[name] = value
     write_atomically(path, buffer.getvalue())
@@ -132,12 +164,15 @@ def read_sample(path: Path) -> Sample:
             facts = _read_facts(path, dict(file.attrs))
             configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path))
             ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path))
+            record = None
+            if "equilibration" in file:
+                record = EquilibrationRecord(**_read_group(file, "equilibration", EQUILIBRATION, path))
     except HDF5_ERRORS as error:
         raise DatasetError(
             f"{path} is not a whole HDF5 file: {error}",
             "It is truncated or damaged: delete it and simulate again, or copy it anew.",
         ) from error
-    sample = Sample(configuration, ensemble, facts)
+    sample = Sample(configuration, ensemble, facts, record)
     check_sample(sample, str(path))
     return sample
 
@@ -145,7 +180,10 @@ def read_sample(path: Path) -> Sample:
 def _write_group(file: Any, name: str, specs: tuple[ArraySpec, ...], source: object) -> None:
     group = file.create_group(name)
     for spec in specs:
-        dataset = group.create_dataset(spec.name, data=getattr(source, spec.name))
+        array = getattr(source, spec.name)
+        if array is None:
+            continue
+        dataset = group.create_dataset(spec.name, data=array)
         dataset.attrs["unit"] = spec.unit
         dataset.attrs["meaning"] = spec.meaning
 

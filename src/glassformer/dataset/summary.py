@@ -15,10 +15,12 @@ from glassformer.observables.relaxation import relaxation_time
 
 @dataclass(frozen=True)
 class StatePointSummary:
-    """One state point: its sizes, density, relaxation time and how long it was equilibrated.
+    """One state point: its sizes, density, relaxation time and how well it was equilibrated.
 
     `tau_alpha` is that of the mean F_s of A over configurations and draws; NaN if the draws are too short for it.
-    `slowest_tau_alpha` is the largest of any single configuration.
+    `slowest_tau_alpha` is the largest of any single configuration. `hold_tau_alpha` is the mean of those measured while
+    holding, `in_equilibrium` the number of configurations of which equilibrium was shown, and `crystalline_fraction`
+    the largest of any configuration. `equilibration_in_tau_alpha` counts in `tau_alpha`, else in `hold_tau_alpha`.
     """
 
     label: str
@@ -31,8 +33,11 @@ class StatePointSummary:
     density_std: float
     tau_alpha: float
     slowest_tau_alpha: float
+    hold_tau_alpha: float
     equilibration_time: float
     equilibration_in_tau_alpha: float
+    in_equilibrium: int
+    crystalline_fraction: float
     last_time: float
     energy_drift: float
     engine: str
@@ -79,6 +84,7 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
     times = first.ensemble.times
     tau_alpha = relaxation_time(times, scattering.mean(0))
     held = min(sample.facts.equilibration_time for sample in members)
+    hold_tau_alpha = float(np.mean([_known(sample.facts.hold_tau_alpha) for sample in members]))
     return StatePointSummary(
         label=label,
         temperature=first.facts.temperature,
@@ -90,13 +96,20 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         density_std=float(density.std(ddof=1)) if len(members) > 1 else 0.0,
         tau_alpha=tau_alpha,
         slowest_tau_alpha=float(np.max([relaxation_time(times, curve) for curve in scattering])),
+        hold_tau_alpha=hold_tau_alpha,
         equilibration_time=held,
-        equilibration_in_tau_alpha=held / tau_alpha,
+        equilibration_in_tau_alpha=held / (hold_tau_alpha if math.isnan(tau_alpha) else tau_alpha),
+        in_equilibrium=sum(sample.facts.equilibrated is True for sample in members),
+        crystalline_fraction=max(_known(sample.facts.crystalline_fraction) for sample in members),
         last_time=float(times[-1]),
         energy_drift=max(sample.facts.energy_drift for sample in members),
         engine=first.facts.engine,
         cutoff=first.facts.cutoff,
     )
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _is_nan(value: object) -> bool:

@@ -1,5 +1,6 @@
 """Run a campaign: every configuration a task from parameters to a file, tasks on all cores, finished ones skipped."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from queue import Empty
@@ -16,81 +17,125 @@ from typing import Any
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import DatasetError, EngineError
-from glassformer.core.files import exclusive, remove_temporaries
+from glassformer.core.files import exclusive, remove_temporaries, write_atomically
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
+from glassformer.dataset.extend import join
 from glassformer.dataset.folder import sample_path
-from glassformer.dataset.sample import Facts, Sample, configuration_id, read_sample, write_sample
+from glassformer.dataset.sample import Ensemble, Facts, Sample, configuration_id, read_sample, write_sample
+from glassformer.dataset.starts import read_starts
 from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
+from glassformer.physics.crystallinity import bond_order, crystalline_fraction
 from glassformer.simulate.draws import engine_used, run_draws
-from glassformer.simulate.isoconfigurational import collect
+from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
+from glassformer.simulate.isoconfigurational import Report, collect
 from glassformer.simulate.lammps import load_lammps
-from glassformer.simulate.protocol import PROTOCOL_VERSION, equilibrate, equilibration_steps, protocol_name
 from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
 
 # Seconds between two looks at what the workers have reported.
 POLL = 0.2
 
 
+CAMPAIGN_FILE = "campaign.json"
+
+
 @dataclass(frozen=True)
 class Task:
-    """One configuration with all its draws: what to simulate and where its file goes."""
+    """One configuration with all its draws: what to simulate and where its file goes.
+
+    `campaign` holds what is particular to `point` already; `start` takes the place of a random start.
+    """
 
     campaign: Campaign
     point: StatePointSettings
     index: int
     path: Path
+    start: Configuration | None = None
 
     @property
     def name(self) -> str:
         """Name of the sample that the task makes."""
         return f"{self.point.label}/{configuration_id(self.index)}"
 
-    @property
-    def steps(self) -> int:
-        """Molecular dynamics steps in all."""
+    def steps(self, draws_there: int | None) -> int:
+        """Return the steps to be done where `draws_there` draws are there; None: not even the configuration.
+
+        Of the equilibration, the fewest that it can take.
+        """
         last = int(observation_steps(self.campaign)[-1])
-        return sum(equilibration_steps(self.campaign, self.point)) + self.campaign.draws * last
+        equilibration = 0 if draws_there is not None else fewest_steps(self.campaign, self.point)
+        return equilibration + (self.campaign.draws - (draws_there or 0)) * last
 
     @property
     def parameter_hash(self) -> str:
         """Hash of everything that decides the sample's numbers."""
-        made_by = {"index": self.index, "engine": engine_used(self.campaign), "protocol": PROTOCOL_VERSION}
+        made_by = {
+            "index": self.index,
+            "engine": engine_used(self.campaign),
+            "protocol": PROTOCOL_VERSION,
+            "start": None if self.start is None else self.start.fingerprint,
+        }
         return parameter_hash(self.campaign.sample_parameters(self.point) | made_by)
 
 
 def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
-    """Return the tasks of `campaign`: first every state point's first configuration, then the second, and so on."""
+    """Return the tasks of `campaign`: first every state point's first configuration, then the second, and so on.
+
+    Raises `DatasetError` or `ConfigurationError` if the configurations to start from do not fit.
+    """
+    starts: list[Configuration] | list[None] = [None] * campaign.configurations
+    if campaign.equilibration.start_from is not None:
+        starts = _read_starts(campaign, Path(campaign.equilibration.start_from))
     return [
-        Task(campaign, point, index, sample_path(dataset, point.label, index))
+        Task(campaign.at(point), point, index, sample_path(dataset, point.label, index), starts[index])
         for index in range(campaign.configurations)
         for point in campaign.state_points
     ]
 
 
-def simulate_sample(task: Task, progress: Any = lambda steps: None, threads: int = 1) -> None:
-    """Simulate `task` and write its file: a plain function of parameters to a file.
+def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
+    starts = read_starts(folder)
+    if len(starts) < campaign.configurations:
+        raise DatasetError(
+            f"{folder} holds {len(starts)} configurations; the campaign asks for {campaign.configurations}",
+            "Ask for fewer, or add some.",
+        )
+    for start in starts:
+        if start.particles != campaign.particles:
+            raise DatasetError(
+                f"{folder} holds a configuration of {start.particles} particles; the campaign asks for"
+                f" {campaign.particles}",
+                f"Set particles = {start.particles}.",
+            )
+    return starts
+
+
+def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
+    """Simulate what is missing of `task` and write its file: a plain function of files and parameters to a file.
 
     `threads` vectors of draws are followed at a time. A killed run goes on where its last checkpoint is.
-    Raises `EngineError` or `StorageError`.
+    Raises `DatasetError`, `EngineError` or `StorageError`.
     """
-    campaign, point = task.campaign, task.point
     unfinished = Unfinished(task.path, task.parameter_hash)
-    saved = unfinished.load("configuration")
-    if saved is None:
-        configuration = equilibrate(campaign, point, task.index, progress)
-        unfinished.save("configuration", vars(configuration))
+    if task.path.exists():
+        sample = _with_more_draws(task, read_sample(task.path), report, unfinished, threads)
     else:
-        configuration = Configuration(**saved)
-        progress(sum(equilibration_steps(campaign, point)))
-    seeds = [named_seed(campaign.seed, point.label, task.index, "draw", draw) for draw in range(campaign.draws)]
-    seen, handover = run_draws(configuration, point.temperature, seeds, campaign, progress, unfinished, threads)
-    ensemble = collect(seen, seeds, campaign)
-    tau_alpha = relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
+        sample = _new_sample(task, report, unfinished, threads)
+    write_sample(task.path, sample)
+    unfinished.clear()
+
+
+def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int) -> Sample:
+    campaign, point = task.campaign, task.point
+    made = _equilibrated(task, report, unfinished)
+    ensemble, drift, handover = _follow_draws(task, made.configuration, 0, report, unfinished, threads)
+    tau_alpha = _relaxation_time(ensemble)
+    order = bond_order(made.configuration)
     facts = Facts(
         state_point=point.label,
         temperature=point.temperature,
@@ -101,18 +146,76 @@ def simulate_sample(task: Task, progress: Any = lambda steps: None, threads: int
         seed=campaign.seed,
         index=task.index,
         engine=engine_used(campaign, handover),
-        protocol=protocol_name(point),
+        protocol=_protocol(task),
         parameter_hash=task.parameter_hash,
         code_version=code_version(),
-        equilibration_time=point.hold_time,
+        equilibration_time=made.held,
         tau_alpha=tau_alpha,
-        equilibration_in_tau_alpha=point.hold_time / tau_alpha,
-        energy_drift=float(abs(seen.last_energy - seen.first_energy).max() / configuration.particles),
+        equilibration_in_tau_alpha=made.held / (made.tau_alpha if math.isnan(tau_alpha) else tau_alpha),
+        energy_drift=drift,
         wave_number_a=WAVE_NUMBERS[0],
         wave_number_b=WAVE_NUMBERS[1],
+        equilibrated=made.equilibrated,
+        hold_tau_alpha=made.tau_alpha,
+        q6=order.overall,
+        crystalline_fraction=crystalline_fraction(order),
+        box="given density" if point.density is not None else campaign.equilibration.box,
+        start="random" if task.start is None else f"configuration {task.start.fingerprint}",
     )
-    write_sample(task.path, Sample(configuration, ensemble, facts))
-    unfinished.clear()
+    return Sample(made.configuration, ensemble, facts, made.record)
+
+
+def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilibrated:
+    """Return the equilibrated configuration, from `unfinished` if it is there."""
+    saved = unfinished.load("configuration")
+    if saved is not None:
+        report(fewest_steps(task.campaign, task.point))
+        return Equilibrated.from_arrays(saved)
+    made = equilibrate(task.campaign, task.point, task.index, report, unfinished, task.start)
+    unfinished.save("configuration", made.as_arrays())
+    unfinished.drop(EQUILIBRATION_CHECKPOINT)
+    return made
+
+
+def _follow_draws(
+    task: Task, configuration: Configuration, first: int, report: Report, unfinished: Unfinished, threads: int
+) -> tuple[Ensemble, float, float | None]:
+    """Follow the draws from number `first` on; return them, their energy drift, and when LAMMPS took over."""
+    campaign, point = task.campaign, task.point
+    names = range(first, campaign.draws)
+    seeds = [named_seed(campaign.seed, point.label, task.index, "draw", draw) for draw in names]
+    seen, handover = run_draws(configuration, point.temperature, seeds, campaign, report, unfinished, threads, first)
+    drift = float(abs(seen.last_energy - seen.first_energy).max() / configuration.particles)
+    return collect(seen, seeds, campaign), drift, handover
+
+
+def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfinished, threads: int) -> Sample:
+    there = len(old.ensemble.seeds)
+    more, drift, handover = _follow_draws(task, old.configuration, there, report, unfinished, threads)
+    ensemble = join(old.ensemble, more)
+    tau_alpha = _relaxation_time(ensemble)
+    held = old.facts.equilibration_time
+    changes = {
+        "tau_alpha": tau_alpha,
+        "equilibration_in_tau_alpha": held
+        / ((old.facts.hold_tau_alpha or math.nan) if math.isnan(tau_alpha) else tau_alpha),
+        "energy_drift": max(old.facts.energy_drift, drift),
+        "engine": old.facts.engine if handover is None else engine_used(task.campaign, handover),
+        "code_version": code_version(),
+    }
+    return replace(old, ensemble=ensemble, facts=old.facts.model_copy(update=changes))
+
+
+def _relaxation_time(ensemble: Ensemble) -> float:
+    return relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
+
+
+def _protocol(task: Task) -> str:
+    """Return one line that tells how the configuration was made."""
+    ensemble = "NPT" if task.point.pressure is not None else "NVT"
+    stages = len(approach(task.campaign, task.point))
+    way = f"random, minimise, {stages} {ensemble} stages" if stages else "given configuration"
+    return f"{way}, {ensemble} windows of {hold(task.campaign, task.point).steps} steps"
 
 
 def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers: int) -> int:
@@ -122,35 +225,41 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
     numbers.
     Raises `DatasetError` if the folder holds samples of other parameters, `EngineError`, `StorageError`.
     """
-    observation_steps(campaign)
     load_lammps()
     all_tasks = tasks(campaign, dataset)
+    for point in campaign.state_points:
+        observation_steps(campaign.at(point))
+        fewest_steps(campaign, point)
     with exclusive(dataset):
         remove_temporaries(dataset)
-        missing = []
+        missing: dict[Task, int] = {}
         for task in all_tasks:
-            if is_done(task):
+            there = draws_there(task)
+            if there is not None and there >= campaign.draws:
                 # Left by a process that was killed between the sample's last byte and this.
                 Unfinished(task.path, task.parameter_hash).clear()
             else:
-                missing.append(task)
+                missing[task] = task.steps(there)
+        write_atomically(dataset / CAMPAIGN_FILE, campaign.model_dump_json(indent=1).encode())
         done = len(all_tasks) - len(missing)
         if done:
             progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
         if missing:
-            progress.start("simulate", sum(task.steps for task in missing), "steps")
-            _run_tasks(missing, progress, max(1, min(workers, len(missing))), max(1, workers // len(missing)))
+            progress.start("simulate", sum(missing.values()), "steps")
+            workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
+            _run_tasks(list(missing), progress, workers, threads)
     return len(missing)
 
 
-def is_done(task: Task) -> bool:
-    """Tell whether the task's file is there, whole, and made with the task's parameters.
+def draws_there(task: Task) -> int | None:
+    """Return how many draws the task's file holds, or None if there is no file.
 
-    Raises `DatasetError` if it is damaged or was made with others.
+    Raises `DatasetError` if it is damaged or was made with other parameters.
     """
     if not task.path.exists():
-        return False
-    facts = read_sample(task.path).facts
+        return None
+    sample = read_sample(task.path)
+    facts = sample.facts
     if facts.parameter_hash != task.parameter_hash:
         raise DatasetError(
             f"{task.path} was made with other parameters, or by another engine or version"
@@ -159,7 +268,7 @@ def is_done(task: Task) -> bool:
             'Choose another folder with --out; or, if only the engine differs, set engine = "lammps", "lockstep" or'
             ' "auto" as the old data have it.',
         )
-    return True
+    return len(sample.ensemble.seeds)
 
 
 def _run_tasks(missing: list[Task], progress: Progress, workers: int, threads: int) -> None:
@@ -209,7 +318,9 @@ def _drain(reports: Any, progress: Progress) -> None:
     steps = 0
     try:
         while True:
-            steps += reports.get_nowait()
+            done, more = reports.get_nowait()
+            steps += done
+            progress.expect(more)
     except Empty:
         progress.advance(steps)
 
@@ -239,4 +350,4 @@ def _die_with_parent() -> None:
 
 
 def _work(task: Task, threads: int) -> None:
-    simulate_sample(task, _reports.put, threads)
+    simulate_sample(task, lambda done, more=0: _reports.put((done, more)), threads)

@@ -49,10 +49,12 @@ def run_draws(
     report: Report,
     unfinished: Unfinished,
     threads: int = 1,
+    first_draw: int = 0,
 ) -> tuple[Observations, float | None]:
     """Follow the draws that start with `seeds`; return what they did and when LAMMPS took over from lockstep, or None.
 
-    What is done is kept in `unfinished`, and taken from there. Raises `EngineError` or `StorageError`.
+    `first_draw` is the number of the first of them, by which their files in `unfinished` are called. What is done is
+    kept in `unfinished`, and taken from there. Raises `EngineError` or `StorageError`.
     """
     if uses_lockstep(campaign):
         from glassformer.simulate.lockstep.ensemble import DRAWS
@@ -62,7 +64,8 @@ def run_draws(
         groups, threads = [[seed] for seed in seeds], 1
 
     def run(number: int) -> tuple[Observations, float | None]:
-        return _run_group(number, configuration, temperature, groups[number], campaign, report, unfinished)
+        first = first_draw + sum(map(len, groups[:number]))
+        return _run_group(first, configuration, temperature, groups[number], campaign, report, unfinished)
 
     with ThreadPoolExecutor(threads) as pool:
         results = list(pool.map(run, range(len(groups))))
@@ -71,7 +74,7 @@ def run_draws(
 
 
 def _run_group(
-    number: int,
+    first: int,
     configuration: Configuration,
     temperature: float,
     seeds: list[int],
@@ -80,7 +83,9 @@ def _run_group(
     unfinished: Unfinished,
 ) -> tuple[Observations, float | None]:
     """Follow one vector of draws, or one draw on LAMMPS, unless `unfinished` holds it already."""
-    finished, running = f"draws-{number}", f"draws-{number}-running"
+    # By first and last, so that a vector that has grown since is not taken for the same.
+    name = f"draws-{first}-{first + len(seeds) - 1}"
+    finished, running = name, f"{name}-running"
     arrays = unfinished.load(finished)
     if arrays is not None:
         report(len(seeds) * int(observation_steps(campaign)[-1]))

@@ -14,7 +14,8 @@ from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError
 from glassformer.dataset.sample import Ensemble
-from glassformer.observables.displacements import mean_squared_displacement, self_scattering
+from glassformer.observables.displacements import mean_squared_displacement, quartic_displacement, self_scattering
+from glassformer.observables.overlap import overlap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
@@ -23,7 +24,13 @@ from glassformer.simulate.schedule import observation_steps, particle_steps
 
 # Steps between two reports of progress.
 CHUNK = 500
-Report = Callable[[int], None]
+
+
+class Report(Protocol):
+    """Receives the steps done and, where more work turned up than was expected, how many more."""
+
+    def __call__(self, done: int, more: int = 0) -> None:
+        """Take them."""
 
 
 class Engine(Protocol):
@@ -47,6 +54,8 @@ class Observations:
 
     msd: FloatArray
     self_scattering: FloatArray
+    quartic: FloatArray
+    overlap: FloatArray
     displacements: NDArray[np.float32]
     first_energy: FloatArray
     last_energy: FloatArray
@@ -54,7 +63,7 @@ class Observations:
     @classmethod
     def empty(cls, draws: int, times: int, particle_times: int, particles: int) -> "Observations":
         """Return observations still to be made: NaN."""
-        shapes = (draws, times, 2), (draws, times, 2), (draws, particle_times, particles, 3), (draws,), (draws,)
+        shapes = *[(draws, times, 2)] * 4, (draws, particle_times, particles, 3), (draws,), (draws,)
         seen = cls(*(np.full(shape, np.nan) for shape in shapes))
         # The bulk of it: single precision is plenty for a displacement.
         return replace(seen, displacements=seen.displacements.astype(np.float32))
@@ -174,6 +183,8 @@ def _record(
     for draw, displacement in enumerate(displacements):
         seen.msd[draw, at] = mean_squared_displacement(displacement, configuration.species)
         seen.self_scattering[draw, at] = self_scattering(displacement, configuration.species)
+        seen.quartic[draw, at] = quartic_displacement(displacement, configuration.species)
+        seen.overlap[draw, at] = overlap(displacement, configuration.species)
     seen.displacements[:, particle_steps(campaign) == step] = displacements[:, None]
 
 
@@ -194,4 +205,7 @@ def collect(seen: Observations, seeds: list[int], campaign: Campaign) -> Ensembl
         particle_times=particle_steps(campaign) * np.float64(campaign.time_step),
         displacement_mean=mean.astype(np.float32),
         displacement_sq_mean=mean_sq.astype(np.float32),
+        quartic=seen.quartic,
+        overlap=seen.overlap,
+        displacements=seen.displacements if campaign.keep_displacements else None,
     )

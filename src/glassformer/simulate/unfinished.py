@@ -1,6 +1,7 @@
 """What is there of a sample that is not finished: files in a hidden folder beside it, gone when it is whole."""
 
 import io
+import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -35,6 +36,10 @@ class Unfinished:
             return None
         return arrays if str(arrays.pop("key", "")) == self._key else None
 
+    def names(self) -> list[str]:
+        """Return the names under which something is saved, by whatever parameters."""
+        return sorted(path.stem for path in self._folder.glob("[!.]*.npz"))
+
     def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Save `arrays` as `name`, whole or not at all. Raises `StorageError`."""
         buffer = io.BytesIO()
@@ -49,6 +54,10 @@ class Unfinished:
         """Forget everything."""
         if self._folder.exists():
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def scratch(self, name: str) -> Path:
+        """Return a path for a file of another program, for the moment only."""
+        return self._folder / f".{name}.{os.getpid()}.tmp"
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.npz"

@@ -25,6 +25,7 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.run import Run
 from glassformer.core.seeds import named_seed
+from glassformer.dataset.folder import refuse_unequilibrated
 from glassformer.dataset.labels import log_msd_a, target_times
 from glassformer.dataset.predictions import Predictions, Role, write_predictions
 from glassformer.dataset.sample import Sample
@@ -43,14 +44,24 @@ BEST_FILE = "best.ckpt"
 RESUME_FILE = "last.ckpt"
 
 
-def train_run(run: Run, samples: Sequence[Sample], out: Path, progress: Progress, threads: int) -> Path:
+def train_run(
+    run: Run,
+    samples: Sequence[Sample],
+    out: Path,
+    progress: Progress,
+    threads: int,
+    allow_unequilibrated: bool = False,
+) -> Path:
     """Train `run` on `samples` into the folder `out`; return the path of the prediction file.
 
     out/fold-<n>/model.pt and history.json for every fold, out/predictions.h5 for all: each configuration predicted by
     the one network that had not seen it. A killed run goes on from the last whole epoch and ends with the same numbers
-    (on a CPU, with the same number of threads). Raises `CheckpointError` if `out` holds another run, `DatasetError`,
+    (on a CPU, with the same number of threads). Samples that were found not to be in equilibrium are refused unless
+    `allow_unequilibrated`. Raises `CheckpointError` if `out` holds another run, `DatasetError`,
     `SettingsError`, `StorageError`.
     """
+    if not allow_unequilibrated:
+        refuse_unequilibrated(samples)
     times = target_times(samples, run.targets.times)
     parts = folds(samples, run.split, run.seed)
     graphs = [build_graph(sample.configuration, run.network.neighbors) for sample in samples]

@@ -1,0 +1,99 @@
+"""The campaign and run files that ship with the package, and changes to them from the command line."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from glassformer.core.campaign import Campaign
+from glassformer.core.errors import SettingsError
+from glassformer.core.settings import check_settings, read_toml
+
+CAMPAIGNS, RUNS = "campaigns", "runs"
+
+
+def preset(kind: str, name: str) -> Path:
+    """Return the path of the file called `name` that ships with the package; `kind` is 'campaigns' or 'runs'."""
+    return Path(str(resources.files("glassformer").joinpath("presets", kind, f"{name}.toml")))
+
+
+def campaign_presets() -> dict[str, str]:
+    """Return the names of the campaigns that ship with the package, and the first sentence of each."""
+    paths = sorted(preset(CAMPAIGNS, "demo").parent.glob("*.toml"))
+    return {path.stem: _first_sentence(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def find_campaign(source: str) -> Path:
+    """Return the campaign file that `source` names: a file, or one that ships with the package.
+
+    Raises `SettingsError` if it is neither.
+    """
+    if source in campaign_presets():
+        return preset(CAMPAIGNS, source)
+    path = Path(source)
+    if not path.exists():
+        raise SettingsError(
+            f"there is no campaign file {source}, and none of that name ships with glassformer",
+            f"Those that do: {', '.join(campaign_presets())} (glassformer simulate --list).",
+        )
+    return path
+
+
+def load_campaign(source: str, changes: Sequence[str] = (), only: Sequence[str] = ()) -> Campaign:
+    """Return the campaign that `source` names, with `changes` such as 'particles=1000' or 'schedule.until=20'.
+
+    A change inside `state_points` goes to each of them. `only` are the labels, or the beginnings of the labels, of the
+    state points to keep. `equilibration.start_from` counts from the campaign file's folder.
+    Raises `SettingsError`.
+    """
+    path = find_campaign(source)
+    values = read_toml(path)
+    _absolute_start(values, path.resolve().parent)
+    for change in changes:
+        _apply(values, change)
+    _absolute_start(values, Path.cwd())
+    campaign = check_settings(values, Campaign, str(path))
+    if not only:
+        return campaign
+    labels = [point.label for point in campaign.state_points]
+    strange = [part for part in only if not any(label.startswith(part) for label in labels)]
+    if strange:
+        raise SettingsError(f"{source} has no state point {strange[0]}", f"It has: {', '.join(labels)}.")
+    kept = [point for point in campaign.state_points if point.label.startswith(tuple(only))]
+    return campaign.model_copy(update={"state_points": tuple(kept)})
+
+
+def _absolute_start(values: dict[str, Any], base: Path) -> None:
+    equilibration = values.get("equilibration")
+    if isinstance(equilibration, dict) and isinstance(equilibration.get("start_from"), str):
+        equilibration["start_from"] = str(base / equilibration["start_from"])
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    place, sign, text = change.partition("=")
+    if not sign or not place.strip():
+        raise SettingsError(f"got --set {change}; expected KEY=VALUE", "For example --set particles=1000.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        # A bare word is a text: engine=lammps.
+        value = text.strip()
+    *path, last = place.strip().split(".")
+    tables: list[Any] = [values]
+    for part in path:
+        inside = [table.setdefault(part, {}) for table in tables if isinstance(table, dict)]
+        tables = [one for found in inside for one in (found if isinstance(found, list) else [found])]
+    for table in tables:
+        if not isinstance(table, dict):
+            raise SettingsError(f"got --set {change}; '{'.'.join(path)}' is no table", "Mend the key.")
+        table[last] = value
+
+
+def _first_sentence(text: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return " ".join(lines).partition(". ")[0].removesuffix(".") + "."

@@ -1,0 +1,23 @@
+"""Configurations to start from: those of a folder, in the order of the files' names."""
+
+from pathlib import Path
+
+from glassformer.core.errors import DatasetError
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.formats.botan import read_botan
+from glassformer.dataset.formats.rumd import read_rumd
+from glassformer.physics.configuration import Configuration
+
+
+def read_starts(folder: Path) -> list[Configuration]:
+    """Return the configurations of a dataset, or of a folder of BOTAN's .npz or RUMD's .xyz.gz files.
+
+    Raises `DatasetError` or `ConfigurationError`, naming the file at fault.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"there is no folder {folder} to start from", "Mend equilibration.start_from.")
+    if files := sorted(folder.glob("*.npz")):
+        return [read_botan(path)[0] for path in files]
+    if files := sorted(folder.glob("*.xyz.gz")):
+        return [read_rumd(path).configuration for path in files]
+    return [sample.configuration for sample in read_dataset(folder)]

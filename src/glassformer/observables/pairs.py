@@ -1,0 +1,53 @@
+"""Distribution of the separations between particles at two times, by pair of species."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.errors import ConfigurationError
+from glassformer.physics.box import minimum_image, wrap
+
+SPECIES_PAIRS = ((0, 0), (0, 1), (1, 1))
+
+
+def pair_distribution(
+    start: FloatArray, end: FloatArray, species: ByteArray, box: FloatArray, edges: FloatArray
+) -> FloatArray:
+    """Return how often the separation of i at `start` and another particle j at `end` is r, relative to an ideal gas.
+
+    For species a of i and b of j: counts(a, b) / [N_pairs V_shell / V], with N_pairs = N_a (N_a - 1) ordered pairs for
+    a = b and N_a N_b for two species: exactly 1 on average for uniform, independent points. `start` and `end` (N, 3)
+    may be unwrapped; bin i holds edges[i] < r <= edges[i + 1] of `edges` (bins + 1,), in sigma_AA. Returns AA, AB and
+    BB, (3, bins), with AB averaged over both orders; NaN where there is no such pair.
+
+    Raises `ConfigurationError` if `edges` do not rise from zero or more to at most half the shortest box edge.
+    """
+    _check_edges(edges, box)
+    wrapped = [[wrap(points[species == kind], box) for kind in (0, 1)] for points in (start, end)]
+    before, after = ([cKDTree(points, boxsize=box) for points in of_kind] for of_kind in wrapped)
+    shells = 4 / 3 * np.pi * np.diff(edges**3) / np.prod(box)
+    found = np.full((len(SPECIES_PAIRS), len(edges) - 1), np.nan)
+    for row, (a, b) in zip(found, SPECIES_PAIRS, strict=True):
+        # Cumulative counts: memory does not grow with the number of pairs.
+        within = before[a].count_neighbors(after[b], edges)
+        if a == b:
+            moved = np.sqrt((minimum_image(wrapped[1][a] - wrapped[0][a], box) ** 2).sum(1))
+            within = within - np.searchsorted(np.sort(moved), edges, side="right")
+            pairs = before[a].n * (before[a].n - 1)
+        else:
+            within = within + before[b].count_neighbors(after[a], edges)
+            pairs = 2 * before[a].n * before[b].n
+        if pairs:
+            row[:] = np.diff(within) / (pairs * shells)
+    return found
+
+
+def _check_edges(edges: FloatArray, box: FloatArray) -> None:
+    if len(edges) < 2 or edges[0] < 0 or (np.diff(edges) <= 0).any():
+        raise ConfigurationError("got bin edges that are no rising distances", "Give two or more, from 0 upwards.")
+    # Half of a box edge that was itself computed may be a rounding error too long.
+    if edges[-1] > box.min() / 2 * (1 + 1e-9):
+        raise ConfigurationError(
+            f"got bin edges up to {edges[-1]:g}; expected at most half the shortest box edge, {box.min() / 2:g}",
+            "Use more particles, or shorter distances.",
+        )

@@ -1,0 +1,13 @@
+"""Means over the particles of each species."""
+
+import numpy as np
+
+from glassformer.core.arrays import ByteArray, FloatArray
+
+
+def mean_by_species(values: FloatArray, species: ByteArray) -> FloatArray:
+    """Return the means of `values` (N,) over A and over B, (2,); NaN for a species that is absent."""
+    members = np.bincount(species, minlength=2)
+    sums = np.bincount(species, values, minlength=2)
+    means: FloatArray = np.divide(sums, members, out=np.full(2, np.nan), where=members > 0)
+    return means

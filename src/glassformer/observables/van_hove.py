@@ -1,0 +1,35 @@
+"""Self and distinct parts of the van Hove correlation function."""
+
+import numpy as np
+
+from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.observables.pairs import pair_distribution
+
+
+def self_van_hove(displacements: FloatArray, species: ByteArray, edges: FloatArray) -> FloatArray:
+    """Return 4 pi r^2 G_s(r, t) of A and of B, (2, bins): the probability density of r = |r(t) - r(0)|.
+
+    `displacements` (N, 3) are unwrapped; `edges` (bins + 1,) rise, in sigma_AA. All particles of a species count, so
+    that the integral over r is the share of them whose displacement lies within `edges`. NaN for a species that is
+    absent. L. Van Hove, Phys. Rev. 95, 249 (1954).
+    """
+    distances = np.sqrt((displacements**2).sum(1))
+    found = np.full((2, len(edges) - 1), np.nan)
+    for kind in np.unique(species):
+        members = distances[species == kind]
+        found[kind] = np.histogram(members, edges)[0] / (len(members) * np.diff(edges))
+    return found
+
+
+def distinct_van_hove(
+    start: FloatArray, displacements: FloatArray, species: ByteArray, box: FloatArray, edges: FloatArray
+) -> FloatArray:
+    """Return G_d(r, t) / rho_b of AA, AB and BB, (3, bins): the distribution of r = |r_j(t) - r_i(0)| for i != j.
+
+    At t = 0 it is g(r); long after, 1. `start` (N, 3) are the positions at time 0, `displacements` (N, 3) the unwrapped
+    ways since then, `edges` (bins + 1,) in sigma_AA; bins and normalisation are those of `pair_distribution`, and AB is
+    averaged over both orders. NaN for a species that is absent. L. Van Hove, Phys. Rev. 95, 249 (1954).
+
+    Raises `ConfigurationError` if `edges` do not rise from zero or more to at most half the shortest box edge.
+    """
+    return pair_distribution(start, start + displacements, species, box, edges)

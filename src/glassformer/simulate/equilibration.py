@@ -1,0 +1,280 @@
+"""From a start to equilibrium: the run that makes a configuration, with its proof, from checkpoint to checkpoint.
+
+At every checkpoint, and at every stage's end, LAMMPS's state goes through its restart file, whether the run was stopped
+there or not: a resumed run is the same to the last bit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassformer.core.campaign import Campaign, StatePointSettings
+from glassformer.core.errors import EngineError, StorageError
+from glassformer.core.files import make_folder, read_whole, write_atomically
+from glassformer.core.seeds import generator, named_seed
+from glassformer.dataset.sample import EquilibrationRecord
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import PairPotential, kob_andersen, mixture
+from glassformer.physics.velocities import maxwell_boltzmann
+from glassformer.simulate.hold import Hold
+from glassformer.simulate.isoconfigurational import CHUNK, Report
+from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.stages import Stage, approach, hold, settle
+from glassformer.simulate.unfinished import Unfinished
+
+# Part of every sample's parameter hash: raise it when a change here or in the draws changes their numbers.
+PROTOCOL_VERSION = 2
+# Steps between two checkpoints: at most this many, and at most so many steps times particles, about 40 s on one core.
+CHECKPOINT_STEPS, CHECKPOINT_WORK = 20_000, 80_000_000
+# Rows of the trace that a stage adds at most, about.
+TRACE_ROWS = 400
+TRACE = ("time", "temperature", "pressure", "density", "potential_energy")
+EQUILIBRATION_CHECKPOINT = "equilibration"
+
+
+@dataclass(frozen=True, eq=False)
+class Equilibrated:
+    """A configuration, the record of how it came about, and whether it is in equilibrium as far as was measured."""
+
+    configuration: Configuration
+    record: EquilibrationRecord
+    equilibrated: bool
+    held: float
+    tau_alpha: float
+
+    def as_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return everything as arrays by name."""
+        scalars = {name: np.array(getattr(self, name)) for name in ("equilibrated", "held", "tau_alpha")}
+        record = {f"record_{name}": array for name, array in vars(self.record).items()}
+        return vars(self.configuration) | record | scalars
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Equilibrated":
+        """Return what `as_arrays` took apart."""
+        configuration = Configuration(*(arrays[name] for name in ("positions", "species", "box")))
+        fields = EquilibrationRecord.__dataclass_fields__
+        record = EquilibrationRecord(**{name: arrays[f"record_{name}"] for name in fields})
+        return cls(
+            configuration, record, bool(arrays["equilibrated"]), float(arrays["held"]), float(arrays["tau_alpha"])
+        )
+
+
+def equilibrate(
+    campaign: Campaign,
+    point: StatePointSettings,
+    index: int,
+    report: Report,
+    unfinished: Unfinished,
+    start: Configuration | None = None,
+) -> Equilibrated:
+    """Make configuration number `index` at `point`: minimise, go through the stages, hold until equilibrium is seen.
+
+    With a pressure every run is Nose-Hoover NPT, with a density NVT. `start` takes the place of the random start and
+    the stages: it is brought to the state point's density, if it has one, and held. Raises `EngineError`,
+    `StorageError`.
+    """
+    run = _Run(campaign, point, index, report, unfinished, start)
+    run.to_the_end()
+    return run.result()
+
+
+def random_configuration(particles: int, density: float, seed: int) -> Configuration:
+    """Return an 80:20 mixture at uniformly random positions in a cube: overlaps and all."""
+    edge = (particles / density) ** (1 / 3)
+    positions = generator(seed).uniform(0, edge, (particles, 3))
+    return Configuration(positions, mixture(particles), np.full(3, edge))
+
+
+def at_density(configuration: Configuration, density: float) -> Configuration:
+    """Return `configuration` with box and positions scaled to `density`."""
+    scale = (configuration.density / density) ** (1 / 3)
+    # Rounding may put a position on the edge.
+    box = configuration.box * scale
+    positions = configuration.positions * scale
+    return Configuration(np.where(positions >= box, 0.0, positions), configuration.species, box)
+
+
+class _Run:
+    """The state of one equilibration: which stage, how far, and what was seen."""
+
+    def __init__(
+        self,
+        campaign: Campaign,
+        point: StatePointSettings,
+        index: int,
+        report: Report,
+        unfinished: Unfinished,
+        start: Configuration | None,
+    ) -> None:
+        self._campaign, self._point, self._index = campaign, point, index
+        self._settings = campaign.equilibration
+        self._potential: PairPotential = kob_andersen(campaign.cutoff)
+        self._report, self._unfinished = report, unfinished
+        self._stages = approach(campaign, point)
+        self._window = hold(campaign, point)
+        self._species = mixture(campaign.particles) if start is None else start.species
+        self._hold = Hold(self._window.steps, self._settings.time_step, self._species)
+        self._number, self._done, self._time = 0, 0, 0.0
+        self._trace: list[tuple[float, ...]] = []
+        self._engine = self._resume() or self._begin(start)
+
+    def to_the_end(self) -> None:
+        """Run stage after stage."""
+        while (stage := self._stage()) is not None:
+            self._advance(stage)
+        self._configuration = self._engine.configuration()
+        self._engine.close()
+        if not np.isfinite(self._configuration.positions).all():
+            raise EngineError("the equilibration became unstable: positions are no numbers", "Use a smaller time_step.")
+
+    def result(self) -> Equilibrated:
+        """Return what was made."""
+        trace = np.array(self._trace)
+        windows = self._hold.table()
+        record = EquilibrationRecord(**dict(zip(TRACE, trace.T.copy(), strict=True)), windows=windows)
+        return Equilibrated(
+            self._configuration,
+            record,
+            self._hold.equilibrated(self._settings.hold_in_tau_alpha),
+            held=float(windows[:, 0].sum()),
+            tau_alpha=self._hold.windows[-1].tau_alpha,
+        )
+
+    def _stage(self) -> Stage | None:
+        """Return the present stage, or None at the end."""
+        if self._number < len(self._stages):
+            return self._stages[self._number]
+        windows = len(self._hold.windows)
+        if self._number == len(self._stages) + windows and not self._held_enough():
+            return self._window
+        settles = self._settings.box == "mean-density" and self._point.pressure is not None
+        if settles and self._number == len(self._stages) + windows:
+            return settle(self._campaign, self._point, self._hold.mean_density())
+        return None
+
+    def _held_enough(self) -> bool:
+        return len(self._hold.windows) == self._settings.most_windows or self._hold.equilibrated(
+            self._settings.hold_in_tau_alpha
+        )
+
+    def _begin(self, start: Configuration | None) -> Lammps:
+        """Return the engine at the beginning: minimised random positions, or `start`, with drawn velocities."""
+        point, settings = self._point, self._settings
+        label, seed = point.label, self._campaign.seed
+        if start is None:
+            density = settings.start_density if point.density is None else point.density
+            start = random_configuration(
+                self._campaign.particles, density, named_seed(seed, label, self._index, "start")
+            )
+            with Lammps(start, self._potential, settings.time_step) as engine:
+                engine.minimise()
+                start = engine.configuration()
+        elif point.density is not None:
+            start = at_density(start, point.density)
+        first = self._stage()
+        assert first is not None
+        velocities = maxwell_boltzmann(
+            named_seed(seed, label, self._index, "melt"), start.particles, first.temperatures[0]
+        )
+        return Lammps(start, self._potential, settings.time_step, velocities)
+
+    def _advance(self, stage: Stage) -> None:
+        """Go through what is left of `stage`, from checkpoint to checkpoint."""
+        if stage.density is not None and self._done == 0:
+            self._rescale(stage.density)
+        self._tell_engine(stage)
+        observed = self._hold.steps() if stage.holds else np.array([], np.int64)
+        if stage.holds and self._done == 0:
+            self._observe(0)
+        every = max(1, min(CHECKPOINT_STEPS, CHECKPOINT_WORK // self._campaign.particles))
+        checkpoints = np.arange(every, stage.steps, every)
+        traced = np.arange(0, stage.steps, max(CHUNK, stage.steps // TRACE_ROWS))[1:]
+        stops = np.unique(np.concatenate([observed, checkpoints, traced, [stage.steps]]))
+        for stop in stops[stops > self._done].tolist():
+            self._engine.advance(stop - self._done)
+            self._report(stop - self._done)
+            self._time += (stop - self._done) * self._settings.time_step
+            self._done = stop
+            if stop in traced or stop == stage.steps:
+                self._take_down()
+            if stop in observed:
+                self._observe(stop)
+            if stop == stage.steps:
+                self._number, self._done = self._number + 1, 0
+            if stop in checkpoints or stop == stage.steps:
+                self._checkpoint()
+                if stop != stage.steps:
+                    self._tell_engine(stage)
+
+    def _tell_engine(self, stage: Stage) -> None:
+        damping = self._settings.damping_time
+        if stage.pressures is None:
+            self._engine.begin_nvt(stage.temperatures, stage.steps, damping, self._done)
+        else:
+            self._engine.begin_npt(stage.temperatures, stage.pressures, stage.steps, damping, self._done)
+
+    def _rescale(self, density: float) -> None:
+        configuration, velocities = at_density(self._engine.configuration(), density), self._engine.velocities()
+        self._engine.close()
+        self._engine = Lammps(configuration, self._potential, self._settings.time_step, velocities)
+
+    def _take_down(self) -> None:
+        engine, particles = self._engine, self._campaign.particles
+        density = particles / float(np.prod(engine.box()))
+        energy = engine.potential_energy() / particles
+        self._trace.append((self._time, engine.temperature(), engine.pressure(), density, energy))
+
+    def _observe(self, step: int) -> None:
+        energy = self._engine.potential_energy() / self._campaign.particles
+        before = len(self._hold.windows)
+        self._hold.observe(step, self._engine.fractions(), self._engine.box(), energy)
+        if 2 <= len(self._hold.windows) != before and not self._held_enough():
+            # Two windows were expected; this one was not the last.
+            self._report(0, self._window.steps)
+
+    def _checkpoint(self) -> None:
+        """Save everything, and go on as a resumed run would."""
+        path = self._file()
+        make_folder(path.parent)
+        try:
+            self._engine.write_restart(path)
+            restart = np.frombuffer(read_whole(path, StorageError, "Run again."), np.uint8)
+            self._engine.close()
+            state = {f"hold_{name}": array for name, array in self._hold.state().items()}
+            position = {"number": np.array(self._number), "done": np.array(self._done), "time": np.array(self._time)}
+            self._unfinished.save(
+                EQUILIBRATION_CHECKPOINT,
+                state | position | {"restart": restart, "trace": np.array(self._trace).reshape(-1, 5)},
+            )
+            self._engine = self._from_restart(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _resume(self) -> Lammps | None:
+        saved = self._unfinished.load(EQUILIBRATION_CHECKPOINT)
+        if saved is None:
+            return None
+        self._hold.restore(
+            {name.removeprefix("hold_"): array for name, array in saved.items() if name.startswith("hold_")}
+        )
+        self._number, self._done, self._time = int(saved["number"]), int(saved["done"]), float(saved["time"])
+        self._trace = [tuple(map(float, row)) for row in saved["trace"]]
+        steps = round(self._time / self._settings.time_step)
+        extra = max(0, len(self._hold.windows) - 2) * self._window.steps
+        self._report(steps, extra)
+        path = self._file()
+        try:
+            write_atomically(path, saved["restart"].tobytes())
+            return self._from_restart(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _from_restart(self, path: Path) -> Lammps:
+        return Lammps.from_restart(path, self._species, self._potential, self._settings.time_step)
+
+    def _file(self) -> Path:
+        return self._unfinished.scratch("equilibration.restart")
