@@ -12,7 +12,7 @@ from glassformer.core.errors import ConfigurationError
 from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration
 
-# First minimum of g_AA of the Kob-Andersen mixture at density 1.2, in sigma_AA.
+# First minimum of g_AA of the Kob-Andersen mixture at density 1.2 (1.42 at T = 0.45), in sigma_AA.
 BOND_CUTOFF = 1.4
 # Between liquid and crystal, measured with this cutoff. In the equilibrium liquid at density 1.2, T = 0.44 and 0.45,
 # qbar_6 has median 0.125 and exceeds 0.35 for at most 1 particle in 1000. In crystals at T = 0.44, 99 % of particles

@@ -1,0 +1,179 @@
+"""Observables of a dataset as tables and figures, and the comparison with published curves."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.dataset.sample import Sample
+from glassformer.observables.propensity import moment_ceiling, split_half_ceiling
+from glassformer.observables.structure import radial_distribution
+from glassformer.report.analyse import analyse
+from glassformer.report.analysis import DEFAULT, OBSERVABLES, alpha_2, collective, overlap, propensity, van_hove, volume
+from glassformer.report.comparison import compare, read_published
+from tests.conftest import synthetic_sample
+
+
+@pytest.fixture
+def samples() -> list[Sample]:
+    return [synthetic_sample(index, point) for point in ("T0.50_P1.55", "T0.56_P0.17") for index in range(2)]
+
+
+def longer(sample: Sample) -> Sample:
+    """With a trace long enough for V(T): a knee at T = 0.4."""
+    temperature = np.linspace(1, 0.1, 400)
+    slope = np.where(temperature < 0.4, 0.1, 0.3)
+    record = replace(
+        sample.equilibration,  # type: ignore[type-var]
+        time=np.arange(400.0), temperature=temperature, density=1 / (0.8 + slope * (temperature - 0.4)),
+        pressure=np.ones(400), potential_energy=-7 + temperature,
+    )  # fmt: skip
+    return replace(sample, equilibration=record)
+
+
+def rows(path: Path) -> dict[str, np.ndarray]:
+    with path.open() as stream:
+        names, *lines = csv.reader(stream)
+    return dict(zip(names, np.array(lines, float).T, strict=True))
+
+
+def test_every_observable_has_a_table_a_state_point_and_a_figure(samples: list[Sample], tmp_path: Path) -> None:
+    analyse([longer(sample) for sample in samples], list(OBSERVABLES), tmp_path)
+    for name in OBSERVABLES:
+        for label in ("T0.50_P1.55", "T0.56_P0.17"):
+            table = rows(tmp_path / name / f"{label}.csv")
+            assert len(table) >= 2
+            assert set(OBSERVABLES[name].lines) <= set(table)
+        for suffix in ("pdf", "png"):
+            assert (tmp_path / name / f"{name}.{suffix}").stat().st_size > 1000
+
+
+def test_the_default_needs_no_kept_displacements(samples: list[Sample], tmp_path: Path) -> None:
+    lean = [replace(sample, ensemble=replace(sample.ensemble, displacements=None)) for sample in samples]
+    analyse(lean, [], tmp_path)
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(DEFAULT)
+    with pytest.raises(DatasetError, match="holds no displacements") as caught:
+        analyse(lean, ["van-hove"], tmp_path)
+    assert "keep_displacements=true" in caught.value.remedy
+
+
+def test_an_unknown_observable_is_named(samples: list[Sample], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no observable 'mds'"):
+        analyse(samples, ["mds"], tmp_path)
+
+
+def test_errors_are_those_of_the_mean_over_configurations(samples: list[Sample], tmp_path: Path) -> None:
+    analyse(samples, ["msd"], tmp_path)
+    table = rows(tmp_path / "msd" / "T0.50_P1.55.csv")
+    curves = np.stack([sample.ensemble.msd.mean(0)[:, 1] for sample in samples[:2]])
+    np.testing.assert_allclose(table["msd_b"], curves.mean(0), rtol=1e-8)
+    np.testing.assert_allclose(table["msd_b_error"], np.abs(curves[0] - curves[1]) / 2, rtol=1e-8)
+    analyse(samples[:1], ["msd"], tmp_path)
+    assert np.isnan(rows(tmp_path / "msd" / "T0.50_P1.55.csv")["msd_a_error"]).all()
+
+
+def test_alpha_2_is_of_the_mean_moments(samples: list[Sample]) -> None:
+    pair = samples[:2]
+    second = np.mean([s.ensemble.msd.mean(0) for s in pair], 0)[:, 0]
+    fourth = np.mean([np.asarray(s.ensemble.quartic).mean(0) for s in pair], 0)[:, 0]
+    np.testing.assert_allclose(alpha_2(pair)["alpha_2_a"], 3 * fourth / (5 * second**2) - 1)
+
+
+def test_chi_4_within_configurations_and_over_all(samples: list[Sample]) -> None:
+    pair = samples[:2]
+    curves = [np.asarray(sample.ensemble.overlap)[:, :, 0] for sample in pair]
+    number = 80
+    found = overlap(pair)
+    np.testing.assert_allclose(found["chi_4_draws"], number * np.mean([c.var(0, ddof=1) for c in curves], 0))
+    np.testing.assert_allclose(found["chi_4"], number * np.concatenate(curves).var(0, ddof=1))
+
+
+def test_propensity_ceilings_are_those_of_the_a_particles(samples: list[Sample]) -> None:
+    (sample,) = samples[:1]
+    of_a, ensemble = sample.configuration.species == 0, sample.ensemble
+    expected = moment_ceiling(
+        ensemble.displacement_mean[0, of_a].astype(float), ensemble.displacement_sq_mean[0, of_a].astype(float), 3
+    )
+    found = propensity([sample])
+    np.testing.assert_array_equal(found["ceiling"], [expected])
+    draws = np.asarray(ensemble.displacements)[:, 0].astype(float)
+    np.testing.assert_array_equal(found["ceiling_halves"], [split_half_ceiling(draws, sample.configuration.species)])
+
+
+def test_van_hove_integrates_to_one(samples: list[Sample]) -> None:
+    found = van_hove(samples[:2])
+    for name in ("t1_a", "t1_b"):
+        assert found[name].sum() * (found["r"][1] - found["r"][0]) == pytest.approx(1, abs=1e-6)
+
+
+def test_coherent_scattering_begins_at_the_structure(samples: list[Sample]) -> None:
+    found = collective(samples[:1])
+    assert found["time"].tolist() == [0.0, 1.0]
+    assert found["f_a"][0] > 0
+    assert abs(found["f_a"][1]) < found["f_a"][0]
+
+
+def test_g_of_r_is_that_of_the_observable(samples: list[Sample], tmp_path: Path) -> None:
+    analyse(samples[:1], ["rdf"], tmp_path)
+    table, c = rows(tmp_path / "rdf" / "T0.50_P1.55.csv"), samples[0].configuration
+    edges = np.arange(len(table["r"]) + 1) * 0.02
+    np.testing.assert_allclose(
+        table["g_ab"], radial_distribution(c.positions, c.species, c.box, edges)[1], rtol=1e-6, atol=1e-9
+    )
+
+
+def test_the_knee_of_the_volume_is_fitted(samples: list[Sample], tmp_path: Path) -> None:
+    fits = analyse([longer(samples[0])], ["volume"], tmp_path)
+    assert fits[0]["fit"] == "T_g from V(T)"
+    assert fits[0]["temperature"] == pytest.approx(0.4, abs=0.01)
+    assert "T_g from V(T),T0.50_P1.55,temperature,0." in (tmp_path / "fits.csv").read_text()
+    with pytest.raises(DatasetError, match="too shortly"):
+        volume(samples)
+
+
+def published(samples: list[Sample], folder: Path, shift: float) -> None:
+    """A table in which the samples' mean lies `shift` standard deviations above, at each of its times."""
+    folder.mkdir(exist_ok=True)
+    mean = np.mean([sample.ensemble.msd.mean(0) for sample in samples], 0)
+    spread = 0.1 * mean
+    table = np.column_stack([samples[0].ensemble.times, mean[:, 0] - shift * spread[:, 0], spread[:, 0],
+                             mean[:, 1] + shift * spread[:, 1], spread[:, 1]])  # fmt: skip
+    header = "# a comment\ntime,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n"
+    text = "\n".join(",".join(f"{value:.12g}" for value in row) for row in table)
+    (folder / f"{samples[0].facts.state_point}.csv").write_text(header + text)
+
+
+def test_deviations_are_counted_in_standard_deviations(samples: list[Sample], tmp_path: Path) -> None:
+    published(samples[:2], tmp_path / "published", shift=2.5)
+    (found,) = compare(samples, tmp_path / "published", tmp_path / "out")
+    np.testing.assert_allclose(found.deviation, np.tile([2.5, -2.5], (3, 1)), rtol=1e-9)
+    assert found.largest == pytest.approx((2.5, 2.5))
+    assert found.runs == 6
+    assert found.published_density == 1.148
+    table = rows(tmp_path / "out" / "compare" / "T0.50_P1.55.csv")
+    np.testing.assert_allclose(table["deviation_b"], -2.5, rtol=1e-6)
+    assert (tmp_path / "out" / "compare" / "compare.png").stat().st_size > 1000
+
+
+def test_tables_that_do_not_fit_are_refused(samples: list[Sample], tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="holds no table to compare with"):
+        compare(samples, tmp_path, tmp_path / "out")
+    path = tmp_path / "T0.50_P1.55.csv"
+    for text, message in (
+        ("", "is no table"),
+        ("time,msd\n1,2\n", "got columns time, msd"),
+        ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n1,2,3,4,x\n", "is no table"),
+        ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n77,2,3,4,5\n", "no time in common"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            compare(samples, tmp_path, tmp_path / "out")
+
+
+def test_the_thesis_s_tables_can_be_read(reference_data: Path) -> None:
+    found = read_published(reference_data / "thesis_msd" / "T0.44_P2.93.csv")
+    assert len(found["time"]) == 200
+    assert found["msd_a_mean"][0] == pytest.approx(3.30895e-05)

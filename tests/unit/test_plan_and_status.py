@@ -1,0 +1,124 @@
+"""What a campaign will cost, and how it stands."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from glassformer.cli.app import app
+from glassformer.core.campaign import Campaign
+from glassformer.core.errors import DatasetError
+from glassformer.core.files import exclusive
+from glassformer.core.progress import Silent
+from glassformer.core.settings import check_settings
+from glassformer.simulate import plan as module
+from glassformer.simulate.campaign import run_campaign, tasks
+from glassformer.simulate.plan import Rates, plan_campaign, sample_bytes
+from glassformer.simulate.stages import fewest_steps, most_steps
+from glassformer.simulate.status import campaign_status
+from glassformer.simulate.unfinished import Unfinished
+from tests.conftest import TINY_CAMPAIGN
+
+
+@pytest.fixture
+def known_rates(monkeypatch: pytest.MonkeyPatch) -> Rates:
+    rates = Rates("LAMMPS", 1000.0, 500.0)
+    monkeypatch.setattr(module, "measure_rates", lambda campaign, progress: rates)
+    return rates
+
+
+def test_the_cost_is_steps_over_rate(tiny_campaign: Campaign, known_rates: Rates) -> None:
+    found = plan_campaign(tiny_campaign, None, 2, Silent())
+    for cost, point in zip(found.costs, tiny_campaign.state_points, strict=True):
+        assert (cost.configurations, cost.draws) == (4, 8)
+        assert cost.equilibration_hours == pytest.approx(4 * fewest_steps(tiny_campaign, point) / 1000 / 3600)
+        assert cost.most_equilibration_hours == pytest.approx(4 * most_steps(tiny_campaign, point) / 1000 / 3600)
+        # The last observation is at step 400.
+        assert cost.draw_hours == pytest.approx(8 * 400 / 500 / 3600)
+    least, most = found.core_hours
+    assert least == pytest.approx(sum(cost.equilibration_hours + cost.draw_hours for cost in found.costs))
+    assert found.wall_hours == (least / 2, most / 2)
+    assert plan_campaign(tiny_campaign, None, 100, Silent()).wall_hours[0] == pytest.approx(least / 8)
+
+
+def test_what_is_there_is_not_counted(tiny_campaign: Campaign, tiny_dataset: Path, known_rates: Rates) -> None:
+    more = tiny_campaign.model_copy(update={"draws": 5, "configurations": 5})
+    found = plan_campaign(more, tiny_dataset, 2, Silent())
+    for cost, point in zip(found.costs, tiny_campaign.state_points, strict=True):
+        assert (cost.configurations, cost.draws) == (5, 4 * 3 + 5)
+        assert cost.equilibration_hours == pytest.approx(fewest_steps(tiny_campaign, point) / 1000 / 3600)
+    nothing = plan_campaign(tiny_campaign, tiny_dataset, 2, Silent())
+    assert nothing.core_hours == (0, 0)
+    assert nothing.bytes == 0
+
+
+def test_the_bytes_are_those_of_the_files(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
+    size = next(tiny_dataset.glob("*/*.h5")).stat().st_size
+    # HDF5's own needs and the record of the equilibration come on top.
+    assert 0 < size - sample_bytes(tiny_campaign) < 40_000
+    kept = tiny_campaign.model_copy(update={"keep_displacements": True})
+    assert sample_bytes(kept) - sample_bytes(tiny_campaign) == 2 * 1 * 200 * 3 * 4
+
+
+def test_the_rates_are_measured(tiny_campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.05)
+    rates = module.measure_rates(tiny_campaign, Silent())
+    assert rates.engine == "LAMMPS"
+    assert 100 < rates.equilibration < 1e6
+    lockstep = tiny_campaign.model_copy(update={"engine": "lockstep", "draws": 16})
+    together = module.measure_rates(lockstep, Silent())
+    assert together.engine == "lockstep"
+    assert together.draws > 0
+    assert math.isfinite(together.draws)
+
+
+def test_a_finished_campaign(tiny_dataset: Path) -> None:
+    found = campaign_status(tiny_dataset)
+    assert not found.running
+    assert [(p.label, p.asked, p.done, p.in_equilibrium, p.begun, p.missing) for p in found.points] == [
+        ("T0.50_P1.55", 4, 4, 4, (), 0),
+        ("T0.56_P0.17", 4, 4, 4, (), 0),
+    ]
+
+
+def test_a_campaign_on_its_way(tmp_path: Path) -> None:
+    few = check_settings(TINY_CAMPAIGN | {"configurations": 1}, Campaign, "few")
+    run_campaign(few, tmp_path, Silent(), 2)
+    more = few.model_copy(update={"configurations": 3, "draws": 3})
+    (tmp_path / "campaign.json").write_text(more.model_dump_json())
+    first, second = (task for task in tasks(more, tmp_path) if task.point.temperature == 0.5 and task.index < 2)
+    Unfinished(second.path, second.parameter_hash).save("configuration", {})
+    Unfinished(second.path, second.parameter_hash).save("draws-0-0", {})
+    with exclusive(tmp_path):
+        found = campaign_status(tmp_path)
+    assert found.running
+    cold, hot = found.points
+    assert cold.begun == ("c0000: 2 of 3 draws", "c0001: following draws, 1 of 3 finished")
+    assert (cold.done, cold.missing) == (0, 1)
+    assert (hot.done, len(hot.begun), hot.missing) == (0, 1, 2)
+    assert first.path.exists()
+
+
+def test_no_campaign_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no file"):
+        campaign_status(tmp_path)
+    (tmp_path / "campaign.json").write_text('{"seed": 1}')
+    with pytest.raises(DatasetError, match="is no campaign of this version"):
+        campaign_status(tmp_path)
+
+
+def test_the_commands(tiny_dataset: Path, capsys: pytest.CaptureFixture[str], known_rates: Rates) -> None:
+    app(["plan", "thesis", "--workers", "2", "--json"], standalone_mode=False)
+    planned = json.loads(capsys.readouterr().out)
+    assert len(planned["costs"]) == 7
+    assert planned["rates"] == {"engine": "LAMMPS", "equilibration": 1000.0, "draws": 500.0}
+    app(["plan", "demo", "--set", "configurations=3", "--only", "T0.50"], standalone_mode=False)
+    text = capsys.readouterr().out
+    assert "T0.50_P1.55" in text
+    assert "T0.56" not in text
+    assert "core-hours" in text
+    app(["status", str(tiny_dataset)], standalone_mode=False)
+    assert "No run is going on" in capsys.readouterr().out
+    app(["status", str(tiny_dataset), "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["state_points"][0]["done"] == 4

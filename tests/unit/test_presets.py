@@ -1,0 +1,71 @@
+"""Campaigns by name, and changes from the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from glassformer.core.errors import SettingsError
+from glassformer.core.presets import campaign_presets, load_campaign, preset
+
+
+def test_they_are_listed_with_what_they_are() -> None:
+    found = campaign_presets()
+    assert {"demo", "thesis", "thesis-as-run", "isochore", "cooling"} <= set(found)
+    assert all(30 < len(text) < 300 and text.endswith(".") for text in found.values())
+
+
+def test_a_file_and_a_name_give_the_same() -> None:
+    assert load_campaign("demo") == load_campaign(str(preset("campaigns", "demo")))
+
+
+def test_changes_reach_every_depth() -> None:
+    changes = ["particles=500", "schedule.until=5", "engine=lammps", "state_points.hold_time=3", "seed = 9"]
+    found = load_campaign("demo", [*changes, "particle_times=[1.0, 2.0]", "equilibration.box=mean-density"])
+    assert found.particles == 500
+    assert found.schedule.until == 5
+    assert found.engine == "lammps"
+    assert found.seed == 9
+    assert found.particle_times == (1.0, 2.0)
+    assert found.equilibration.box == "mean-density"
+    assert [point.hold_time for point in found.state_points] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("particles", "expected KEY=VALUE"),
+        ("=3", "expected KEY=VALUE"),
+        ("particels=3", "did you mean 'particles'"),
+        ("schedule.untl=3", "did you mean 'until'"),
+        ("seed.deeper=3", "'seed' is no table"),
+        ("draws=many", "draws: got 'many'"),
+    ],
+)
+def test_mistakes_in_changes_are_named(change: str, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_campaign("demo", [change])
+    assert message in caught.value.problem
+
+
+def test_state_points_are_chosen_by_their_labels() -> None:
+    assert [point.label for point in load_campaign("thesis", only=["T0.50", "T0.44_P2.93"]).state_points] == [
+        "T0.44_P2.93",
+        "T0.50_P1.55",
+    ]
+    with pytest.raises(SettingsError, match=r"thesis has no state point T0\.51"):
+        load_campaign("thesis", only=["T0.51"])
+
+
+def test_an_unknown_campaign_is_told_which_there_are() -> None:
+    with pytest.raises(SettingsError, match="there is no campaign file thesys") as caught:
+        load_campaign("thesys")
+    assert "thesis-as-run" in caught.value.remedy
+
+
+def test_starts_count_from_the_campaign_s_folder_and_those_of_the_command_line_from_here(tmp_path: Path) -> None:
+    path = tmp_path / "campaign.toml"
+    text = preset("campaigns", "demo").read_text()
+    path.write_text(text.replace("[equilibration]", '[equilibration]\nstart_from = "starts"'))
+    assert load_campaign(str(path)).equilibration.start_from == str(tmp_path / "starts")
+    changed = load_campaign(str(path), ["equilibration.start_from=other"])
+    assert changed.equilibration.start_from == str(Path.cwd() / "other")
