@@ -263,6 +263,21 @@ def analyse(
     console.print(f"tables and figures: {folder}", soft_wrap=True)
 
 
+@app.command("mode-coupling")
+def mode_coupling(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    couplings: Annotated[str, typer.Option(help="Values of a, separated by commas; the glass begins at 4.")] = "",
+) -> None:
+    """Solve the schematic mode-coupling equation and draw its correlators."""
+    from glassformer.report.mode_coupling import COUPLINGS, write_correlators
+
+    try:
+        wanted = [float(text) for text in couplings.split(",")] if couplings else COUPLINGS
+    except ValueError:
+        raise SettingsError(f"got couplings '{couplings}'; expected numbers", "Such as 3.9,4,4.1.") from None
+    console.print(str(write_correlators(out, wanted)), soft_wrap=True)
+
+
 @bench.command("isoconfigurational")
 @resumable
 def bench_isoconfigurational(

@@ -1,0 +1,46 @@
+"""The schematic mode-coupling equation: correlators on both sides of its glass transition, as table and figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import SettingsError
+from glassformer.observables.mode_coupling import CRITICAL_COUPLING, non_ergodicity, schematic_correlator
+from glassformer.report.analyse import save_figure, write_csv
+from glassformer.report.style import STYLE
+
+COUPLINGS = (0.0, 1.0, 2.0, 3.0, 3.6, 3.9, 3.99, 4.0, 4.01, 4.1, 4.5)
+UNTIL = 1e8
+
+
+def write_correlators(out: Path, couplings: Sequence[float] = COUPLINGS, until: float = UNTIL) -> Path:
+    """Write phi(t) for every coupling a as CSV, and a figure of all, into `out`; return the figure's path.
+
+    Raises `SettingsError` for a negative coupling, and `StorageError`.
+    """
+    if not couplings or min(couplings) < 0:
+        raise SettingsError(f"got couplings {list(couplings)}; expected numbers of 0 or more", "Such as 3.9,4,4.1.")
+    curves = {coupling: schematic_correlator(coupling, until) for coupling in couplings}
+    for coupling, (times, correlator) in curves.items():
+        write_csv(out / f"a{coupling:g}.csv", {"time": times, "phi": correlator})
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        save_figure(_draw(curves), out / "mode-coupling")
+    return out / "mode-coupling.png"
+
+
+def _draw(curves: dict[float, tuple[FloatArray, FloatArray]]) -> Figure:
+    figure = Figure(figsize=(7.2, 4.6))
+    axes = figure.subplots()
+    shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(curves)))
+    for shade, (coupling, (times, correlator)) in zip(shades, sorted(curves.items()), strict=True):
+        style = "-" if coupling < CRITICAL_COUPLING else "--"
+        axes.plot(times[1:], correlator[1:], style, color=shade, label=f"a = {coupling:g}")
+        if coupling >= CRITICAL_COUPLING:
+            axes.plot(times[-1], non_ergodicity(coupling), "<", color=shade, ms=6)
+    axes.set(xscale="log", xlabel=r"time  $t$  [1 / $\Omega$]", ylabel=r"$\phi(t)$", xlim=(1e-2, None), ylim=(-0.3, 1.03))
+    axes.legend(fontsize=8, ncols=3, loc="upper right")
+    return figure

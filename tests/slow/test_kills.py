@@ -1,0 +1,82 @@
+"""Fifty kills -9 at random moments of a small campaign: nothing is lost, and the data are those of an undisturbed run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from glassformer.dataset.folder import read_dataset, sample_paths
+
+KILLS = 50
+CAMPAIGN = """
+seed = 5
+particles = 200
+cutoff = "uniform"
+configurations = 6
+draws = 3
+engine = "lammps"
+particle_times = [5.0]
+schedule = { first = 1, count = 20, last = 20000 }
+[equilibration]
+hold_in_tau_alpha = 2.0
+most_windows = 3
+box = "mean-density"
+stages = [{ temperature = 0.8, pressure = 1.0, duration = 50.0 }, { temperature = "target", duration = 50.0, ramp = true }]
+[[state_points]]
+temperature = 0.5
+pressure = 1.55
+hold_time = 100.0
+[[state_points]]
+temperature = 0.56
+pressure = 0.17
+hold_time = 60.0
+"""
+
+
+def start(campaign: Path, dataset: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "glassformer", "simulate", str(campaign), "--out", str(dataset), "--workers", "2"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)
+
+
+def contents(dataset: Path) -> dict[str, bytes]:
+    return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in sample_paths(dataset)}
+
+
+def test_fifty_kills(tmp_path: Path) -> None:
+    campaign = tmp_path / "campaign.toml"
+    campaign.write_text(CAMPAIGN)
+    undisturbed = start(campaign, tmp_path / "undisturbed")
+    assert undisturbed.wait() == 0
+    expected = contents(tmp_path / "undisturbed")
+    assert len(expected) == 12
+    random = np.random.default_rng(0)
+    killed, samples, interrupted = 0, 0, 0
+    dataset = tmp_path / "killed"
+    while killed < KILLS:
+        process = start(campaign, dataset)
+        time.sleep(random.uniform(0.2, 5.0))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+        # Workers end with their parent; let them.
+        time.sleep(0.3)
+        if list(dataset.glob("*/c*.h5")):
+            found = read_dataset(dataset)
+            assert len(found) >= samples
+            samples = len(found)
+        interrupted += bool(list(dataset.glob("*/.c*.unfinished")))
+        if samples == 12 and killed < KILLS:
+            # All is done: once more from nothing.
+            assert contents(dataset) == expected
+            dataset, samples = tmp_path / f"killed-{killed}", 0
+    # The kills met work that was going on, not only starts and ends.
+    assert interrupted > KILLS / 2
+    assert start(campaign, dataset).wait() == 0
+    assert contents(dataset) == expected
+    assert not list(dataset.rglob("*.tmp"))
+    assert not list(dataset.glob("*/.c*"))
