@@ -44,7 +44,9 @@ def test_every_protocol_runs_small(name: str, tmp_path: Path) -> None:
 
 
 def inline(table: dict[str, object]) -> str:
-    pairs = (f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in table.items())
+    pairs = (
+        f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}" for key, value in table.items()
+    )
     return "{" + ", ".join(pairs) + "}"
 
 
@@ -94,7 +96,9 @@ def test_mistakes_are_refused(tmp_path: Path) -> None:
 
 def test_training_on_what_is_not_in_equilibrium_needs_a_flag(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(RUN)
-    ageing = CAMPAIGN.replace("hold_in_tau_alpha = 0.01", "hold_in_tau_alpha = 1e6").replace("most_windows = 40", "most_windows = 2")
+    ageing = CAMPAIGN.replace("hold_in_tau_alpha = 0.01", "hold_in_tau_alpha = 1e6").replace(
+        "most_windows = 40", "most_windows = 2"
+    )
     (tmp_path / "campaign.toml").write_text(ageing)
     made = glassformer("simulate", tmp_path / "campaign.toml", "--out", tmp_path / "data")
     assert "0 of 4" in made.stdout, made.stderr

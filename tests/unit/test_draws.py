@@ -15,9 +15,10 @@ from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.sample import read_sample
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate import draws as draws_module
+from glassformer.simulate import lammps
 from glassformer.simulate.campaign import run_campaign, simulate_sample, tasks
 from glassformer.simulate.draws import engine_used, run_draws
-from glassformer.simulate.isoconfigurational import Observations, run_lammps_draw
+from glassformer.simulate.isoconfigurational import Observations, Report, run_lammps_draw
 from glassformer.simulate.lockstep import ensemble
 from glassformer.simulate.lockstep.ensemble import run_lockstep_draws
 from glassformer.simulate.unfinished import Unfinished
@@ -45,7 +46,7 @@ def many_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ensemble, "CHECKPOINT_STEPS", 60)
 
 
-def ignore(steps: int) -> None:
+def ignore(done: int, more: int = 0) -> None:
     pass
 
 
@@ -53,10 +54,16 @@ def same(first: Observations, second: Observations) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(vars(first).values(), vars(second).values(), strict=True))
 
 
-def test_both_engines_follow_the_same_draws(structure: Configuration) -> None:
+def by_lammps(
+    structure: Configuration, seed: int, settings: Campaign, folder: Path, report: Report = ignore
+) -> Observations:
+    return run_lammps_draw(structure, 0.7, seed, settings, report, Unfinished(folder / "c0000.h5", "k"), f"draw-{seed}")
+
+
+def test_both_engines_follow_the_same_draws(structure: Configuration, tmp_path: Path) -> None:
     settings = campaign()
     seen, handover = run_lockstep_draws(structure, 0.7, SEEDS, settings, ignore)
-    expected = Observations.together([run_lammps_draw(structure, 0.7, seed, settings, ignore) for seed in SEEDS])
+    expected = Observations.together([by_lammps(structure, seed, settings, tmp_path) for seed in SEEDS])
     assert handover is None
     np.testing.assert_allclose(seen.first_energy, expected.first_energy, rtol=1e-6)
     np.testing.assert_allclose(seen.last_energy, expected.last_energy, rtol=1e-5)
@@ -158,6 +165,33 @@ def test_finished_draws_are_kept(structure: Configuration, tmp_path: Path, monke
     assert sum(reported) == 3 * 400
     with pytest.raises(AssertionError, match="ran again"):
         run_draws(structure, 0.7, SEEDS, settings, ignore, Unfinished(tmp_path / "c0000.h5", "other key"))
+
+
+def test_a_killed_lammps_draw_goes_on_to_the_same_bits(
+    structure: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lammps, "CHECKPOINT_STEPS", 90)
+    settings = campaign(engine="lammps")
+    whole = by_lammps(structure, 3, settings, tmp_path / "whole")
+    save, calls, reported = Unfinished.save, [], []
+
+    def dying(self: Unfinished, name: str, arrays: dict[str, np.ndarray]) -> None:
+        save(self, name, arrays)
+        calls.append(int(arrays["done"]))
+        raise KilledError
+
+    monkeypatch.setattr(Unfinished, "save", dying)
+    while True:
+        reported.clear()
+        try:
+            resumed = by_lammps(structure, 3, settings, tmp_path / "broken", lambda done, more=0: reported.append(done))
+        except KilledError:
+            continue
+        break
+    assert calls == [90, 180, 270, 360]
+    assert same(resumed, whole)
+    assert sum(reported) == 400
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_what_is_damaged_or_of_another_campaign_counts_as_not_there(tmp_path: Path) -> None:

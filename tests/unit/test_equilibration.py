@@ -12,6 +12,7 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset.sample import read_sample
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate import equilibration as module
+from glassformer.simulate import lammps
 from glassformer.simulate.campaign import simulate_sample, tasks
 from glassformer.simulate.equilibration import Equilibrated, at_density, equilibrate
 from glassformer.simulate.lammps import Lammps
@@ -49,7 +50,7 @@ class KilledError(Exception):
 
 def test_a_killed_equilibration_goes_on_to_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after every single checkpoint: within stages, between them, within windows."""
-    monkeypatch.setattr(module, "CHECKPOINT_STEPS", 90)
+    monkeypatch.setattr(lammps, "CHECKPOINT_STEPS", 90)
     settings = campaign(box="mean-density", settle_time=1.0)
     whole = run(settings, tmp_path / "whole")
     save, calls = Unfinished.save, []

@@ -41,6 +41,8 @@ def _draw(curves: dict[float, tuple[FloatArray, FloatArray]]) -> Figure:
         axes.plot(times[1:], correlator[1:], style, color=shade, label=f"a = {coupling:g}")
         if coupling >= CRITICAL_COUPLING:
             axes.plot(times[-1], non_ergodicity(coupling), "<", color=shade, ms=6)
-    axes.set(xscale="log", xlabel=r"time  $t$  [1 / $\Omega$]", ylabel=r"$\phi(t)$", xlim=(1e-2, None), ylim=(-0.3, 1.03))
+    axes.set(
+        xscale="log", xlabel=r"time  $t$  [1 / $\Omega$]", ylabel=r"$\phi(t)$", xlim=(1e-2, None), ylim=(-0.3, 1.03)
+    )
     axes.legend(fontsize=8, ncols=3, loc="upper right")
     return figure

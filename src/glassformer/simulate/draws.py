@@ -100,7 +100,7 @@ def _run_group(
             unfinished.load(running), lambda arrays: unfinished.save(running, arrays),
         )  # fmt: skip
     else:
-        seen = run_lammps_draw(configuration, temperature, seeds[0], campaign, report)
+        seen = run_lammps_draw(configuration, temperature, seeds[0], campaign, report, unfinished, running)
     unfinished.save(finished, vars(seen) | {"handover": np.array(math.nan if handover is None else handover)})
     unfinished.drop(running)
     return seen, handover

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.campaign import Campaign, StatePointSettings
-from glassformer.core.errors import EngineError, StorageError
-from glassformer.core.files import make_folder, read_whole, write_atomically
+from glassformer.core.errors import EngineError
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.sample import EquilibrationRecord
 from glassformer.physics.configuration import Configuration
@@ -22,14 +21,12 @@ from glassformer.physics.kob_andersen import PairPotential, kob_andersen, mixtur
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.hold import Hold
 from glassformer.simulate.isoconfigurational import CHUNK, Report
-from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.lammps import Lammps, checkpoint_steps
 from glassformer.simulate.stages import Stage, approach, hold, settle
 from glassformer.simulate.unfinished import Unfinished
 
 # Part of every sample's parameter hash: raise it when a change here or in the draws changes their numbers.
 PROTOCOL_VERSION = 2
-# Steps between two checkpoints: at most this many, and at most so many steps times particles, about 40 s on one core.
-CHECKPOINT_STEPS, CHECKPOINT_WORK = 20_000, 80_000_000
 # Rows of the trace that a stage adds at most, about.
 TRACE_ROWS = 400
 TRACE = ("time", "temperature", "pressure", "density", "potential_energy")
@@ -190,7 +187,7 @@ class _Run:
         observed = self._hold.steps() if stage.holds else np.array([], np.int64)
         if stage.holds and self._done == 0:
             self._observe(0)
-        every = max(1, min(CHECKPOINT_STEPS, CHECKPOINT_WORK // self._campaign.particles))
+        every = checkpoint_steps(self._campaign.particles)
         checkpoints = np.arange(every, stage.steps, every)
         traced = np.arange(0, stage.steps, max(CHUNK, stage.steps // TRACE_ROWS))[1:]
         stops = np.unique(np.concatenate([observed, checkpoints, traced, [stage.steps]]))
@@ -238,21 +235,11 @@ class _Run:
 
     def _checkpoint(self) -> None:
         """Save everything, and go on as a resumed run would."""
-        path = self._file()
-        make_folder(path.parent)
-        try:
-            self._engine.write_restart(path)
-            restart = np.frombuffer(read_whole(path, StorageError, "Run again."), np.uint8)
-            self._engine.close()
-            state = {f"hold_{name}": array for name, array in self._hold.state().items()}
-            position = {"number": np.array(self._number), "done": np.array(self._done), "time": np.array(self._time)}
-            self._unfinished.save(
-                EQUILIBRATION_CHECKPOINT,
-                state | position | {"restart": restart, "trace": np.array(self._trace).reshape(-1, 5)},
-            )
-            self._engine = self._from_restart(path)
-        finally:
-            path.unlink(missing_ok=True)
+        restart = self._engine.renew(self._file())
+        state = {f"hold_{name}": array for name, array in self._hold.state().items()}
+        position = {"number": np.array(self._number), "done": np.array(self._done), "time": np.array(self._time)}
+        trace = np.array(self._trace).reshape(-1, len(TRACE))
+        self._unfinished.save(EQUILIBRATION_CHECKPOINT, state | position | {"restart": restart, "trace": trace})
 
     def _resume(self) -> Lammps | None:
         saved = self._unfinished.load(EQUILIBRATION_CHECKPOINT)
@@ -266,15 +253,9 @@ class _Run:
         steps = round(self._time / self._settings.time_step)
         extra = max(0, len(self._hold.windows) - 2) * self._window.steps
         self._report(steps, extra)
-        path = self._file()
-        try:
-            write_atomically(path, saved["restart"].tobytes())
-            return self._from_restart(path)
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _from_restart(self, path: Path) -> Lammps:
-        return Lammps.from_restart(path, self._species, self._potential, self._settings.time_step)
+        return Lammps.from_restart(
+            saved["restart"], self._file(), self._species, self._potential, self._settings.time_step
+        )
 
     def _file(self) -> Path:
         return self._unfinished.scratch("equilibration.restart")

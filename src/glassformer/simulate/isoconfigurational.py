@@ -5,6 +5,7 @@ A. Widmer-Cooper, P. Harrowell and H. Fynewever, Phys. Rev. Lett. 93, 135701 (20
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +20,9 @@ from glassformer.observables.overlap import overlap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
-from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.lammps import Lammps, checkpoint_steps
 from glassformer.simulate.schedule import observation_steps, particle_steps
+from glassformer.simulate.unfinished import Unfinished
 
 # Steps between two reports of progress.
 CHUNK = 500
@@ -101,7 +103,9 @@ class LammpsDraw:
         steps: int,
         displacements: FloatArray | None = None,
     ) -> None:
-        self._engine = Lammps(configuration, kob_andersen(campaign.cutoff), campaign.time_step, velocities)
+        self._species, self._steps = configuration.species, steps
+        self._potential, self._time_step = kob_andersen(campaign.cutoff), campaign.time_step
+        self._engine = Lammps(configuration, self._potential, self._time_step, velocities)
         self._engine.begin_nve(steps)
         self._origin = self._engine.positions() - (0 if displacements is None else displacements)
 
@@ -110,6 +114,18 @@ class LammpsDraw:
 
     def __exit__(self, *error: object) -> None:
         self._engine.close()
+
+    def renew(self, path: Path, done: int) -> NDArray[np.uint8]:
+        """Go through LAMMPS's restart file, with `done` steps behind, and return its contents."""
+        contents = self._engine.renew(path)
+        self._engine.begin_nve(self._steps, done)
+        return contents
+
+    def resume(self, contents: NDArray[np.uint8], path: Path, done: int) -> None:
+        """Go on from what `renew` returned."""
+        self._engine.close()
+        self._engine = Lammps.from_restart(contents, path, self._species, self._potential, self._time_step)
+        self._engine.begin_nve(self._steps, done)
 
     def advance(self, steps: int) -> None:
         """Advance by `steps`."""
@@ -125,15 +141,36 @@ class LammpsDraw:
 
 
 def run_lammps_draw(
-    configuration: Configuration, temperature: float, seed: int, campaign: Campaign, report: Report
+    configuration: Configuration,
+    temperature: float,
+    seed: int,
+    campaign: Campaign,
+    report: Report,
+    unfinished: Unfinished,
+    name: str,
 ) -> Observations:
-    """Follow one draw from `configuration` by velocity Verlet on LAMMPS. Raises `EngineError`."""
+    """Follow one draw from `configuration` by velocity Verlet on LAMMPS. Raises `EngineError` or `StorageError`.
+
+    Its checkpoints are kept in `unfinished` as `name`, and the run goes on from there.
+    """
     steps = observation_steps(campaign)
     velocities = maxwell_boltzmann(seed, configuration.particles, temperature)
     seen = Observations.empty(1, len(steps), len(campaign.particle_times), configuration.particles)
+    scratch, saved, now = unfinished.scratch(f"{name}.restart"), unfinished.load(name), 0
     with LammpsDraw(configuration, campaign, velocities, int(steps[-1])) as engine:
-        seen.first_energy[:] = engine.total_energy()
-        follow(engine, seen, configuration, campaign, 0, report)
+        if saved is None:
+            seen.first_energy[:] = engine.total_energy()
+        else:
+            seen, now = Observations.from_arrays(saved), int(saved["done"])
+            engine.resume(saved["restart"], scratch, now)
+            report(now)
+
+        def pause(step: int) -> bool:
+            restart = engine.renew(scratch, step)
+            unfinished.save(name, vars(seen) | {"restart": restart, "done": np.array(step)})
+            return False
+
+        follow(engine, seen, configuration, campaign, now, report, checkpoint_steps(configuration.particles), pause)
     return seen
 
 

