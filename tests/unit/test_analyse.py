@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glassformer.cli.app import app
 from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.dataset.sample import Sample
 from glassformer.observables.propensity import moment_ceiling, split_half_ceiling
 from glassformer.observables.structure import radial_distribution
+from glassformer.observables.wave_vectors import wave_vectors
 from glassformer.report.analyse import analyse
 from glassformer.report.analysis import DEFAULT, OBSERVABLES, alpha_2, collective, overlap, propensity, van_hove, volume
 from glassformer.report.comparison import compare, read_published
@@ -85,10 +87,24 @@ def test_alpha_2_is_of_the_mean_moments(samples: list[Sample]) -> None:
 def test_chi_4_within_configurations_and_over_all(samples: list[Sample]) -> None:
     pair = samples[:2]
     curves = [np.asarray(sample.ensemble.overlap)[:, :, 0] for sample in pair]
-    number = 80
     found = overlap(pair)
-    np.testing.assert_allclose(found["chi_4_draws"], number * np.mean([c.var(0, ddof=1) for c in curves], 0))
-    np.testing.assert_allclose(found["chi_4"], number * np.concatenate(curves).var(0, ddof=1))
+    np.testing.assert_allclose(found["chi_4_draws"], 80 * np.mean([c.var(0, ddof=1) for c in curves], 0))
+    assert np.isnan(overlap(pair[:1])["chi_4"]).all()
+
+
+def test_chi_4_counts_configurations_as_they_are(samples: list[Sample]) -> None:
+    """Six configurations of four draws, their spread s_b and that of the draws s_w known: N (s_b^2 + s_w^2)."""
+    random = np.random.default_rng(1)
+    between, within, times = 0.03, 0.02, 4000
+    found = []
+    for sample in samples[:1] * 6:
+        curve = 0.5 + between * random.normal(size=(1, times)) + within * random.normal(size=(4, times))
+        ensemble = replace(sample.ensemble, times=np.arange(1.0, times + 1), overlap=np.stack([curve, curve], 2))
+        found.append(replace(sample, ensemble=ensemble))
+    columns = overlap(found)
+    # Four thousand independent times: the means to 1 %.
+    assert columns["chi_4_draws"].mean() == pytest.approx(80 * within**2, rel=0.03)
+    assert columns["chi_4"].mean() == pytest.approx(80 * (between**2 + within**2), rel=0.03)
 
 
 def test_propensity_ceilings_are_those_of_the_a_particles(samples: list[Sample]) -> None:
@@ -112,8 +128,13 @@ def test_van_hove_integrates_to_one(samples: list[Sample]) -> None:
 def test_coherent_scattering_begins_at_the_structure(samples: list[Sample]) -> None:
     found = collective(samples[:1])
     assert found["time"].tolist() == [0.0, 1.0]
-    assert found["f_a"][0] > 0
-    assert abs(found["f_a"][1]) < found["f_a"][0]
+    c = samples[0].configuration
+    vectors = wave_vectors(c.box, 7.25, float(np.pi / c.box.min()))
+    of_a = c.positions[c.species == 0]
+    expected = np.mean([abs(np.exp(1j * of_a @ vector).sum()) ** 2 for vector in vectors]) / len(of_a)
+    assert found["f_a"][0] == pytest.approx(expected, rel=1e-9)
+    # Moved at random by 0.3 in each direction: F falls by exp(-(0.3 k)^2 / 2), to a tenth, with noise.
+    assert abs(found["f_a"][1]) < 0.5 * found["f_a"][0]
 
 
 def test_g_of_r_is_that_of_the_observable(samples: list[Sample], tmp_path: Path) -> None:
@@ -132,6 +153,36 @@ def test_the_knee_of_the_volume_is_fitted(samples: list[Sample], tmp_path: Path)
     assert "T_g from V(T),T0.50_P1.55,temperature,0." in (tmp_path / "fits.csv").read_text()
     with pytest.raises(DatasetError, match="too shortly"):
         volume(samples)
+
+
+def test_no_knee_is_fitted_where_the_pressure_changes(samples: list[Sample], tmp_path: Path) -> None:
+    sample = longer(samples[0])
+    pressed = replace(sample.equilibration, pressure=np.linspace(0.5, 2.9, 400))  # type: ignore[type-var]
+    fits = analyse([replace(sample, equilibration=pressed)], ["volume"], tmp_path)
+    assert "the pressure changes by" in fits[0]["failed"]
+
+
+def test_no_plateau_no_stretched_exponential(samples: list[Sample], tmp_path: Path) -> None:
+    times = np.geomspace(0.1, 100, 60)
+
+    def with_decay(tau: float) -> Sample:
+        curve = np.tile(0.75 * np.exp(-((times / tau) ** 0.8)), (3, 1))
+        ensemble = replace(
+            samples[0].ensemble, times=times, self_scattering=np.stack([curve, curve], 2),
+            msd=np.ones((3, 60, 2)), quartic=None, overlap=None,
+        )  # fmt: skip
+        return replace(samples[0], ensemble=ensemble)
+
+    slow, quick = (analyse([with_decay(tau)], ["scattering"], tmp_path)[0] for tau in (20.0, 1.5))
+    assert slow["time"] == pytest.approx(20, rel=1e-3)
+    assert slow["non_ergodicity"] == pytest.approx(0.75, rel=1e-3)
+    assert "no plateau" in quick["failed"]
+
+
+def test_analyse_works_in_the_folder_itself(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny_dataset)
+    app(["analyse", ".", "--observables", "msd"], standalone_mode=False)
+    assert (tiny_dataset.parent / f"{tiny_dataset.name}-analysis" / "msd" / "msd.png").exists()
 
 
 def published(samples: list[Sample], folder: Path, shift: float) -> None:
@@ -156,6 +207,13 @@ def test_deviations_are_counted_in_standard_deviations(samples: list[Sample], tm
     table = rows(tmp_path / "out" / "compare" / "T0.50_P1.55.csv")
     np.testing.assert_allclose(table["deviation_b"], -2.5, rtol=1e-6)
     assert (tmp_path / "out" / "compare" / "compare.png").stat().st_size > 1000
+
+
+def test_configurations_of_different_times_are_not_averaged(samples: list[Sample], tmp_path: Path) -> None:
+    published(samples[:2], tmp_path / "published", shift=1.0)
+    other = replace(samples[1].ensemble, times=samples[1].ensemble.times + 1)
+    with pytest.raises(DatasetError, match="observed at different times"):
+        compare([samples[0], replace(samples[1], ensemble=other)], tmp_path / "published", tmp_path / "out")
 
 
 def test_tables_that_do_not_fit_are_refused(samples: list[Sample], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from glassformer.dataset.extend import join
 from glassformer.dataset.folder import read_dataset, refuse_unequilibrated
 from glassformer.dataset.sample import Ensemble
 from glassformer.dataset.starts import read_starts
-from glassformer.simulate.campaign import run_campaign
+from glassformer.simulate.campaign import run_campaign, tasks
 from tests.conftest import TINY_CAMPAIGN, synthetic_sample
 
 POINT = {"temperature": 0.56, "pressure": 0.17, "hold_time": 0.5}
@@ -55,6 +55,15 @@ def test_a_vector_of_draws_that_grows_is_followed_anew(tmp_path: Path) -> None:
     np.testing.assert_allclose(after.ensemble.displacement_mean, mean, rtol=1e-5)
 
 
+def test_one_draw_grows_whatever_the_engine(tmp_path: Path) -> None:
+    assert len({tasks(campaign(draws=draws, engine="auto"), tmp_path)[0].parameter_hash for draws in (1, 2, 40)}) == 1
+
+
+def test_starts_of_several_state_points_are_refused(tiny_dataset: Path) -> None:
+    with pytest.raises(DatasetError, match=r"holds several state points: T0\.50_P1\.55, T0\.56_P0\.17"):
+        read_starts(tiny_dataset)
+
+
 def test_fewer_draws_than_there_are_need_nothing(tmp_path: Path) -> None:
     run_campaign(campaign(draws=2), tmp_path, Silent(), 1)
     before = next(tmp_path.glob("*/*.h5")).read_bytes()
@@ -84,7 +93,7 @@ def test_configurations_of_a_dataset_start_another_campaign(tmp_path: Path) -> N
         assert sample.facts.protocol.startswith("given configuration, NVT windows")
     with pytest.raises(DatasetError, match="holds 2 configurations; the campaign asks for 3"):
         run_campaign(heated.model_copy(update={"configurations": 3}), tmp_path / "more", Silent(), 1)
-    with pytest.raises(DatasetError, match="200 particles; the campaign asks for 400"):
+    with pytest.raises(DatasetError, match="200 particles, 160 of them A; the campaign asks for 400, 320 of them A"):
         run_campaign(heated.model_copy(update={"particles": 400}), tmp_path / "big", Silent(), 1)
     # Other starts are other parameters, though the campaign file is the same.
     next((tmp_path / "cold").glob("*/c0000.h5")).unlink()

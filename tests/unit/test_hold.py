@@ -88,6 +88,25 @@ def test_windows_agree_within_their_errors(changes: dict[str, float], expected: 
     assert agree(WINDOW, replace(WINDOW, **changes)) is expected
 
 
+def test_a_slow_drift_is_seen_over_two_windows() -> None:
+    """One and a half errors of the difference from window to window: three over two."""
+    step = 1.5 * np.hypot(0.03, 0.03)
+    hold = Hold(800, 0.01, SPECIES)
+    hold.windows = [replace(WINDOW, energy=-7 - number * step, duration=10.0) for number in range(3)]
+    assert agree(*hold.windows[:2])
+    assert agree(*hold.windows[1:])
+    assert not hold.equilibrated(5.0)
+    hold.windows = hold.windows[1:]
+    assert hold.equilibrated(5.0)
+
+
+def test_positions_do_not_pile_up() -> None:
+    hold = diffuse(6, 0.05)
+    # tau_alpha is 0.38, less than a segment of 1: two lags of one segment, and eight to average over.
+    assert len(hold.state()["starts"]) == 11
+    assert hold.windows[-1].tau_alpha == pytest.approx(1 / (WAVE_NUMBER**2 * 0.05), rel=0.06)
+
+
 def test_an_ageing_liquid_is_not_in_equilibrium() -> None:
     """Energy falls by ten of its errors from window to window."""
     hold = diffuse(2, 0.05)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,14 +91,30 @@ def test_a_campaign_on_its_way(tmp_path: Path) -> None:
     first, second = (task for task in tasks(more, tmp_path) if task.point.temperature == 0.5 and task.index < 2)
     Unfinished(second.path, second.parameter_hash).save("configuration", {})
     Unfinished(second.path, second.parameter_hash).save("draws-0-0", {})
+    # Left by a vector that has grown since: the same draw.
+    Unfinished(second.path, "older").save("draws-0-1-running", {})
+    Unfinished(second.path, "older").save("draws-0-1", {})
     with exclusive(tmp_path):
         found = campaign_status(tmp_path)
     assert found.running
     cold, hot = found.points
-    assert cold.begun == ("c0000: 2 of 3 draws", "c0001: following draws, 1 of 3 finished")
+    assert cold.begun == ("c0000: 2 of 3 draws", "c0001: following draws, 2 of 3 finished")
     assert (cold.done, cold.missing) == (0, 1)
     assert (hot.done, len(hot.begun), hot.missing) == (0, 1, 2)
     assert first.path.exists()
+
+
+def test_status_writes_nothing(tiny_dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_dataset, tmp_path / "copy", ignore=shutil.ignore_patterns(".lock"))
+    assert not campaign_status(tmp_path / "copy").running
+    assert not (tmp_path / "copy" / ".lock").exists()
+
+
+def test_a_part_of_a_campaign_leaves_the_rest_on_record(tmp_path: Path) -> None:
+    few = check_settings(TINY_CAMPAIGN | {"configurations": 1}, Campaign, "few")
+    run_campaign(few, tmp_path, Silent(), 2)
+    run_campaign(few.model_copy(update={"state_points": few.state_points[1:]}), tmp_path, Silent(), 2)
+    assert {point.label for point in campaign_status(tmp_path).points} == {"T0.50_P1.55", "T0.56_P0.17"}
 
 
 def test_no_campaign_is_told(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ def test_changes_reach_every_depth() -> None:
         ("particels=3", "did you mean 'particles'"),
         ("schedule.untl=3", "did you mean 'until'"),
         ("seed.deeper=3", "'seed' is no table"),
+        ("seed.x.y=1", "'seed' is no table"),
+        ("particle_times.a.b=3", "'particle_times' is no table"),
         ("draws=many", "draws: got 'many'"),
     ],
 )
@@ -69,3 +71,10 @@ def test_starts_count_from_the_campaign_s_folder_and_those_of_the_command_line_f
     assert load_campaign(str(path)).equilibration.start_from == str(tmp_path / "starts")
     changed = load_campaign(str(path), ["equilibration.start_from=other"])
     assert changed.equilibration.start_from == str(Path.cwd() / "other")
+
+
+@pytest.mark.parametrize("change", ["schedule.until=20", "particle_times=[1.0]"])
+def test_a_change_that_would_change_nothing_is_refused(change: str) -> None:
+    with pytest.raises(SettingsError, match="every state point has its own") as caught:
+        load_campaign("isochore", [change])
+    assert "--set state_points." in caught.value.remedy

@@ -252,7 +252,7 @@ def analyse(
         print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
         return
     samples = read_dataset(dataset)
-    folder = out or dataset.with_name(f"{dataset.resolve().name}-analysis")
+    folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
     if compare is None or observables:
         wanted = [name.strip() for name in observables.split(",") if name.strip()]
         print_fits(write_observables(samples, wanted, folder))

@@ -104,7 +104,8 @@ class StageProgress:
     def expect(self, amount: float) -> None:
         """Let the stage be longer by `amount`."""
         if amount:
-            self._total += amount
+            # Also less, when some of it turns out to be there.
+            self._total = max(1.0, self._total + amount)
             if self._bar is not None:
                 self._bar.update(self._bar.task_ids[0], total=self._total)
 

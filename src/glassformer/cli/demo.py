@@ -40,7 +40,11 @@ def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, s
     from glassformer.dataset.folder import read_dataset
     from glassformer.train.training import train_run
 
-    train_run(run, read_dataset(out / "data"), out / "training", stages, workers)
+    samples = read_dataset(out / "data")
+    ageing = sum(sample.facts.equilibrated is False for sample in samples)
+    if ageing:
+        stages.say(f"{ageing} of {len(samples)} configurations were not shown to be in equilibrium; used all the same")
+    train_run(run, samples, out / "training", stages, workers, allow_unequilibrated=True)
 
 
 def _report(out: Path) -> Path:

@@ -80,14 +80,27 @@ def _apply(values: dict[str, Any], change: str) -> None:
         # A bare word is a text: engine=lammps.
         value = text.strip()
     *path, last = place.strip().split(".")
-    tables: list[Any] = [values]
-    for part in path:
-        inside = [table.setdefault(part, {}) for table in tables if isinstance(table, dict)]
-        tables = [one for found in inside for one in (found if isinstance(found, list) else [found])]
+    tables: list[dict[str, Any]] = [values]
+    for number, part in enumerate(path):
+        inside = [table.setdefault(part, {}) for table in tables]
+        found: list[Any] = [one for value in inside for one in (value if isinstance(value, list) else [value])]
+        if not all(isinstance(one, dict) for one in found):
+            raise SettingsError(f"got --set {change}; '{'.'.join(path[: number + 1])}' is no table", "Mend the key.")
+        tables = found
     for table in tables:
-        if not isinstance(table, dict):
-            raise SettingsError(f"got --set {change}; '{'.'.join(path)}' is no table", "Mend the key.")
         table[last] = value
+    _refuse_if_overridden(values, change, place.strip())
+
+
+def _refuse_if_overridden(values: dict[str, Any], change: str, place: str) -> None:
+    """Raise `SettingsError` if every state point has a value of its own in the place of the one that is changed."""
+    own = {"schedule.until": "until", "particle_times": "particle_times"}.get(place)
+    points = values.get("state_points")
+    if own and isinstance(points, list) and points and all(own in point for point in points if isinstance(point, dict)):
+        raise SettingsError(
+            f"got --set {change}; but every state point has its own {own}",
+            f"Change those: --set state_points.{own}=...",
+        )
 
 
 def _first_sentence(text: str) -> str:

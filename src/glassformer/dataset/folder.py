@@ -45,5 +45,6 @@ def refuse_unequilibrated(samples: Sequence[Sample]) -> None:
         raise DatasetError(
             f"{len(ageing)} of {len(samples)} configurations are not in equilibrium, first {ageing[0]}:"
             " they were not held for the relaxation times asked for, or were still changing",
-            "Hold them longer (hold_time, equilibration.most_windows), or train with --allow-unequilibrated.",
+            "Hold them longer, in a new folder (hold_time, equilibration.most_windows; these may be its"
+            " equilibration.start_from), or train with --allow-unequilibrated.",
         )

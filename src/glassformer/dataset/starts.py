@@ -20,4 +20,11 @@ def read_starts(folder: Path) -> list[Configuration]:
         return [read_botan(path)[0] for path in files]
     if files := sorted(folder.glob("*.xyz.gz")):
         return [read_rumd(path).configuration for path in files]
-    return [sample.configuration for sample in read_dataset(folder)]
+    samples = read_dataset(folder)
+    labels = sorted({sample.facts.state_point for sample in samples})
+    if len(labels) > 1:
+        raise DatasetError(
+            f"{folder} holds several state points: {', '.join(labels)}",
+            "Name the folder of a dataset with one: copy the configurations to start from to a folder of their own.",
+        )
+    return [sample.configuration for sample in samples]

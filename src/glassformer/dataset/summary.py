@@ -85,6 +85,7 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
     tau_alpha = relaxation_time(times, scattering.mean(0))
     held = min(sample.facts.equilibration_time for sample in members)
     hold_tau_alpha = float(np.mean([_known(sample.facts.hold_tau_alpha) for sample in members]))
+    fractions = [sample.facts.crystalline_fraction for sample in members]
     return StatePointSummary(
         label=label,
         temperature=first.facts.temperature,
@@ -100,7 +101,7 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         equilibration_time=held,
         equilibration_in_tau_alpha=held / (hold_tau_alpha if math.isnan(tau_alpha) else tau_alpha),
         in_equilibrium=sum(sample.facts.equilibrated is True for sample in members),
-        crystalline_fraction=max(_known(sample.facts.crystalline_fraction) for sample in members),
+        crystalline_fraction=max((f for f in fractions if f is not None), default=math.nan),
         last_time=float(times[-1]),
         energy_drift=max(sample.facts.energy_drift for sample in members),
         engine=first.facts.engine,

@@ -18,7 +18,7 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, summarise
 from glassformer.observables.fits import FitError
 from glassformer.observables.glass_transition import glass_transition
-from glassformer.observables.kww import fit_kww
+from glassformer.observables.kww import StretchedExponential, fit_kww
 from glassformer.observables.vft import fit_vft
 from glassformer.report.analysis import DEFAULT, OBSERVABLES, Columns, Observable
 from glassformer.report.figures import title_of
@@ -26,6 +26,10 @@ from glassformer.report.style import STYLE, colors
 
 # On the plateau, where the alpha relaxation begins.
 PLATEAU_TIME = 2.0
+# F_s at that time that leaves a decay to be fitted.
+LEAST_PLATEAU = 0.5
+# Change of the pressure along a cooling run that counts as none.
+PRESSURE_CHANGE = 0.1
 LINE_STYLES = ("-", "--", ":", "-.")
 
 
@@ -126,14 +130,34 @@ def _fits(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
     for label, columns in tables.items():
         try:
             if name == "scattering":
-                fit = fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
-                fits.append({"fit": "KWW of F_s of A", "state_point": label} | asdict(fit))
+                fit = _fit_alpha_relaxation(columns)
+                fits.append({"fit": f"KWW of F_s of A from t = {PLATEAU_TIME:g}", "state_point": label} | asdict(fit))
             if name == "volume":
+                _check_constant_pressure(columns)
                 transition = glass_transition(columns["temperature"], columns["volume"])
                 fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(transition))
         except FitError as error:
             fits.append({"fit": name, "state_point": label, "failed": error.problem})
     return fits
+
+
+def _fit_alpha_relaxation(columns: Columns) -> StretchedExponential:
+    """Fit F_s of A from the plateau on; raise `FitError` where there is none."""
+    at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns["f_s_a"]))
+    if at_plateau < LEAST_PLATEAU:
+        raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "It takes a colder liquid.")
+    return fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
+
+
+def _check_constant_pressure(columns: Columns) -> None:
+    """Raise `FitError` if the pressure changes along the way: V(T) then bends for another reason."""
+    pressure, temperature = columns["pressure"], columns["temperature"]
+    if len(pressure) < 5:
+        return
+    (slope, _), covariance = np.polyfit(temperature, pressure, 1, cov=True)
+    change, error = slope * np.ptp(temperature), np.sqrt(covariance[0, 0]) * np.ptp(temperature)
+    if abs(change) > max(PRESSURE_CHANGE, 4 * error):
+        raise FitError(f"the pressure changes by {change:.2g} along the way", "Cool at constant pressure.")
 
 
 def _vft(samples: Sequence[Sample]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Observables of a dataset, a table a state point: from samples to columns of numbers.
 
-Where a state point has several configurations, `_error` columns hold the standard error of the mean over them; with one
-they are NaN: draws of one configuration are not independent samples of the liquid.
+Columns called `_error` hold the standard error of the mean over configurations; with one configuration they are NaN:
+draws of one configuration are not independent samples of the liquid.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,15 +90,19 @@ def alpha_2(samples: Sequence[Sample]) -> Columns:
 def overlap(samples: Sequence[Sample]) -> Columns:
     """Self overlap of A and its susceptibility chi_4.
 
-    `chi_4_draws` is the fluctuation between the draws of a configuration, the dynamic part; `chi_4` that over all draws
-    and configurations. Draws have one energy each, and the box does not breathe: both are lower than in an open system.
+    `chi_4_draws` = N <var_draws Q> is the fluctuation between the draws of a configuration, the dynamic part; `chi_4` =
+    (1 - 1 / D) chi_4_draws + N var_configurations <Q>_draws that of any draw of any configuration, NaN with one of
+    them. Draws have one energy each, and the box does not breathe: both are lower than in an open system.
     """
     _need(samples, "overlap")
     curves = [np.asarray(sample.ensemble.overlap)[:, :, SPECIES_A] for sample in samples]
     particles = int((samples[0].configuration.species == SPECIES_A).sum())
     within = np.mean([dynamic_susceptibility(curve, particles) for curve in curves], 0)
-    overall = dynamic_susceptibility(np.concatenate(curves), particles)
-    means = _mean_and_error("overlap", np.stack([curve.mean(0) for curve in curves]))
+    by_configuration = np.stack([curve.mean(0) for curve in curves])
+    # The mean over D draws still holds a D-th of their own fluctuation.
+    counted_twice = np.mean([dynamic_susceptibility(curve, particles) / len(curve) for curve in curves], 0)
+    overall = within - counted_twice + dynamic_susceptibility(by_configuration, particles)
+    means = _mean_and_error("overlap", by_configuration)
     return _times(samples) | means | {"chi_4_draws": within, "chi_4": overall}
 
 
@@ -142,7 +146,7 @@ def van_hove(samples: Sequence[Sample]) -> Columns:
 
 
 def distinct(samples: Sequence[Sample]) -> Columns:
-    """Distinct part of the van Hove function over the density, at t = 0 (that is, g(r)) and every particle time."""
+    """Distinct part of the van Hove function over the density, at every particle time."""
     farthest = min(FARTHEST, *(float(sample.configuration.box.min()) / 2 for sample in samples))
     edges = np.arange(0, farthest, BIN)
     columns: Columns = {"r": (edges[1:] + edges[:-1]) / 2}
@@ -203,22 +207,25 @@ def propensity(samples: Sequence[Sample]) -> Columns:
 
 
 def volume(samples: Sequence[Sample]) -> Columns:
-    """Volume a particle and potential energy against temperature, along the way to the state point."""
+    """Volume and potential energy a particle, and pressure, against temperature on the way to the state point."""
     points = []
     for sample in samples:
         record = sample.equilibration
         if record is None:
             raise DatasetError(f"{sample.identifier} holds no equilibration", "It was not simulated by glassformer.")
-        rows = np.stack([record.temperature, 1 / record.density, record.potential_energy], 1)
+        # Not the windows of holding, nor the start, which comes from a minimised random structure.
+        way = record.time <= record.time[-1] - record.windows[:, 0].sum() + 1e-9
+        rows = np.stack([record.temperature, 1 / record.density, record.potential_energy, record.pressure], 1)
+        rows = rows[way][ROWS_A_POINT:]
         usable = len(rows) - len(rows) % ROWS_A_POINT
         if not usable:
             raise DatasetError(
                 f"{sample.identifier} was equilibrated too shortly for V(T): {len(rows)} rows", "Cool it for longer."
             )
-        points.append(rows[:usable].reshape(-1, ROWS_A_POINT, 3).mean(1))
+        points.append(rows[:usable].reshape(-1, ROWS_A_POINT, 4).mean(1))
     columns = np.concatenate(points)
     columns = columns[np.argsort(columns[:, 0])]
-    return {"temperature": columns[:, 0], "volume": columns[:, 1], "potential_energy": columns[:, 2]}
+    return dict(zip(("temperature", "volume", "potential_energy", "pressure"), columns.T.copy(), strict=True))
 
 
 def _by_pair(name: str, values: FloatArray) -> Columns:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.sample import Sample
-from glassformer.dataset.summary import by_state_point
+from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.physics.state_points import THESIS_DENSITIES
 from glassformer.report.analyse import save_figure, write_csv
 from glassformer.report.figures import TIME_LABEL, title_of
@@ -96,7 +96,7 @@ def _compare(label: str, members: list[Sample], published: dict[str, FloatArray]
     if not same.any():
         raise DatasetError(f"{path} and {label} have no time in common", "Simulate at the times of the table.")
     # Every configuration counts alike, whatever its number of draws.
-    mean = np.mean([sample.ensemble.msd.mean(0) for sample in members], 0)[same]
+    mean = mean_over_ensembles(members, "msd").mean(0)[same]
     expected, spread = (
         np.stack([published[f"msd_{species}_{what}"][at[same]] for species in "ab"], 1) for what in ("mean", "std")
     )

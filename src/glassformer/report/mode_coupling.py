@@ -26,7 +26,7 @@ def write_correlators(out: Path, couplings: Sequence[float] = COUPLINGS, until: 
         raise SettingsError(f"got couplings {list(couplings)}; expected numbers of 0 or more", "Such as 3.9,4,4.1.")
     curves = {coupling: schematic_correlator(coupling, until) for coupling in couplings}
     for coupling, (times, correlator) in curves.items():
-        write_csv(out / f"a{coupling:g}.csv", {"time": times, "phi": correlator})
+        write_csv(out / f"a{coupling}.csv", {"time": times, "phi": correlator})
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         save_figure(_draw(curves), out / "mode-coupling")
     return out / "mode-coupling.png"

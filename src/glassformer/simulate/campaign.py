@@ -27,8 +27,9 @@ from glassformer.dataset.sample import Ensemble, Facts, Sample, configuration_id
 from glassformer.dataset.starts import read_starts
 from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
-from glassformer.physics.configuration import Configuration
+from glassformer.physics.configuration import SPECIES_A, Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
+from glassformer.physics.kob_andersen import mixture
 from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
 from glassformer.simulate.isoconfigurational import Report, collect
@@ -105,12 +106,14 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
             f"{folder} holds {len(starts)} configurations; the campaign asks for {campaign.configurations}",
             "Ask for fewer, or add some.",
         )
+    number_a = int((mixture(campaign.particles) == SPECIES_A).sum())
     for start in starts:
-        if start.particles != campaign.particles:
+        found = int((start.species == SPECIES_A).sum())
+        if (start.particles, found) != (campaign.particles, number_a):
             raise DatasetError(
-                f"{folder} holds a configuration of {start.particles} particles; the campaign asks for"
-                f" {campaign.particles}",
-                f"Set particles = {start.particles}.",
+                f"{folder} holds a configuration of {start.particles} particles, {found} of them A; the campaign asks"
+                f" for {campaign.particles}, {number_a} of them A",
+                "Set particles to what is there, if the composition is the same.",
             )
     return starts
 
@@ -169,7 +172,7 @@ def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilib
     """Return the equilibrated configuration, from `unfinished` if it is there."""
     saved = unfinished.load("configuration")
     if saved is not None:
-        report(fewest_steps(task.campaign, task.point))
+        report(0, -fewest_steps(task.campaign, task.point))
         return Equilibrated.from_arrays(saved)
     made = equilibrate(task.campaign, task.point, task.index, report, unfinished, task.start)
     unfinished.save("configuration", made.as_arrays())
@@ -240,7 +243,7 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
                 Unfinished(task.path, task.parameter_hash).clear()
             else:
                 missing[task] = task.steps(there)
-        write_atomically(dataset / CAMPAIGN_FILE, campaign.model_dump_json(indent=1).encode())
+        write_atomically(dataset / CAMPAIGN_FILE, _with_earlier_points(campaign, dataset).model_dump_json().encode())
         done = len(all_tasks) - len(missing)
         if done:
             progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
@@ -249,6 +252,17 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
             workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
             _run_tasks(list(missing), progress, workers, threads)
     return len(missing)
+
+
+def _with_earlier_points(campaign: Campaign, dataset: Path) -> Campaign:
+    """Return `campaign` with the state points of the one last run into `dataset`, of which this may be a part."""
+    try:
+        earlier = Campaign.model_validate_json((dataset / CAMPAIGN_FILE).read_bytes())
+    except (OSError, ValueError):
+        return campaign
+    labels = {point.label for point in campaign.state_points}
+    others = tuple(point for point in earlier.state_points if point.label not in labels)
+    return campaign.model_copy(update={"state_points": campaign.state_points + others})
 
 
 def draws_there(task: Task) -> int | None:

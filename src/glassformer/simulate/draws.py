@@ -16,8 +16,7 @@ from glassformer.simulate.unfinished import Unfinished
 
 def uses_lockstep(campaign: Campaign) -> bool:
     """Tell whether the draws run in lockstep. Raises `EngineError` if they should and this processor cannot."""
-    # One draw shares its list with none: lockstep is then no faster.
-    if campaign.engine == "lammps" or (campaign.engine == "auto" and campaign.draws == 1):
+    if campaign.engine == "lammps":
         return False
     try:
         from glassformer.simulate.lockstep.simd import check_host
@@ -88,7 +87,7 @@ def _run_group(
     finished, running = name, f"{name}-running"
     arrays = unfinished.load(finished)
     if arrays is not None:
-        report(len(seeds) * int(observation_steps(campaign)[-1]))
+        report(0, -len(seeds) * int(observation_steps(campaign)[-1]))
         time = float(arrays["handover"])
         return Observations.from_arrays(arrays), None if math.isnan(time) else time
     handover = None
@@ -98,6 +97,7 @@ def _run_group(
         seen, handover = run_lockstep_draws(
             configuration, temperature, seeds, campaign, report,
             unfinished.load(running), lambda arrays: unfinished.save(running, arrays),
+            unfinished.scratch(f"{running}.restart"),
         )  # fmt: skip
     else:
         seen = run_lammps_draw(configuration, temperature, seeds[0], campaign, report, unfinished, running)

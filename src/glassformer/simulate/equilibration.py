@@ -26,7 +26,7 @@ from glassformer.simulate.stages import Stage, approach, hold, settle
 from glassformer.simulate.unfinished import Unfinished
 
 # Part of every sample's parameter hash: raise it when a change here or in the draws changes their numbers.
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 # Rows of the trace that a stage adds at most, about.
 TRACE_ROWS = 400
 TRACE = ("time", "temperature", "pressure", "density", "potential_energy")
@@ -250,9 +250,10 @@ class _Run:
         )
         self._number, self._done, self._time = int(saved["number"]), int(saved["done"]), float(saved["time"])
         self._trace = [tuple(map(float, row)) for row in saved["trace"]]
-        steps = round(self._time / self._settings.time_step)
-        extra = max(0, len(self._hold.windows) - 2) * self._window.steps
-        self._report(steps, extra)
+        windows = len(self._hold.windows)
+        unexpected = max(0, windows - 2 + (windows >= 2 and not self._held_enough()))
+        # What is there already is no work: less is left.
+        self._report(0, unexpected * self._window.steps - round(self._time / self._settings.time_step))
         return Lammps.from_restart(
             saved["restart"], self._file(), self._species, self._potential, self._settings.time_step
         )

@@ -95,8 +95,7 @@ class Hold:
         lag += 1
         at = np.flatnonzero(self.lags == lag)
         if len(at):
-            start = len(self.windows) * SEGMENTS + part
-            self._scattering[part, at] = self._scattering_from(start, fractions, box)
+            self._scattering[part, at] = self._scattering_from(-1, fractions, box)
         at = np.flatnonzero(self._energy_steps == lag)
         if len(at):
             self._energy[part, at] = energy
@@ -111,12 +110,16 @@ class Hold:
         return float(np.mean([window.density for window in self.windows[-2:]]))
 
     def equilibrated(self, least: float) -> bool:
-        """Tell whether at least `least` relaxation times have passed and the last two windows agree."""
+        """Tell whether at least `least` relaxation times have passed and the last window agrees with those before.
+
+        That is, with the one before and, if there is one, the one before that: a slow drift, too small to be seen from
+        one window to the next, is twice as large over two.
+        """
         if len(self.windows) < 2:
             return False
-        first, second = self.windows[-2:]
+        *before, last = self.windows[-3:]
         # NaN compares as false.
-        return bool(self.in_tau_alpha() >= least) and agree(first, second)
+        return bool(self.in_tau_alpha() >= least) and all(agree(window, last) for window in before)
 
     def in_tau_alpha(self) -> float:
         """Return how many relaxation times the windows lasted, all together; NaN if none was measured."""
@@ -178,6 +181,14 @@ class Hold:
         )
         for array in (self._scattering, self._energy, self._density):
             array[:] = np.nan
+        self._forget_starts(tau_alpha)
+
+    def _forget_starts(self, tau_alpha: float) -> None:
+        """Keep what a relaxation time up to twice as long would need: large systems must not pile up positions."""
+        if np.isfinite(tau_alpha):
+            apart = int(np.ceil(tau_alpha / (self._segment * self._time_step)))
+            keep = 2 * apart + SEGMENTS + 1
+            self._starts, self._boxes = self._starts[-keep:], self._boxes[-keep:]
 
     def _relaxation_time(self) -> float:
         """Return tau_alpha: from this window's segments, and beyond a segment from all segment starts so far.

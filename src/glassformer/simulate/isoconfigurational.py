@@ -163,7 +163,7 @@ def run_lammps_draw(
         else:
             seen, now = Observations.from_arrays(saved), int(saved["done"])
             engine.resume(saved["restart"], scratch, now)
-            report(now)
+            report(0, -now)
 
         def pause(step: int) -> bool:
             restart = engine.renew(scratch, step)

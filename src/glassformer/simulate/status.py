@@ -1,16 +1,16 @@
 """How a campaign stands, from its files alone."""
 
+import fcntl
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
+from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import read_sample
-from glassformer.simulate.campaign import CAMPAIGN_FILE, Task, tasks
+from glassformer.simulate.campaign import CAMPAIGN_FILE
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT
 from glassformer.simulate.unfinished import Unfinished
 
@@ -57,21 +57,17 @@ def campaign_status(dataset: Path) -> Status:
         raise DatasetError(
             f"{path} is no campaign of this version", "Run `glassformer simulate` again with the campaign file."
         ) from error
-    found: dict[str, PointStatus] = {}
-    by_label: dict[str, list[Task]] = {point.label: [] for point in campaign.state_points}
-    for task in tasks(campaign, dataset):
-        by_label[task.point.label].append(task)
-    for label, members in by_label.items():
-        found[label] = _point(label, members, campaign.draws)
-    return Status(_is_running(dataset), tuple(found.values()))
+    points = (_point(dataset, point.label, campaign) for point in campaign.state_points)
+    return Status(_is_running(dataset), tuple(points))
 
 
-def _point(label: str, members: list[Task], draws: int) -> PointStatus:
-    done, in_equilibrium, begun = 0, 0, []
-    for task in members:
-        stands = _begun(task)
-        if task.path.exists():
-            sample = read_sample(task.path)
+def _point(dataset: Path, label: str, campaign: Campaign) -> PointStatus:
+    done, in_equilibrium, begun, draws = 0, 0, [], campaign.draws
+    for index in range(campaign.configurations):
+        path = sample_path(dataset, label, index)
+        stands = _begun(path, draws)
+        if path.exists():
+            sample = read_sample(path)
             there = len(sample.ensemble.seeds)
             in_equilibrium += sample.facts.equilibrated is True
             if there >= draws:
@@ -79,18 +75,19 @@ def _point(label: str, members: list[Task], draws: int) -> PointStatus:
                 continue
             stands = f"{there} of {draws} draws" + (f", {stands}" if stands else "")
         if stands:
-            begun.append(f"{task.path.stem}: {stands}")
-    return PointStatus(label, len(members), done, in_equilibrium, tuple(begun))
+            begun.append(f"{path.stem}: {stands}")
+    return PointStatus(label, campaign.configurations, done, in_equilibrium, tuple(begun))
 
 
-def _begun(task: Task) -> str:
-    """Return how an unfinished sample stands, or nothing if there is none."""
-    unfinished = Unfinished(task.path, task.parameter_hash)
+def _begun(path: Path, draws: int) -> str:
+    """Return how the unfinished sample at `path` stands, or nothing if there is none."""
+    unfinished = Unfinished(path, None)
     names = unfinished.names()
-    finished = [name.split("-")[1:] for name in names if name.startswith("draws-") and not name.endswith("running")]
-    number = sum(int(last) - int(first) + 1 for first, last in finished)
+    groups = [name.split("-")[1:] for name in names if name.startswith("draws-") and not name.endswith("running")]
+    # A vector that has grown since its beginning is there twice.
+    finished = {draw for first, last in groups for draw in range(int(first), int(last) + 1)}
     if "configuration" in names or finished:
-        return f"following draws, {number} of {task.campaign.draws} finished"
+        return f"following draws, {len(finished)} of {draws} finished"
     saved = unfinished.load(EQUILIBRATION_CHECKPOINT)
     if saved is None:
         return ""
@@ -98,9 +95,12 @@ def _begun(task: Task) -> str:
 
 
 def _is_running(dataset: Path) -> bool:
-    lock = FileLock(dataset / ".lock", timeout=0)
+    """Tell whether a process holds the folder's lock, without making one or waiting for it."""
     try:
-        with lock:
-            return False
-    except (Timeout, OSError):
+        with (dataset / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:
+        pass
+    return False

@@ -20,12 +20,12 @@ FORMAT = 1
 class Unfinished:
     """Arrays by name, kept for the sample at `path` while it is made with the parameters that hash to `key`.
 
-    What was made with others, or cannot be read, counts as not there.
+    What was made with others, or cannot be read, counts as not there. Without a key, whatever is there is read.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, key: str | None) -> None:
         self._folder = path.with_name(f".{path.stem}.unfinished")
-        self._key = f"{FORMAT}:{key}"
+        self._key = None if key is None else f"{FORMAT}:{key}"
 
     def load(self, name: str) -> dict[str, NDArray[Any]] | None:
         """Return the arrays saved as `name`, or None."""
@@ -34,10 +34,11 @@ class Unfinished:
                 arrays = dict(file)
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None
-        return arrays if str(arrays.pop("key", "")) == self._key else None
+        found = str(arrays.pop("key", ""))
+        return arrays if self._key in (None, found) else None
 
     def names(self) -> list[str]:
-        """Return the names under which something is saved, by whatever parameters."""
+        """Return the names under which something is saved, whatever the parameters."""
         return sorted(path.stem for path in self._folder.glob("[!.]*.npz"))
 
     def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -1,6 +1,7 @@
 """A vector of draws from its start to its last observation: checkpoints on the way, LAMMPS where it is faster."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -13,11 +14,12 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.isoconfigurational import LammpsDraw, Observations, Report, follow
+from glassformer.simulate.lammps import checkpoint_steps
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.schedule import observation_steps
 
 # Part of a sample's parameter hash: raise it when a change here changes its numbers.
-VERSION = 1
+VERSION = 2
 # Draws that share a vector, so that a draw's numbers do not depend on how many follow it.
 DRAWS = 16
 # Steps between two checkpoints. Lists are made anew there, whether anything is written or not: a resumed run is the
@@ -42,12 +44,14 @@ def run_lockstep_draws(
     report: Report,
     checkpoint: Mapping[str, NDArray[Any]] | None = None,
     save: Callable[[Arrays], None] = lambda arrays: None,
+    scratch: Path = Path("lockstep.restart.tmp"),
 ) -> tuple[Observations, float | None]:
     """Follow the draws that start with `seeds` (at most `DRAWS`); return what they did and when LAMMPS took over.
 
     With `campaign.engine` 'auto' the draws go on in LAMMPS one by one when their lists have become too long; the time
     is None if that did not happen. `save` receives a checkpoint now and then; given back as `checkpoint`, the run goes
-    on from there with the same numbers. Raises `EngineError`.
+    on from there with the same numbers. `scratch` is a path for LAMMPS's restart file, for the moment.
+    Raises `EngineError`.
     """
     steps = observation_steps(campaign)
     velocities = np.stack([maxwell_boltzmann(seed, configuration.particles, temperature) for seed in seeds])
@@ -60,7 +64,7 @@ def run_lockstep_draws(
         seen = Observations.from_arrays(checkpoint)
         engine.restore({name.removeprefix("engine_"): value for name, value in checkpoint.items()})
         in_lammps = int(checkpoint["in_lammps"])
-        report(engine.steps * len(seeds) + in_lammps * (int(steps[-1]) - engine.steps))
+        report(0, -engine.steps * len(seeds) - in_lammps * (int(steps[-1]) - engine.steps))
 
     def drifted_apart() -> bool:
         return campaign.engine == "auto" and engine.pairs_per_particle > HANDOVER_PAIRS * engine.draws
@@ -75,7 +79,7 @@ def run_lockstep_draws(
         reached = follow(engine, seen, configuration, campaign, reached, report, CHECKPOINT_STEPS, pause)
     if reached == steps[-1]:
         return seen, None
-    _continue_in_lammps(engine, seen, configuration, campaign, report, in_lammps, save)
+    _continue_in_lammps(engine, seen, configuration, campaign, report, in_lammps, checkpoint or {}, save, scratch)
     return seen, reached * campaign.time_step
 
 
@@ -92,7 +96,9 @@ def _continue_in_lammps(
     campaign: Campaign,
     report: Report,
     first: int,
+    checkpoint: Mapping[str, NDArray[Any]],
     save: Callable[[Arrays], None],
+    scratch: Path,
 ) -> None:
     """Take the draws from number `first` on from where they are to the last observation with LAMMPS."""
     left = int(observation_steps(campaign)[-1]) - engine.steps
@@ -105,5 +111,17 @@ def _continue_in_lammps(
             _one_lammps_at_a_time,
             LammpsDraw(present, campaign, all_velocities[draw], left, displacements) as lammps,
         ):
-            follow(lammps, seen.one(draw), configuration, campaign, engine.steps, report)
+            now = engine.steps
+            if draw == first and "restart" in checkpoint:
+                now = int(checkpoint["lammps_steps"])
+                lammps.resume(checkpoint["restart"], scratch, now - engine.steps)
+                report(0, engine.steps - now)
+
+            def pause(step: int, draw: int = draw, lammps: LammpsDraw = lammps) -> bool:
+                restart = lammps.renew(scratch, step - engine.steps)
+                save(_arrays(engine, seen, draw) | {"restart": restart, "lammps_steps": np.array(step)})
+                return False
+
+            every = checkpoint_steps(configuration.particles)
+            follow(lammps, seen.one(draw), configuration, campaign, now, report, every, pause)
         save(_arrays(engine, seen, draw + 1))
