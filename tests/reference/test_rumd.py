@@ -4,28 +4,29 @@ The file was written by a leap-frog step: forces, energies and virials belong to
 x - v dt, with the velocities of the file. Taken as they stand, positions and forces disagree by 13 %.
 """
 
-import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from glassformer.dataset.formats.rumd import read_rumd
 from glassformer.physics.box import number_density, wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import Interactions, interactions
 from glassformer.simulate.lammps import Lammps
 
-EDGE, TIME_STEP = 20.2740059, 0.00400000019
+TIME_STEP = 0.00400000019
 
 
 @pytest.fixture(scope="module")
 def rumd(reference_data: Path) -> tuple[np.ndarray, Configuration]:
-    with gzip.open(reference_data / "kablj_t045" / "end.xyz.gz") as stream:
-        table = np.loadtxt(stream, skiprows=2)
-    box = np.full(3, EDGE)
-    before = table[:, 1:4] - TIME_STEP * table[:, 7:10] + EDGE / 2
-    return table, Configuration(wrap(before, box), table[:, 0].astype(np.uint8), box)
+    """All columns, and the configuration one move earlier."""
+    file = read_rumd(reference_data / "kablj_t045" / "end.xyz.gz")
+    velocities = np.stack([file.columns[name] for name in ("vx", "vy", "vz")], 1)
+    after = file.configuration
+    before = Configuration(wrap(after.positions - TIME_STEP * velocities, after.box), after.species, after.box)
+    return np.stack(list(file.columns.values()), 1), before
 
 
 @pytest.fixture(scope="module")
