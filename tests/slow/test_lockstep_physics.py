@@ -1,6 +1,5 @@
 """Lockstep against LAMMPS and RUMD where only statistics can tell: ensembles, drift, a long run."""
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ import pytest
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.settings import check_settings
+from glassformer.dataset.formats.rumd import read_rumd
 from glassformer.observables.displacements import mean_squared_displacement, self_scattering
-from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen, mixture
-from glassformer.physics.pair import interactions
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.draws import run_draws
 from glassformer.simulate.isoconfigurational import Observations
@@ -124,10 +122,7 @@ def test_no_energy_drift_beyond_that_of_lammps(structure: Configuration) -> None
 @pytest.fixture(scope="module")
 def rumd(reference_data: Path) -> tuple[Configuration, np.ndarray, np.ndarray]:
     folder = reference_data / "kablj_t045"
-    with gzip.open(folder / "end.xyz.gz") as stream:
-        table = np.loadtxt(stream, skiprows=2)
-    box = np.full(3, 20.2740059)
-    structure = Configuration(wrap(table[:, 1:4] + box / 2, box), table[:, 0].astype(np.uint8), box)
+    structure = read_rumd(folder / "end.xyz.gz").configuration
     return structure, np.loadtxt(folder / "msd.dat"), np.loadtxt(folder / "Fs.dat")
 
 
@@ -153,20 +148,3 @@ def test_the_first_motion_of_rumd(rumd: tuple[Configuration, np.ndarray, np.ndar
         # MSD_B: 2000 particles, 16 draws, 3 directions: 0.5 % at first.
         np.testing.assert_allclose(msd, 0, atol=0.015, err_msg=f"t = {time}")
         np.testing.assert_allclose(scattering, 0, atol=1e-3)
-
-
-@pytest.mark.timeout(900)
-def test_the_msd_and_f_s_of_rumd(rumd: tuple[Configuration, np.ndarray, np.ndarray]) -> None:
-    """The same through the plateau and out of it.
-
-    The potential energy of this configuration is 0.009 a particle below the mean of its run, and at constant energy its
-    draws would end up at T = 0.4468. They are given the mean total energy instead, that of U / N = -7.0120 (RUMD's
-    average) and T = 0.45. One configuration of 10 000 stands for the mean of all within a few percent: LAMMPS's draws
-    of it (8, at T = 0.45) are 3.8 +- 1.1 % below RUMD's MSD_A at t = 8. The bounds are about twice what was seen.
-    """
-    below = -7.0120086 - interactions(rumd[0], POTENTIAL).energy.mean()
-    for time, msd, scattering in relative_to_rumd(rumd, 0.45 + below / 1.5, range(15)):
-        if time > 0.1:
-            assert abs(msd[0]) < 0.07, time
-            assert abs(msd[1]) < 0.11, time
-            np.testing.assert_allclose(scattering, 0, atol=0.02, err_msg=f"t = {time}")

@@ -20,13 +20,13 @@ from glassformer.physics.pair import interactions
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lockstep.engine import Lockstep
 
-POTENTIAL, TIME_STEP, DRAWS, LAST = kob_andersen("scaled"), 0.004, 16, 8.2
+POTENTIAL, TIME_STEP, DRAWS, LAST = kob_andersen("scaled"), 0.004, 16, 66.0
 MEAN_ENERGY, MEAN_VIRIAL, TEMPERATURE = -7.0120086, 2.1012059, 0.45
 
 
 @pytest.fixture(scope="module")
 def seen(reference_data: Path) -> dict[str, np.ndarray]:
-    """MSD and F_s (D, T, 2) at RUMD's times up to 8.2, and energies, virials and g(r) from t = 1 on."""
+    """MSD and F_s (D, T, 2) at RUMD's times up to 65.5; energies, virials and g(r) at t = 1 to 8."""
     structure = read_rumd(reference_data / "kablj_t045" / "end.xyz.gz").configuration
     energy = interactions(structure, POTENTIAL).energy.mean()
     kinetic = TEMPERATURE + (MEAN_ENERGY - energy) / 1.5
@@ -47,7 +47,7 @@ def seen(reference_data: Path) -> dict[str, np.ndarray]:
         displacements = engine.displacements()
         msd.append([mean_squared_displacement(moved, structure.species) for moved in displacements])
         scattering.append([self_scattering(moved, structure.species) for moved in displacements])
-        for moved in displacements[:4] if time > 1 else []:
+        for moved in displacements[:4] if 1 < time < 8 else []:
             present = Configuration(wrap(structure.positions + moved, structure.box), structure.species, structure.box)
             found = interactions(present, POTENTIAL)
             energies.append(found.energy.mean())
@@ -75,12 +75,19 @@ def test_scattering_within_two_per_cent(seen: dict[str, np.ndarray], reference_d
 
 
 def test_msd(seen: dict[str, np.ndarray], reference_data: Path) -> None:
-    """Within 2 % but for A after t = 3, where this configuration is 3 % below the mean: 0.9 % is the draws' error."""
+    """Within 2 % up to t = 8, but for A after t = 3, where this configuration is 3 % below the mean.
+
+    The draws' own error is 0.9 % there. At t = 66 it is 4 % below, 1.3 % being the error. Another configuration, 2400
+    time units later, is 4 % above at t = 8. The bounds from t = 3 on for A, and from t = 9 on for both, were set after
+    seeing this.
+    """
     expected = np.loadtxt(reference_data / "kablj_t045" / "msd.dat")[: len(seen["times"]), 1:]
-    deviation = np.abs(seen["msd"].mean(0) / expected - 1)
-    assert deviation[seen["times"] < 3].max() < 0.02
-    assert deviation[:, 1].max() < 0.02
-    assert deviation.max() < 0.05
+    deviation, times = np.abs(seen["msd"].mean(0) / expected - 1), seen["times"]
+    assert deviation[times < 3].max() < 0.02
+    assert deviation[times < 9, 1].max() < 0.02
+    assert deviation[times < 9, 0].max() < 0.05
+    assert deviation[:, 0].max() < 0.07
+    assert deviation[:, 1].max() < 0.11
 
 
 def peak(r: np.ndarray, g: np.ndarray) -> tuple[float, float]:
