@@ -12,12 +12,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import SettingsError
 from glassformer.core.files import write_atomically
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, summarise
 from glassformer.observables.fits import FitError
-from glassformer.observables.glass_transition import glass_transition
+from glassformer.observables.glass_transition import GlassTransition, glass_transition
 from glassformer.observables.kww import StretchedExponential, fit_kww
 from glassformer.observables.vft import fit_vft
 from glassformer.report.analysis import DEFAULT, OBSERVABLES, Columns, Observable
@@ -93,12 +94,35 @@ def draw(observable: Observable, tables: dict[str, Columns], titles: dict[str, s
             _plot(axes, observable, columns[observable.x], columns[name], error, color[label], style,
                   f"{titles[label]}, {_legend(name)}")  # fmt: skip
     axes.set(xlabel=observable.x_label, ylabel=observable.y_label)
-    if observable.log_x and min(columns[observable.x].min() for columns in tables.values()) > 0:
-        axes.set_xscale("log")
+    if observable.log_x:
+        _log_scale(axes, np.concatenate([columns[observable.x] for columns in tables.values()]))
+    if observable.name == "volume":
+        _mark_knees(axes, tables, color)
     if observable.log_y:
         axes.set_yscale("log")
     axes.legend(fontsize=8, ncols=1 + (len(axes.lines) > 8))
     return figure
+
+
+def _log_scale(axes: Axes, x: FloatArray) -> None:
+    """Make the horizontal axis logarithmic; a value of 0 keeps its place to the left."""
+    if x.min() > 0:
+        axes.set_xscale("log")
+    else:
+        axes.set_xscale("symlog", linthresh=float(x[x > 0].min()), linscale=0.5)
+
+
+def _mark_knees(axes: Axes, tables: dict[str, Columns], color: dict[str, str]) -> None:
+    """Draw the two straight lines whose meeting is T_g."""
+    for label, columns in tables.items():
+        try:
+            found = _fit_transition(columns)
+        except FitError:
+            continue
+        ends = columns["temperature"].min(), found.temperature, columns["temperature"].max()
+        slopes = found.glass_slope, 0.0, found.liquid_slope
+        volumes = [found.volume + slope * (end - found.temperature) for slope, end in zip(slopes, ends, strict=True)]
+        axes.plot(ends, volumes, color="0.3", lw=1, label=f"$T_g$ = {found.temperature:.3f}", zorder=3)
 
 
 def _plot(axes: Axes, observable: Observable, x: Any, y: Any, error: Any, color: str, style: str, label: str) -> None:
@@ -133,9 +157,7 @@ def _fits(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
                 fit = _fit_alpha_relaxation(columns)
                 fits.append({"fit": f"KWW of F_s of A from t = {PLATEAU_TIME:g}", "state_point": label} | asdict(fit))
             if name == "volume":
-                _check_constant_pressure(columns)
-                transition = glass_transition(columns["temperature"], columns["volume"])
-                fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(transition))
+                fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(_fit_transition(columns)))
         except FitError as error:
             fits.append({"fit": name, "state_point": label, "failed": error.problem})
     return fits
@@ -149,15 +171,15 @@ def _fit_alpha_relaxation(columns: Columns) -> StretchedExponential:
     return fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
 
 
-def _check_constant_pressure(columns: Columns) -> None:
-    """Raise `FitError` if the pressure changes along the way: V(T) then bends for another reason."""
+def _fit_transition(columns: Columns) -> GlassTransition:
+    """Fit T_g; raise `FitError` if the pressure changes along the way: V(T) then bends for another reason."""
     pressure, temperature = columns["pressure"], columns["temperature"]
-    if len(pressure) < 5:
-        return
-    (slope, _), covariance = np.polyfit(temperature, pressure, 1, cov=True)
-    change, error = slope * np.ptp(temperature), np.sqrt(covariance[0, 0]) * np.ptp(temperature)
-    if abs(change) > max(PRESSURE_CHANGE, 4 * error):
-        raise FitError(f"the pressure changes by {change:.2g} along the way", "Cool at constant pressure.")
+    if len(pressure) > 4:
+        (slope, _), covariance = np.polyfit(temperature, pressure, 1, cov=True)
+        change, error = slope * np.ptp(temperature), np.sqrt(covariance[0, 0]) * np.ptp(temperature)
+        if abs(change) > max(PRESSURE_CHANGE, 4 * error):
+            raise FitError(f"the pressure changes by {change:.2g} along the way", "Cool at constant pressure.")
+    return glass_transition(temperature, columns["volume"])
 
 
 def _vft(samples: Sequence[Sample]) -> list[dict[str, Any]]:
