@@ -97,7 +97,7 @@ def draw(observable: Observable, tables: dict[str, Columns], titles: dict[str, s
     if observable.log_x:
         _log_scale(axes, np.concatenate([columns[observable.x] for columns in tables.values()]))
     if observable.name == "volume":
-        _mark_knees(axes, tables, color)
+        _mark_knees(axes, tables)
     if observable.log_y:
         axes.set_yscale("log")
     axes.legend(fontsize=8, ncols=1 + (len(axes.lines) > 8))
@@ -112,9 +112,9 @@ def _log_scale(axes: Axes, x: FloatArray) -> None:
         axes.set_xscale("symlog", linthresh=float(x[x > 0].min()), linscale=0.5)
 
 
-def _mark_knees(axes: Axes, tables: dict[str, Columns], color: dict[str, str]) -> None:
+def _mark_knees(axes: Axes, tables: dict[str, Columns]) -> None:
     """Draw the two straight lines whose meeting is T_g."""
-    for label, columns in tables.items():
+    for columns in tables.values():
         try:
             found = _fit_transition(columns)
         except FitError:
