@@ -204,6 +204,8 @@ def test_deviations_are_counted_in_standard_deviations(samples: list[Sample], tm
     assert found.largest == pytest.approx((2.5, 2.5))
     assert found.runs == 6
     assert found.published_density == 1.148
+    assert found.density == pytest.approx(1.2)
+    assert found.held_density == 1.5
     table = rows(tmp_path / "out" / "compare" / "T0.50_P1.55.csv")
     np.testing.assert_allclose(table["deviation_b"], -2.5, rtol=1e-6)
     assert (tmp_path / "out" / "compare" / "compare.png").stat().st_size > 1000

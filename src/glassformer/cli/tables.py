@@ -134,7 +134,7 @@ def print_fits(fits: list[dict[str, Any]]) -> None:
 def print_published_comparison(found: "list[PublishedComparison]") -> None:
     """Print how far a dataset lies from published curves."""
     print_table(
-        ["state point", "times", "largest A", "at t", "largest B", "at t", "density", "published"],
+        ["state point", "times", "largest A", "at t", "largest B", "at t", "density", "held", "published"],
         [
             [
                 one.label,
@@ -144,13 +144,15 @@ def print_published_comparison(found: "list[PublishedComparison]") -> None:
                 f"{one.largest[1]:.1f}",
                 f"{one.when[1]:.3g}",
                 f"{one.density:.4f}",
+                number(one.held_density, 4),
                 "" if one.published_density is None else f"{one.published_density:.3f}",
             ]
             for one in found
         ],
     )
     console.print(
-        "largest: difference of the mean MSD from the published mean, in published standard deviations of one run.",
+        "largest: difference of the mean MSD from the published mean, in published standard deviations of one run. held:"
+        " mean density of the last two windows of holding.",
         style="dim",
     )
 

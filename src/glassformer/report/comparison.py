@@ -26,8 +26,9 @@ TIME_TOLERANCE = 1e-6
 class Comparison:
     """One state point: deviations of the dataset's mean MSD from the published one, in standard deviations of one run.
 
-    `deviation` and `ratio` (T, 2) for A and B at `times`; `published_density` is None where the state point is none of
-    the thesis's.
+    `deviation` and `ratio` (T, 2) for A and B at `times`. `density` is the mean of the configurations', `held_density`
+    that of their last two windows of holding, NaN where those are not known; `published_density` is None where the
+    state point is none of the thesis's.
     """
 
     label: str
@@ -36,6 +37,7 @@ class Comparison:
     deviation: FloatArray
     ratio: FloatArray
     density: float
+    held_density: float
     published_density: float | None
 
     @property
@@ -108,8 +110,13 @@ def _compare(label: str, members: list[Sample], published: dict[str, FloatArray]
         deviation=(mean - expected) / spread,
         ratio=mean / expected,
         density=float(np.mean([sample.configuration.density for sample in members])),
+        held_density=float(np.mean([_held_density(sample) for sample in members])),
         published_density=THESIS_DENSITIES.get((facts.temperature, facts.pressure or np.nan)),
     )
+
+
+def _held_density(sample: Sample) -> float:
+    return np.nan if sample.equilibration is None else float(sample.equilibration.windows[-2:, 1].mean())
 
 
 def _draw(found: list[Comparison], titles: dict[str, str]) -> Figure:
