@@ -151,8 +151,8 @@ def print_published_comparison(found: "list[PublishedComparison]") -> None:
         ],
     )
     console.print(
-        "largest: difference of the mean MSD from the published mean, in published standard deviations of one run. held:"
-        " mean density of the last two windows of holding.",
+        "largest: difference of the mean MSD from the published mean, in published standard deviations of one run."
+        " held: mean density of the last two windows of holding.",
         style="dim",
     )
 
