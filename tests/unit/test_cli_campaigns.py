@@ -13,8 +13,9 @@ from glassformer.core.presets import campaign_presets, preset
 from glassformer.dataset.folder import read_dataset
 from tests.unit.test_cli import CAMPAIGN, RUN, glassformer, refused
 
-SMALL = ("--set", "particles=200", "--set", "configurations=1", "--set", "draws=2", "--set", "schedule.until=0.5")
-QUICK = (*SMALL, "--set", "particle_times=[0.5]", "--set", "engine=lammps", "--set", "state_points.hold_time=0.4")
+SMALL = ("--set", "particles=200", "--set", "configurations=1", "--set", "draws=2", "--set", "engine=lammps")
+SHORT = (*SMALL, "--set", "state_points.hold_time=0.4")
+QUICK = (*SHORT, "--set", "particle_times=[0.5]", "--set", "schedule.until=0.5")
 
 
 def test_the_list_names_every_campaign() -> None:
@@ -53,10 +54,10 @@ def inline(table: dict[str, object]) -> str:
 def test_the_isochore_starts_from_given_configurations(tmp_path: Path) -> None:
     point = ("--only", "T0.64", "--set", "state_points.particle_times=[0.5]", "--set", "state_points.until=0.5")
     stages = ("--set", "equilibration.stages=[{temperature = 1.0, duration = 1.0}]")
-    made = glassformer("simulate", "isochore", "--out", tmp_path / "first", *QUICK, *point, *stages)
+    made = glassformer("simulate", "isochore", "--out", tmp_path / "first", *SHORT, *point, *stages)
     assert made.returncode == 0, made.stderr
     start = ("--set", f"equilibration.start_from={tmp_path / 'first'}")
-    done = glassformer("simulate", "isochore", "--out", tmp_path / "second", *QUICK, *point, *start)
+    done = glassformer("simulate", "isochore", "--out", tmp_path / "second", *SHORT, *point, *start)
     assert done.returncode == 0, done.stderr
     (sample,) = read_dataset(tmp_path / "second")
     assert sample.facts.start.startswith("configuration ")
