@@ -256,7 +256,7 @@ def test_every_epoch_has_an_order_of_its_own_that_can_be_repeated() -> None:
 
 
 def test_a_trained_model_holds_the_statistics_of_its_training_set(trained: Path, tiny_dataset: Path) -> None:
-    """Measuring them again over the training set changes nothing."""
+    """Measuring them again over the training set, in one batch, changes nothing but rounding."""
     for fold in ("fold-0", "fold-1"):
         model = read_model(trained / fold / "model.pt")
         roles = [model.roles[sample.configuration.fingerprint] for sample in read_dataset(tiny_dataset)]
@@ -265,7 +265,7 @@ def test_a_trained_model_holds_the_statistics_of_its_training_set(trained: Path,
         remeasure_batch_norm(network, [join([build_graph(sample.configuration, 6) for sample in seen])])
         for name, value in network.state_dict().items():
             if "running" in name:
-                torch.testing.assert_close(value, model.weights[name], rtol=1e-4, atol=1e-6)
+                torch.testing.assert_close(value, model.weights[name], rtol=1e-3, atol=1e-5)
 
 
 def test_constant_labels_keep_a_finite_scale() -> None:

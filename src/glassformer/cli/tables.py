@@ -134,7 +134,7 @@ def print_fits(fits: list[dict[str, Any]]) -> None:
 def print_published_comparison(found: "list[PublishedComparison]") -> None:
     """Print how far a dataset lies from published curves."""
     print_table(
-        ["state point", "times", "largest A", "at t", "largest B", "at t", "density", "held", "published"],
+        ["state point", "times", "A", "at t", "B", "at t", "density", "held", "published"],
         [
             [
                 one.label,
@@ -151,7 +151,7 @@ def print_published_comparison(found: "list[PublishedComparison]") -> None:
         ],
     )
     console.print(
-        "largest: difference of the mean MSD from the published mean, in published standard deviations of one run."
+        "A, B: largest difference of the mean MSD from the published mean, in published standard deviations of one run."
         " held: mean density of the last two windows of holding.",
         style="dim",
     )
