@@ -118,6 +118,25 @@ def test_the_record_tells_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not made.equilibrated
 
 
+@pytest.mark.parametrize("fixed", [{"pressure": 1.0}, {"density": 1.1}])
+def test_a_ramp_goes_on_over_checkpoints(
+    fixed: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From T = 2 to 0.5: begun anew at every checkpoint, it would end near 2."""
+    monkeypatch.setattr(lammps, "CHECKPOINT_STEPS", 900)
+    monkeypatch.setattr(module, "CHUNK", 20)
+    stages = [
+        {"temperature": 2.0, "pressure": 1.0, "duration": 3.0},
+        {"temperature": "target", "duration": 30.0, "ramp": True},
+    ]
+    record = run(campaign({"temperature": 0.5, "hold_time": 0.5} | fixed, stages=stages), tmp_path).record
+    reached = record.temperature[(record.time > 32.0) & (record.time < 33.05)]
+    # 200 particles scatter by 6 %.
+    assert reached.mean() == pytest.approx(0.525, abs=0.1)
+    early = record.temperature[(record.time > 3.0) & (record.time < 3.6)]
+    assert early.mean() == pytest.approx(1.9, abs=0.3)
+
+
 def test_holding_ends_when_equilibrium_is_seen(tmp_path: Path) -> None:
     made = run(campaign(hold_in_tau_alpha=0.0, most_windows=60), tmp_path)
     assert made.equilibrated
