@@ -199,6 +199,12 @@ def test_a_killed_lammps_draw_goes_on_to_the_same_bits(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_draws_are_kept_by_their_numbers(structure: Configuration, tmp_path: Path) -> None:
+    unfinished = Unfinished(tmp_path / "c0000.h5", "key")
+    run_draws(structure, 0.7, SEEDS, campaign(engine="lammps"), ignore, unfinished, first_draw=5)
+    assert unfinished.names() == ["draws-5-5", "draws-6-6", "draws-7-7"]
+
+
 def test_what_is_damaged_or_of_another_campaign_counts_as_not_there(tmp_path: Path) -> None:
     unfinished = Unfinished(tmp_path / "c0001.h5", "key")
     assert unfinished.load("x") is None
