@@ -13,6 +13,7 @@ from glassformer.core.errors import DatasetError
 from glassformer.core.files import exclusive
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
+from glassformer.dataset.sample import read_sample
 from glassformer.simulate import plan as module
 from glassformer.simulate.campaign import run_campaign, tasks
 from glassformer.simulate.plan import Rates, plan_campaign, sample_bytes
@@ -58,6 +59,10 @@ def test_the_bytes_are_those_of_the_files(tiny_campaign: Campaign, tiny_dataset:
     size = next(tiny_dataset.glob("*/*.h5")).stat().st_size
     # HDF5's own needs and the record of the equilibration come on top.
     assert 0 < size - sample_bytes(tiny_campaign) < 40_000
+    sample = read_sample(next(tiny_dataset.glob("*/*.h5")))
+    by_draw = sum(getattr(sample.ensemble, name)[0].nbytes for name in ("msd", "self_scattering", "quartic", "overlap"))
+    more = tiny_campaign.model_copy(update={"draws": tiny_campaign.draws + 1})
+    assert sample_bytes(more) - sample_bytes(tiny_campaign) == by_draw
     kept = tiny_campaign.model_copy(update={"keep_displacements": True})
     assert sample_bytes(kept) - sample_bytes(tiny_campaign) == 2 * 1 * 200 * 3 * 4
 
