@@ -102,5 +102,6 @@ def _is_running(dataset: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        pass
+        # No lock, or none that may be read: nobody writes here, as far as can be told.
+        return False
     return False
