@@ -144,6 +144,32 @@ def test_a_vector_killed_after_the_hand_over_hands_over_again(
         assert sum(reported) == 3 * 400
 
 
+def test_a_draw_killed_within_lammps_goes_on_from_there(
+    structure: Configuration, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ensemble, "HANDOVER_PAIRS", 0.0)
+    monkeypatch.setattr(lammps, "CHECKPOINT_STEPS", 150)
+    settings, kept = campaign(engine="auto"), []
+
+    def save(arrays: dict[str, np.ndarray]) -> None:
+        kept.append({name: array.copy() for name, array in arrays.items()})
+
+    scratch = tmp_path / "x.restart.tmp"
+    expected, _ = run_lockstep_draws(structure, 0.7, SEEDS, settings, ignore, None, save, scratch)
+    within = [arrays for arrays in kept if "restart" in arrays]
+    # Handed over at step 60; each of three draws is saved at 150 and 300 on its way to 400.
+    assert [(int(a["in_lammps"]), int(a["lammps_steps"])) for a in within] == [
+        (draw, step) for draw in range(3) for step in (150, 300)
+    ]
+    for arrays in within:
+        reported: list[int] = []
+        resumed, _ = run_lockstep_draws(
+            structure, 0.7, SEEDS, settings, count(reported), arrays, lambda arrays: None, scratch
+        )
+        assert same(resumed, expected)
+        assert sum(reported) == 3 * 400
+
+
 def test_groups_and_threads_change_nothing(structure: Configuration, tmp_path: Path) -> None:
     settings, seeds = campaign(), list(range(18))
     one, _ = run_draws(structure, 0.7, seeds, settings, ignore, Unfinished(tmp_path / "a.h5", "k"), threads=1)

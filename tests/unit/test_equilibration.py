@@ -85,22 +85,24 @@ def test_progress_adds_up_however_often_it_is_killed(tmp_path: Path, monkeypatch
     # Three windows of 200 steps, where two had been expected.
     assert more == 200
     save = Unfinished.save
+    for number in range(13):
+        left = [number]
 
-    def dying(self: Unfinished, name: str, arrays: dict[str, np.ndarray]) -> None:
-        save(self, name, arrays)
-        raise KilledError
+        def dying(self: Unfinished, name: str, arrays: dict[str, np.ndarray], left: list[int] = left) -> None:
+            save(self, name, arrays)
+            left[0] -= 1
+            if left[0] < 0:
+                raise KilledError
 
-    monkeypatch.setattr(Unfinished, "save", dying)
-    while True:
+        with monkeypatch.context() as patch:
+            patch.setattr(Unfinished, "save", dying)
+            with pytest.raises(KilledError):
+                run(settings, tmp_path / str(number))
         again: list[tuple[int, int]] = []
-        try:
-            run(settings, tmp_path / "broken", report=lambda done, more=0, to=again: to.append((done, more)))
-        except KilledError:
-            continue
-        break
-    # What was there is taken off what is expected: nothing is left to do.
-    done, more = np.sum(again, 0)
-    assert done == fewest_steps(settings, settings.state_points[0]) + more
+        run(settings, tmp_path / str(number), report=lambda done, more=0, to=again: to.append((done, more)))
+        # What was there is taken off what is expected: nothing is left to do.
+        done, more = np.sum(again, 0)
+        assert done == fewest_steps(settings, settings.state_points[0]) + more
 
 
 def test_the_record_tells_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
