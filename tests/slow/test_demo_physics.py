@@ -43,8 +43,7 @@ def test_energy_is_conserved(samples: list[Sample]) -> None:
 def test_msd_at_every_time(species: int, samples: list[Sample], reference_data: Path) -> None:
     """Within four standard errors up to t = 0.2, and within 12 % at every time.
 
-    Later the small box shows: at T = 0.50 and t = 2 both are 7 % below the thesis's, with a standard error of
-    1.2 % from the spread of the configurations; eight configurations of N = 4096 are 1 % above, +- 2.4 %.
+    Eight configurations of N = 1000 differ from it by up to 5 +- 2.3 %; an older set of them differed by 7 % at t = 2.
     """
     for label, members in by_state_point(samples).items():
         table = np.genfromtxt(reference_data / "thesis_msd" / f"{label}.csv", delimiter=",", skip_header=2)
