@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from glassformer.cli.console import duration
+from glassformer.cli.console import StageProgress, duration
 from glassformer.cli.demo import run_demo
 
 CAMPAIGN = """
@@ -149,6 +149,109 @@ def test_the_report_holds_the_scores(folder: Path) -> None:
     for row in scores["rows"]:
         score = row["models"]["network"]
         assert f"{score['mae']:.3f} ± {score['mae_error']:.3f}" in page
+
+
+PARTICLE_NETWORK = """
+head = "particle"
+neighbors = 6
+blocks = [[8, 8]]
+fully_connected = [8]
+"""
+
+
+def test_another_network_and_two_processes(folder: Path, tmp_path: Path) -> None:
+    """The run's network is replaced by a file; two processes train it, and the screen shows it once."""
+    (tmp_path / "network.toml").write_text(PARTICLE_NETWORK)
+    (tmp_path / "run.toml").write_text(RUN.replace('[1.065, "last"]', "[1.065]"))
+    done = glassformer(
+        "train", tmp_path / "run.toml", folder / "data", "--out", tmp_path / "out", "--threads", 2, "--processes", 2,
+        "--network", tmp_path / "network.toml",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("train 100%") == 1
+    assert "validation MAE" in done.stdout
+    assert "(state-point mean " in done.stdout
+    shown = glassformer("evaluate", tmp_path / "out" / "predictions.h5")
+    assert shown.stdout in done.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    heading = next(line for line in shown.stdout.splitlines() if "Pearson" in line)
+    assert heading.split() == ["state", "point", "t", "species", "n", "Pearson", "+-", "max"]
+    scores = json.loads(glassformer("evaluate", tmp_path / "out" / "predictions.h5", "--json").stdout)
+    assert [set(row["particles"]) for row in scores["rows"]] == [{"A"}] * 3
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["network"]["head"] == "particle"
+
+
+def test_a_leak_is_told_in_plain_words(folder: Path, tmp_path: Path) -> None:
+    leaking = RUN.replace("[split]", 'draws = "each"\n[split]\nby = "draw"')
+    (tmp_path / "run.toml").write_text(leaking)
+    done = glassformer("train", tmp_path / "run.toml", folder / "data", "--out", tmp_path / "out", "--threads", 1)
+    assert done.returncode == 0, done.stderr
+    assert "LEAKED: the split was by draw" in done.stdout
+    assert "LEAKED" not in glassformer("evaluate", folder / "training" / "predictions.h5").stdout
+
+
+def test_shipped_runs_and_networks_are_found_by_name(folder: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "out")
+    refused(glassformer("train", "demo", folder / "data", *out), "was not observed at t = 1.63")
+    refused(glassformer("train", "default", folder / "data", *out), "how far each particle went until t = 2")
+    refused(glassformer("train", "thesys", folder / "data", *out), "there is no run file thesys")
+    network = ("--network", "particlenet-glas")
+    refused(glassformer("train", "thesis", folder / "data", *out, *network), "did you mean 'particlenet-glass'?")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_every_process_of_a_training(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "long.toml").write_text(RUN.replace("epochs = 3", "epochs = 100000"))
+    command = ("train", tmp_path / "long.toml", folder / "data", "--out", tmp_path / "out")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glassformer", *map(str, command), "--threads", "2", "--processes", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "out" / "fold-0" / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert errors.strip().splitlines() == ["error: stopped", "Run the same command again to go on from here."]
+    # The last to go is Python's own resource tracker, which sees that it is alone.
+    deadline = time.monotonic() + 10
+    while (running := is_running(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not running
+    assert (tmp_path / "out" / "fold-0" / "best.ckpt").exists()
+
+
+def is_running(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_rate_and_time_left_are_those_of_this_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 120 epochs 80 are there. Twenty in 20 s are one a second and leave twenty: not 5 a second and 4 s."""
+    clock = Clock()
+    monkeypatch.setattr("glassformer.cli.console.time", clock)
+    stages = StageProgress()
+    stages.start("train", 120, "epochs")
+    stages.expect(-80)
+    clock.now += 20
+    stages.advance(20, "fold 3 of 4")
+    assert capsys.readouterr().out == "train  50%  20 s left, 1.0 epochs/s; fold 3 of 4\n"
 
 
 def refused(done: subprocess.CompletedProcess[str], message: str) -> None:

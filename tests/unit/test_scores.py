@@ -8,12 +8,14 @@ import pytest
 from glassformer.baselines.density import DensityFit
 from glassformer.baselines.state_point_mean import StatePointMean
 from glassformer.core.errors import PredictionError
+from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.evaluation import evaluate
 from glassformer.evaluate.scores import (
     bias,
     bootstrap_error,
     label_noise,
     mean_absolute_error,
+    pearson,
     r_squared,
     r_squared_ceiling,
 )
@@ -108,3 +110,76 @@ def test_json_has_null_where_a_baseline_has_nothing_to_say() -> None:
     scores = evaluate(unknown).as_json()["rows"][0]["models"]
     assert scores["state_point_mean"]["mae"] is None
     assert scores["network"]["mae"] > 0
+
+
+def test_pearson_by_hand_and_against_numpy() -> None:
+    assert pearson(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])) == pytest.approx(0.5)
+    assert pearson(np.array([1.0, 2.0]), np.array([5.0, 3.0])) == pytest.approx(-1)
+    assert np.isnan(pearson(np.ones(4), np.arange(4.0)))
+    one, two = np.random.default_rng(4).normal(size=(2, 50)).astype(np.float32)
+    assert pearson(one, two) == pytest.approx(np.corrcoef(one, two)[0, 1], rel=1e-5)
+
+
+def particle_predictions(roles: tuple[str, ...] = ("test", "train", "validation", "test")) -> Predictions:
+    """Configurations of 9, 10, 11, ... particles, every third of them B; two target times."""
+    random = np.random.default_rng(7)
+    counts = np.arange(9, 9 + len(roles))
+    rows = counts.sum()
+    species = (np.arange(rows) % 3 == 2).astype(np.uint8)
+    label = random.uniform(0.1, 1.0, (rows, 2)).astype(np.float32)
+    return replace(
+        synthetic_predictions(roles),
+        particles=counts, particle_species=species, particle_label=label,
+        particle_prediction=(label + random.normal(0, 0.2, (rows, 2))).astype(np.float32),
+        particle_ceiling=np.linspace(0.5, 0.9, 4 * len(roles)).reshape(len(roles), 2, 2),
+    )  # fmt: skip
+
+
+def test_particles_are_correlated_within_configurations_and_then_averaged() -> None:
+    predictions = particle_predictions()
+    rows = evaluate(predictions).rows
+    for target, row in enumerate(rows):
+        for species, letter in enumerate("AB"):
+            found = []
+            # The first and the last configuration are the test's: particles 0 to 8 and 30 to 41.
+            for place in (slice(0, 9), slice(30, 42)):
+                of_species = predictions.particle_species[place] == species
+                both = predictions.particle_prediction[place], predictions.particle_label[place]
+                found.append(np.corrcoef(*(array[of_species, target] for array in both))[0, 1])
+            score = row.particles[letter]
+            assert score.pearson == pytest.approx(np.mean(found), rel=1e-5)
+            # The mean of two: by resampling its standard error is half their difference, over the root of two.
+            assert score.pearson_error == pytest.approx(abs(found[0] - found[1]) / 8**0.5, rel=0.1)
+            assert score.pearson_ceiling == pytest.approx(predictions.particle_ceiling[[0, 3], species, target].mean())
+
+
+def test_a_species_that_is_not_predicted_has_no_score() -> None:
+    predictions = particle_predictions()
+    only_a = np.where(predictions.particle_species[:, None] == 0, predictions.particle_prediction, np.float32(np.nan))
+    assert set(evaluate(replace(predictions, particle_prediction=only_a)).rows[0].particles) == {"A"}
+    assert evaluate(synthetic_predictions()).rows[0].particles == {}
+
+
+def test_particle_scores_are_in_the_json() -> None:
+    predictions = particle_predictions()
+    unknown = replace(predictions, particle_ceiling=np.full((4, 2, 2), np.nan))
+    scores = evaluate(unknown).as_json()["rows"][0]["particles"]
+    assert set(scores) == {"A", "B"}
+    assert scores["A"]["pearson_ceiling"] is None
+    assert scores["A"]["pearson"] > 0
+
+
+def test_scores_of_a_split_that_leaks_are_marked() -> None:
+    evaluation = evaluate(synthetic_predictions(("leaked", "leaked", "leaked")))
+    assert evaluation.leaked
+    assert evaluation.as_json()["leaked"] is True
+    assert evaluation.rows[0].configurations == 3
+    assert evaluate(synthetic_predictions()).leaked is False
+
+
+def test_the_label_is_called_what_it_is() -> None:
+    predictions = synthetic_predictions()
+    assert evaluate(predictions).label == "ln MSD_A"
+    other = replace(predictions, quantity="propensity", species="B", propensity_draws=predictions.msd_draws * 2)
+    assert evaluate(other).label == "ln propensity_B"
+    np.testing.assert_allclose(other.label, predictions.label + np.log(2))

@@ -8,7 +8,7 @@ import pytest
 from glassformer.core.campaign import Campaign, check_composition
 from glassformer.core.errors import SettingsError
 from glassformer.core.presets import RUNS, campaign_presets, load_campaign, preset
-from glassformer.core.run import Run
+from glassformer.core.run import Run, load_run
 from glassformer.core.settings import check_settings, load_settings
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.stages import fewest_steps
@@ -111,8 +111,82 @@ def test_shipped_campaigns_are_valid_and_can_be_begun(name: str, tmp_path: Path)
     assert all(fewest_steps(campaign, point) > 0 for point in campaign.state_points)
 
 
-def test_the_shipped_run_is_valid() -> None:
-    assert load_settings(preset(RUNS, "demo"), Run)
+SHIPPED_RUNS = sorted(path.stem for path in preset(RUNS, "demo").parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED_RUNS)
+def test_shipped_runs_are_valid_and_found_by_name(name: str) -> None:
+    assert load_run(name) == load_settings(preset(RUNS, name), Run)
+
+
+def test_the_shipped_runs_are_what_they_say() -> None:
+    assert SHIPPED_RUNS == ["default", "demo", "thesis"]
+    thesis = load_run("thesis").training
+    assert (thesis.batch_size, thesis.epochs, thesis.optimizer, thesis.loss) == (16, 30, "adam", "mse")
+    assert (thesis.learning_rate, thesis.late_from_epoch, thesis.late_learning_rate) == (1e-3, 10, 1e-4)
+    assert load_run("default").network.head == "particle"
+
+
+def test_a_network_may_be_replaced_by_name_or_file(tmp_path: Path) -> None:
+    run = load_run("thesis", "particlenet-glass")
+    assert run.network.neighbors == 20
+    assert run.model_copy(update={"network": None}) == load_run("thesis").model_copy(update={"network": None})
+    (tmp_path / "mine.toml").write_text('name = "message-passing"\ncutoff = 1.5')
+    assert load_run("default", str(tmp_path / "mine.toml")).network.cutoff == 1.5
+    with pytest.raises(SettingsError, match="velocities as input belong to a draw"):
+        load_run("thesis", "particlenet")
+    with pytest.raises(SettingsError, match="there is no network file nonsense"):
+        load_run("thesis", "nonsense")
+
+
+def test_a_run_that_is_neither_a_file_nor_ships_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no run file thesys") as caught:
+        load_run("thesys")
+    assert caught.value.remedy == "Those that do: default, demo, thesis."
+    with pytest.raises(SettingsError, match="there is no run file"):
+        load_run(str(tmp_path / "absent.toml"))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"name": "message-passing", "cutof": 2.0}, "unknown key network.cutof; did you mean 'cutoff'?"),
+        ({"name": "continuous-filter", "radial": 9}, "unknown key network.radial; did you mean 'radial_functions'?"),
+        ({"neighbours": 9}, "unknown key network.neighbours; did you mean 'neighbors'?"),
+        ({"name": "particlenet", "zzz": 9}, "unknown key network.zzz; known keys: inputs, head"),
+        ({"name": "message-passing", "neighbors": 9}, "unknown key network.neighbors; known keys: inputs, head"),
+        ({"name": "message-passing", "cutoff": -1}, "network.cutoff: got -1; expected greater than 0"),
+        ({"name": "transformer"}, "network: expected name to be one of particlenet, message-passing"),
+    ],
+)
+def test_mistakes_in_a_network_are_named_by_its_own_keys(network: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_settings({"network": network}, Run, "run.toml")
+    assert message in caught.value.problem
+    assert len(caught.value.problem.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"network": {"inputs": ["type", "velocity"]}}, "velocities as input belong to a draw: expected targets.draws"),
+        (
+            {"network": {"head": "particle"}, "targets": {"draws": "each"}},
+            "a particle head learns means over draws",
+        ),
+        ({"split": {"by": "draw"}}, 'split.by = "draw" deals out single draws'),
+        ({"targets": {"species": "B"}}, "a system head learns MSD_A, nothing else"),
+        ({"targets": {"quantity": "propensity"}}, "a system head learns MSD_A, nothing else"),
+        (
+            {"training": {"schedule": "cosine", "epochs": 3, "warmup_epochs": 3}},
+            "got warmup_epochs = 3; expected less than epochs = 3",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_named(tables: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_settings(tables, Run, "run.toml")
+    assert message in caught.value.problem
 
 
 def test_one_mistake_is_told_once() -> None:

@@ -1,5 +1,6 @@
 """Training: exact resumption, roles by content, and refusals."""
 
+import contextlib
 import io
 import json
 import shutil
@@ -12,21 +13,28 @@ import torch
 
 from glassformer.core.errors import CheckpointError, SettingsError, TrainingError
 from glassformer.core.files import write_atomically
+from glassformer.core.network_settings import ParticleNetSettings
 from glassformer.core.progress import Silent
-from glassformer.core.run import NetworkSettings, Run
+from glassformer.core.run import Run, Training
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.labels import log_msd_a
 from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.scores import r_squared
 from glassformer.graph.batch import build_graph, join
 from glassformer.network.registry import build_network
+from glassformer.train.batch_norm import remeasure_batch_norm
 from glassformer.train.checkpoint import read_model
 from glassformer.train.data import EpochShuffle
-from glassformer.train.module import remeasure_batch_norm, standardise
+from glassformer.train.fold import standardise
 from glassformer.train.prediction import predict
+from glassformer.train.schedule import finished, learning_rate
 from glassformer.train.training import train_run
 from tests.conftest import TINY_RUN, random_mixture, synthetic_sample
+
+ROLES = ("train", "validation", "test")
+HISTORY = {"epoch", "learning_rate", "train_loss", "val_mae", "val_mae_baseline"}
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +60,17 @@ class KillAt(Silent):
             raise KilledError
 
 
+def assert_same_results(one: Path, other: Path) -> None:
+    """Weights, histories and predictions, to the bit."""
+    for fold in ("fold-0", "fold-1"):
+        expected, found = (read_model(root / fold / "model.pt") for root in (one, other))
+        assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights)
+        assert expected.calibration == found.calibration
+        assert (one / fold / "history.json").read_bytes() == (other / fold / "history.json").read_bytes()
+    expected, found = (read_predictions(root / "predictions.h5") for root in (one, other))
+    np.testing.assert_array_equal(expected.prediction, found.prediction)
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_resumed_training_equals_uninterrupted(
     epochs: int, trained: Path, tiny_run: Run, tiny_dataset: Path, tmp_path: Path
@@ -60,14 +79,39 @@ def test_resumed_training_equals_uninterrupted(
     with pytest.raises(KilledError):
         train_run(tiny_run, samples, tmp_path / "run", KillAt(epochs), threads=1)
     train_run(tiny_run, samples, tmp_path / "run", Silent(), threads=1)
-    for fold in ("fold-0", "fold-1"):
-        expected, found = (read_model(root / fold / "model.pt") for root in (trained, tmp_path / "run"))
-        assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights)
-        histories = [json.loads((root / fold / "history.json").read_text()) for root in (trained, tmp_path / "run")]
-        assert histories[0] == histories[1]
-        assert [line["epoch"] for line in histories[0]] == [0, 1, 2, 3]
-    expected, found = (read_predictions(root / "predictions.h5") for root in (trained, tmp_path / "run"))
-    np.testing.assert_array_equal(expected.prediction, found.prediction)
+    assert_same_results(trained, tmp_path / "run")
+    history = json.loads((trained / "fold-0" / "history.json").read_text())
+    assert [line["epoch"] for line in history] == [0, 1, 2, 3]
+
+
+PARTICLES = {"targets": {"times": [1.065]}, "network": TINY_RUN["network"] | {"head": "particle", "dropout": 0.3}}
+OPTIONS = {
+    "cosine": {
+        "optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine", "warmup_epochs": 1, "learning_rate": 1e-2,
+        "clip_gradient": 0.05, "augmentation": "rotations", "loss": "huber",
+    },
+    "early-stopping": {"early_stopping": 1, "learning_rate": 0.3, "augmentation": "cubic-rotations", "loss": "mae"},
+    "step": {"late_from_epoch": 2, "augmentation": "symmetries"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_resumed_training_equals_uninterrupted_with_every_option(name: str, tiny_dataset: Path, tmp_path: Path) -> None:
+    """Killed after every single epoch of a particle head, until nothing is left to kill."""
+    settings = {"epochs": 5, "batch_size": 1} | OPTIONS[name]
+    run = check_settings(TINY_RUN | PARTICLES | {"training": settings}, Run, name)
+    samples = read_dataset(tiny_dataset)
+    train_run(run, samples, tmp_path / "whole", Silent(), threads=1)
+    kills = 0
+    while not (tmp_path / "parts" / "predictions.h5").exists():
+        with contextlib.suppress(KilledError):
+            train_run(run, samples, tmp_path / "parts", KillAt(0), threads=1)
+            break
+        kills += 1
+    histories = [json.loads(path.read_text()) for path in sorted((tmp_path / "whole").glob("fold-*/history.json"))]
+    assert kills == sum(map(len, histories))
+    assert (min(map(len, histories)) < 5) == (name == "early-stopping")
+    assert_same_results(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_every_configuration_is_predicted_once_by_a_network_that_never_saw_it(
@@ -186,16 +230,19 @@ def rewrite(path: Path, target: Path, **changes: object) -> None:
 def test_checkpoints_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:
     model, path = trained / "fold-0" / "model.pt", tmp_path / "model.pt"
     run = check_settings(TINY_RUN, Run, "tiny")
-    wider = run.model_copy(update={"network": NetworkSettings(neighbors=6, blocks=((16, 16),), fully_connected=(8,))})
+    wider = run.model_copy(
+        update={"network": ParticleNetSettings(neighbors=6, blocks=((16, 16),), fully_connected=(8,))}
+    )
     rewrite(model, path, run=wider.model_dump(mode="json"))
     with pytest.raises(CheckpointError, match="the weights are those of another network"):
         read_model(path)
     rewrite(model, path, run=run.model_dump(mode="json") | {"network": {"name": "transformer"}})
     with pytest.raises(CheckpointError, match="is no model of this version"):
         read_model(path)
-    rewrite(model, path, version=99)
-    with pytest.raises(CheckpointError, match="got version 99"):
+    rewrite(model, path, version=1)
+    with pytest.raises(CheckpointError, match="got version 1 of the model format; expected 2") as caught:
         read_model(path)
+    assert caught.value.remedy == "Another version of glassformer wrote it: train it anew with this one."
     torch.save(torch.nn.Linear(2, 2).state_dict(), path)
     with pytest.raises(CheckpointError, match="of another program or network"):
         read_model(path)
@@ -211,17 +258,17 @@ def test_damaged_checkpoints_are_refused(share: float, trained: Path, tmp_path: 
 
 def test_batch_norm_statistics_are_those_of_the_training_set() -> None:
     torch.manual_seed(0)
-    settings = NetworkSettings(neighbors=6, blocks=((8, 8),), fully_connected=(8,), dropout=0.0)
+    settings = ParticleNetSettings(neighbors=6, blocks=((8, 8),), fully_connected=(8,), dropout=0.0)
     network = build_network(settings, 1).eval()
-    graph = join([build_graph(synthetic_sample(index).configuration, 6) for index in range(3)])
+    graph = join([build_graph(synthetic_sample(index).configuration, settings) for index in range(3)])
     # What was measured before must not linger.
-    other = join([build_graph(synthetic_sample(index).configuration, 20) for index in range(5, 8)])
+    diluted = [random_mixture(100, seed=index, density=0.7) for index in range(5, 8)]
+    other = join([build_graph(configuration, settings) for configuration in diluted])
     remeasure_batch_norm(network, [other, other])
     remeasure_batch_norm(network, [graph, graph])
-    arguments = graph.species, graph.neighbors, graph.vectors, graph.counts
-    predicted = network(*arguments)
+    predicted = network(graph)
     # With the statistics of this very batch, prediction and training mode agree but for var's n / (n - 1).
-    torch.testing.assert_close(predicted, network.train()(*arguments), rtol=5e-3, atol=5e-4)
+    torch.testing.assert_close(predicted, network.train()(graph), rtol=5e-3, atol=5e-4)
     assert all(norm.momentum == 0.1 for norm in network.modules() if isinstance(norm, torch.nn.BatchNorm1d))
 
 
@@ -247,12 +294,92 @@ def test_a_dependence_on_structure_is_learned_and_carries_over_to_unseen_configu
 def test_every_epoch_has_an_order_of_its_own_that_can_be_repeated() -> None:
     orders = []
     for epoch in (0, 1, 2, 1):
-        sampler = EpochShuffle(20, seed=1)
+        sampler = EpochShuffle(20, batch_size=8, seed=1)
         sampler.set_epoch(epoch)
-        orders.append(list(sampler))
+        batches = list(sampler)
+        assert [len(batch) for batch in batches] == [8, 8, 4]
+        assert len(sampler) == 3
+        orders.append([index for batch in batches for index in batch])
     assert orders[1] == orders[3]
     assert len({tuple(order) for order in orders}) == 3
     assert all(sorted(order) == list(range(20)) for order in orders)
+
+
+def test_learning_rates_by_hand() -> None:
+    step = Training(epochs=4, learning_rate=1e-2, late_learning_rate=1e-3, late_from_epoch=2)
+    assert [learning_rate(step, n, 3) for n in (0, 5, 6, 11)] == [1e-2, 1e-2, 1e-3, 1e-3]
+    cosine = step.model_copy(update={"schedule": "cosine", "warmup_epochs": 1})
+    # Three steps up, nine down: a third of the way down the cosine of 60 degrees is a half.
+    rates = [learning_rate(cosine, n, 3) for n in (0, 1, 2, 3, 7, 11)]
+    np.testing.assert_allclose(rates, [1e-2 / 3, 2e-2 / 3, 1e-2, 1e-2, 5.5e-3, 1e-3])
+
+
+@pytest.mark.parametrize(
+    ("errors", "over"),
+    [
+        ([], False),
+        ([3, 2, 1], False),
+        ([1, 2], False),
+        ([1, 2, 3], True),
+        ([2, 1, 1, 1], True),
+        ([5, 4, 3, 2, 1], True),
+    ],
+)
+def test_training_ends_when_patience_does_or_the_epochs_do(errors: list[float], over: bool) -> None:
+    assert finished(Training(epochs=5, early_stopping=2), errors) == over
+
+
+class Recorder(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self, epochs: int = 10**9) -> None:
+        self.total, self.done, self.notes, self.said = 0.0, 0, [], []
+        self.left = epochs
+
+    def start(self, stage: str, total: float, unit: str) -> None:
+        self.total = total
+
+    def advance(self, amount: float, note: str = "") -> None:
+        self.done += int(amount)
+        self.notes.append(note)
+        if self.done > self.left:
+            raise KilledError
+
+    def expect(self, amount: float) -> None:
+        self.total += amount
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_progress_counts_what_this_run_does_and_nothing_else(
+    trained: Path, tiny_run: Run, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    """Two folds of four epochs, killed after six: two are left, and only they make the rate and the time left."""
+    samples = read_dataset(tiny_dataset)
+    with pytest.raises(KilledError):
+        train_run(tiny_run, samples, tmp_path / "run", Recorder(5), threads=1)
+    second = Recorder()
+    train_run(tiny_run, samples, tmp_path / "run", second, threads=1)
+    assert (second.total, second.done) == (2, 2)
+    assert second.said == ["fold 1 of 2 is there already", "fold 2 of 2 goes on after epoch 2"]
+    line = json.loads((trained / "fold-1" / "history.json").read_text())[-1]
+    baseline = f"(state-point mean {line['val_mae_baseline']:.3f})"
+    assert second.notes[-1] == f"fold 2 of 2, validation MAE {line['val_mae']:.3f} {baseline}"
+
+
+def test_the_history_holds_the_baselines_error_on_the_same_validation_set(trained: Path, tiny_dataset: Path) -> None:
+    samples = {sample.configuration.fingerprint: sample for sample in read_dataset(tiny_dataset)}
+    for fold in ("fold-0", "fold-1"):
+        model = read_model(trained / fold / "model.pt")
+        sides = {role: [samples[name] for name, given in model.roles.items() if given == role] for role in ROLES}
+        labels = {role: np.stack([log_msd_a(s, np.array(model.times)) for s in side]) for role, side in sides.items()}
+        points = {role: np.array([s.facts.state_point for s in side]) for role, side in sides.items()}
+        means = [labels["train"][points["train"] == point].mean(0) for point in points["validation"]]
+        expected = np.abs(labels["validation"] - means).mean()
+        lines = json.loads((trained / fold / "history.json").read_text())
+        assert [set(line) for line in lines] == [HISTORY] * len(lines)
+        np.testing.assert_allclose([line["val_mae_baseline"] for line in lines], expected, rtol=1e-6)
 
 
 def test_a_trained_model_holds_the_statistics_of_its_training_set(trained: Path, tiny_dataset: Path) -> None:
@@ -262,7 +389,7 @@ def test_a_trained_model_holds_the_statistics_of_its_training_set(trained: Path,
         roles = [model.roles[sample.configuration.fingerprint] for sample in read_dataset(tiny_dataset)]
         seen = [s for s, role in zip(read_dataset(tiny_dataset), roles, strict=True) if role == "train"]
         network = model.network()
-        remeasure_batch_norm(network, [join([build_graph(sample.configuration, 6) for sample in seen])])
+        remeasure_batch_norm(network, [join([build_graph(sample.configuration, model.run.network) for sample in seen])])
         for name, value in network.state_dict().items():
             if "running" in name:
                 torch.testing.assert_close(value, model.weights[name], rtol=1e-3, atol=1e-5)

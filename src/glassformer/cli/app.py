@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import glassformer
+from glassformer.cli.bench import bench
 from glassformer.cli.console import console, cores, print_error, print_table, progress, resumable
 from glassformer.core.errors import GlassformerError, SettingsError
 
@@ -23,7 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-bench = typer.Typer(help="Measure speed beside a named peer, in one run.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 
 Workers = Annotated[int, typer.Option(min=1, help="Cores to use.", show_default="all")]
@@ -147,27 +147,28 @@ def status(
 @app.command()
 @resumable
 def train(
-    run: Annotated[Path, typer.Argument(help="Run file (TOML).")],
+    run: Annotated[str, typer.Argument(help="Run file (TOML), or the name of one that ships.")],
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     out: Annotated[Path, typer.Option(help="Folder for models and predictions.")],
+    network: Annotated[str, typer.Option(help="Another network: one that ships, or a file (TOML).")] = "",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.", show_default="all")] = ALL_CORES,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that train one network together.")] = 1,
     allow_unequilibrated: Annotated[
         bool, typer.Option("--allow-unequilibrated", help="Use configurations that are not in equilibrium, too.")
     ] = False,
 ) -> None:
     """Train a network on a dataset, with cross-validation by configuration."""
     from glassformer.cli.tables import print_evaluation
-    from glassformer.core.run import Run
-    from glassformer.core.settings import load_settings
+    from glassformer.core.run import load_run
     from glassformer.dataset.folder import read_dataset
     from glassformer.dataset.predictions import read_predictions
     from glassformer.evaluate.evaluation import evaluate as score
 
-    settings, samples = load_settings(run, Run), read_dataset(dataset)
+    settings, samples = load_run(run, network), read_dataset(dataset)
     from glassformer.train.training import train_run
 
     with progress() as stages:
-        predictions = train_run(settings, samples, out, stages, threads, allow_unequilibrated)
+        predictions = train_run(settings, samples, out, stages, threads, allow_unequilibrated, processes)
     print_evaluation(score(read_predictions(predictions)))
     console.print(f"predictions of all folds: {predictions}", soft_wrap=True)
 
@@ -263,6 +264,26 @@ def analyse(
     console.print(f"tables and figures: {folder}", soft_wrap=True)
 
 
+@app.command()
+def networks(
+    sources: Annotated[list[str], typer.Argument(metavar="[NETWORK]...", help="Which, or files; all by default.")] = [],  # noqa: B006
+    particles: Annotated[int, typer.Option(min=1, help="Particles of the configuration.")] = 4096,
+    measured: Annotated[bool, typer.Option("--measure", help="Measure seconds and memory on this machine.")] = False,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads to measure on.", show_default="all")] = ALL_CORES,
+    as_json: AsJson = False,
+) -> None:
+    """List the networks that ship with glassformer, and what they cost."""
+    from glassformer.cli.networks import network_costs, print_networks
+    from glassformer.core.progress import Silent
+
+    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
+        costs = network_costs(sources, particles, threads, measured, stages)
+    if as_json:
+        print(json.dumps([asdict(cost) for cost in costs], indent=1))
+    else:
+        print_networks(costs)
+
+
 @app.command("mode-coupling")
 def mode_coupling(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
@@ -276,54 +297,6 @@ def mode_coupling(
     except ValueError:
         raise SettingsError(f"got couplings '{couplings}'; expected numbers", "Such as 3.9,4,4.1.") from None
     console.print(str(write_correlators(out, wanted)), soft_wrap=True)
-
-
-@bench.command("isoconfigurational")
-@resumable
-def bench_isoconfigurational(
-    steps: Annotated[int, typer.Option(min=100, help="Steps of lockstep.")] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that the engines take.")] = 5,
-    decay: Annotated[bool, typer.Option(help="Also follow the ratio in time at T = 0.44, 0.50, 0.56.")] = False,
-    until: Annotated[float, typer.Option(min=2, help="Last time of --decay.")] = 100.0,
-    as_json: AsJson = False,
-) -> None:
-    """Lockstep beside LAMMPS: 16 draws of 4096 particles, T = 0.44, one core each."""
-    if rounds > steps:
-        raise SettingsError(f"got {rounds} rounds of {steps} steps; expected at least a step a round", "Ask for fewer.")
-    from glassformer.benchmark.isoconfigurational import compare
-    from glassformer.benchmark.isoconfigurational import decay as follow_decay
-    from glassformer.cli.tables import print_comparison, print_decay
-    from glassformer.core.progress import Silent
-
-    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
-        comparison = compare(steps, rounds, stages)
-        decays = [follow_decay(temperature, until, stages) for temperature in (0.44, 0.50, 0.56)] if decay else []
-    if as_json:
-        print(json.dumps(comparison.as_json() | {"decay": [asdict(one) for one in decays]}, indent=1))
-    else:
-        print_comparison(comparison)
-        print_decay(decays)
-
-
-@bench.command("gpu")
-@resumable
-def bench_gpu(
-    configurations: Annotated[list[int], typer.Option(min=1, help="Configurations of 32 draws at once.")] = [1, 8, 64],  # noqa: B006
-    steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
-    as_json: AsJson = False,
-) -> None:
-    """Lockstep on a GPU: atom-steps per second."""
-    from glassformer.benchmark.gpu import measure
-    from glassformer.cli.tables import print_gpu_speeds
-    from glassformer.core.progress import Silent
-
-    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
-        speeds = [measure(number, steps, rounds, stages) for number in configurations]
-    if as_json:
-        print(json.dumps([asdict(speed) for speed in speeds], indent=1))
-    else:
-        print_gpu_speeds(speeds)
 
 
 @app.command()

@@ -155,7 +155,8 @@ def print_table(headings: list[str], rows: list[list[str]], justify: list[Justif
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, heading in enumerate(headings):
         default: JustifyMethod = "left" if index == 0 else "right"
-        table.add_column(heading, justify=default if justify is None else justify[index])
+        # A name that is cut cannot be typed.
+        table.add_column(heading, justify=default if justify is None else justify[index], no_wrap=index == 0)
     for row in rows:
         table.add_row(*row)
     console.print(table)

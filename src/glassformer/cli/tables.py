@@ -3,16 +3,12 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from glassformer.cli.console import console, print_table
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.evaluation import Evaluation
 
 if TYPE_CHECKING:
     # Importing it takes half a second, for numba, which other commands do not need.
-    from glassformer.benchmark.gpu import GpuSpeed
-    from glassformer.benchmark.isoconfigurational import Comparison, Decay
     from glassformer.report.comparison import Comparison as PublishedComparison
     from glassformer.simulate.plan import Plan
     from glassformer.simulate.status import Status
@@ -158,7 +154,7 @@ def print_published_comparison(found: "list[PublishedComparison]") -> None:
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print MAE and R^2 of the network beside its baselines."""
+    """Print MAE and R^2 of the network beside its baselines, and how well it sorts particles."""
     print_table(
         ["state point", "t", "n", "MAE", "(mean)", "(rho)", "R2", "(mean)", "(rho)", "R2 max"],
         [
@@ -174,69 +170,43 @@ def print_evaluation(evaluation: Evaluation) -> None:
         ],
     )
     console.print(
-        "MAE and R2 of ln MSD_A for configurations that the network never saw. (mean): the state-point mean instead of"
-        " the network; (rho): a line in the density; R2 max: what the draws' noise leaves possible.",
+        f"MAE and R2 of {evaluation.label} for configurations that the network never saw. (mean): the state-point mean"
+        " instead of the network; (rho): a line in the density; R2 max: what the draws' noise leaves possible.",
         style="dim",
     )
+    _print_particle_scores(evaluation)
+    if evaluation.leaked:
+        console.print(
+            "LEAKED: the split was by draw, so the network was trained on other draws of these very structures. The"
+            " scores say nothing of structures that it has not seen.",
+            style="bold red",
+        )
     if evaluation.left_out:
         console.print(f"{evaluation.left_out} configurations were seen in training and are not scored.")
 
 
-def print_comparison(comparison: "Comparison") -> None:
-    """Print how fast lockstep and its peers ran, and the ratios."""
-    console.print(
-        f"{comparison.configuration}; {comparison.draws} draws of {comparison.particles} particles, {comparison.steps}"
-        f" steps, one core each; {comparison.host}; {comparison.lammps}"
-    )
-    rows = []
-    for name, speed in comparison.speed.items():
-        ratios = None if name == "lockstep" else comparison.ratios(name)
-        rows.append(
-            [
-                name,
-                f"{speed.median / 1e6:.2f}",
-                f"{speed.energy_drift:.1e}",
-                "" if ratios is None else f"{np.median(ratios):.1f}",
-                "" if ratios is None else f"{ratios.min():.1f} to {ratios.max():.1f}",
-                "" if ratios is None else f"{comparison.ratio_with_compilation(name):.1f}",
-            ]
-        )
-    print_table(["engine", "M atom-steps/s", "energy drift", "ratio", "range", "with compilation"], rows)
-    console.print(
-        f"Ratio: lockstep's speed over this one's. Pairs a particle: {comparison.pairs_first:.1f} at first,"
-        f" {comparison.pairs_last:.1f} at last; compilation took {comparison.compile_seconds:.1f} s. Energy drift a"
-        " particle: the most of lockstep's draws over all steps, and one draw of LAMMPS over a quarter of them.",
-        style="dim",
-    )
-
-
-def print_decay(decays: "list[Decay]") -> None:
-    """Print how lockstep's advantage falls with time."""
-    for decay in decays:
-        console.print(f"\nT = {decay.temperature:.2f}: lockstep over lj/cut/opt")
-        print_table(
-            ["t", "pairs a particle", "ratio"],
-            [
-                [f"{moment:.3g}", f"{pairs:.0f}", f"{ratio:.1f}"]
-                for moment, pairs, ratio in zip(decay.times, decay.pairs, decay.ratios, strict=True)
-            ],
-        )
-
-
-def print_gpu_speeds(speeds: "list[GpuSpeed]") -> None:
-    """Print speeds by number of configurations."""
-    console.print(f"{speeds[0].device}; {speeds[0].configuration}; {speeds[0].draws} draws, N = {speeds[0].particles}")
+def _print_particle_scores(evaluation: Evaluation) -> None:
+    rows = [(row, letter, score) for row in evaluation.rows for letter, score in row.particles.items()]
+    if not rows:
+        return
+    console.print()
     print_table(
-        ["configurations", "M atom-steps/s", "range", "energy drift"],
+        ["state point", "t", "species", "n", "Pearson", "+-", "max"],
         [
             [
-                str(speed.configurations),
-                f"{speed.atom_steps_per_second / 1e6:.0f}",
-                f"{speed.least / 1e6:.0f} to {speed.greatest / 1e6:.0f}",
-                f"{speed.energy_drift:.1e}",
+                row.state_point,
+                f"{row.time:g}",
+                letter,
+                str(row.configurations),
+                *(number(value, 3) for value in (score.pearson, score.pearson_error, score.pearson_ceiling)),
             ]
-            for speed in speeds
+            for row, letter, score in rows
         ],
+    )
+    console.print(
+        "Pearson: correlation of predicted and simulated displacements over the particles of a configuration, the mean"
+        " over configurations; max: what the draws' noise leaves possible, where the data tell.",
+        style="dim",
     )
 
 

@@ -1,8 +1,8 @@
 """The array schema: every array that a sample or prediction file holds, with its shape, type and unit.
 
 Symbols in shapes: N particles, D draws, T times, S particle times, E moments of the equilibration, W windows of
-holding, C configurations, K target times. Species are 0 (A) and 1 (B). Positions are wrapped to [0, L); displacements
-are never wrapped.
+holding, C configurations, K target times, P particles of all configurations one after the other. Species are 0 (A) and
+1 (B). Positions are wrapped to [0, L); displacements are never wrapped.
 """
 
 from collections.abc import Mapping
@@ -38,6 +38,7 @@ CONFIGURATION = (
     ArraySpec("positions", ("N", 3), "f8", "sigma_AA", "wrapped to [0, L)"),
     ArraySpec("species", ("N",), "u1", "", "0 = A, 1 = B"),
     ArraySpec("box", (3,), "f8", "sigma_AA", "edge lengths of the periodic box"),
+    ArraySpec("inherent_positions", ("N", 3), "f8", "sigma_AA", "of the inherent structure, wrapped", optional=True),
 )
 
 ISOCONFIGURATIONAL = (
@@ -77,12 +78,42 @@ PREDICTIONS = (
         ("C", "D", "K"),
         "f8",
         "sigma_AA^2",
-        "MSD_A of every draw; NaN is padding",
+        "MSD of every draw, of the file's species; NaN is padding",
         nan_allowed=True,
     ),
-    ArraySpec("prediction", ("C", "K"), "f8", "", "predicted ln MSD_A"),
+    ArraySpec("prediction", ("C", "K"), "f8", "", "predicted ln of the quantity's mean over particles"),
     ArraySpec("state_point_mean", ("C", "K"), "f8", "", "baseline: mean of the training labels", nan_allowed=True),
     ArraySpec("density_fit", ("C", "K"), "f8", "", "baseline: training labels against density", nan_allowed=True),
+    ArraySpec(
+        "propensity_draws",
+        ("C", "D", "K"),
+        "f8",
+        "sigma_AA",
+        "mean |r(t) - r(0)| of every draw, or of all in the first place; NaN is padding",
+        nan_allowed=True,
+        optional=True,
+    ),
+    ArraySpec("particles", ("C",), "i8", "", "number of particles of each configuration", optional=True),
+    ArraySpec("particle_species", ("P",), "u1", "", "0 = A, 1 = B", optional=True),
+    ArraySpec("particle_label", ("P", "K"), "f4", "", "the quantity of each particle", optional=True),
+    ArraySpec(
+        "particle_prediction",
+        ("P", "K"),
+        "f4",
+        "",
+        "predicted quantity; NaN for a species that is not learned",
+        nan_allowed=True,
+        optional=True,
+    ),
+    ArraySpec(
+        "particle_ceiling",
+        ("C", 2, "K"),
+        "f8",
+        "",
+        "Pearson correlation that perfect predictions would have, of A and of B; NaN if unknown",
+        nan_allowed=True,
+        optional=True,
+    ),
 )
 
 

@@ -1,5 +1,6 @@
-"""The campaign and run files that ship with the package, and changes to them from the command line."""
+"""The campaign, run and network files that ship with the package, and changes to them from the command line."""
 
+import difflib
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -8,20 +9,57 @@ from typing import Any
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
+from glassformer.core.network_settings import (
+    NAMES,
+    ContinuousFilterSettings,
+    MessagePassingSettings,
+    NetworkSettings,
+    ParticleNetSettings,
+)
 from glassformer.core.settings import check_settings, read_toml
 
-CAMPAIGNS, RUNS = "campaigns", "runs"
+CAMPAIGNS, RUNS, NETWORKS = "campaigns", "runs", "networks"
 
 
 def preset(kind: str, name: str) -> Path:
-    """Return the path of the file called `name` that ships with the package; `kind` is 'campaigns' or 'runs'."""
+    """Return the path of the file called `name` that ships with the package; `kind` is one of the three above."""
     return Path(str(resources.files("glassformer").joinpath("presets", kind, f"{name}.toml")))
 
 
 def campaign_presets() -> dict[str, str]:
     """Return the names of the campaigns that ship with the package, and the first sentence of each."""
-    paths = sorted(preset(CAMPAIGNS, "demo").parent.glob("*.toml"))
-    return {path.stem: _first_sentence(path.read_text(encoding="utf-8")) for path in paths}
+    return _shipped(CAMPAIGNS)
+
+
+def network_presets() -> dict[str, str]:
+    """Return the names of the networks that ship with the package, and the first sentence of each."""
+    return _shipped(NETWORKS)
+
+
+def load_network(source: str) -> NetworkSettings:
+    """Return the network that `source` names: one that ships with the package, or a TOML file.
+
+    Raises `SettingsError`.
+    """
+    presets = list(network_presets())
+    path = preset(NETWORKS, source) if source in presets else Path(source)
+    if not path.exists():
+        close = difflib.get_close_matches(source, presets, n=1, cutoff=0.5)
+        raise SettingsError(
+            f"there is no network file {source}, and none of that name ships with glassformer"
+            + (f"; did you mean '{close[0]}'?" if close else ""),
+            f"Those that do: {', '.join(presets)} (glassformer networks).",
+        )
+    values = read_toml(path)
+    name = values.get("name", "particlenet")
+    # By name and not by trying all: so a message is about the keys of the network that is meant.
+    if name == "particlenet":
+        return check_settings(values, ParticleNetSettings, str(path))
+    if name == "message-passing":
+        return check_settings(values, MessagePassingSettings, str(path))
+    if name == "continuous-filter":
+        return check_settings(values, ContinuousFilterSettings, str(path))
+    raise SettingsError(f"{path}: name: got {name!r}; expected one of {', '.join(NAMES)}", "Mend the file.")
 
 
 def find_campaign(source: str) -> Path:
@@ -101,6 +139,11 @@ def _refuse_if_overridden(values: dict[str, Any], change: str, place: str) -> No
             f"got --set {change}; but every state point has its own {own}",
             f"Change those: --set state_points.{own}=...",
         )
+
+
+def _shipped(kind: str) -> dict[str, str]:
+    paths = sorted(Path(str(resources.files("glassformer").joinpath("presets", kind))).glob("*.toml"))
+    return {path.stem: _first_sentence(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def _first_sentence(text: str) -> str:

@@ -3,9 +3,9 @@
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from glassformer.core.errors import SettingsError
 
@@ -86,9 +86,21 @@ def _nearest(location: tuple[str | int, ...], model: type[Settings]) -> str:
 
 def _table(model: type[Settings], location: tuple[str | int, ...]) -> type[Settings]:
     """Return the model of the table at `location` inside `model`."""
+    forms: dict[str, type[Settings]] = {}
     for part in location:
-        if isinstance(part, str) and part in model.model_fields:
-            annotation: Any = model.model_fields[part].annotation
-            candidates = [annotation, *get_args(annotation)]
-            model = next((c for c in candidates if isinstance(c, type) and issubclass(c, Settings)), model)
+        if part in forms:
+            model = forms[str(part)]
+        elif isinstance(part, str) and part in model.model_fields:
+            forms = _forms(model.model_fields[part].annotation)
+            model = next(iter(forms.values()), model)
     return model
+
+
+def _forms(annotation: Any, tag: str = "") -> dict[str, type[Settings]]:
+    """Return the tables that `annotation` allows, by the tags that pydantic names in a location."""
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return {tag: annotation}
+    if get_origin(annotation) is Annotated:
+        tag = next((entry.tag for entry in annotation.__metadata__ if isinstance(entry, Tag)), tag)
+        return _forms(annotation.__origin__, tag)
+    return {name: form for part in get_args(annotation) for name, form in _forms(part).items()}

@@ -1,27 +1,34 @@
 """Prediction files: what a network and its baselines said, beside what the draws did."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
-from glassformer.core.arrays import PREDICTIONS, SCHEMA_VERSION, FloatArray, check_arrays
+from glassformer.core.arrays import PREDICTIONS, SCHEMA_VERSION, ByteArray, FloatArray, IntArray, check_arrays
 from glassformer.core.errors import PredictionError
 from glassformer.core.files import read_whole, write_atomically
+from glassformer.core.run import Quantity
 from glassformer.dataset.sample import HDF5_ERRORS
 
-Role = Literal["train", "validation", "test"]
+# 'leaked': the network saw this structure with other draws (split.by = "draw").
+Role = Literal["train", "validation", "test", "leaked"]
 FORMAT = "glassformer predictions"
+_SYMBOLS = {"squared-displacement": "MSD", "propensity": "propensity"}
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """Predictions for C configurations at K times; arrays as in `core.arrays.PREDICTIONS`.
 
-    `role` says what the network knew of each configuration: only 'test' was never seen in training.
+    `role` says what the network knew of each configuration: only 'test' was never seen in training. `prediction` and
+    the baselines are of ln of the mean of `quantity` over the particles of `species`. What a network with a particle
+    head says of each particle, one configuration after the other, is in the arrays whose names begin with 'particle'.
     """
 
     network: str
@@ -36,16 +43,44 @@ class Predictions:
     prediction: FloatArray
     state_point_mean: FloatArray
     density_fit: FloatArray
+    quantity: Quantity = "squared-displacement"
+    species: Literal["A", "B"] = "A"
+    propensity_draws: FloatArray | None = None
+    particles: IntArray | None = None
+    particle_species: ByteArray | None = None
+    particle_label: NDArray[np.float32] | None = None
+    particle_prediction: NDArray[np.float32] | None = None
+    particle_ceiling: FloatArray | None = None
+
+    @property
+    def draws(self) -> FloatArray:
+        """The quantity's mean over particles in every draw, (C, D, K); NaN is padding."""
+        return self.msd_draws if self.propensity_draws is None else self.propensity_draws
 
     @property
     def label(self) -> FloatArray:
-        """The truth (C, K): ln of the mean over draws of MSD_A."""
-        label: FloatArray = np.log(np.nanmean(self.msd_draws, 1))
+        """The truth (C, K): ln of the mean over draws of MSD_A, or of what else `label_name` says."""
+        label: FloatArray = np.log(np.nanmean(self.draws, 1))
         return label
+
+    @property
+    def label_name(self) -> str:
+        """What is predicted of a configuration: 'ln MSD_A'."""
+        return f"ln {_SYMBOLS[self.quantity]}_{self.species}"
+
+    def of_particles(self, configuration: int) -> slice:
+        """Return where the particles of a configuration stand in the arrays of particles."""
+        assert self.particles is not None
+        ends = np.cumsum(self.particles)
+        return slice(int(ends[configuration] - self.particles[configuration]), int(ends[configuration]))
 
 
 _TEXTS = ("configurations", "state_points", "roles")
 _NAMES = ("network", "parameter_hash", "code_version")
+# What files of older versions, which held nothing else, do not say.
+_KINDS = {"quantity": ("squared-displacement", "propensity"), "species": ("A", "B")}
+_OF_PARTICLES = ("particle_species", "particle_label", "particle_prediction")
+_TOGETHER = ("particles", *_OF_PARTICLES, "particle_ceiling")
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -55,12 +90,15 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     with h5py.File(buffer, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["schema_version"] = SCHEMA_VERSION
-        for name in _NAMES:
+        for name in (*_NAMES, *_KINDS):
             file.attrs[name] = getattr(predictions, name)
         for name in _TEXTS:
             file.create_dataset(name, data=list(getattr(predictions, name)), dtype=h5py.string_dtype())
         for spec in PREDICTIONS:
-            dataset = file.create_dataset(spec.name, data=getattr(predictions, spec.name))
+            array = getattr(predictions, spec.name)
+            if array is None:
+                continue
+            dataset = file.create_dataset(spec.name, data=array)
             dataset.attrs["unit"] = spec.unit
             dataset.attrs["meaning"] = spec.meaning
     write_atomically(path, buffer.getvalue())
@@ -74,13 +112,49 @@ def read_predictions(path: Path) -> Predictions:
             if file.attrs.get("format") != FORMAT:
                 raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
             names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
+            names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}
             texts: dict[str, Any] = {name: tuple(file[name].asstr()[()]) for name in _TEXTS}
-            arrays: dict[str, Any] = {spec.name: file[spec.name][()] for spec in PREDICTIONS}
+            held = [spec.name for spec in PREDICTIONS if spec.name in file or not spec.optional]
+            arrays: dict[str, Any] = {name: file[name][()] for name in held}
     except HDF5_ERRORS as error:
         raise PredictionError(f"{path} is not a whole prediction file: {error}", "Make it again.") from error
     predictions = Predictions(**names, **texts, **arrays)
     _check(predictions, str(path))
     return predictions
+
+
+def join(parts: Sequence[Predictions], chosen: Sequence[Sequence[int]]) -> Predictions:
+    """Return the `chosen` configurations of each of `parts`, all by one run, one part after the other."""
+
+    def texts(name: str) -> tuple[Any, ...]:
+        return tuple(getattr(part, name)[row] for part, rows in zip(parts, chosen, strict=True) for row in rows)
+
+    def rows(name: str) -> Any:
+        arrays = [getattr(part, name) for part in parts]
+        if any(array is None for array in arrays):
+            return None
+        if name in _OF_PARTICLES:
+            return np.concatenate(
+                [a[part.of_particles(row)] for a, part, rows in zip(arrays, parts, chosen, strict=True) for row in rows]
+            )
+        if name in ("msd_draws", "propensity_draws"):
+            arrays = pad(arrays)
+        return np.concatenate([a[np.array(rows, np.int64)] for a, rows in zip(arrays, chosen, strict=True)])
+
+    first = parts[0]
+    joined: dict[str, Any] = {name: getattr(first, name) for name in (*_NAMES, *_KINDS)}
+    joined |= {name: texts(name) for name in _TEXTS}
+    joined |= {spec.name: first.times if spec.name == "times" else rows(spec.name) for spec in PREDICTIONS}
+    return Predictions(**joined)
+
+
+def pad(arrays: Sequence[FloatArray]) -> list[FloatArray]:
+    """Return arrays of shape (..., D, K), whose D may differ, all with the largest: NaN stands for missing draws."""
+    most = max(array.shape[-2] for array in arrays)
+    return [
+        np.pad(array, [(0, 0)] * (array.ndim - 2) + [(0, most - array.shape[-2]), (0, 0)], constant_values=np.nan)
+        for array in arrays
+    ]
 
 
 def _check(predictions: Predictions, where: str) -> None:
@@ -92,3 +166,34 @@ def _check(predictions: Predictions, where: str) -> None:
     strange = set(predictions.roles) - set(get_args(Role))
     if strange:
         raise PredictionError(f"{where}: got roles {sorted(strange)}; expected {', '.join(get_args(Role))}")
+    for name, known in _KINDS.items():
+        if getattr(predictions, name) not in known:
+            raise PredictionError(f"{where}: got {name} '{getattr(predictions, name)}'; expected {' or '.join(known)}")
+    if (predictions.quantity == "propensity") != (predictions.propensity_draws is not None):
+        raise PredictionError(f"{where}: 'propensity_draws' belongs to the quantity propensity, and to no other")
+    _check_particles(predictions, where)
+
+
+def _check_particles(predictions: Predictions, where: str) -> None:
+    there = [name for name in _TOGETHER if getattr(predictions, name) is not None]
+    if not there:
+        return
+    if len(there) < len(_TOGETHER):
+        missing = next(name for name in _TOGETHER if name not in there)
+        raise PredictionError(f"{where}: the array '{missing}' is missing beside '{there[0]}'", "Make the file again.")
+    assert predictions.particles is not None
+    assert predictions.particle_species is not None
+    assert predictions.particle_prediction is not None
+    rows = len(predictions.particle_species)
+    if (predictions.particles < 1).any() or predictions.particles.sum() != rows:
+        raise PredictionError(
+            f"{where}: 'particles' adds up to {predictions.particles.sum()}; the arrays of particles have {rows} rows"
+        )
+    if (predictions.particle_species > 1).any():
+        raise PredictionError(f"{where}: got species {predictions.particle_species.max()}; expected 0 (A) and 1 (B)")
+    for species in (0, 1):
+        unknown = np.isnan(predictions.particle_prediction[predictions.particle_species == species])
+        if unknown.any() and not unknown.all():
+            raise PredictionError(
+                f"{where}: 'particle_prediction' has {unknown.sum()} values that are no number", "Make the file again."
+            )

@@ -1,7 +1,7 @@
-"""Cross-validation by configuration: every draw of a configuration stays on one side."""
+"""Cross-validation by configuration: every draw of a configuration stays on one side, unless the leak is wanted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,3 +49,21 @@ def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
             validation.extend(map(int, rest[: split.validation_per_state_point]))
             train.extend(map(int, rest[split.validation_per_state_point :]))
     return [Fold(tuple(train), tuple(validation), tuple(test)) for train, validation, test in parts]
+
+
+def single_draws(samples: Sequence[Sample]) -> list[Sample]:
+    """Return every draw as a sample of its own, without what is only known of them together.
+
+    Their configurations are those of `samples`, each several times: a split of these leaks.
+    """
+    singles = []
+    for sample in samples:
+        ensemble, nothing = sample.ensemble, np.empty((0, sample.configuration.particles), np.float32)
+        together = replace(
+            ensemble, particle_times=np.empty(0), displacement_mean=nothing, displacement_sq_mean=nothing,
+            quartic=None, overlap=None, displacements=None,
+        )  # fmt: skip
+        for draw in range(len(ensemble.seeds)):
+            chosen = {name: getattr(ensemble, name)[draw : draw + 1] for name in ("seeds", "msd", "self_scattering")}
+            singles.append(replace(sample, ensemble=replace(together, **chosen)))
+    return singles

@@ -1,7 +1,7 @@
 """From a prediction file to its scores, a row a state point and target time."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from glassformer.evaluate.scores import (
     bootstrap_error,
     label_noise,
     mean_absolute_error,
+    pearson,
     r_squared,
     r_squared_ceiling,
 )
@@ -24,7 +25,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class ModelScore:
-    """MAE with its standard error (bootstrap over configurations) and bias, both of ln MSD_A, and R^2."""
+    """MAE with its standard error (bootstrap over configurations) and bias, both of `Evaluation.label`, and R^2."""
 
     mae: float
     mae_error: float
@@ -33,8 +34,21 @@ class ModelScore:
 
 
 @dataclass(frozen=True)
+class ParticleScore:
+    """Pearson's correlation over the particles of one species, the mean over configurations.
+
+    With its standard error (bootstrap over configurations), and what perfect predictions would reach, given the noise
+    of few draws; NaN where the data do not tell.
+    """
+
+    pearson: float
+    pearson_error: float
+    pearson_ceiling: float
+
+
+@dataclass(frozen=True)
 class Row:
-    """Scores at one state point, or 'all', and one target time."""
+    """Scores at one state point, or 'all', and one target time; `particles` by species, 'A' and 'B'."""
 
     state_point: str
     time: float
@@ -43,23 +57,30 @@ class Row:
     label_std: float
     r2_ceiling: float
     models: dict[str, ModelScore]
+    particles: dict[str, ParticleScore] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All rows of one prediction file, and how many configurations were left out because training had seen them."""
+    """All rows of one prediction file, and how many configurations were left out because training had seen them.
+
+    `label`: what MAE, bias and R^2 are about, such as 'ln MSD_A'. `leaked`: training had seen other draws of the very
+    structures that are scored; what these scores say of new structures is nothing.
+    """
 
     network: str
     parameter_hash: str
     code_version: str
     left_out: int
     rows: tuple[Row, ...]
+    label: str = "ln MSD_A"
+    leaked: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, with null for NaN."""
         rows = [
-            {name: value for name, value in vars(row).items() if name != "models"}
-            | {"models": {name: vars(score) for name, score in row.models.items()}}
+            vars(row)
+            | {part: {name: vars(one) for name, one in getattr(row, part).items()} for part in ("models", "particles")}
             for row in self.rows
         ]
         values = {name: value for name, value in vars(self).items() if name != "rows"} | {"rows": rows}
@@ -68,11 +89,12 @@ class Evaluation:
 
 
 def evaluate(predictions: Predictions) -> Evaluation:
-    """Score the configurations that training had not seen.
+    """Score the configurations that training had not seen or, marked as such, those of a split that leaks.
 
     Raises `PredictionError` if there is none: scores on training data flatter, and are not given.
     """
-    unseen = np.array([role == "test" for role in predictions.roles])
+    leaked = "leaked" in predictions.roles
+    unseen = np.array([role == ("leaked" if leaked else "test") for role in predictions.roles])
     if not unseen.any():
         raise PredictionError(
             f"all {len(unseen)} configurations were seen in training: there is nothing to score",
@@ -94,12 +116,14 @@ def evaluate(predictions: Predictions) -> Evaluation:
         predictions.code_version,
         int((~unseen).sum()),
         tuple(rows),
+        predictions.label_name,
+        leaked,
     )
 
 
 def _row(predictions: Predictions, name: str, rows: Any, target: int) -> Row:
     label = predictions.label[rows, target]
-    noise = label_noise(predictions.msd_draws[rows][:, :, target])
+    noise = label_noise(predictions.draws[rows][:, :, target])
     return Row(
         state_point=name,
         time=float(predictions.times[target]),
@@ -108,7 +132,40 @@ def _row(predictions: Predictions, name: str, rows: Any, target: int) -> Row:
         label_std=float(label.std(ddof=1)) if len(label) > 1 else float("nan"),
         r2_ceiling=r_squared_ceiling(label, noise),
         models={model: _score(getattr(predictions, array)[rows, target], label) for model, array in MODELS.items()},
+        particles=_particle_scores(predictions, rows, target),
     )
+
+
+def _particle_scores(predictions: Predictions, rows: Any, target: int) -> dict[str, ParticleScore]:
+    """Correlate over the particles of each configuration, species by species, then average over configurations.
+
+    GlassBench's rule: G. Jung et al., Nat. Rev. Phys. 7, 91 (2025).
+    """
+    if predictions.particle_prediction is None:
+        return {}
+    assert predictions.particle_label is not None
+    assert predictions.particle_species is not None
+    assert predictions.particle_ceiling is not None
+    chosen: list[int] = np.flatnonzero(rows).tolist()
+    scores = {}
+    for species, letter in enumerate("AB"):
+        found = []
+        for place in map(predictions.of_particles, chosen):
+            kind = predictions.particle_species[place] == species
+            said, truth = (
+                array[place][kind, target] for array in (predictions.particle_prediction, predictions.particle_label)
+            )
+            if len(said) and not np.isnan(said).all():
+                found.append(pearson(said, truth))
+        if found:
+            values = np.array(found)
+            ceiling = float(predictions.particle_ceiling[chosen, species, target].mean())
+            scores[letter] = ParticleScore(float(values.mean()), bootstrap_error(_mean, values, values), ceiling)
+    return scores
+
+
+def _mean(values: FloatArray, _: FloatArray) -> float:
+    return float(values.mean())
 
 
 def _score(prediction: FloatArray, label: FloatArray) -> ModelScore:

@@ -30,6 +30,13 @@ def r_squared(prediction: FloatArray, label: FloatArray) -> float:
     return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else float("nan")
 
 
+def pearson(prediction: FloatArray, label: FloatArray) -> float:
+    """Return Pearson's correlation of `prediction` with `label`; NaN if one of them does not vary."""
+    p, y = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (prediction, label))
+    spread = float(np.sqrt((p @ p) * (y @ y)))
+    return float(p @ y) / spread if spread > 0 else float("nan")
+
+
 def bootstrap_error(
     score: Callable[[FloatArray, FloatArray], float], prediction: FloatArray, label: FloatArray
 ) -> float:

@@ -1,60 +1,110 @@
 """Graphs as tensors, and several of them side by side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from glassformer.graph.neighbors import periodic_neighbors
+from glassformer.core.arrays import FloatArray
+from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
+from glassformer.graph.inputs import node_scalars, node_vectors
+from glassformer.graph.neighbors import nearest_neighbors, neighbors_within
 from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import CutoffConvention
 
 
 @dataclass(frozen=True, eq=False)
 class GraphBatch:
-    """Graphs laid end to end, M particles in all.
+    """Graphs laid end to end, M particles and E edges in all; see `glassformer.network.interface.Graph`.
 
-    species (M,) int64; neighbors (M, k) int64, indices into the batch; vectors (M, k, 3) float32, minimum-image
-    r_j - r_i; counts, the particles of each graph. Nothing else: no box, no absolute position, no velocity, so nothing
-    gives the temperature or the state point away but the structure itself.
+    species (M,) int64; scalars (M, S) and node_vectors (M, V, 3), what the settings' `inputs` name; centers and
+    neighbors (E,) int64, indices into the batch, ordered by center; vectors (E, 3), minimum-image r_j - r_i; counts,
+    the particles of each graph. Floats are float32. No box, and no absolute position or velocity unless asked for by
+    name, so nothing gives the temperature or the state point away but the structure itself.
     """
 
     species: Tensor
+    scalars: Tensor
+    node_vectors: Tensor
+    centers: Tensor
     neighbors: Tensor
     vectors: Tensor
     counts: tuple[int, ...]
 
-    def to(self, device: torch.device) -> "GraphBatch":
-        """Return the batch on `device`."""
-        return GraphBatch(self.species.to(device), self.neighbors.to(device), self.vectors.to(device), self.counts)
+    def to(self, where: torch.device | torch.dtype) -> "GraphBatch":
+        """Return the batch on another device, or its floats in another precision."""
+        changed: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor) and (isinstance(where, torch.device) or value.is_floating_point()):
+                changed[field.name] = value.to(where)
+        return replace(self, **changed)
 
 
-def build_graph(configuration: Configuration, neighbors: int) -> GraphBatch:
-    """Return the graph of one configuration with `neighbors` periodic nearest neighbours a particle."""
-    indices, vectors = periodic_neighbors(configuration, neighbors)
+def build_graph(
+    configuration: Configuration,
+    settings: NetworkSettings,
+    cutoff: CutoffConvention = "uniform",
+    velocities: FloatArray | None = None,
+) -> GraphBatch:
+    """Return the graph of `configuration` that a network of these `settings` reads.
+
+    `cutoff`: the potential's convention, for the input 'local-energy'; `velocities` (N, 3) for the input 'velocity'.
+    Raises `SettingsError` if there are too few particles or an input is missing.
+    """
+    if isinstance(settings, ParticleNetSettings):
+        centers, neighbors, vectors = nearest_neighbors(
+            configuration, settings.neighbors, periodic=settings.first_graph == "periodic"
+        )
+    else:
+        centers, neighbors, vectors = neighbors_within(configuration, settings.cutoff)
     return GraphBatch(
         torch.from_numpy(configuration.species.astype(np.int64)),
-        torch.from_numpy(indices),
-        torch.from_numpy(vectors.astype(np.float32)),
+        _float(node_scalars(configuration, settings.scalar_inputs, cutoff)),
+        _float(node_vectors(configuration, settings.vector_inputs, velocities)),
+        torch.from_numpy(centers),
+        torch.from_numpy(neighbors),
+        _float(vectors),
         (configuration.particles,),
     )
 
 
 def join(graphs: Sequence[GraphBatch]) -> GraphBatch:
     """Return `graphs` as one batch; they may differ in size."""
-    counts = tuple(count for graph in graphs for count in graph.counts)
-    offsets = np.cumsum([0, *(len(graph.species) for graph in graphs)])
+    offsets = np.cumsum([0, *(len(graph.species) for graph in graphs)]).tolist()
+
+    def together(name: str, shift: bool = False) -> Tensor:
+        return torch.cat(
+            [
+                getattr(graph, name) + offset if shift else getattr(graph, name)
+                for graph, offset in zip(graphs, offsets, strict=False)
+            ]
+        )
+
     return GraphBatch(
-        torch.cat([graph.species for graph in graphs]),
-        torch.cat([graph.neighbors + int(offset) for graph, offset in zip(graphs, offsets, strict=False)]),
-        torch.cat([graph.vectors for graph in graphs]),
-        counts,
+        together("species"),
+        together("scalars"),
+        together("node_vectors"),
+        together("centers", shift=True),
+        together("neighbors", shift=True),
+        together("vectors"),
+        tuple(count for graph in graphs for count in graph.counts),
     )
 
 
 def transform(graph: GraphBatch, matrices: Tensor) -> GraphBatch:
-    """Return `graph` with the vectors of graph number b multiplied by `matrices[b]`, (B, 3, 3)."""
-    parts = torch.split(graph.vectors, list(graph.counts))
-    turned = torch.cat([part @ matrix.T for part, matrix in zip(parts, matrices, strict=True)])
-    return GraphBatch(graph.species, graph.neighbors, turned, graph.counts)
+    """Return `graph` with every vector v of graph number b replaced by R v, R = `matrices[b]`, (B, 3, 3)."""
+    of_particle = torch.repeat_interleave(
+        torch.arange(len(graph.counts), device=graph.species.device),
+        torch.tensor(graph.counts, device=graph.species.device),
+    )
+    turned = torch.einsum("eab,eb->ea", matrices[of_particle[graph.centers]], graph.vectors)
+    node = torch.einsum("mab,mvb->mva", matrices[of_particle], graph.node_vectors)
+    return replace(graph, vectors=turned, node_vectors=node)
+
+
+def _float(array: FloatArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

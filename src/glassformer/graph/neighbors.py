@@ -1,4 +1,4 @@
-"""Periodic nearest neighbours of every particle."""
+"""Neighbours of every particle in space: the k nearest, or all within a distance."""
 
 from typing import cast
 
@@ -10,12 +10,15 @@ from glassformer.core.errors import SettingsError
 from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration
 
+Edges = tuple[IntArray, IntArray, FloatArray]
 
-def periodic_neighbors(configuration: Configuration, number: int) -> tuple[IntArray, FloatArray]:
-    """Return the `number` = k nearest neighbours of every particle and the vectors to them.
 
-    Indices (N, k), nearest first, never the particle itself; vectors (N, k, 3), r_j - r_i by minimum image. Raises
-    `SettingsError` if k >= N.
+def nearest_neighbors(configuration: Configuration, number: int, periodic: bool = True) -> Edges:
+    """Return the edges from every particle to its `number` = k nearest neighbours.
+
+    Centers i (N k,) in order, neighbours j (N k,) nearest first, never the particle itself, and vectors r_j - r_i
+    (N k, 3), by minimum image. With `periodic` False distances do not know of the box's periods: a particle at a face
+    has no neighbours beyond it. Raises `SettingsError` if k >= N.
     """
     particles = configuration.particles
     if number >= particles:
@@ -23,12 +26,32 @@ def periodic_neighbors(configuration: Configuration, number: int) -> tuple[IntAr
             f"got k = {number} neighbours for a configuration of {particles} particles; expected k < N",
             "Lower network.neighbors.",
         )
-    tree = cKDTree(configuration.positions, boxsize=configuration.box)
+    tree = cKDTree(configuration.positions, boxsize=configuration.box if periodic else None)
     _, found = tree.query(configuration.positions, k=number + 1)
     found = cast(IntArray, found).astype(np.int64)
     drop = found == np.arange(particles)[:, None]
     # More than k particles on one spot can push a particle out of its own list; then the farthest goes.
     drop[~drop.any(1), -1] = True
-    indices = found[~drop].reshape(particles, number)
-    vectors = configuration.positions[indices] - configuration.positions[:, None]
-    return indices, minimum_image(vectors, configuration.box)
+    neighbors = found[~drop]
+    centers = np.repeat(np.arange(particles), number)
+    vectors = configuration.positions[neighbors] - configuration.positions[centers]
+    return centers, neighbors, minimum_image(vectors, configuration.box) if periodic else vectors
+
+
+def neighbors_within(configuration: Configuration, cutoff: float) -> Edges:
+    """Return the edges between all particles no farther apart than `cutoff`, both ways, as `nearest_neighbors` does.
+
+    A particle without neighbours has no edge. Raises `SettingsError` if the box is shorter than two cutoffs: then a
+    particle could meet two images of another.
+    """
+    if configuration.box.min() < 2 * cutoff:
+        raise SettingsError(
+            f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs, {2 * cutoff:g}",
+            "Lower network.cutoff, or use larger configurations.",
+        )
+    tree = cKDTree(configuration.positions, boxsize=configuration.box)
+    pairs = tree.query_pairs(cutoff, output_type="ndarray").astype(np.int64)
+    both = np.concatenate([pairs, pairs[:, ::-1]])
+    centers, neighbors = both[np.lexsort((both[:, 1], both[:, 0]))].T
+    vectors = minimum_image(configuration.positions[neighbors] - configuration.positions[centers], configuration.box)
+    return np.ascontiguousarray(centers), np.ascontiguousarray(neighbors), vectors

@@ -1,12 +1,14 @@
-"""The symmetries of the periodic cube: what may be done to a structure without changing its dynamics."""
+"""What may be done to a structure without changing its dynamics."""
 
 import itertools
+from functools import cache
 
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
 
 
+@cache
 def cubic_symmetries() -> FloatArray:
     """Return the 48 matrices (48, 3, 3) of the cube's point group O_h: signed permutations of the axes."""
     matrices = [
@@ -15,3 +17,25 @@ def cubic_symmetries() -> FloatArray:
         for signs in itertools.product((1.0, -1.0), repeat=3)
     ]
     return np.stack(matrices)
+
+
+def cubic_rotations() -> FloatArray:
+    """Return the 24 of them (24, 3, 3) that are rotations: determinant 1."""
+    matrices = cubic_symmetries()
+    rotations: FloatArray = matrices[np.linalg.det(matrices) > 0]
+    return rotations
+
+
+def random_rotations(random: np.random.Generator, number: int) -> FloatArray:
+    """Return `number` rotations (B, 3, 3), uniform on SO(3).
+
+    From quaternions uniform on the sphere, that is, normalised Gaussians: K. Shoemake, Graphics Gems III (1992), 124.
+    """
+    quaternions = random.standard_normal((number, 4))
+    w, x, y, z = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)

@@ -2,8 +2,8 @@
 
     e_ij = phi([x_i, x_j - x_i, r_ij]),   y_i = ReLU(shortcut(x_i) + aggregate_j e_ij)
 
-phi: layers of linear (no bias), batch norm, ReLU. Y. Wang et al., ACM Trans. Graph. 38, 146 (2019), section 3; the
-block with its shortcut: H. Qu and L. Gouskos, Phys. Rev. D 101, 056019 (2020), fig. 1.
+phi: layers of linear (no bias), norm, ReLU. Y. Wang et al., ACM Trans. Graph. 38, 146 (2019), section 3; the block
+with its shortcut: H. Qu and L. Gouskos, Phys. Rev. D 101, 056019 (2020), fig. 1.
 
 | symbol | variable |
 |---|---|
@@ -13,41 +13,119 @@ block with its shortcut: H. Qu and L. Gouskos, Phys. Rev. D 101, 056019 (2020), 
 """
 
 import itertools
-from typing import Literal
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-Aggregation = Literal["max", "mean"]
+from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.network.fused_backward import fused_aggregate
+from glassformer.network.fused_edgeconv import EdgeStack
+
+# Edges that the plain way works on at once where it can.
+PLAIN_EDGES = 100_000
 
 
 class EdgeConv(nn.Module):
     """One block: (M, C) features to (M, widths[-1])."""
 
-    def __init__(self, features: int, edge_features: int, widths: tuple[int, ...], aggregation: Aggregation) -> None:
+    def __init__(
+        self, features: int, edge_features: int, widths: tuple[int, ...], settings: ParticleNetSettings
+    ) -> None:
         super().__init__()
-        self.aggregation = aggregation
-        self.center = nn.Linear(features, widths[0], bias=False)
-        self.difference = nn.Linear(features, widths[0], bias=False)
-        self.edge = nn.Linear(edge_features, widths[0], bias=False) if edge_features else None
-        self.first_norm = nn.BatchNorm1d(widths[0])
-        layers: list[nn.Module] = []
-        for width_in, width_out in itertools.pairwise(widths):
-            layers += [nn.Linear(width_in, width_out, bias=False), nn.BatchNorm1d(width_out), nn.ReLU(inplace=True)]
-        self.layers = nn.Sequential(*layers)
-        self.shortcut = nn.Linear(features, widths[-1], bias=False)
-        self.shortcut_norm = nn.BatchNorm1d(widths[-1])
+        self.aggregation = settings.aggregation
+        self.features = features
+        # With no norm after it a layer needs its own bias.
+        bias = settings.norm == "none"
+        sizes = (2 * features + edge_features, *widths)
+        self.linears = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in itertools.pairwise(sizes))
+        self.norms = nn.ModuleList(make_norm(width, settings) for width in widths)
+        self.shortcut = nn.Linear(features, widths[-1], bias=bias)
+        self.shortcut_norm = make_norm(widths[-1], settings)
 
     def forward(self, features: Tensor, neighbors: Tensor, edges: Tensor | None = None) -> Tensor:
         """Return the new features (M, widths[-1])."""
-        # W_c x_i + W_d (x_j - x_i) is linear in x_i and x_j: applied to M particles, not to M k edges.
-        difference = self.difference(features)
-        hidden = (self.center(features) - difference)[:, None] + difference[neighbors]
-        if self.edge is not None:
-            hidden = hidden + self.edge(edges)
-        particles, k, _ = hidden.shape
-        hidden = torch.relu(self.first_norm(hidden.flatten(0, 1)))
-        hidden = self.layers(hidden).view(particles, k, -1)
-        pooled = hidden.amax(1) if self.aggregation == "max" else hidden.mean(1)
+        if not self._can_fuse(features):
+            return self._finish(features, self.aggregate(features, neighbors, edges))
+        # The fused way has its own products in bfloat16; all else stays in float32.
+        bfloat16 = torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=False):
+            return self._finish(features, self.fused_aggregate(features, neighbors, edges, bfloat16))
+
+    def _finish(self, features: Tensor, aggregated: Tensor) -> Tensor:
         shortcut: Tensor = self.shortcut_norm(self.shortcut(features))
-        return torch.relu(shortcut + pooled)
+        return torch.relu(shortcut + aggregated)
+
+    def fused_aggregate(
+        self, features: Tensor, neighbors: Tensor, edges: Tensor | None = None, bfloat16: bool = False
+    ) -> Tensor:
+        """Return the same as `aggregate`, by `fused_edgeconv`; for float32 on a CPU, batch norm and two layers or more.
+
+        In evaluation the result carries no gradient. `bfloat16`: matrix products of edges in that precision.
+        """
+        parts = self.first_layer(features, edges)
+        weights = [cast(nn.Linear, linear).weight for linear in self.linears[1:]]
+        norms = [cast(nn.BatchNorm1d, norm) for norm in self.norms]
+        stack = EdgeStack(parts, neighbors, weights, norms, self.aggregation, bfloat16)
+        return fused_aggregate(stack, parts, weights) if self.training else stack.forward(training=False)
+
+    def _can_fuse(self, features: Tensor) -> bool:
+        return (
+            len(self.linears) > 1
+            and all(isinstance(norm, nn.BatchNorm1d) for norm in self.norms)
+            and features.device.type == "cpu"
+            and features.dtype == torch.float32
+            and (self.training or not torch.is_grad_enabled())
+        )
+
+    def aggregate(self, features: Tensor, neighbors: Tensor, edges: Tensor | None = None) -> Tensor:
+        """Return aggregate_j e_ij (M, widths[-1]), by plain operations: the reference for `fused_edgeconv`."""
+        parts = self.first_layer(features, edges)
+        statistics = self.training and any(isinstance(norm, nn.BatchNorm1d) for norm in self.norms)
+        if torch.is_grad_enabled() or statistics:
+            return self._layers(parts, neighbors)
+        # Nothing is kept and nothing depends on all edges: block by block, so that memory does not grow with them.
+        rows_at_once = max(1, PLAIN_EDGES // neighbors.shape[1])
+        blocks = torch.split(torch.arange(len(neighbors), device=features.device), rows_at_once)
+        center, neighbor, edge = parts
+        return torch.cat(
+            [
+                self._layers((center[rows], neighbor, None if edge is None else edge[rows]), neighbors[rows])
+                for rows in blocks
+            ]
+        )
+
+    def _layers(self, parts: tuple[Tensor, Tensor, Tensor | None], neighbors: Tensor) -> Tensor:
+        per_center, per_neighbor, per_edge = parts
+        # index_select's gradient is several times as fast as that of indexing by brackets.
+        gathered = per_neighbor.index_select(0, neighbors.flatten()).view(*neighbors.shape, -1)
+        hidden = per_center[:, None] + gathered
+        if per_edge is not None:
+            hidden = hidden + per_edge
+        hidden = torch.relu(self.norms[0](hidden.flatten(0, 1)))
+        for linear, norm in zip(self.linears[1:], self.norms[1:], strict=True):
+            hidden = torch.relu(norm(linear(hidden)))
+        hidden = hidden.view(*neighbors.shape, -1)
+        return hidden.max(1).values if self.aggregation == "max" else hidden.mean(1)
+
+    def first_layer(self, features: Tensor, edges: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return its parts: a (M, W) of centers, b (M, W) of neighbours and c (M, k, W) of edges or None.
+
+        W_c x_i + W_d (x_j - x_i) = (W_c - W_d) x_i + W_d x_j is linear in x_i and x_j: applied to M particles, not to
+        M k edges.
+        """
+        first = cast(nn.Linear, self.linears[0])
+        of_edge = first.in_features - 2 * self.features
+        center, difference, edge = torch.split(first.weight, [self.features, self.features, of_edge], dim=1)
+        per_center = nn.functional.linear(features, center - difference, first.bias)
+        per_neighbor = nn.functional.linear(features, difference)
+        return per_center, per_neighbor, None if edges is None else nn.functional.linear(edges, edge)
+
+
+def make_norm(width: int, settings: ParticleNetSettings) -> nn.Module:
+    """Return the normalisation that `settings` ask for, of `width` channels."""
+    if settings.norm == "batch":
+        return nn.BatchNorm1d(width, eps=settings.norm_epsilon, momentum=settings.norm_momentum)
+    if settings.norm == "layer":
+        return nn.LayerNorm(width, eps=settings.norm_epsilon)
+    return nn.Identity()

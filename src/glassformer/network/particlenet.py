@@ -1,56 +1,55 @@
-"""ParticleNet for glasses: a dynamic graph network on periodic neighbours.
+"""ParticleNet: a dynamic graph network.
 
-The first block reads the k periodic nearest neighbours and the vectors to them; each later block finds its neighbours
-anew in the features of the block before. H. Qu and L. Gouskos, Phys. Rev. D 101, 056019 (2020).
+The first block reads each particle's nearest neighbours in space; each later block finds its neighbours anew in the
+features of the block before. H. Qu and L. Gouskos, Phys. Rev. D 101, 056019 (2020).
 """
 
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.run import NetworkSettings
+from glassformer.core.network_settings import ParticleNetSettings
 from glassformer.network.edgeconv import EdgeConv
 from glassformer.network.feature_neighbors import feature_neighbors
+from glassformer.network.interface import Graph
 
-SPECIES = 2
 # The vector to the neighbour and its length.
 EDGE_FEATURES = 4
 
 
 class ParticleNet(nn.Module):
-    """EdgeConv blocks, a global pool over particles, fully connected layers: one output a configuration and target.
+    """Edge convolutions: a graph in, features (M, features) of every particle out.
 
-    Invariant under permutations, translations and periodic images. Not under rotations: it sees the components of the
-    vectors; train it with `symmetry_augmentation`.
+    Invariant under permutations and, with the inputs and graph of the glass presets, translations and periodic images.
+    Not under rotations: it sees the components of vectors; train it with augmentation.
     """
 
-    def __init__(self, settings: NetworkSettings, outputs: int) -> None:
+    def __init__(self, settings: ParticleNetSettings) -> None:
         super().__init__()
         self.neighbors = settings.neighbors
-        self.global_pool = settings.global_pool
+        self.edge_vectors = settings.edge_vectors
+        features = settings.scalars + 3 * len(settings.vector_inputs)
+        self.input_norm = (
+            nn.BatchNorm1d(features, eps=settings.norm_epsilon, momentum=settings.norm_momentum)
+            if settings.input_norm
+            else nn.Identity()
+        )
         blocks = []
-        features, edge_features = SPECIES, EDGE_FEATURES
+        edge_features = EDGE_FEATURES if settings.edge_vectors else 0
         for widths in settings.blocks:
-            blocks.append(EdgeConv(features, edge_features, widths, settings.aggregation))
+            blocks.append(EdgeConv(features, edge_features, widths, settings))
             features, edge_features = widths[-1], 0
         self.blocks = nn.ModuleList(blocks)
-        head: list[nn.Module] = []
-        for width in settings.fully_connected:
-            head += [nn.Linear(features, width), nn.ReLU(), nn.Dropout(settings.dropout)]
-            features = width
-        self.head = nn.Sequential(*head, nn.Linear(features, outputs))
+        self.features = features
 
-    def forward(self, species: Tensor, neighbors: Tensor, vectors: Tensor, counts: tuple[int, ...]) -> Tensor:
-        """Return the outputs (B, K).
-
-        species (M,) int64; neighbors (M, k) int64, indices into the batch; vectors (M, k, 3), r_j - r_i by minimum
-        image; counts, the particles of each of the B graphs, laid end to end.
-        """
-        features = nn.functional.one_hot(species, SPECIES).to(vectors.dtype)
-        edges = torch.cat([vectors, vectors.norm(dim=-1, keepdim=True)], -1)
+    def forward(self, graph: Graph) -> Tensor:
+        """Return the features (M, features); `graph` has k edges a particle."""
+        features: Tensor = self.input_norm(torch.cat([graph.scalars, graph.node_vectors.flatten(1)], 1))
+        neighbors = graph.neighbors.view(-1, self.neighbors)
+        edges = None
+        if self.edge_vectors:
+            lengths = graph.vectors.norm(dim=-1, keepdim=True)
+            edges = torch.cat([graph.vectors, lengths], -1).view(*neighbors.shape, EDGE_FEATURES)
         features = self.blocks[0](features, neighbors, edges)
         for block in self.blocks[1:]:
-            features = block(features, feature_neighbors(features, counts, self.neighbors))
-        parts = torch.split(features, list(counts))
-        pooled = torch.stack([part.amax(0) if self.global_pool == "max" else part.mean(0) for part in parts])
-        outputs: Tensor = self.head(pooled)
-        return outputs
+            features = block(features, feature_neighbors(features, graph.counts, self.neighbors))
+        return features

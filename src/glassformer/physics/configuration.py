@@ -14,11 +14,15 @@ SPECIES_A, SPECIES_B = 0, 1
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
-    """Positions (N, 3) wrapped to [0, L), species (N,) with 0 = A and 1 = B, and box edges (3,)."""
+    """Positions (N, 3) wrapped to [0, L), species (N,) with 0 = A and 1 = B, and box edges (3,).
+
+    `inherent_positions` (N, 3), wrapped, too: the local energy minimum reached from the positions, where it was sought.
+    """
 
     positions: FloatArray
     species: ByteArray
     box: FloatArray
+    inherent_positions: FloatArray | None = None
 
     @property
     def particles(self) -> int:
@@ -41,8 +45,7 @@ def check_configuration(configuration: Configuration, where: str) -> None:
 
     Raises `ConfigurationError`, naming `where`.
     """
-    arrays = {name: getattr(configuration, name) for name in ("positions", "species", "box")}
-    check_arrays(CONFIGURATION, arrays, ConfigurationError, where)
+    check_arrays(CONFIGURATION, vars(configuration), ConfigurationError, where)
     if (configuration.box <= 0).any():
         raise ConfigurationError(f"{where}: got box edges {configuration.box.tolist()}; expected positive lengths")
     strange = np.setdiff1d(configuration.species, [SPECIES_A, SPECIES_B])
@@ -53,12 +56,17 @@ def check_configuration(configuration: Configuration, where: str) -> None:
         )
     if not (configuration.species == SPECIES_A).any():
         raise ConfigurationError(f"{where}: got no particle of species 0 (A); expected a mixture")
-    outside = np.flatnonzero(((configuration.positions < 0) | (configuration.positions >= configuration.box)).any(1))
+    _check_inside(configuration.positions, configuration.box, where)
+    if configuration.inherent_positions is not None:
+        _check_inside(configuration.inherent_positions, configuration.box, f"{where}: inherent structure")
+
+
+def _check_inside(positions: FloatArray, box: FloatArray, where: str) -> None:
+    outside = np.flatnonzero(((positions < 0) | (positions >= box)).any(1))
     if len(outside):
         first = int(outside[0])
         raise ConfigurationError(
             f"{where}: {len(outside)} particles lie outside the box, first number {first} at"
-            f" {configuration.positions[first].round(4).tolist()}; expected 0 <= r <"
-            f" {configuration.box.round(4).tolist()}",
+            f" {positions[first].round(4).tolist()}; expected 0 <= r < {box.round(4).tolist()}",
             "Wrap the positions into the box.",
         )

@@ -31,6 +31,7 @@ PROTOCOL_VERSION = 3
 TRACE_ROWS = 400
 TRACE = ("time", "temperature", "pressure", "density", "potential_energy")
 EQUILIBRATION_CHECKPOINT = "equilibration"
+STRUCTURE = ("positions", "species", "box")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +48,12 @@ class Equilibrated:
         """Return everything as arrays by name."""
         scalars = {name: np.array(getattr(self, name)) for name in ("equilibrated", "held", "tau_alpha")}
         record = {f"record_{name}": array for name, array in vars(self.record).items()}
-        return vars(self.configuration) | record | scalars
+        return {name: getattr(self.configuration, name) for name in STRUCTURE} | record | scalars
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Equilibrated":
         """Return what `as_arrays` took apart."""
-        configuration = Configuration(*(arrays[name] for name in ("positions", "species", "box")))
+        configuration = Configuration(*(arrays[name] for name in STRUCTURE))
         fields = EquilibrationRecord.__dataclass_fields__
         record = EquilibrationRecord(**{name: arrays[f"record_{name}"] for name in fields})
         return cls(

@@ -19,20 +19,27 @@ from glassformer.dataset.predictions import Role
 from glassformer.network.registry import build_network
 
 FORMAT = "glassformer model"
-VERSION = 1
+VERSION = 2
+_PLAIN = (
+    "times", "label_mean", "label_std", "calibration", "weights", "roles", "parameter_hash", "code_version",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
     """A trained network: its run, target times, label scale, weights, baselines, and the role of each configuration.
 
-    `roles` maps the fingerprint of every configuration of its data set to what the network knew of it.
+    `label_mean` and `label_std` (K,) undo the standardisation. `calibration` (2, K): by what a particle head's
+    exponentials are multiplied, for A and for B, so that their mean over the training set is the labels' mean (N. Duan,
+    J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is no mean. `roles` maps the
+    fingerprint of every configuration of its data set to what the network knew of it.
     """
 
     run: Run
     times: tuple[float, ...]
     label_mean: tuple[float, ...]
     label_std: tuple[float, ...]
+    calibration: tuple[tuple[float, ...], ...]
     weights: dict[str, Tensor]
     roles: dict[str, Role]
     state_point_mean: StatePointMean
@@ -49,8 +56,7 @@ class Model:
 
 def write_model(path: Path, model: Model) -> None:
     """Write `model` to `path`, whole or not at all. Raises `StorageError`."""
-    values = {field: getattr(model, field) for field in ("times", "label_mean", "label_std", "weights", "roles")}
-    values |= {"parameter_hash": model.parameter_hash, "code_version": model.code_version}
+    values = {name: getattr(model, name) for name in _PLAIN}
     values |= {"format": FORMAT, "version": VERSION, "run": model.run.model_dump(mode="json")}
     values |= {"state_point_mean": asdict(model.state_point_mean), "density_fit": asdict(model.density_fit)}
     buffer = io.BytesIO()
@@ -69,10 +75,7 @@ def read_model(path: Path) -> Model:
             run=check_settings(values["run"], Run, str(path)),
             state_point_mean=StatePointMean(**values["state_point_mean"]),
             density_fit=DensityFit(**values["density_fit"]),
-            **{
-                name: values[name]
-                for name in ("times", "label_mean", "label_std", "weights", "roles", "parameter_hash", "code_version")
-            },
+            **{name: values[name] for name in _PLAIN},
         )
         model.network()
     except (KeyError, TypeError, SettingsError) as error:
@@ -97,5 +100,8 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} is a checkpoint of another program or network", "Give a model.pt that `glassformer train` wrote."
         )
     if values.get("version") != VERSION:
-        raise CheckpointError(f"{path}: got version {values.get('version')}; expected {VERSION}", "Train it anew.")
+        raise CheckpointError(
+            f"{path}: got version {values.get('version')} of the model format; expected {VERSION}",
+            "Another version of glassformer wrote it: train it anew with this one.",
+        )
     return values

@@ -1,6 +1,8 @@
-"""Graphs and labels, in an order that depends on nothing but the seed and the epoch."""
+"""Batches in an order that depends on nothing but the seed and the epoch, whole or shared among processes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -9,29 +11,56 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
 from glassformer.graph.batch import GraphBatch, join
-
-Item = tuple[GraphBatch, Tensor]
-
-
-class LabelledGraphs(Dataset[Item]):
-    """Graphs, built once, with their standardised labels (C, K)."""
-
-    def __init__(self, graphs: Sequence[GraphBatch], labels: FloatArray) -> None:
-        self.graphs = graphs
-        self.labels = torch.from_numpy(labels).float()
-
-    def __len__(self) -> int:
-        return len(self.graphs)
-
-    def __getitem__(self, index: int) -> Item:
-        return self.graphs[index], self.labels[index]
+from glassformer.train.examples import Example
 
 
-class EpochShuffle(Sampler[int]):
-    """A permutation that is a function of seed and epoch, so that a resumed run sees what an undisturbed one would."""
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A graph with its standardised labels (R, K) and which of them count (R,)."""
 
-    def __init__(self, size: int, seed: int) -> None:
+    graph: GraphBatch
+    label: Tensor
+    learned: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One process's share of a batch of `size` graphs: those at `places` in it.
+
+    `weight`: its share of the loss, such that the mean over processes is the loss of the whole batch; 0 for a process
+    that has none of it and stands by with the first.
+    """
+
+    graph: GraphBatch
+    label: Tensor
+    learned: Tensor
+    places: tuple[int, ...]
+    size: int
+    weight: float
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return it on another device."""
+        moved: dict[str, Any] = {name: getattr(self, name).to(device) for name in ("graph", "label", "learned")}
+        return replace(self, **moved)
+
+
+def make_items(examples: Sequence[Example], mean: FloatArray, std: FloatArray) -> list[Item]:
+    """Return `examples` with labels (label - mean) / std."""
+    return [
+        Item(example.graph, torch.from_numpy((example.label - mean) / std).float(), torch.from_numpy(example.learned))
+        for example in examples
+    ]
+
+
+class EpochShuffle(Sampler[list[int]]):
+    """Batches of a permutation that is a function of seed and epoch, so that a resumed run sees what any other would.
+
+    Without a seed the order is that of the items.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
         self.size = size
+        self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
 
@@ -40,18 +69,58 @@ class EpochShuffle(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.size
+        return -(-self.size // self.batch_size)
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(generator(named_seed(self.seed, "shuffle", self.epoch)).permutation(self.size).tolist())
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(range(self.size))
+        if self.seed is not None:
+            order = generator(named_seed(self.seed, "shuffle", self.epoch)).permutation(self.size).tolist()
+        for first in range(0, self.size, self.batch_size):
+            yield order[first : first + self.batch_size]
 
 
-def collate(items: list[Item]) -> Item:
-    """Join graphs and stack labels."""
-    return join([graph for graph, _ in items]), torch.stack([label for _, label in items])
+class Shares(Dataset[Batch]):
+    """The share of process `rank` of `world` in any batch of `items`, which is given by its indices."""
+
+    def __init__(self, items: Sequence[Item], rank: int, world: int) -> None:
+        self.items = items
+        self.rank, self.world = rank, world
+
+    def __getitem__(self, indices: list[int]) -> Batch:
+        batch = [self.items[index] for index in indices]
+        places = tuple(range(self.rank, len(batch), self.world))
+        mine = [batch[place] for place in places or (0,)]
+        learned = torch.cat([item.learned for item in mine])
+        everyone = sum(int(item.learned.sum()) for item in batch)
+        return Batch(
+            join([item.graph for item in mine]),
+            torch.cat([item.label for item in mine]),
+            learned,
+            places or (0,),
+            len(batch),
+            self.world * int(learned.sum()) / everyone if places else 0.0,
+        )
 
 
-def loader(data: LabelledGraphs, batch_size: int, shuffle_seed: int | None) -> "DataLoader[Item]":
-    """Return a loader; with a `shuffle_seed` it shuffles anew every epoch."""
-    sampler = None if shuffle_seed is None else EpochShuffle(len(data), shuffle_seed)
-    return DataLoader(data, batch_size, sampler=sampler, collate_fn=collate)
+Loader = DataLoader[Batch]
+
+
+def loader(
+    items: Sequence[Item], batch_size: int, shuffle_seed: int | None = None, rank: int = 0, world: int = 1
+) -> Loader:
+    """Return one process's share of every batch; with a `shuffle_seed` in a new order every epoch."""
+    sampler = EpochShuffle(len(items), batch_size, shuffle_seed)
+    return DataLoader(Shares(items, rank, world), batch_size=None, sampler=sampler, collate_fn=_as_it_is)
+
+
+def whole_graphs(shares: Loader) -> Iterator[GraphBatch]:
+    """Return every world-th batch of this epoch whole; a graph that several draws share comes once."""
+    data, sampler = cast(Shares, shares.dataset), cast(EpochShuffle, shares.sampler)
+    order = (data.items[index].graph for batch in sampler for index in batch)
+    once = list({id(graph): graph for graph in order}.values())
+    for number in range(data.rank, -(-len(once) // sampler.batch_size), data.world):
+        yield join(once[number * sampler.batch_size : (number + 1) * sampler.batch_size])
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

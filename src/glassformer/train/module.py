@@ -1,79 +1,119 @@
 """The network in training: loss, metrics, optimiser and what a checkpoint must hold to resume exactly."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import TrainingError
 from glassformer.core.run import Run
-from glassformer.core.seeds import named_seed
+from glassformer.core.seeds import generator, named_seed
 from glassformer.graph.batch import GraphBatch, transform
-from glassformer.graph.symmetries import cubic_symmetries
+from glassformer.graph.symmetries import cubic_rotations, cubic_symmetries, random_rotations
 from glassformer.network.registry import build_network
+from glassformer.train.batch_norm import remeasure_batch_norm
+from glassformer.train.data import Batch, Loader, whole_graphs
+from glassformer.train.schedule import learning_rate
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": nn.functional.mse_loss,
+    "mae": nn.functional.l1_loss,
+    "huber": nn.functional.huber_loss,
+}
 
 
 class TrainingModule(pl.LightningModule):
-    """Minimises the mean squared error of standardised ln MSD_A; watches the mean absolute error of ln MSD_A itself."""
+    """Minimises the loss of standardised labels; watches the mean absolute error of the labels themselves.
 
-    def __init__(self, run: Run, seed: int, label_std: FloatArray) -> None:
+    `identity`: what the run and its fold are known by; a checkpoint of another is refused. `baseline_mae`: what the
+    state points' means make of the validation set.
+    """
+
+    def __init__(
+        self, run: Run, seed: int, label_std: FloatArray, identity: str = "", baseline_mae: float = math.nan
+    ) -> None:
         super().__init__()
         self.run = run
         self.seed = seed
+        self.identity = identity
+        self.baseline_mae = baseline_mae
         self.network = build_network(run.network, len(label_std))
         self.label_std = nn.Buffer(torch.from_numpy(label_std).float(), persistent=False)
-        self.symmetries = nn.Buffer(torch.from_numpy(cubic_symmetries()).float(), persistent=False)
         self.history: list[dict[str, float]] = []
         self._losses: list[Tensor] = []
         self._errors: list[Tensor] = []
 
     def forward(self, graph: GraphBatch) -> Tensor:
-        """Return standardised predictions (B, K)."""
-        outputs: Tensor = self.network(graph.species, graph.neighbors, graph.vectors, graph.counts)
+        """Return standardised predictions: a row a configuration, or a particle."""
+        outputs: Tensor = self.network(graph)
         return outputs
 
     def on_train_epoch_start(self) -> None:
         """Begin to collect."""
         self._losses = []
 
-    def training_step(self, batch: tuple[GraphBatch, Tensor], batch_index: int) -> Tensor:
-        """Return the loss of one batch."""
+    def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
+        """Set the learning rate of this step."""
+        rate = learning_rate(self.run.training, self.global_step, int(self.trainer.num_training_batches))
+        for group in self.optimizers().param_groups:  # type: ignore[union-attr]
+            group["lr"] = rate
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return this process's share of the loss of one batch."""
         # Dropout and augmentation depend on epoch and batch alone: a resumed run draws what an undisturbed one would.
-        torch.manual_seed(named_seed(self.seed, "batch", self.current_epoch, batch_index))
-        graph, label = batch
-        if self.run.training.symmetry_augmentation:
-            chosen = torch.randint(len(self.symmetries), (len(graph.counts),))
-            graph = transform(graph, self.symmetries[chosen])
-        loss = nn.functional.mse_loss(self(graph), label)
+        process = (self.global_rank,) if self.global_rank else ()
+        torch.manual_seed(named_seed(self.seed, "batch", self.current_epoch, batch_index, *process))
+        loss = self.loss(batch, self._augmentation(batch, batch_index)) * batch.weight
         self._losses.append(loss.detach())
         return loss
+
+    def loss(self, batch: Batch, matrices: Tensor | None = None) -> Tensor:
+        """Return the mean loss of the labels that count, the graphs turned by `matrices`."""
+        graph = batch.graph if matrices is None else transform(batch.graph, matrices)
+        reduced = self.run.training.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+            outputs = self(graph)
+        return LOSSES[self.run.training.loss](outputs.float()[batch.learned], batch.label[batch.learned])
+
+    def _augmentation(self, batch: Batch, batch_index: int) -> Tensor | None:
+        """Return a matrix for every graph: those of the whole batch are drawn, so that sharing it changes none."""
+        kind = self.run.training.augmentation
+        if kind == "none":
+            return None
+        random = generator(named_seed(self.seed, "augmentation", self.current_epoch, batch_index))
+        if kind == "rotations":
+            matrices = random_rotations(random, batch.size)
+        else:
+            all_of_them = cubic_symmetries() if kind == "symmetries" else cubic_rotations()
+            matrices = all_of_them[random.integers(len(all_of_them), size=batch.size)]
+        return torch.from_numpy(matrices[list(batch.places)]).float().to(batch.label.device)
 
     def on_validation_epoch_start(self) -> None:
         """Measure the batch norms' statistics anew, over the whole training set."""
         self._errors = []
-        remeasure_batch_norm(self.network, (graph for graph, _ in self.trainer.train_dataloader))  # type: ignore[union-attr]
+        remeasure_batch_norm(self.network, whole_graphs(cast(Loader, self.trainer.train_dataloader)))
 
-    def validation_step(self, batch: tuple[GraphBatch, Tensor], batch_index: int) -> None:
-        """Collect the absolute errors of ln MSD_A."""
-        graph, label = batch
-        self._errors.append((self(graph) - label).abs() * self.label_std)
-
-    def on_validation_epoch_end(self) -> None:
-        """Give the mean absolute error to the checkpoint that keeps the best."""
-        self.log("val_mae", torch.cat(self._errors).mean())
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Collect the absolute errors of the labels: their sum and number."""
+        if batch.weight:
+            errors = ((self(batch.graph) - batch.label)[batch.learned].abs() * self.label_std).double()
+            self._errors.append(torch.stack([errors.sum(), errors.new_tensor(errors.numel())]))
 
     def on_train_epoch_end(self) -> None:
         """Write one line of history."""
+        losses, here = torch.stack(self._losses).double(), torch.zeros(2, dtype=torch.float64, device=self.device)
+        loss, processes = _summed(torch.stack([losses.mean(), losses.new_ones(())]))
+        error, number = _summed(torch.stack([here, *self._errors]).sum(0))
         line = {
             "epoch": self.current_epoch,
             "learning_rate": float(self.optimizers().param_groups[0]["lr"]),  # type: ignore[union-attr]
-            "train_loss": float(torch.stack(self._losses).mean()),
-            "val_mae": float(torch.cat(self._errors).mean()),
+            "train_loss": float(loss / processes),
+            "val_mae": float(error / number),
+            "val_mae_baseline": self.baseline_mae,
         }
         if not (math.isfinite(line["train_loss"]) and math.isfinite(line["val_mae"])):
             raise TrainingError(
@@ -82,56 +122,31 @@ class TrainingModule(pl.LightningModule):
             )
         self.history.append(line)
 
-    def configure_optimizers(self) -> Any:
-        """Adam, with one drop of the learning rate."""
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, or AdamW with its own weight decay; the learning rate is set at every step."""
         settings = self.run.training
-        optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        drop = settings.late_learning_rate / settings.learning_rate
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda epoch: drop if epoch >= settings.late_from_epoch else 1.0
-        )
-        return [optimizer], [schedule]
+        kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+        return kind(self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the history with the weights."""
-        checkpoint["history"] = self.history
+        """Keep the history and the run with the weights."""
+        checkpoint |= {
+            "history": self.history,
+            "identity": self.identity,
+            "run": self.run.model_dump(mode="json"),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the history up again."""
         self.history = list(checkpoint["history"])
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move graphs, which Lightning does not know."""
-        graph, label = batch
-        return graph.to(device), label.to(device)
+        return batch.to(device)
 
 
-@torch.no_grad()
-def remeasure_batch_norm(network: nn.Module, graphs: Iterable[GraphBatch]) -> None:
-    """Set the statistics of every batch norm in `network` to their mean over `graphs` at the present weights.
-
-    The running averages lag behind the weights by tens of batches. What distinguishes state points is a shift of a few
-    percent in the features' means, less than that lag: a network judged by running averages is off by it. Y. Wu and
-    J. Johnson, Rethinking "Batch" in BatchNorm, arXiv:2105.07576, section 3.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-        norm.train()
-    device = next(network.parameters()).device
-    for graph in graphs:
-        moved = graph.to(device)
-        network(moved.species, moved.neighbors, moved.vectors, moved.counts)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
-
-
-def standardise(labels: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation (K,) of `labels` (C, K); a constant label gets the scale 1."""
-    std = labels.std(0)
-    return labels.mean(0), np.where(std > 0, std, 1.0)
+def _summed(values: Tensor) -> Tensor:
+    """Return the sum of `values` over all processes."""
+    if distributed.is_initialized():
+        distributed.all_reduce(values)
+    return values

@@ -1,43 +1,45 @@
 """From a trained model and samples to a prediction file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from glassformer.core.arrays import FloatArray
+from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.provenance import code_version
-from glassformer.dataset.labels import msd_a_draws, target_times
-from glassformer.dataset.predictions import Predictions
+from glassformer.core.run import Run
+from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws, target_times
+from glassformer.dataset.predictions import Predictions, join, pad
 from glassformer.dataset.sample import Sample
-from glassformer.graph.batch import GraphBatch, build_graph
+from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import Model
+from glassformer.train.examples import LEARNED_SPECIES, build_graphs
+
+# A mean displacement is positive, but a network that learned it on a linear scale may say otherwise: then it counts as
+# this part of the mean training label.
+FLOOR = 1e-3
 
 
-@torch.no_grad()
-def network_output(model: Model, graphs: Sequence[GraphBatch]) -> FloatArray:
-    """Return predicted ln MSD_A (C, K) of `graphs`, one at a time, so that memory does not grow with their number."""
-    network = model.network()
-    outputs = [network(graph.species, graph.neighbors, graph.vectors, graph.counts)[0] for graph in graphs]
-    standardised = torch.stack(outputs).double().numpy()
-    predicted: FloatArray = standardised * np.array(model.label_std) + np.array(model.label_mean)
-    return predicted
-
-
-def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[GraphBatch] | None = None) -> Predictions:
+def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]] | None = None) -> Predictions:
     """Predict `samples` with `model` and its baselines.
 
     A configuration that the model has seen keeps its role, found by content and not by name; all others are 'test'.
+    Where a network reads velocities its prediction is the mean over the draws. `graphs` are those of `build_graphs`.
     Raises `SettingsError` if a configuration has too few particles, `DatasetError` if a target time is missing.
     """
-    if graphs is None:
-        graphs = [build_graph(sample.configuration, model.run.network.neighbors) for sample in samples]
-    times = target_times(samples, model.times)
+    run = model.run
+    of_particles = run.network.head == "particle"
+    times = target_times(samples, model.times, of_particles)
+    graphs = build_graphs(samples, run.network) if graphs is None else graphs
+    outputs = network_outputs(model, graphs)
     state_points = tuple(sample.facts.state_point for sample in samples)
     density = np.array([sample.configuration.density for sample in samples])
-    return Predictions(
-        network=model.run.network.name,
+    species = config_species(run)
+    propensity = run.targets.quantity == "propensity"
+    predictions = Predictions(
+        network=run.network.name,
         parameter_hash=model.parameter_hash,
         code_version=code_version(),
         configurations=tuple(sample.identifier for sample in samples),
@@ -45,17 +47,62 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[GraphBatch
         roles=tuple(model.roles.get(sample.configuration.fingerprint, "test") for sample in samples),
         times=times,
         density=density,
-        msd_draws=_pad([msd_a_draws(sample, times) for sample in samples]),
-        prediction=network_output(model, graphs),
+        msd_draws=np.stack(pad([msd_draws(sample, times, species) for sample in samples])),
+        prediction=np.stack(
+            [_log_mean(model, output, one.configuration.species) for output, one in zip(outputs, samples, strict=True)]
+        ),
         state_point_mean=model.state_point_mean.predict(state_points),
         density_fit=model.density_fit.predict(density),
+        quantity=run.targets.quantity,
+        species="AB"[species],  # type: ignore[arg-type]
+        propensity_draws=_propensities(samples, times, species) if propensity else None,
     )
+    return _with_particles(model, samples, outputs, predictions) if of_particles else predictions
+
+
+def config_species(run: Run) -> int:
+    """Return the species whose mean is predicted of a configuration: A, unless only B is learned."""
+    return 1 if run.targets.species == "B" else 0
+
+
+@torch.no_grad()
+def network_outputs(model: Model, graphs: Sequence[list[GraphBatch]]) -> list[FloatArray]:
+    """Return what the network says of every sample, (R, K) in the labels' units, the mean over its graphs.
+
+    One graph at a time, so that memory does not grow with their number.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = model.network().to(device)
+
+    def mean(of_sample: list[GraphBatch]) -> FloatArray:
+        standardised = [network(graph.to(device)).double().cpu().numpy() for graph in of_sample]
+        output: FloatArray = np.mean(standardised, 0) * np.array(model.label_std) + np.array(model.label_mean)
+        return output
+
+    return [mean(of_sample) for of_sample in graphs]
+
+
+def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]]) -> Model:
+    """Return a particle head's `model` with the factors that make its mean over `samples`, its training set, right."""
+    targets = model.run.targets
+    if model.run.network.head == "system" or targets.scale == "linear":
+        return model
+    times = np.array(model.times)
+    # Means of the truth and of the prediction, of A and of B.
+    sums = np.zeros((2, 2, len(times)))
+    for sample, output in zip(samples, network_outputs(model, graphs), strict=True):
+        truth = particle_labels(sample, times, targets.quantity)
+        for kind in LEARNED_SPECIES[targets.species]:
+            of_kind = sample.configuration.species == kind
+            sums[:, kind] += truth[of_kind].sum(0), np.exp(output[of_kind]).sum(0)
+    learned = sums[1] > 0
+    factors = np.where(learned, sums[0] / np.where(learned, sums[1], 1.0), 1.0)
+    return replace(model, calibration=tuple(tuple(row) for row in factors.tolist()))
 
 
 def only_test(predictions: Predictions) -> Predictions:
     """Return the part of `predictions` that the network had never seen."""
-    keep = np.array([role == "test" for role in predictions.roles])
-    return _rows([predictions], [keep])
+    return join([predictions], [[row for row, role in enumerate(predictions.roles) if role == "test"]])
 
 
 def merge(parts: Sequence[Predictions]) -> Predictions:
@@ -63,39 +110,54 @@ def merge(parts: Sequence[Predictions]) -> Predictions:
 
     Raises `PredictionError` if a configuration is there twice.
     """
-    together = _rows(parts, [np.full(len(part.roles), True) for part in parts])
+    together = join(parts, [range(len(part.roles)) for part in parts])
     if len(set(together.configurations)) < len(together.configurations):
         raise PredictionError("a configuration is predicted by two folds", "Train again into a new folder.")
-    order = np.argsort(np.array(together.configurations))
-    return _rows([together], [order])
+    return join([together], [np.argsort(np.array(together.configurations)).tolist()])
 
 
-def _rows(parts: Sequence[Predictions], chosen: Sequence[np.ndarray]) -> Predictions:
-    def texts(name: str) -> tuple[str, ...]:
-        return tuple(
-            str(x) for part, rows in zip(parts, chosen, strict=True) for x in np.array(getattr(part, name))[rows]
-        )
+def _particle_values(model: Model, output: FloatArray, species: ByteArray) -> FloatArray:
+    """Return the predicted quantity of every particle, (N, K); NaN where its species is not learned."""
+    learned = np.isin(species, LEARNED_SPECIES[model.run.targets.species])
+    values = np.full(output.shape, np.nan)
+    if model.run.targets.scale == "linear":
+        values[learned] = output[learned]
+    else:
+        values[learned] = np.exp(output[learned]) * np.array(model.calibration)[species[learned]]
+    return values
 
-    def arrays(name: str) -> FloatArray:
-        return np.concatenate([getattr(part, name)[rows] for part, rows in zip(parts, chosen, strict=True)])
 
-    return Predictions(
-        network=parts[0].network,
-        parameter_hash=parts[0].parameter_hash,
-        code_version=parts[0].code_version,
-        configurations=texts("configurations"),
-        state_points=texts("state_points"),
-        roles=texts("roles"),  # type: ignore[arg-type]
-        times=parts[0].times,
-        density=arrays("density"),
-        msd_draws=arrays("msd_draws"),
-        prediction=arrays("prediction"),
-        state_point_mean=arrays("state_point_mean"),
-        density_fit=arrays("density_fit"),
+def _log_mean(model: Model, output: FloatArray, species: ByteArray) -> FloatArray:
+    """Return the predicted ln of the mean over the particles, (K,)."""
+    linear = model.run.targets.scale == "linear"
+    if model.run.network.head == "system" and not linear:
+        return np.array(output[0])
+    mean: FloatArray = output[0]
+    if model.run.network.head == "particle":
+        mean = _particle_values(model, output, species)[species == config_species(model.run)].mean(0)
+    predicted: FloatArray = np.log(np.maximum(mean, FLOOR * np.array(model.label_mean)) if linear else mean)
+    return predicted
+
+
+def _propensities(samples: Sequence[Sample], times: FloatArray, species: int) -> FloatArray:
+    """Return the mean propensity in every draw, (C, D, K), with as many places as there are draws."""
+    draws = max(len(sample.ensemble.seeds) for sample in samples)
+    found = [propensity_draws(sample, times, species) for sample in samples]
+    return np.stack(pad([np.full((draws, len(times)), np.nan), *found])[1:])
+
+
+def _with_particles(
+    model: Model, samples: Sequence[Sample], outputs: Sequence[FloatArray], predictions: Predictions
+) -> Predictions:
+    times, quantity = predictions.times, predictions.quantity
+    species = [sample.configuration.species for sample in samples]
+    values = [_particle_values(model, output, kinds) for output, kinds in zip(outputs, species, strict=True)]
+    labels = [particle_labels(sample, times, quantity) for sample in samples]
+    return replace(
+        predictions,
+        particles=np.array([len(kinds) for kinds in species], np.int64),
+        particle_species=np.concatenate(species),
+        particle_label=np.concatenate(labels).astype(np.float32),
+        particle_prediction=np.concatenate(values).astype(np.float32),
+        particle_ceiling=np.stack([pearson_ceilings(sample, times, quantity) for sample in samples]),
     )
-
-
-def _pad(draws: list[FloatArray]) -> FloatArray:
-    """Stack (D, K) arrays whose D may differ, with NaN for draws that are not there."""
-    most = max(len(values) for values in draws)
-    return np.stack([np.pad(v, ((0, most - len(v)), (0, 0)), constant_values=np.nan) for v in draws])

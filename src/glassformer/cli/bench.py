@@ -1,0 +1,184 @@
+"""The bench commands: speed and memory beside a named peer, in one run."""
+
+import contextlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from glassformer.cli.console import cores, errors, progress, resumable
+from glassformer.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from glassformer.benchmark.network_task import Shape
+    from glassformer.benchmark.networks import Call
+    from glassformer.core.progress import Progress
+
+bench = typer.Typer(help="Measure speed beside a named peer, in one run.", no_args_is_help=True)
+
+# What published timings use; fewer where there are fewer.
+TWO_CORES = min(2, cores())
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Particles = Annotated[int, typer.Option(min=5, help="Particles N of a configuration.")]
+Neighbors = Annotated[int, typer.Option(min=1, help="Neighbours k of a particle.")]
+Batch = Annotated[int, typer.Option(min=1, help="Configurations at once.")]
+Rounds = Annotated[int, typer.Option(min=1, help="Turns that each takes.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads of each.")]
+Precision = Annotated[Literal["float32", "bf16"], typer.Option(help="Of glassformer's network; the peers' is float32.")]
+KerasPython = Annotated[
+    str | None,
+    typer.Option(help="Python that has TensorFlow; or set GLASSFORMER_KERAS_PYTHON.", show_default="this one"),
+]
+
+
+def _stages(as_json: bool) -> "contextlib.AbstractContextManager[Progress]":
+    from glassformer.core.progress import Silent
+
+    return contextlib.nullcontext(Silent()) if as_json else progress()
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1))
+
+
+@bench.command("isoconfigurational")
+@resumable
+def isoconfigurational(
+    steps: Annotated[int, typer.Option(min=100, help="Steps of lockstep.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that the engines take.")] = 5,
+    decay: Annotated[bool, typer.Option(help="Also follow the ratio in time at T = 0.44, 0.50, 0.56.")] = False,
+    until: Annotated[float, typer.Option(min=2, help="Last time of --decay.")] = 100.0,
+    as_json: AsJson = False,
+) -> None:
+    """Lockstep beside LAMMPS: 16 draws of 4096 particles, T = 0.44, one core each."""
+    if rounds > steps:
+        raise SettingsError(f"got {rounds} rounds of {steps} steps; expected at least a step a round", "Ask for fewer.")
+    from glassformer.benchmark.isoconfigurational import compare
+    from glassformer.benchmark.isoconfigurational import decay as follow_decay
+    from glassformer.cli.bench_tables import print_comparison, print_decay
+
+    with _stages(as_json) as stages:
+        comparison = compare(steps, rounds, stages)
+        decays = [follow_decay(temperature, until, stages) for temperature in (0.44, 0.50, 0.56)] if decay else []
+    if as_json:
+        _print_json(comparison.as_json() | {"decay": [asdict(one) for one in decays]})
+    else:
+        print_comparison(comparison)
+        print_decay(decays)
+
+
+@bench.command("gpu")
+@resumable
+def gpu(
+    configurations: Annotated[list[int], typer.Option(min=1, help="Configurations of 32 draws at once.")] = [1, 8, 64],  # noqa: B006
+    steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Lockstep on a GPU: atom-steps per second."""
+    from glassformer.benchmark.gpu import measure
+    from glassformer.cli.bench_tables import print_gpu_speeds
+
+    with _stages(as_json) as stages:
+        speeds = [measure(number, steps, rounds, stages) for number in configurations]
+    if as_json:
+        _print_json([asdict(speed) for speed in speeds])
+    else:
+        print_gpu_speeds(speeds)
+
+
+@bench.command("train-step")
+@resumable
+def train_step(
+    particles: Particles = 4096,
+    neighbors: Neighbors = 20,
+    batch: Batch = 2,
+    rounds: Rounds = 5,
+    threads: Threads = TWO_CORES,
+    precision: Precision = "float32",
+    keras_python: KerasPython = None,
+    as_json: AsJson = False,
+) -> None:
+    """A training step of ParticleNet beside the same network in Keras and in plain torch."""
+    from glassformer.benchmark.network_task import Shape
+
+    _compare("train_step", Shape(particles, neighbors, batch, threads, precision), rounds, keras_python, as_json)
+
+
+@bench.command("predict")
+@resumable
+def predict(
+    particles: Particles = 4096,
+    neighbors: Neighbors = 20,
+    batch: Batch = 2,
+    rounds: Rounds = 5,
+    threads: Threads = TWO_CORES,
+    precision: Precision = "float32",
+    keras_python: KerasPython = None,
+    as_json: AsJson = False,
+) -> None:
+    """A prediction of ParticleNet, from positions on, beside Keras and plain torch."""
+    from glassformer.benchmark.network_task import Shape
+
+    _compare("predict", Shape(particles, neighbors, batch, threads, precision), rounds, keras_python, as_json)
+
+
+def _compare(call: "Call", shape: "Shape", rounds: int, keras_python: str | None, as_json: bool) -> None:
+    from glassformer.benchmark.networks import compare
+    from glassformer.cli.bench_tables import print_networks
+
+    with _stages(as_json) as stages:
+        comparison = compare(call, shape, rounds, keras_python, stages)
+    if as_json:
+        _print_json(comparison.as_json())
+    else:
+        print_networks(comparison)
+    if comparison.keras_missing:
+        errors.print(comparison.keras_missing, markup=False, soft_wrap=True)
+
+
+@bench.command("neighbors")
+@resumable
+def neighbors(
+    particles: Particles = 4096,
+    neighbors: Neighbors = 20,
+    rounds: Rounds = 5,
+    threads: Threads = TWO_CORES,
+    as_json: AsJson = False,
+) -> None:
+    """Nearest neighbours in feature space beside torch.cdist with topk, and SciPy's k-d tree."""
+    from glassformer.benchmark.feature_neighbors import compare_searches
+    from glassformer.cli.bench_tables import print_searches
+
+    with _stages(as_json) as stages:
+        searches = compare_searches(particles, neighbors, threads, rounds, stages)
+    if as_json:
+        _print_json(searches.as_json())
+    else:
+        print_searches(searches)
+
+
+@bench.command("cost")
+@resumable
+def cost(
+    particles: Annotated[list[int], typer.Option(min=5, help="Sizes N.")] = [1000, 4096, 16_000, 64_000],  # noqa: B006
+    neighbors: Neighbors = 20,
+    batch: Batch = 1,
+    rounds: Rounds = 3,
+    threads: Threads = TWO_CORES,
+    precision: Precision = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Time and memory of ParticleNet's training step and prediction as N grows."""
+    from glassformer.benchmark.cost_by_size import measure_costs
+    from glassformer.benchmark.network_task import Shape
+    from glassformer.cli.bench_tables import print_costs
+
+    with _stages(as_json) as stages:
+        costs = measure_costs(particles, Shape(0, neighbors, batch, threads, precision), rounds, stages)
+    if as_json:
+        _print_json(costs.as_json())
+    else:
+        print_costs(costs)

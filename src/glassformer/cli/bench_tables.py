@@ -1,0 +1,182 @@
+"""Results of the benchmarks as rows of text."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glassformer.cli.console import console, print_table
+
+if TYPE_CHECKING:
+    from glassformer.benchmark.cost_by_size import Costs
+    from glassformer.benchmark.feature_neighbors import Searches
+    from glassformer.benchmark.gpu import GpuSpeed
+    from glassformer.benchmark.isoconfigurational import Comparison, Decay
+    from glassformer.benchmark.networks import Comparison as NetworkComparison
+
+
+def print_comparison(comparison: "Comparison") -> None:
+    """Print how fast lockstep and its peers ran, and the ratios."""
+    console.print(
+        f"{comparison.configuration}; {comparison.draws} draws of {comparison.particles} particles, {comparison.steps}"
+        f" steps, one core each; {comparison.host}; {comparison.lammps}"
+    )
+    rows = []
+    for name, speed in comparison.speed.items():
+        ratios = None if name == "lockstep" else comparison.ratios(name)
+        rows.append(
+            [
+                name,
+                f"{speed.median / 1e6:.2f}",
+                f"{speed.energy_drift:.1e}",
+                "" if ratios is None else f"{np.median(ratios):.1f}",
+                "" if ratios is None else f"{ratios.min():.1f} to {ratios.max():.1f}",
+                "" if ratios is None else f"{comparison.ratio_with_compilation(name):.1f}",
+            ]
+        )
+    print_table(["engine", "M atom-steps/s", "energy drift", "ratio", "range", "with compilation"], rows)
+    console.print(
+        f"Ratio: lockstep's speed over this one's. Pairs a particle: {comparison.pairs_first:.1f} at first,"
+        f" {comparison.pairs_last:.1f} at last; compilation took {comparison.compile_seconds:.1f} s. Energy drift a"
+        " particle: the most of lockstep's draws over all steps, and one draw of LAMMPS over a quarter of them.",
+        style="dim",
+    )
+
+
+def print_decay(decays: "list[Decay]") -> None:
+    """Print how lockstep's advantage falls with time."""
+    for decay in decays:
+        console.print(f"\nT = {decay.temperature:.2f}: lockstep over lj/cut/opt")
+        print_table(
+            ["t", "pairs a particle", "ratio"],
+            [
+                [f"{moment:.3g}", f"{pairs:.0f}", f"{ratio:.1f}"]
+                for moment, pairs, ratio in zip(decay.times, decay.pairs, decay.ratios, strict=True)
+            ],
+        )
+
+
+def print_gpu_speeds(speeds: "list[GpuSpeed]") -> None:
+    """Print speeds by number of configurations."""
+    console.print(f"{speeds[0].device}; {speeds[0].configuration}; {speeds[0].draws} draws, N = {speeds[0].particles}")
+    print_table(
+        ["configurations", "M atom-steps/s", "range", "energy drift"],
+        [
+            [
+                str(speed.configurations),
+                f"{speed.atom_steps_per_second / 1e6:.0f}",
+                f"{speed.least / 1e6:.0f} to {speed.greatest / 1e6:.0f}",
+                f"{speed.energy_drift:.1e}",
+            ]
+            for speed in speeds
+        ],
+    )
+
+
+def print_networks(comparison: "NetworkComparison") -> None:
+    """Print time and memory of ParticleNet and its peers, and the ratios."""
+    shape = comparison.shape
+    console.print(
+        f"{comparison.call.replace('_', ' ')}: N = {shape.particles}, k = {shape.neighbors}, batches of {shape.batch},"
+        f" {shape.threads} threads; {comparison.host}; first graph {comparison.first_graph}"
+    )
+    rows = []
+    for name, contest in comparison.contests.items():
+        ratios = None if name == "glassformer" else comparison.speedups(name)
+        rows.append(
+            [
+                name,
+                _decimals(comparison.seconds(name), 3),
+                "" if ratios is None else f"{np.median(ratios):.2f}",
+                "" if ratios is None else f"{ratios.min():.2f} to {ratios.max():.2f}",
+                _gigabytes(contest.peak_bytes),
+                _gigabytes(contest.increase_bytes),
+                "" if ratios is None else _decimals(comparison.memory_ratio(name), 2),
+            ]
+        )
+    print_table(["network", "s/config", "speedup", "range", "peak GB", "rise", "ratio"], rows)
+    _print_agreement(comparison)
+    if comparison.sgemm:
+        console.print(
+            f"The layers' {comparison.network_gflop:.0f} GFLOP at the speed of a matrix product here,"
+            f" {np.median(comparison.sgemm):.0f} GFLOP/s, would take {np.median(comparison.sgemm_shares()):.0%} of the"
+            " time of glassformer's step."
+        )
+    console.print(
+        "speedup: this one's time over glassformer's, median of the rounds; peak: of the whole process; rise: above the"
+        " memory before the first call; ratio: glassformer's peak over this one's.",
+        style="dim",
+    )
+
+
+def _print_agreement(comparison: "NetworkComparison") -> None:
+    for name in comparison.contests:
+        outputs, losses = comparison.output_difference(name), comparison.loss_difference(name)
+        if name != "glassformer" and outputs is not None:
+            of_losses = "" if losses is None else f", and the losses of the first steps by {losses:.0e}"
+            console.print(f"{name}: the first outputs differ by {outputs:.0e} of the largest{of_losses}.")
+
+
+def print_searches(searches: "Searches") -> None:
+    """Print the time of each search for neighbours, and where its outcome differs from the exact one."""
+    console.print(f"N = {searches.particles}, k = {searches.neighbors}, {searches.threads} threads; {searches.host}")
+    rows = []
+    for one in searches.by_channels:
+        for name, search in one.searches.items():
+            ratios = None if name == "glassformer" else one.speedups(name)
+            rows.append(
+                [
+                    f"{one.channels}, {one.features}",
+                    name,
+                    f"{np.median(search.seconds):.3f}",
+                    "" if ratios is None else f"{np.median(ratios):.2f}",
+                    "" if ratios is None else f"{ratios.min():.2f} to {ratios.max():.2f}",
+                    str(search.differing),
+                    f"{search.excess:.0e}",
+                ]
+            )
+    headings = ["C, features", "method", "s", "speedup", "range", "differ", "excess"]
+    print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
+    console.print(
+        "speedup: this one's time over glassformer's; differ: particles with other neighbours than the k-d tree finds"
+        " in float64; excess: by how much the squared distance to the farthest of those is too long, relatively.",
+        style="dim",
+    )
+
+
+def print_costs(costs: "Costs") -> None:
+    """Print time and memory by N."""
+    shape = costs.shape
+    console.print(f"k = {shape.neighbors}, batches of {shape.batch}, {shape.threads} threads; {costs.host}")
+    rows = []
+    for size in costs.sizes:
+        for name, cost in (("predict", size.predict), ("train step", size.train_step)):
+            if cost is not None:
+                rows.append(
+                    [
+                        str(size.particles),
+                        name,
+                        f"{cost.seconds:.3g}",
+                        _decimals(cost.exponent, 2),
+                        f"{cost.neighbor_share:.0%}",
+                        _gigabytes(cost.peak_bytes),
+                        _gigabytes(cost.increase_bytes),
+                    ]
+                )
+    headings = ["N", "call", "s/config", "exponent", "in neighbours", "peak GB", "rise"]
+    print_table(headings, rows, ["right", "left", "right", "right", "right", "right", "right"])
+    for size in costs.sizes:
+        if size.failed:
+            console.print(f"N = {size.particles}: {size.failed}", style="yellow", markup=False, soft_wrap=True)
+    console.print(
+        "exponent: of the time as a power of N, from the size before; in neighbours: part of the time that finding"
+        " neighbours in feature space takes; rise: above the memory before the first call.",
+        style="dim",
+    )
+
+
+def _decimals(value: float | None, decimals: int) -> str:
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def _gigabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e9:.2f}"

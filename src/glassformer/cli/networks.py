@@ -1,0 +1,71 @@
+"""The networks that ship, and what they cost."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from glassformer.cli.console import console, print_table
+from glassformer.core.presets import load_network, network_presets
+from glassformer.core.progress import Progress
+
+if TYPE_CHECKING:
+    # Importing it takes a second, for torch.
+    from glassformer.benchmark.network_costs import Measured, NetworkCost
+
+
+def network_costs(
+    sources: Sequence[str], particles: int, threads: int, measured: bool, progress: Progress
+) -> "list[NetworkCost]":
+    """Return what the networks of `sources` cost, presets or files; without any, all that ship."""
+    presets = network_presets()
+    chosen = {source: load_network(source) for source in sources or presets}
+    from glassformer.benchmark.network_costs import measure, network_cost
+
+    costs = [network_cost(name, presets.get(name, ""), settings, particles) for name, settings in chosen.items()]
+    if not measured:
+        return costs
+    progress.start("measure", len(costs), "networks")
+    for number, (cost, settings) in enumerate(zip(costs, chosen.values(), strict=True)):
+        costs[number] = replace(cost, measured=measure(settings, particles, threads))
+        progress.advance(1, cost.name)
+    return costs
+
+
+def print_networks(costs: "Sequence[NetworkCost]") -> None:
+    """Print a row a network."""
+    print_table(
+        ["network", "what it is", "head", "parameters", "GFLOP"],
+        [
+            [cost.name, cost.meaning, cost.head, f"{cost.parameters:,}", f"{cost.operations / 1e9:.1f}"]
+            for cost in costs
+        ],
+        ["left", "left", "left", "right", "right"],
+    )
+    console.print(
+        f"One target. GFLOP: 10^9 floating point operations of the matrix products of a prediction, N ="
+        f" {costs[0].particles}, rho = 1.2. Head: one output a configuration (system), or a particle.",
+        style="dim",
+    )
+    measured = [(cost.name, cost.measured) for cost in costs if cost.measured is not None]
+    if measured:
+        print_table(
+            ["network", "prediction", "memory", "training step", "memory"],
+            [[name, *_row(found)] for name, found in measured],
+        )
+        console.print(
+            f"Measured here: one configuration in float32 on {measured[0][1].threads} threads, median of three; memory"
+            " on top of what Python, torch and the graph take.",
+            style="dim",
+        )
+
+
+def _row(found: "Measured") -> list[str]:
+    return [
+        f"{found.predict_seconds:.2f} s", _size(found.predict_bytes),
+        f"{found.train_seconds:.2f} s", _size(found.train_bytes),
+    ]  # fmt: skip
+
+
+def _size(size: float) -> str:
+    return "n/a" if math.isnan(size) else f"{size / 1e6:,.0f} MB"

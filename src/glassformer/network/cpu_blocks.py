@@ -1,0 +1,35 @@
+"""Work on blocks of rows by several threads, in an order that depends on nothing but their number."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    # A thread of its own for each block: a matrix product inside must not start more of them.
+    return ThreadPoolExecutor(threads, "glassformer", initializer=torch.set_num_threads, initargs=(1,))
+
+
+def each_block(rows: int, size: int, work: Callable[[int, int, int], None]) -> None:
+    """Call `work(thread, start, stop)` for every block of `size` rows; thread t takes blocks t, t + T, t + 2 T, ...
+
+    T is torch's number of threads. What a thread adds up it adds up in the same order every time, so results that are
+    summed over threads are reproducible for equal T.
+    """
+    threads = min(torch.get_num_threads(), -(-rows // size))
+
+    def run(thread: int) -> None:
+        with torch.no_grad():
+            for start in range(thread * size, rows, threads * size):
+                work(thread, start, min(start + size, rows))
+
+    if threads == 1:
+        run(0)
+        return
+    # Another process's threads do not survive a fork: hence its number.
+    for done in [_pool(threads, os.getpid()).submit(run, thread) for thread in range(threads)]:
+        done.result()

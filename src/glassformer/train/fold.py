@@ -1,0 +1,133 @@
+"""One fold of the cross-validation: from samples to a trained model."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from glassformer.baselines.density import DensityFit
+from glassformer.baselines.state_point_mean import StatePointMean
+from glassformer.core.arrays import FloatArray
+from glassformer.core.files import write_atomically
+from glassformer.core.progress import Progress
+from glassformer.core.provenance import code_version
+from glassformer.core.run import Run
+from glassformer.core.seeds import named_seed
+from glassformer.dataset.labels import log_mean
+from glassformer.dataset.predictions import Role
+from glassformer.dataset.sample import Sample
+from glassformer.dataset.splits import Fold
+from glassformer.graph.batch import GraphBatch
+from glassformer.train.checkpoint import Model, write_model
+from glassformer.train.data import loader, make_items
+from glassformer.train.examples import Example, build_examples
+from glassformer.train.fitting import Place, fit
+from glassformer.train.module import TrainingModule
+from glassformer.train.prediction import calibration, config_species
+
+MODEL_FILE = "model.pt"
+HISTORY_FILE = "history.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """All that the folds of a run share: settings, samples and how they are called, target times, and the folder."""
+
+    run: Run
+    samples: Sequence[Sample]
+    names: Sequence[str]
+    parts: Sequence[Fold]
+    times: FloatArray
+    out: Path
+    identity: str
+    threads: int
+
+    def folder(self, number: int) -> Path:
+        """Return the folder of fold `number`."""
+        return self.out / f"fold-{number}"
+
+
+def train_fold(
+    task: Task, number: int, graphs: Sequence[list[GraphBatch]], progress: Progress, rank: int, processes: int
+) -> None:
+    """Train fold `number` together with the other processes; rank 0 writes its history and its model."""
+    run, fold = task.run, task.parts[number]
+    examples = build_examples(run, task.samples, graphs, task.times)
+    train, validation = (_of(examples, indices) for indices in (fold.train, fold.validation))
+    mean, std = standardise(np.concatenate([example.label[example.learned] for example in train]))
+    seed = named_seed(run.seed, "fold", number)
+    torch.manual_seed(named_seed(seed, "weights"))
+    baseline = _baseline_mae(task, examples, fold)
+    module = TrainingModule(run, seed, std, f"{task.identity} fold {number}", baseline)
+    batch = run.training.batch_size
+    best = fit(
+        module,
+        loader(make_items(train, mean, std), batch, seed, rank, processes),
+        loader(make_items(validation, mean, std), batch, None, rank, processes),
+        Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", processes),
+        progress,
+    )
+    if rank:
+        return
+    weights = {name.removeprefix("network."): value for name, value in best["state_dict"].items()}
+    model = _model(task, fold, mean, std, weights)
+    known = [task.samples[i] for i in fold.train]
+    model = calibration(model, known, [graphs[i] for i in fold.train])
+    write_atomically(task.folder(number) / HISTORY_FILE, json.dumps(module.history, indent=1).encode())
+    write_model(task.folder(number) / MODEL_FILE, model)
+
+
+def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: dict[str, torch.Tensor]) -> Model:
+    run, samples = task.run, task.samples
+    roles: dict[str, Role] = {}
+    # A structure on several sides, of which single draws were dealt out, has been trained on.
+    for role, indices in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
+        roles |= {samples[i].configuration.fingerprint: role for i in indices}  # type: ignore[misc]
+    trained = [samples[i] for i in fold.train]
+    species = config_species(run)
+    labels = np.stack([log_mean(sample, task.times, run.targets.quantity, species) for sample in trained])
+    density = np.array([sample.configuration.density for sample in trained])
+    return Model(
+        run=run,
+        times=tuple(task.times.tolist()),
+        label_mean=tuple(mean.tolist()),
+        label_std=tuple(std.tolist()),
+        calibration=((1.0,) * len(task.times),) * 2,
+        weights=weights,
+        roles=roles,
+        state_point_mean=StatePointMean.fit([sample.facts.state_point for sample in trained], labels),
+        density_fit=DensityFit.fit(density, labels),
+        parameter_hash=task.identity,
+        code_version=code_version(),
+    )
+
+
+def standardise(labels: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return mean and standard deviation (K,) of `labels` (R, K); a constant label gets the scale 1."""
+    std = labels.std(0)
+    return labels.mean(0), np.where(std > 0, std, 1.0)
+
+
+def _of(examples: Sequence[list[Example]], indices: Sequence[int]) -> list[Example]:
+    return [example for index in indices for example in examples[index]]
+
+
+def _baseline_mae(task: Task, examples: Sequence[list[Example]], fold: Fold) -> float:
+    """Return the mean absolute error that the state points' means, of each species, make on the validation set."""
+
+    def groups(indices: Sequence[int]) -> dict[tuple[str, int], FloatArray]:
+        found: dict[tuple[str, int], list[FloatArray]] = {}
+        for index in indices:
+            state_point = task.samples[index].facts.state_point
+            for example in examples[index]:
+                species = example.graph.species.numpy() if len(example.label) > 1 else np.zeros(1)
+                for kind in np.unique(species[example.learned]):
+                    rows = example.label[example.learned & (species == kind)]
+                    found.setdefault((state_point, int(kind)), []).append(rows)
+        return {key: np.concatenate(parts) for key, parts in found.items()}
+
+    known, truth = groups(fold.train), groups(fold.validation)
+    return float(np.concatenate([np.abs(rows - known[key].mean(0)) for key, rows in truth.items()]).mean())

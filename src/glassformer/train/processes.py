@@ -1,0 +1,141 @@
+"""Training by several processes on one machine: they train together, this one watches over them."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import Any, cast
+
+from glassformer.core.errors import GlassformerError, TrainingError
+from glassformer.core.progress import Progress, Silent
+
+Work = Callable[[Any, Progress, int, int], None]
+
+# Seconds until a killed process is known to be dead.
+MOURNING = 1.0
+
+
+def run_together(work: Work, task: Any, processes: int, progress: Progress) -> None:
+    """Call `work(task, progress, rank, processes)` in that many processes and wait for all of them.
+
+    Rank 0 reports to `progress`. Whatever ends one of them, or this one, ends all: they write whole files only. What
+    one raises is raised here. Raises `TrainingError` if one dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    port = _free_port()
+    workers: list[Any] = []
+    pipes: dict[Any, Any] = {}
+    try:
+        with _deaf_to_ctrl_c():
+            for rank in range(processes):
+                receiver, sender = context.Pipe(duplex=False)
+                worker = context.Process(target=_begin, args=(work, task, rank, processes, port, sender), daemon=True)
+                worker.start()
+                workers.append(worker)
+                pipes[receiver] = worker
+                # This side's copy: the pipe ends when the worker does.
+                sender.close()
+        _watch(pipes, progress)
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.join()
+
+
+def _watch(pipes: dict[Any, Any], progress: Progress) -> None:
+    """Pass on what the workers say until all are done."""
+    workers = list(pipes.values())
+    while pipes:
+        for pipe in cast(list[Any], wait(list(pipes))):
+            try:
+                kind, content = pipe.recv()
+            except EOFError:
+                pipes.pop(pipe).join()
+                _refuse_deaths(workers)
+                continue
+            if kind == "failed":
+                raise content
+            if kind == "crashed":
+                # What one says when another has died beside it is not the reason.
+                time.sleep(MOURNING)
+                _refuse_deaths(workers)
+                raise RuntimeError(f"a training process failed\n{content}")
+            getattr(progress, kind)(*content)
+
+
+def _refuse_deaths(workers: list[Any]) -> None:
+    # None while it runs. A worker that has failed says so first, and ends well.
+    dead = next((worker for worker in workers if worker.exitcode), None)
+    if dead is not None:
+        raise TrainingError(
+            f"a training process died (exit code {dead.exitcode}): killed, or out of memory",
+            "Run the same command again; it goes on from the last epoch. If it recurs: fewer --processes.",
+        )
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Start processes that leave Ctrl-C to this one, which ends them; they inherit how a signal is treated."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin(work: Work, task: Any, rank: int, processes: int, port: int, sender: Connection) -> None:
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "GROUP_RANK": "0"}
+    os.environ.update(address | {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)})
+    try:
+        work(task, _Sender(sender) if rank == 0 else Silent(), rank, processes)
+    except GlassformerError as error:
+        sender.send(("failed", error))
+    except BaseException:
+        sender.send(("crashed", traceback.format_exc()))
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """End this process when its parent is gone, even by kill -9: no orphan writes beside the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+class _Sender:
+    """Progress that is shown by another process."""
+
+    def __init__(self, sender: Connection) -> None:
+        self._sender = sender
+
+    def start(self, stage: str, total: float, unit: str) -> None:
+        """Pass it on."""
+        self._sender.send(("start", (stage, total, unit)))
+
+    def advance(self, amount: float, note: str = "") -> None:
+        """Pass it on."""
+        self._sender.send(("advance", (amount, note)))
+
+    def expect(self, amount: float) -> None:
+        """Pass it on."""
+        self._sender.send(("expect", (amount,)))
+
+    def say(self, text: str) -> None:
+        """Pass it on."""
+        self._sender.send(("say", (text,)))
