@@ -252,6 +252,9 @@ def test_rate_and_time_left_are_those_of_this_run(
     clock.now += 20
     stages.advance(20, "fold 3 of 4")
     assert capsys.readouterr().out == "train  50%  20 s left, 1.0 epochs/s; fold 3 of 4\n"
+    # Training stops early: the rest will not be done, and that is the end.
+    stages.expect(-20)
+    assert capsys.readouterr().out == "train 100%  took 20 s, 1.0 epochs/s; fold 3 of 4\n"
 
 
 def refused(done: subprocess.CompletedProcess[str], message: str) -> None:

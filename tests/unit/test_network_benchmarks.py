@@ -29,8 +29,8 @@ ARGUMENTS = ["--particles", "150", "--rounds", "1", "--threads", "1", "--json"]
 SHARED = {
     "benchmark", "particles", "neighbors", "batch", "rounds", "threads", "precision", "host", "versions", "first_graph",
     "seconds", "seconds_of_rounds", "peak_bytes", "peak_increase_bytes", "output_difference", "keras_missing",
-    *(f"{key}_{peer}{suffix}" for peer in ("keras", "torch") for key, suffix in (("speedup", ""), ("speedup", "_range"),
-                                                                                 ("memory_ratio", ""))),
+    *(f"{key}_{peer}{suffix}" for peer in ("keras", "keras_fused", "torch")
+      for key, suffix in (("speedup", ""), ("speedup", "_range"), ("memory_ratio", ""))),
 }  # fmt: skip
 TRAINING = {"losses", "loss_difference", "sgemm_gflops", "network_gflop", "share_of_sgemm_limit"}
 

@@ -131,7 +131,7 @@ def particle_predictions(roles: tuple[str, ...] = ("test", "train", "validation"
         synthetic_predictions(roles),
         particles=counts, particle_species=species, particle_label=label,
         particle_prediction=(label + random.normal(0, 0.2, (rows, 2))).astype(np.float32),
-        particle_ceiling=np.linspace(0.5, 0.9, 4 * len(roles)).reshape(len(roles), 2, 2),
+        particle_ceiling=random.uniform(0.5, 0.9, (len(roles), 2, 2)),
     )  # fmt: skip
 
 

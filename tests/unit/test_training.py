@@ -91,7 +91,7 @@ OPTIONS = {
         "clip_gradient": 0.05, "augmentation": "rotations", "loss": "huber",
     },
     "early-stopping": {"early_stopping": 1, "learning_rate": 0.3, "augmentation": "cubic-rotations", "loss": "mae"},
-    "step": {"late_from_epoch": 2, "augmentation": "symmetries"},
+    "step": {"late_from_epoch": 2, "precision": "bf16", "augmentation": "symmetries"},
 }  # fmt: skip
 
 
@@ -111,6 +111,9 @@ def test_resumed_training_equals_uninterrupted_with_every_option(name: str, tiny
     histories = [json.loads(path.read_text()) for path in sorted((tmp_path / "whole").glob("fold-*/history.json"))]
     assert kills == sum(map(len, histories))
     assert (min(map(len, histories)) < 5) == (name == "early-stopping")
+    # Two configurations train, one a batch: the rate of each epoch's second step.
+    rates = [learning_rate(run.training, 2 * epoch + 1, 2) for epoch in range(5)]
+    assert all([line["learning_rate"] for line in history] == rates[: len(history)] for history in histories)
     assert_same_results(tmp_path / "whole", tmp_path / "parts")
 
 
@@ -150,6 +153,27 @@ def test_a_model_from_elsewhere_is_not_adopted(
     shutil.copy(trained / "fold-1" / "model.pt", tmp_path / "run" / "fold-0" / "model.pt")
     with pytest.raises(CheckpointError, match="belongs to another run or fold"):
         train_run(tiny_run, read_dataset(tiny_dataset), tmp_path / "run", Silent(), threads=1)
+
+
+def test_checkpoints_that_are_damaged_or_of_another_fold_are_refused(
+    tiny_run: Run, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    samples = read_dataset(tiny_dataset)
+    with pytest.raises(KilledError):
+        train_run(tiny_run, samples, tmp_path / "run", KillAt(5), threads=1)
+    last = tmp_path / "run" / "fold-1" / "last.ckpt"
+    whole = last.read_bytes()
+    for contents in (b"", whole[: len(whole) // 2], b"nonsense"):
+        last.write_bytes(contents)
+        with pytest.raises(CheckpointError, match=r"fold-1/last\.ckpt is damaged") as caught:
+            train_run(tiny_run, samples, tmp_path / "run", Silent(), threads=1)
+        assert caught.value.remedy == f"Delete the folder {last.parent}: the fold is then trained anew."
+    last.write_bytes(whole)
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint["run"] == tiny_run.model_dump(mode="json")
+    torch.save(checkpoint | {"identity": checkpoint["identity"].replace("fold 1", "fold 0")}, last)
+    with pytest.raises(CheckpointError, match=r"fold-1/last\.ckpt belongs to another run or fold"):
+        train_run(tiny_run, samples, tmp_path / "run", Silent(), threads=1)
 
 
 def test_divergence_is_told_and_leaves_no_model(tiny_dataset: Path, tmp_path: Path) -> None:

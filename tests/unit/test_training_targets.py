@@ -18,6 +18,7 @@ from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.labels import msd_a_draws, particle_labels, pearson_ceilings, propensity_draws, target_times
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.splits import folds, single_draws
 from glassformer.evaluate.evaluation import evaluate
 from glassformer.graph.batch import GraphBatch, join
 from glassformer.graph.neighbors import nearest_neighbors
@@ -25,7 +26,7 @@ from glassformer.observables.propensity import moment_ceiling
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.data import loader, make_items
-from glassformer.train.examples import build_examples, build_graphs, draw_velocities, sample_labels
+from glassformer.train.examples import build_examples, build_graphs, draw_velocities, learned_rows, sample_labels
 from glassformer.train.fold import standardise
 from glassformer.train.module import TrainingModule
 from glassformer.train.prediction import predict
@@ -206,7 +207,7 @@ def test_the_calibration_makes_the_mean_over_the_training_set_right(
 def test_predictions_undo_scale_and_standardisation(
     head: str, targets: dict[str, object], expected: Callable[[Model], float], tmp_path: Path
 ) -> None:
-    """An output layer of zeros says the mean label, on every scale."""
+    """An output layer of zeros says the mean label of the training particles that are learned, on every scale."""
     samples = [synthetic_sample(index) for index in range(6)]
     run = make_run(head, targets=targets, training={"epochs": 1, "batch_size": 2})
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
@@ -218,20 +219,14 @@ def test_predictions_undo_scale_and_standardisation(
     assert predictions.species == targets.get("species", "A")
     assert predictions.quantity == targets.get("quantity", "squared-displacement")
     if head == "particle":
+        known = [sample for sample in samples if model.roles[sample.configuration.fingerprint] == "train"]
+        truth = [particle_labels(s, TIME, run.targets.quantity)[learned_rows(run, s)] for s in known]
+        labels = np.concatenate(truth) if run.targets.scale == "linear" else np.log(np.concatenate(truth))
+        np.testing.assert_allclose([model.label_mean, model.label_std], [labels.mean(0), labels.std(0)])
         said = predictions.particle_prediction[:, 0]
         learned = predictions.particle_species == "AB".index(predictions.species)
         np.testing.assert_allclose(np.log(said[learned]), expected(model), rtol=1e-4)
         assert np.isnan(said[~learned]).all()
-
-
-def test_labels_are_standardised_over_the_training_particles_alone(
-    log_particles: tuple[Predictions, Model], counted_samples: list[Sample]
-) -> None:
-    _, model = log_particles
-    known = [s for s in counted_samples if model.roles[s.configuration.fingerprint] == "train"]
-    labels = np.log(np.concatenate([sample.ensemble.displacement_sq_mean[0] for sample in known]).astype(np.float64))
-    assert model.label_mean[0] == pytest.approx(labels.mean())
-    assert model.label_std[0] == pytest.approx(labels.std())
 
 
 def test_negative_linear_predictions_have_a_floor(tmp_path: Path) -> None:
@@ -389,10 +384,13 @@ def test_a_split_by_draw_leaks_and_says_so(tmp_path: Path) -> None:
     assert evaluation.leaked
     assert evaluation.left_out == 0
     # A structure of which any draw was trained on has been seen, whatever else it served for.
-    for number in range(3):
+    singles = single_draws(samples)
+    for number, fold in enumerate(folds(singles, run.split, run.seed)):
         model = read_model(tmp_path / "run" / f"fold-{number}" / "model.pt")
-        assert "train" in predict(model, samples).roles
-        assert set(model.roles) == {sample.configuration.fingerprint for sample in samples}
+        trained = {singles[index].configuration.fingerprint for index in fold.train}
+        tested = {singles[index].configuration.fingerprint for index in fold.test}
+        assert trained & tested
+        assert {name for name, role in model.roles.items() if role == "train"} == trained
 
 
 def test_tensorboard_shows_the_history(tmp_path: Path) -> None:

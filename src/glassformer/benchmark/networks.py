@@ -4,6 +4,7 @@ All have the same first weights, data, optimiser and number of threads, each in 
 
 `train_step`: forward and backward pass and one step of Adam. glassformer has the first graph at hand, as in its
 training, where the positions of a configuration do not change; the others find it in every step, as they are written.
+Keras comes twice: `keras` with its own batch norm layers, `keras_fused` with TensorFlow's fused ones.
 `predict`: from positions to outputs; glassformer builds its first graph within the time.
 """
 
@@ -19,13 +20,13 @@ import numpy as np
 
 from glassformer.benchmark.network_task import Shape, training_gflop, write_task
 from glassformer.benchmark.peers.keras_environment import HOW_TO, find_keras_python
-from glassformer.benchmark.peers.process import KERAS, OWN, TORCH, Answer, Process
+from glassformer.benchmark.peers.process import KERAS, KERAS_FUSED, OWN, TORCH, Answer, Process
 from glassformer.core.arrays import FloatArray
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.simulate.lockstep.simd import host_description
 
-PEERS = (KERAS, TORCH)
+PEERS = (KERAS, KERAS_FUSED, TORCH)
 Call = Literal["train_step", "predict"]
 # Calls before the timed ones: the first compiles, the second still finds its blocks of memory.
 WARM_UP = 2
@@ -194,6 +195,7 @@ def contenders(shape: Shape, keras_python: str | None) -> Iterator[dict[str, Pro
         task = write_task(shape, folder)
         processes = {OWN: stack.enter_context(Process(OWN, task))}
         if keras_python is not None:
-            processes[KERAS] = stack.enter_context(Process(KERAS, task, keras_python))
+            for name in (KERAS, KERAS_FUSED):
+                processes[name] = stack.enter_context(Process(name, task, keras_python))
         processes[TORCH] = stack.enter_context(Process(TORCH, task))
         yield processes

@@ -146,6 +146,23 @@ def status(
 
 @app.command()
 @resumable
+def quench(
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
+    workers: Workers = ALL_CORES,
+) -> None:
+    """Find the inherent structures of a dataset's configurations, where they are missing."""
+    from glassformer.dataset.quench import quench_dataset
+
+    with progress() as stages:
+        done = quench_dataset(dataset, stages, workers)
+    console.print(f"{done.found} inherent structures found, {done.there} were there")
+    if done.found:
+        drop = done.start_energy - done.energy
+        console.print(f"energy a particle: {done.start_energy:.4f} -> {done.energy:.4f}, {drop:.4f} lower on average")
+
+
+@app.command()
+@resumable
 def train(
     run: Annotated[str, typer.Argument(help="Run file (TOML), or the name of one that ships.")],
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],

@@ -88,18 +88,11 @@ class StageProgress:
     def advance(self, amount: float, note: str = "") -> None:
         """Add `amount`; show it."""
         before, self._done = self._done, self._done + amount
+        self._note = note or self._note
         if self._bar is not None:
-            task = self._bar.task_ids[0]
-            self._note = note or self._note
-            self._bar.update(task, advance=amount, state=self._state())
-        elif self._plain:
-            self._note = note or self._note
-            if time.monotonic() - self._printed > PLAIN_INTERVAL or self._done >= self._total > before:
-                self._printed = time.monotonic()
-                console.print(
-                    f"{self._stage} {self._done / self._total:4.0%}  {self._state()}", markup=False, soft_wrap=True
-                )
-                sys.stdout.flush()
+            self._bar.update(self._bar.task_ids[0], advance=amount, state=self._state())
+        elif self._plain and (time.monotonic() - self._printed > PLAIN_INTERVAL or self._done >= self._total > before):
+            self._print()
 
     def expect(self, amount: float) -> None:
         """Let the stage be longer by `amount`."""
@@ -107,7 +100,9 @@ class StageProgress:
             # Also less, when some of it turns out to be there.
             self._total = max(1.0, self._total + amount)
             if self._bar is not None:
-                self._bar.update(self._bar.task_ids[0], total=self._total)
+                self._bar.update(self._bar.task_ids[0], total=self._total, state=self._state())
+            elif self._plain and self._done >= self._total:
+                self._print()
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -119,13 +114,18 @@ class StageProgress:
             self._bar.stop()
             self._bar = None
 
+    def _print(self) -> None:
+        self._printed = time.monotonic()
+        console.print(f"{self._stage} {self._done / self._total:4.0%}  {self._state()}", markup=False, soft_wrap=True)
+        sys.stdout.flush()
+
     def _state(self) -> str:
         elapsed = time.monotonic() - self._began
         if elapsed < 1 or not self._done:
             return ""
         rate = self._done / elapsed
         speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
-        left = (self._total - self._done) / rate
+        left = max(self._total - self._done, 0.0) / rate
         timing = f"{duration(left)} left" if left else f"took {duration(elapsed)}"
         return f"{timing}, {speed} {self._unit}/s" + (f"; {self._note}" if self._note else "")
 

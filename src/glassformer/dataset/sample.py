@@ -1,6 +1,6 @@
 """One HDF5 file a configuration: the structure, what its draws did, and how both were made.
 
-    /configuration       positions, species, box
+    /configuration       positions, species, box; inherent_positions, where they were sought
     /isoconfigurational  times, seeds, msd, self_scattering, particle_times, displacement_mean, ...
     /equilibration       how the configuration came about, where that is known
     attributes           `Facts`

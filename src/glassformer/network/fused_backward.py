@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from glassformer.network import kernels
-from glassformer.network.cpu_blocks import each_block
+from glassformer.network.cpu_blocks import one_thread
 from glassformer.network.fused_edgeconv import Array, EdgeStack, Sums
+from glassformer.network.products import Factor, add_product
 
 
 class Accumulators:
@@ -40,21 +41,22 @@ class EdgeBackward:
         self.weight: dict[int, Tensor] = {}
         self.gamma: dict[int, Any] = {}
         self.beta: dict[int, Any] = {}
-        # Gradients at the outputs of the norms, for all edges of the layer under way.
-        self.gradient: dict[int, Tensor] = {}
+        # Gradients at the outputs of the norms of the layer under way, a tensor a block.
+        self.gradient: dict[int, list[Tensor]] = {}
         self._first()
 
     def run(self, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Carry `gradient` (M, W) back; return those of a, b and c."""
         stack = self.stack
-        if stack.maximum:
-            self._through_maximum(gradient.contiguous().numpy())
-            below = stack.last - 1
-        else:
-            self._through_mean(gradient.contiguous().numpy())
-            below = stack.last
-        for layer in range(below, 0, -1):
-            self._through_layer(layer)
+        with one_thread():
+            if stack.maximum:
+                self._through_maximum(gradient.contiguous())
+                below = stack.last - 1
+            else:
+                self._through_mean(gradient.contiguous().numpy())
+                below = stack.last
+            for layer in range(below, 0, -1):
+                self._through_layer(layer)
         return self._finish_first()
 
     def _first(self) -> None:
@@ -62,41 +64,40 @@ class EdgeBackward:
         self.at_a, self.at_b = torch.zeros(stack.particles, width), Accumulators(stack.particles, width)
         self.first_gradient = torch.empty(stack.edges if len(stack.c) else 0, width)
 
-    def _through_maximum(self, gradient: Array) -> None:
+    def _through_maximum(self, gradient: Tensor) -> None:
         """From the maximum over neighbours back to the input of the last layer; see the module `fused_edgeconv`."""
-        stack, last, affine = self.stack, self.stack.last, self.stack.affine[-1]
-        weight = stack.weights[-1]
-        passed = np.where(affine.scale * stack.best + affine.offset > 0, gradient, gradient * 0)
-        self.beta[last] = passed.sum(0, dtype=np.float64)
-        self.gamma[last] = (passed * ((stack.best - affine.mean) * affine.inverse)).sum(0, dtype=np.float64)
-        p = self.beta[last] / stack.edges
-        q = self.gamma[last] * affine.inverse / stack.edges
-        pulled = (passed * affine.scale).astype(np.float32)
-        w = weight.double().numpy()
-        level = affine.scale * (q * affine.mean - p)
-        curve = -(w.T * (affine.scale * q)) @ w
-        constant, matrix = (torch.from_numpy(x.astype(np.float32)) for x in (level @ w, curve))
+        stack, last = self.stack, self.stack.last
+        weight, w = stack.weights[-1], stack.weights[-1].double()
+        mean, inverse, scale, offset = (torch.from_numpy(part) for part in vars(stack.affine[-1]).values())
+        best = torch.from_numpy(stack.best)
+        passed = gradient * (torch.addcmul(offset, best, scale) > 0)
+        self.beta[last] = passed.sum(0, dtype=torch.float64).numpy()
+        self.gamma[last] = (inverse * sum_of_products(passed, best - mean)).numpy()
+        p = torch.from_numpy(self.beta[last]) / stack.edges
+        q = torch.from_numpy(self.gamma[last]) * inverse / stack.edges
+        pulled = (passed * scale).numpy()
+        level, bend = scale * (q * mean - p), scale * q
+        constant, matrix = (level @ w).float(), -((w.T * bend) @ w).float()
+        product = Factor(matrix, stack.bfloat16)
         sparse, gram, hidden_sum = Accumulators(*weight.shape), Accumulators(*[weight.shape[1]] * 2), Sums(len(matrix))
         sums = self._prepare(last - 1)
 
         def work(thread: int, start: int, stop: int) -> None:
             hidden = stack.hidden(last - 1, thread, start, stop)
-            at_hidden = self._gradient(last - 1, thread, start, stop)
-            at_hidden.copy_(constant.expand_as(at_hidden))
-            stack.add_product(at_hidden, hidden, matrix)
+            at_hidden = product(hidden, constant)
             kernels.scatter_extreme(
                 pulled[start:stop], stack.slot[start:stop], hidden.numpy(), weight.numpy(), stack.k,
                 at_hidden.numpy(), sparse.of(thread).numpy(),
             )  # fmt: skip
-            add_gram(stack, gram.of(thread), hidden)
+            add_gram(gram.of(thread), hidden, stack.bfloat16)
             total = hidden.sum(0).numpy()
             hidden_sum.add(thread, total, total)
             self._through_relu(last - 1, thread, start, stop, at_hidden, hidden, sums)
 
-        each_block(stack.particles, stack.rows, work)
-        symmetric = fill_symmetric(gram.total().double()).numpy()
-        dense = np.outer(level, hidden_sum.total()[0]) - (affine.scale * q)[:, None] * (w @ symmetric)
-        self.weight[last] = sparse.total() + torch.from_numpy(dense.astype(np.float32))
+        stack.each_block(work)
+        symmetric = fill_symmetric(gram.total().double())
+        dense = torch.outer(level, torch.from_numpy(hidden_sum.total()[0])) - bend[:, None] * (w @ symmetric)
+        self.weight[last] = sparse.total() + dense.float()
         self._take(last - 1, sums)
 
     def _through_mean(self, gradient: Array) -> None:
@@ -104,14 +105,16 @@ class EdgeBackward:
         sums = self._prepare(last)
 
         def work(thread: int, start: int, stop: int) -> None:
-            here, (total, with_z) = stack.block(start, stop), sums.zeros()
+            z, (total, with_z) = stack.z[last][start // stack.rows], sums.zeros()
+            at_z = torch.empty_like(z)
             kernels.spread_mean(
-                gradient[start:stop], stack.z[last][here].numpy(), stack.k, affine.scale, affine.offset, affine.mean,
-                self.gradient[last][here].numpy(), total, with_z,
+                gradient[start:stop], z.numpy(), stack.k, affine.scale, affine.offset, affine.mean, at_z.numpy(),
+                total, with_z,
             )  # fmt: skip
+            self.gradient[last][start // stack.rows] = at_z
             sums.add(thread, total, with_z)
 
-        each_block(stack.particles, stack.rows, work)
+        stack.each_block(work)
         self._take(last, sums)
 
     def _through_layer(self, layer: int) -> None:
@@ -119,54 +122,47 @@ class EdgeBackward:
         stack, affine, weight = self.stack, self.stack.affine[layer], self.stack.weights[layer - 1]
         level = (self.beta[layer] / stack.edges).astype(np.float32)
         slope = (self.gamma[layer] * affine.inverse / stack.edges).astype(np.float32)
-        at_weight, sums = Accumulators(*weight.shape), self._prepare(layer - 1)
+        at_weight, product, sums = Accumulators(*weight.shape), Factor(weight, stack.bfloat16), self._prepare(layer - 1)
 
         def work(thread: int, start: int, stop: int) -> None:
-            here = stack.block(start, stop)
-            gradient = self.gradient[layer][here]
+            block = start // stack.rows
+            gradient = self.gradient[layer][block]
             kernels.through_norm(
-                gradient.numpy(), stack.z[layer][here].numpy(), affine.scale, affine.mean, level, slope
+                gradient.numpy(), stack.z[layer][block].numpy(), affine.scale, affine.mean, level, slope
             )
+            # Not needed any more, and as large as everything else together.
+            self.gradient[layer][block] = stack.z[layer][block] = gradient[:0]
             hidden = stack.hidden(layer - 1, thread, start, stop)
-            stack.add_product(at_weight.of(thread), gradient.T, hidden)
-            at_hidden = self._gradient(layer - 1, thread, start, stop)
-            stack.product(gradient, weight, at_hidden)
-            self._through_relu(layer - 1, thread, start, stop, at_hidden, hidden, sums)
+            add_product(at_weight.of(thread), gradient.T, hidden, stack.bfloat16)
+            self._through_relu(layer - 1, thread, start, stop, product(gradient), hidden, sums)
 
-        each_block(stack.particles, stack.rows, work)
+        stack.each_block(work)
         self.weight[layer] = at_weight.total()
-        # Not needed any more, and as large as everything else together.
-        del self.gradient[layer], stack.z[layer]
         self._take(layer - 1, sums)
-
-    def _gradient(self, layer: int, thread: int, start: int, stop: int) -> Tensor:
-        """Return the place for the gradient of a block's hidden values: kept for all edges, or of this block only."""
-        stack = self.stack
-        if layer == 0:
-            if len(stack.c):
-                return self.first_gradient[stack.block(start, stop)]
-            return stack.scratch(thread, "gradient", (stop - start) * stack.k, stack.widths[0])
-        return self.gradient[layer][stack.block(start, stop)]
 
     def _through_relu(
         self, layer: int, thread: int, start: int, stop: int, gradient: Tensor, hidden: Tensor, sums: Sums
     ) -> None:
+        """Let `gradient` through the ReLU below a matrix product; keep it for the layer below."""
         stack, affine = self.stack, self.stack.affine[layer]
         if layer == 0:
             kernels.first_layer_back(
                 gradient.numpy(), hidden.numpy(), stack.neighbors, start, stop, self.at_a.numpy(),
                 self.at_b.of(thread).numpy(),
             )  # fmt: skip
+            if len(stack.c):
+                self.first_gradient[stack.block(start, stop)] = gradient
             return
         total, with_z = sums.zeros()
-        z = stack.z[layer][stack.block(start, stop)].numpy()
+        self.gradient[layer][start // stack.rows] = gradient
+        z = stack.z[layer][start // stack.rows].numpy()
         kernels.mask_and_sum(gradient.numpy(), z, affine.scale, affine.offset, affine.mean, total, with_z)
         sums.add(thread, total, with_z)
 
     def _prepare(self, layer: int) -> Sums:
         """Make room for what flows to `layer`, before any thread writes there."""
         if layer > 0:
-            self.gradient[layer] = torch.empty(self.stack.edges, self.stack.widths[layer])
+            self.gradient[layer] = self.stack.no_blocks()
         return Sums(self.stack.widths[layer])
 
     def _take(self, layer: int, sums: Sums) -> None:
@@ -216,7 +212,7 @@ class EdgeBackward:
             if len(stack.c):
                 kernels.edge_sums(stack.c, stack.neighbors, start, stop, starts.numpy(), there)
 
-        each_block(stack.particles, stack.rows, work)
+        stack.each_block(work)
         return starts, ends.total()
 
 
@@ -225,7 +221,7 @@ def sum_of_products(one: Tensor, other: Tensor) -> Tensor:
     return (one * other).sum(0, dtype=torch.float64)
 
 
-def add_gram(stack: EdgeStack, gram: Tensor, hidden: Tensor) -> None:
+def add_gram(gram: Tensor, hidden: Tensor, bfloat16: bool = False) -> None:
     """Add the upper triangle of hidden^T hidden to `gram`, by halves: three quarters of the whole product."""
     half = len(gram) // 2
     left, right = hidden[:, :half], hidden[:, half:]
@@ -234,7 +230,7 @@ def add_gram(stack: EdgeStack, gram: Tensor, hidden: Tensor) -> None:
         (gram[:half, half:], left, right),
         (gram[half:, half:], right, right),
     ):
-        stack.add_product(place, one.T, other)
+        add_product(place, one.T, other, bfloat16)
 
 
 def fill_symmetric(gram: Tensor) -> Tensor:

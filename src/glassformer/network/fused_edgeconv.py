@@ -19,6 +19,7 @@ Here a block of particles goes through a whole stage while it lies in the cache,
 S. Ioffe and C. Szegedy, arXiv:1502.03167, section 3, for the backward pass of the batch norm.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +29,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from glassformer.network import kernels
-from glassformer.network.cpu_blocks import each_block
+from glassformer.network.cpu_blocks import each_block, one_thread
+from glassformer.network.products import Factor
 
-# Edges of a block: with 256 channels 2.6 MB, a size at which a core's matrix products still run at full speed.
+# Edges of a block: with 256 channels 2.6 MB. Smaller ones, closer to the core, cost more in hand-overs between threads.
 BLOCK_EDGES = 2560
 
 Array = NDArray[np.float32]
@@ -105,10 +107,12 @@ class EdgeStack:
         self.last = len(weights)
         self.maximum = aggregation == "max"
         self.rows = max(1, BLOCK_EDGES // self.k)
+        self.threads = torch.get_num_threads()
         self.affine: list[Affine] = []
         self.variance: list[Any] = []
-        self.z: dict[int, Tensor] = {}
-        self._scratch: dict[tuple[int, str], Tensor] = {}
+        # Outputs of matrix products by layer, a tensor a block.
+        self.z: dict[int, list[Tensor]] = {}
+        self._scratch: dict[int, Tensor] = {}
 
     def forward(self, training: bool) -> Tensor:
         """Return what is aggregated over the neighbours, (M, W).
@@ -117,54 +121,48 @@ class EdgeStack:
         """
         self.best = np.empty((self.particles, self.widths[-1]), np.float32)
         self.slot = np.empty((self.particles, self.widths[-1]), np.int32)
+        with one_thread():
+            self._run(training)
+        if not self.maximum:
+            return torch.from_numpy(self.best)
+        last = self.affine[-1]
+        return torch.from_numpy(self.best * last.scale + last.offset).relu_()
+
+    def _run(self, training: bool) -> None:
         if training:
             self._normalise(0, *self._first_sums())
             for layer in range(1, self.last + 1):
                 self._normalise(layer, *self._layer(layer))
+            if not self.maximum:
+                self._average()
         else:
             self.affine = [Affine.of(n.running_mean.numpy(), n.running_var.numpy(), n) for n in self.norms]  # type: ignore[union-attr]
             self._whole()
-        last = self.affine[-1]
-        if self.maximum:
-            return torch.from_numpy(self.best * last.scale + last.offset).relu_()
-        if training:
-            self._average()
-        return torch.from_numpy(self.best)
+
+    def each_block(self, work: Callable[[int, int, int], None]) -> None:
+        """Call `work(thread, start, stop)` for every block of particles."""
+        each_block(self.particles, self.rows, work, self.threads)
 
     def block(self, start: int, stop: int) -> slice:
         """Return the edges of the particles from `start` to `stop`."""
         return slice(start * self.k, stop * self.k)
 
-    def scratch(self, thread: int, name: str, edges: int, width: int) -> Tensor:
-        """Return a buffer (edges, width) that belongs to this thread and name."""
-        size = self.rows * self.k * max(self.widths)
-        if (thread, name) not in self._scratch:
-            self._scratch[thread, name] = torch.empty(size)
-        return self._scratch[thread, name][: edges * width].view(edges, width)
+    def scratch(self, thread: int, edges: int, width: int) -> Tensor:
+        """Return a buffer (edges, width) that belongs to this thread."""
+        if thread not in self._scratch:
+            self._scratch[thread] = torch.empty(self.rows * self.k * max(self.widths))
+        return self._scratch[thread][: edges * width].view(edges, width)
 
-    def product(self, left: Tensor, right: Tensor, out: Tensor) -> Tensor:
-        """Write left @ right to `out`."""
-        if self.bfloat16:
-            return out.copy_(left.bfloat16() @ right.bfloat16())
-        return torch.mm(left, right, out=out)
-
-    def add_product(self, total: Tensor, left: Tensor, right: Tensor) -> None:
-        """Add left @ right to `total`."""
-        if self.bfloat16:
-            total += left.bfloat16() @ right.bfloat16()
-        else:
-            torch.addmm(total, left, right, out=total)
-
-    def hidden(self, layer: int, thread: int, start: int, stop: int, name: str = "hidden") -> Tensor:
-        """Return what `layer` gives after its norm and ReLU, on the block's edges."""
+    def hidden(self, layer: int, thread: int, start: int, stop: int) -> Tensor:
+        """Return what `layer` gives after its norm and ReLU, on the block's edges; in the thread's buffer."""
         affine = self.affine[layer]
-        out = self.scratch(thread, name, (stop - start) * self.k, self.widths[layer])
+        out = self.scratch(thread, (stop - start) * self.k, self.widths[layer])
         if layer == 0:
             kernels.first_layer(
                 self.a, self.b, self.c, self.neighbors, start, stop, affine.scale, affine.offset, out.numpy()
             )
         else:
-            z = self.z[layer][self.block(start, stop)].numpy()
+            z = self.z[layer][start // self.rows].numpy()
             kernels.affine_relu(z, affine.scale, affine.offset, out.numpy())
         return out
 
@@ -183,29 +181,37 @@ class EdgeStack:
             kernels.first_layer_sums(self.a, self.b, self.c, self.neighbors, start, stop, shift, total, squares)
             sums.add(thread, total, squares)
 
-        each_block(self.particles, self.rows, work)
+        self.each_block(work)
         return shift, sums
 
     def _layer(self, layer: int) -> tuple[Array, Sums]:
-        weight, width, sums = self.weights[layer - 1].T, self.widths[layer], Sums(self.widths[layer])
+        weight, sums = Factor(self.weights[layer - 1].T, self.bfloat16), Sums(self.widths[layer])
         kept = layer < self.last or not self.maximum
-        if kept:
-            self.z[layer] = torch.empty(self.edges, width)
-        few = min(self.particles, 8)
-        shift = (self.hidden(layer - 1, 0, 0, few) @ weight).mean(0).numpy()
+        self.z[layer] = self.no_blocks() if kept else []
+        shift = self._typical(layer)
 
         def work(thread: int, start: int, stop: int) -> None:
-            hidden = self.hidden(layer - 1, thread, start, stop)
-            z = self.z[layer][self.block(start, stop)] if kept else self.scratch(thread, "z", len(hidden), width)
-            self.product(hidden, weight, z)
+            z = weight(self.hidden(layer - 1, thread, start, stop))
             total, squares = sums.zeros()
             kernels.sums(z.numpy(), shift, total, squares)
             sums.add(thread, total, squares)
-            if not kept:
+            if kept:
+                self.z[layer][start // self.rows] = z
+            else:
                 self._take_extreme(z, start, stop)
 
-        each_block(self.particles, min(self.rows, max(self.rows, few)), work)
+        self.each_block(work)
         return shift, sums
+
+    def _typical(self, layer: int) -> Array:
+        """Return the mean output of a layer over the first few particles' edges."""
+        hidden = self.hidden(layer - 1, 0, 0, min(self.rows, self.particles))
+        mean: Array = (hidden[: 8 * self.k] @ self.weights[layer - 1].T).mean(0).numpy()
+        return mean
+
+    def no_blocks(self) -> list[Tensor]:
+        """Return places for a tensor a block."""
+        return [torch.empty(0)] * -(-self.particles // self.rows)
 
     def _take_extreme(self, z: Tensor, start: int, stop: int) -> None:
         # The norm and ReLU do not decrease where gamma is positive, nor increase where it is not: the greatest z, or
@@ -217,28 +223,24 @@ class EdgeStack:
         last = self.affine[-1]
 
         def work(thread: int, start: int, stop: int) -> None:
-            z = self.z[self.last][self.block(start, stop)].numpy()
+            z = self.z[self.last][start // self.rows].numpy()
             kernels.mean_affine_relu(z, self.k, last.scale, last.offset, self.best[start:stop])
 
-        each_block(self.particles, self.rows, work)
+        self.each_block(work)
 
     def _whole(self) -> None:
         """All layers of a block at once: the statistics are known."""
+        weights = [Factor(weight.T, self.bfloat16) for weight in self.weights]
 
         def work(thread: int, start: int, stop: int) -> None:
             hidden = self.hidden(0, thread, start, stop)
-            for layer in range(1, self.last + 1):
-                # Two buffers take turns.
-                name = ("z", "hidden")[layer % 2 == 0]
-                z = self.scratch(thread, name, len(hidden), self.widths[layer])
-                self.product(hidden, self.weights[layer - 1].T, z)
-                affine = self.affine[layer]
-                if layer < self.last:
-                    kernels.affine_relu(z.numpy(), affine.scale, affine.offset, z.numpy())
+            for weight, affine in zip(weights, self.affine[1:], strict=True):
+                hidden = weight(hidden)
+                if affine is not self.affine[-1]:
+                    kernels.affine_relu(hidden.numpy(), affine.scale, affine.offset, hidden.numpy())
                 elif self.maximum:
-                    self._take_extreme(z, start, stop)
+                    self._take_extreme(hidden, start, stop)
                 else:
-                    kernels.mean_affine_relu(z.numpy(), self.k, affine.scale, affine.offset, self.best[start:stop])
-                hidden = z
+                    kernels.mean_affine_relu(hidden.numpy(), self.k, affine.scale, affine.offset, self.best[start:stop])
 
-        each_block(self.particles, self.rows, work)
+        self.each_block(work)

@@ -60,9 +60,11 @@ def inherent_structure(
     """
     check_configuration(configuration, "the start of a quench")
     forces = PairForces(configuration, potential)
-    start = forces(configuration.positions)
-    if not np.isfinite(start.stiffness):
-        raise ConfigurationError("two particles are in one place", "The configuration cannot be used.")
+    # Where particles are in one place, or nearly.
+    with np.errstate(over="ignore", invalid="ignore"):
+        start = forces(configuration.positions)
+        if not (np.isfinite(start.greatest) and np.isfinite(start.stiffness)):
+            raise ConfigurationError("two particles are in one place", "The configuration cannot be used.")
     positions, here = _descend(forces, configuration.positions, start, most_evaluations)
     positions, here = _finish(forces, positions, here, most_evaluations)
     if not here.greatest <= TOLERANCE:
@@ -153,7 +155,7 @@ def _finish(forces: PairForces, positions: FloatArray, here: Field, most: int) -
         move = _newton_move(here, memory)
         move *= min(1.0, LONGEST_MOVE / float(np.sqrt((move**2).sum(1).max())))
         there = forces(positions + move)
-        if there.energy > here.energy + slack:
+        if not there.energy <= here.energy + slack:
             memory.clear()
             continue
         change = here.force - there.force

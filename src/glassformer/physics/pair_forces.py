@@ -19,6 +19,8 @@ from glassformer.physics.pair import check_box
 
 # Widening of the list: it holds until a particle has moved by half of this.
 SKIN = 0.4
+# Who asks for forces that far from the last place made a step too long.
+ASTRAY = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +55,13 @@ class PairForces:
         self._list(configuration.positions)
 
     def __call__(self, positions: FloatArray) -> Field:
-        """Return what acts at `positions` (N, 3), in whatever periodic images."""
-        if not ((positions - self._listed_at) ** 2).sum(1).max() <= (SKIN / 2) ** 2:
-            self._list(positions)
+        """Return what acts at `positions` (N, 3), in whatever periodic images; NaN where they are not finite."""
         self.evaluations += 1
+        moved2 = float(((positions - self._listed_at) ** 2).sum(1).max())
+        if not moved2 < ASTRAY**2:
+            return Field(np.nan, np.full_like(positions, np.nan), np.nan)
+        if moved2 > (SKIN / 2) ** 2:
+            self._list(positions)
         force = np.empty_like(positions)
         energy, stiffness = _compiled(
             positions, self._rows, self._neighbors, self._species, self._box, self._table, force

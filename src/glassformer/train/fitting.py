@@ -15,6 +15,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
 
 from glassformer.core.errors import CheckpointError
 from glassformer.core.files import read_whole, write_atomically
@@ -25,7 +26,7 @@ from glassformer.train.schedule import finished
 
 BEST_FILE = "best.ckpt"
 RESUME_FILE = "last.ckpt"
-# A process waits for the first, which predicts between two folds; if that one dies, all are ended from outside.
+# A process waits for the first, which makes a model between two folds; if that one dies, all are ended from outside.
 PATIENCE = timedelta(days=30)
 
 
@@ -38,8 +39,8 @@ class Place:
     processes: int = 1
 
 
-def fit(module: TrainingModule, train: Loader, validation: Loader, place: Place, progress: Progress) -> dict[str, Any]:
-    """Train, resuming if the folder holds an unfinished run; return the checkpoint of the best epoch.
+def fit(module: TrainingModule, train: Loader, validation: Loader, place: Place, progress: Progress) -> None:
+    """Train, resuming if the folder holds an unfinished run; then `best_weights` are in the folder.
 
     Raises `CheckpointError` if what the folder holds is damaged or of another run, `TrainingError` if it diverges.
     """
@@ -56,7 +57,18 @@ def fit(module: TrainingModule, train: Loader, validation: Loader, place: Place,
             # Lightning turns Ctrl-C into an exit; whoever called may have more to say.
             raise KeyboardInterrupt from None
     progress.expect(len(module.history) - settings.epochs)
-    return _read(place.folder / BEST_FILE, module.identity)
+
+
+def best_weights(place: Place, identity: str) -> dict[str, Tensor]:
+    """Return the network's weights at the epoch with the smallest validation error. Raises `CheckpointError`."""
+    state = _read(place.folder / BEST_FILE, identity)["state_dict"]
+    return {name.removeprefix("network."): value for name, value in state.items()}
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what only an unfinished fold needs; no process may still be at it."""
+    for path in (folder / BEST_FILE, folder / RESUME_FILE):
+        path.unlink(missing_ok=True)
 
 
 def _trainer(module: TrainingModule, place: Place, progress: Progress) -> pl.Trainer:

@@ -24,7 +24,7 @@ from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import Model, write_model
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import Example, build_examples
-from glassformer.train.fitting import Place, fit
+from glassformer.train.fitting import Place, best_weights, fit
 from glassformer.train.module import TrainingModule
 from glassformer.train.prediction import calibration, config_species
 
@@ -63,17 +63,17 @@ def train_fold(
     baseline = _baseline_mae(task, examples, fold)
     module = TrainingModule(run, seed, std, f"{task.identity} fold {number}", baseline)
     batch = run.training.batch_size
-    best = fit(
+    place = Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", processes)
+    fit(
         module,
         loader(make_items(train, mean, std), batch, seed, rank, processes),
         loader(make_items(validation, mean, std), batch, None, rank, processes),
-        Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", processes),
+        place,
         progress,
     )
     if rank:
         return
-    weights = {name.removeprefix("network."): value for name, value in best["state_dict"].items()}
-    model = _model(task, fold, mean, std, weights)
+    model = _model(task, fold, mean, std, best_weights(place, module.identity))
     known = [task.samples[i] for i in fold.train]
     model = calibration(model, known, [graphs[i] for i in fold.train])
     write_atomically(task.folder(number) / HISTORY_FILE, json.dumps(module.history, indent=1).encode())

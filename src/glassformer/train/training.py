@@ -22,7 +22,7 @@ from glassformer.dataset.splits import folds, single_draws
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import read_model
 from glassformer.train.examples import build_graphs, sample_labels
-from glassformer.train.fitting import BEST_FILE, RESUME_FILE
+from glassformer.train.fitting import remove_checkpoints
 from glassformer.train.fold import MODEL_FILE, Task, train_fold
 from glassformer.train.memory import keep_large_blocks
 from glassformer.train.prediction import merge, only_test, predict
@@ -53,56 +53,76 @@ def train_run(
     if not allow_unequilibrated:
         refuse_unequilibrated(samples)
     _refuse_too_many(processes)
+    # Before anything is written: what cannot be trained is refused here.
+    task = _task(run, samples, out, max(1, threads // processes))
+    graphs = build_graphs(task.samples, run.network)
+    _refuse_other_run(out, task.identity)
+    torch.set_num_threads(threads)
+    keep_large_blocks()
+    with exclusive(out):
+        remove_temporaries(out)
+        write_atomically(
+            out / "run.json", json.dumps({"parameter_hash": task.identity} | run.model_dump(mode="json")).encode()
+        )
+        missing = _missing(task, progress)
+        if processes == 1:
+            _train_folds((task, missing), graphs, progress)
+        elif missing:
+            run_together(_train_share, (task, missing), processes, progress)
+        write_predictions(out / PREDICTIONS_FILE, _predict_folds(task, graphs))
+    return out / PREDICTIONS_FILE
+
+
+def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
     times = target_times(samples, run.targets.times, run.network.head == "particle")
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
         names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.ensemble.seeds))]
         samples = single_draws(samples)
     parts = folds(samples, run.split, run.seed)
-    # Before anything is written: what cannot be trained is refused here.
-    identity = _identity(run, samples, times)
-    graphs = build_graphs(samples, run.network)
-    _refuse_other_run(out, identity)
-    task = Task(run, samples, names, parts, times, out, identity, max(1, threads // processes))
-    with exclusive(out):
-        remove_temporaries(out)
-        write_atomically(
-            out / "run.json", json.dumps({"parameter_hash": identity} | run.model_dump(mode="json")).encode()
-        )
-        progress.start("train", len(parts) * run.training.epochs, "epochs")
-        if processes == 1:
-            _train_folds(task, graphs, progress)
-        else:
-            del graphs
-            run_together(_train_share, task, processes, progress)
-    return out / PREDICTIONS_FILE
+    return Task(run, samples, names, parts, times, out, _identity(run, samples, times), threads)
 
 
-def _train_share(task: Task, progress: Progress, rank: int, processes: int) -> None:
+def _missing(task: Task, progress: Progress) -> list[int]:
+    """Return the folds that have no model yet, and tell `progress` what there is to do."""
+    number_of_folds, epochs = len(task.parts), task.run.training.epochs
+    progress.start("train", number_of_folds * epochs, "epochs")
+    missing = []
+    for number in range(number_of_folds):
+        if not (task.folder(number) / MODEL_FILE).exists():
+            missing.append(number)
+            continue
+        progress.expect(-epochs)
+        progress.say(f"fold {number + 1} of {number_of_folds} is there already")
+    return missing
+
+
+Work = tuple[Task, list[int]]
+
+
+def _train_share(work: Work, progress: Progress, rank: int, processes: int) -> None:
     """Do one process's part; each builds the graphs for itself, which is sooner done than sending them."""
-    _train_folds(task, build_graphs(task.samples, task.run.network), progress, rank, processes)
+    task, _ = work
+    torch.set_num_threads(task.threads)
+    keep_large_blocks()
+    _train_folds(work, build_graphs(task.samples, task.run.network), progress, rank, processes)
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def _train_folds(
-    task: Task, graphs: Sequence[list[GraphBatch]], progress: Progress, rank: int = 0, processes: int = 1
+    work: Work, graphs: Sequence[list[GraphBatch]], progress: Progress, rank: int = 0, processes: int = 1
 ) -> None:
-    torch.set_num_threads(task.threads)
-    keep_large_blocks()
-    predictions = []
+    task, missing = work
+    for number in missing:
+        train_fold(task, number, graphs, progress, rank, processes)
+
+
+def _predict_folds(task: Task, graphs: Sequence[list[GraphBatch]]) -> Predictions:
+    """Return the predictions of all folds. Only now nobody needs a checkpoint any more."""
     for number in range(len(task.parts)):
-        if (task.folder(number) / MODEL_FILE).exists():
-            progress.expect(-task.run.training.epochs)
-            progress.say(f"fold {number + 1} of {len(task.parts)} is there already")
-        else:
-            train_fold(task, number, graphs, progress, rank, processes)
-        if rank == 0:
-            for finished in (BEST_FILE, RESUME_FILE):
-                (task.folder(number) / finished).unlink(missing_ok=True)
-            predictions.append(_predict_fold(task, number, graphs))
-    if rank == 0:
-        write_predictions(task.out / PREDICTIONS_FILE, merge(predictions))
+        remove_checkpoints(task.folder(number))
+    return merge([_predict_fold(task, number, graphs) for number in range(len(task.parts))])
 
 
 def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -> Predictions:

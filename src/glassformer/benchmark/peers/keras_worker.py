@@ -2,9 +2,10 @@
 
 The distances of all pairs by a matrix product, the k + 1 least by top_k less the nearest, edges [x_i, x_j - x_i]
 written out, 1 x 1 convolutions with batch norm and ReLU, in a compiled step. H. Qu and L. Gouskos, Phys. Rev. D 101,
-056019 (2020). Of the plain ways the fastest: the fused batch norm, which Keras 2 took of itself and Keras 3 no longer
-has, brought a step from about 1.8 to 1.4 s (N = 1024, two configurations, on two cores that others used, too); XLA and
-gather_nd brought nothing.
+056019 (2020). XLA and gather_nd brought nothing.
+
+Batch norm is Keras's own layer or, if the task says `fused_norm`, TensorFlow's fused one, which Keras 2 took of itself
+and Keras 3 no longer has: the step is then sooner done.
 """
 
 import os
@@ -17,7 +18,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 
-class BatchNorm(keras.layers.Layer):  # type: ignore[misc]
+class FusedBatchNorm(keras.layers.Layer):  # type: ignore[misc]
     """Batch norm of (B, N, k, C) over all but the last axis."""
 
     def __init__(self, task: dict[str, Any]) -> None:
@@ -44,6 +45,13 @@ class BatchNorm(keras.layers.Layer):  # type: ignore[misc]
         return outputs
 
 
+def make_norm(task: dict[str, Any]) -> Any:
+    """Return a batch norm over all but the last axis."""
+    if task.get("fused_norm"):
+        return FusedBatchNorm(task)
+    return keras.layers.BatchNormalization(epsilon=task["norm_epsilon"], momentum=1 - task["norm_momentum"])
+
+
 class EdgeConv(keras.layers.Layer):  # type: ignore[misc]
     """One block: points (B, N, P) and features (B, N, C) to features (B, N, widths[-1])."""
 
@@ -51,9 +59,9 @@ class EdgeConv(keras.layers.Layer):  # type: ignore[misc]
         super().__init__()
         self.k = task["neighbors"]
         self.convolutions = [keras.layers.Conv2D(width, 1, use_bias=False) for width in widths]
-        self.norms = [BatchNorm(task) for _ in widths]
+        self.norms = [make_norm(task) for _ in widths]
         self.shortcut = keras.layers.Conv2D(widths[-1], 1, use_bias=False)
-        self.shortcut_norm = BatchNorm(task)
+        self.shortcut_norm = make_norm(task)
 
     def call(self, points: Any, features: Any, training: bool = False) -> Any:
         """Return the new features."""
@@ -74,7 +82,7 @@ class ParticleNet(keras.Model):  # type: ignore[misc]
 
     def __init__(self, task: dict[str, Any]) -> None:
         super().__init__()
-        self.input_norm = BatchNorm(task)
+        self.input_norm = make_norm(task)
         self.convolutions = [EdgeConv(task, widths) for widths in task["blocks"]]
         self.hidden = [keras.layers.Dense(width, activation="relu") for width in task["fully_connected"]]
         self.output_layer = keras.layers.Dense(task["outputs"])

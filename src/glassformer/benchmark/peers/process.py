@@ -12,8 +12,8 @@ from typing import Any
 
 from glassformer.core.errors import EngineError
 
-OWN, KERAS, TORCH = "glassformer", "keras", "torch"
-MODULES = {OWN: "own_worker", KERAS: "keras_worker", TORCH: "torch_worker"}
+OWN, KERAS, KERAS_FUSED, TORCH = "glassformer", "keras", "keras_fused", "torch"
+MODULES = {OWN: "own_worker", KERAS: "keras_worker", KERAS_FUSED: "keras_worker", TORCH: "torch_worker"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Process:
 
     def __init__(self, name: str, task: dict[str, Any], python: str = sys.executable) -> None:
         self.name = name
+        task = task | {"fused_norm": name == KERAS_FUSED}
         with ExitStack() as undo:
             # A file, not a pipe, which could fill up.
             self._errors = undo.enter_context(tempfile.TemporaryFile())
