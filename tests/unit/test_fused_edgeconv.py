@@ -24,7 +24,7 @@ WIDTHS = [(16, 24), (16, 16, 16), (17, 8, 33), (8, 12, 16, 20)]
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Several blocks, the last one not full; and two threads."""
-    monkeypatch.setattr(fused_edgeconv, "BLOCK_EDGES", 40 * K)
+    monkeypatch.setattr(fused_edgeconv, "BLOCK_NUMBERS", 40 * K * 16)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

@@ -105,7 +105,7 @@ def test_losses_by_hand(kind: str, expected: float) -> None:
     samples = [synthetic_sample(index) for index in range(2)]
     module, loss = module_of(make_run(training={"loss": kind}), samples)
     output = module(graph_of(samples, module)).detach()
-    assert float(loss(lambda label, species: output + 2.0)) == pytest.approx(expected, rel=1e-4)
+    assert loss(lambda label, species: output + 2.0).item() == pytest.approx(expected, rel=1e-4)
 
 
 def counted(index: int) -> Sample:

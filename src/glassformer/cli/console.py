@@ -124,7 +124,7 @@ class StageProgress:
         if elapsed < 1 or not self._done:
             return ""
         rate = self._done / elapsed
-        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 0.1 else f"{rate:.2g}"
         left = max(self._total - self._done, 0.0) / rate
         timing = f"{duration(left)} left" if left else f"took {duration(elapsed)}"
         return f"{timing}, {speed} {self._unit}/s" + (f"; {self._note}" if self._note else "")

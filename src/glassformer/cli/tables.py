@@ -169,9 +169,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
             for row in evaluation.rows
         ],
     )
+    scored = "draws of configurations that it saw" if evaluation.leaked else "configurations that the network never saw"
     console.print(
-        f"MAE and R2 of {evaluation.label} for configurations that the network never saw. (mean): the state-point mean"
-        " instead of the network; (rho): a line in the density; R2 max: what the draws' noise leaves possible.",
+        f"MAE and R2 of {evaluation.label} for {scored}. (mean): the state-point mean instead of the network; (rho): a"
+        " line in the density; R2 max: what the draws' noise leaves possible.",
         style="dim",
     )
     _print_particle_scores(evaluation)

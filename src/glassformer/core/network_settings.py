@@ -15,8 +15,6 @@ SCALAR_INPUTS = {"species": 2, "type": 1, "local-energy": 1}
 # Vectors of a particle; they turn with the structure.
 VECTOR_INPUTS = ("position", "velocity", "inherent-displacement")
 NodeInput = Literal["species", "type", "local-energy", "position", "velocity", "inherent-displacement"]
-# What tells the answer instead of the structure: the temperature (velocities), the box and with it the density.
-LEAKING_INPUTS = ("position", "velocity")
 
 NAMES = ("particlenet", "message-passing", "continuous-filter")
 

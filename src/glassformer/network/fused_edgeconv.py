@@ -32,8 +32,8 @@ from glassformer.network import kernels
 from glassformer.network.cpu_blocks import each_block, one_thread
 from glassformer.network.products import Factor
 
-# Edges of a block: with 256 channels 2.6 MB. Smaller ones, closer to the core, cost more in hand-overs between threads.
-BLOCK_EDGES = 2560
+# Numbers of a block's widest layer, 2.6 MB. Smaller blocks, closer to the core, cost more in hand-overs between threads.
+BLOCK_NUMBERS = 655_360
 
 Array = NDArray[np.float32]
 
@@ -103,11 +103,13 @@ class EdgeStack:
         self.weights = [weight.detach() for weight in weights]
         self.norms = norms
         self.bfloat16 = bfloat16
-        self.widths = [a.shape[1], *(len(weight) for weight in weights)]
         self.last = len(weights)
         self.maximum = aggregation == "max"
-        self.rows = max(1, BLOCK_EDGES // self.k)
+        self.widths = [a.shape[1], *(len(weight) for weight in weights)]
         self.threads = torch.get_num_threads()
+        # In any case something to do for every thread.
+        share = -(-self.particles // (2 * self.threads))
+        self.rows = max(1, min(BLOCK_NUMBERS // (self.k * max(self.widths)), share))
         self.affine: list[Affine] = []
         self.variance: list[Any] = []
         # Outputs of matrix products by layer, a tensor a block.

@@ -52,7 +52,7 @@ def fit(module: TrainingModule, train: Loader, validation: Loader, place: Place,
     if not finished(settings, _errors(module)):
         try:
             trainer = _trainer(module, place, progress)
-            trainer.fit(module, train, validation, ckpt_path=resume if resume.exists() else None, weights_only=True)
+            trainer.fit(module, train, validation, ckpt_path=resume if resume.exists() else None)
         except SystemExit:
             # Lightning turns Ctrl-C into an exit; whoever called may have more to say.
             raise KeyboardInterrupt from None
