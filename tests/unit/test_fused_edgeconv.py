@@ -1,5 +1,6 @@
 """The fused edge convolution beside the plain one: the same numbers, forward and back."""
 
+import threading
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from glassformer.core.errors import SettingsError
 from glassformer.core.network_settings import ParticleNetSettings
 from glassformer.graph.batch import build_graph, join
 from glassformer.network import fused_edgeconv
@@ -165,6 +167,68 @@ def test_plain_prediction_goes_block_by_block_to_the_same_numbers(norm: str, mon
     with torch.no_grad():
         torch.testing.assert_close(made.aggregate(features, neighbors, edges), expected)
     assert sizes == [20] * 7 + [10]
+
+
+@pytest.mark.parametrize("aggregation", ["max", "mean"])
+@pytest.mark.parametrize("widths", [(16, 24), (16, 16, 16)], ids=str)
+def test_the_way_back_is_gone_once_and_keeps_nothing(widths: tuple[int, ...], aggregation: str) -> None:
+    made = block(widths, aggregation)
+    features, neighbors, edges = inputs()
+    loss = made.fused_aggregate(features, neighbors, edges).sum()
+    function = loss.grad_fn.next_functions[0][0]
+    stack = function.stack
+    loss.backward(retain_graph=True)
+    assert function.stack is None
+    assert sum(z.untyped_storage().nbytes() for blocks in stack.z.values() for z in blocks) == 0
+    with pytest.raises(RuntimeError, match="can be gone back through once"):
+        loss.backward()
+
+
+def test_weights_that_change_before_the_way_back_are_noticed() -> None:
+    made = block((16, 16, 16), "max")
+    loss = made.fused_aggregate(*inputs()).sum()
+    with torch.no_grad():
+        made.linears[1].weight.mul_(3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_neighbors_out_of_range_are_refused() -> None:
+    made = block((16, 24), "max")
+    features, neighbors, edges = inputs()
+    for wrong in (-1, PARTICLES):
+        neighbors[3, 2] = wrong
+        with pytest.raises(IndexError, match="outside"):
+            made.fused_aggregate(features, neighbors, edges)
+
+
+@pytest.mark.parametrize("counts", [(5,), (20, 5), (30, 30)])
+def test_too_few_particles_for_k_are_refused(counts: tuple[int, ...]) -> None:
+    with pytest.raises(SettingsError, match="expected k < N"):
+        feature_neighbors(torch.randn(min(sum(counts), 40), 3), counts, 10)
+
+
+def test_threads_of_ones_own_keep_their_number() -> None:
+    feature_neighbors(torch.randn(500, 3), (500,), 5)
+    made = block((16, 24), "max")
+    made.fused_aggregate(*inputs()).sum().backward()
+    found = []
+    fresh = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    fresh.start()
+    fresh.join()
+    assert [*found, torch.get_num_threads()] == [2, 2]
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_norm_in_another_mode_than_its_block_is_heeded(frozen: bool) -> None:
+    """Frozen statistics in training, or statistics measured by a block that otherwise predicts."""
+    made = block((16, 24), "max").train(frozen)
+    for norm in made.norms:
+        norm.train(not frozen)
+    features, neighbors, edges = inputs()
+    with torch.no_grad():
+        expected = torch.relu(made.shortcut_norm(made.shortcut(features)) + made.aggregate(features, neighbors, edges))
+        torch.testing.assert_close(made(features, neighbors, edges), expected)
 
 
 def test_momentum_none_is_a_plain_average() -> None:

@@ -18,7 +18,8 @@ class Targets(Settings):
 
     A system head learns MSD_A of a configuration; a particle head learns, for every particle of `species`, the mean
     over draws of |r(t) - r(0)|^2 ('squared-displacement') or of |r(t) - r(0)| ('propensity'). `scale`: the labels or
-    their logarithms are standardised. `draws`: labels are means over draws, or every draw is a sample of its own.
+    their logarithms are standardised. `draws`: labels are means over draws, or every draw is a sample of its own; with
+    'log' a network then learns the mean of logarithms, less than the logarithm of the mean by half their variance.
     """
 
     times: Annotated[tuple[PositiveFloat | Literal["last"], ...], Field(min_length=1)] = (1.63, "last")
@@ -69,6 +70,8 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> "Training":
+        if self.schedule == "step" and self.warmup_epochs:
+            raise ValueError('warmup_epochs has no effect with schedule "step": expected schedule = "cosine"')
         if self.schedule == "cosine" and self.warmup_epochs >= self.epochs:
             raise ValueError(f"got warmup_epochs = {self.warmup_epochs}; expected less than epochs = {self.epochs}")
         return self

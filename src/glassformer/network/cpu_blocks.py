@@ -35,7 +35,8 @@ def each_block(rows: int, size: int, work: Callable[[int, int, int], None], thre
     T is `threads` or, if that is 0, torch's number of threads. What a thread adds up it adds up in the same order every
     time, so results that are summed over threads are reproducible for equal T.
     """
-    threads = min(threads or torch.get_num_threads(), -(-rows // size))
+    most = threads or torch.get_num_threads()
+    threads = min(most, -(-rows // size))
 
     def run(thread: int) -> None:
         with torch.no_grad():
@@ -45,6 +46,8 @@ def each_block(rows: int, size: int, work: Callable[[int, int, int], None], thre
     if threads == 1:
         run(0)
         return
-    # Another process's threads do not survive a fork: hence its number.
-    for done in [_pool(threads, os.getpid()).submit(run, thread) for thread in range(threads)]:
+    # A forked child has none of its parent's threads: hence the process's number.
+    for done in [_pool(most, os.getpid()).submit(run, thread) for thread in range(threads)]:
         done.result()
+    # What a thread of the pool was told is also what threads to come would begin with.
+    torch.set_num_threads(torch.get_num_threads())

@@ -48,7 +48,7 @@ class EdgeConv(nn.Module):
         if not self._can_fuse(features):
             return self._finish(features, self.aggregate(features, neighbors, edges))
         # The fused way has its own products in bfloat16; all else stays in float32.
-        bfloat16 = torch.is_autocast_enabled("cpu")
+        bfloat16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
         with torch.autocast("cpu", enabled=False):
             return self._finish(features, self.fused_aggregate(features, neighbors, edges, bfloat16))
 
@@ -72,8 +72,10 @@ class EdgeConv(nn.Module):
     def _can_fuse(self, features: Tensor) -> bool:
         return (
             len(self.linears) > 1
-            and all(isinstance(norm, nn.BatchNorm1d) for norm in self.norms)
+            # A norm that is frozen while the rest trains is not the fused way's.
+            and all(isinstance(norm, nn.BatchNorm1d) and norm.training == self.training for norm in self.norms)
             and features.device.type == "cpu"
+            and not torch.compiler.is_compiling()
             and features.dtype == torch.float32
             and (self.training or not torch.is_grad_enabled())
         )

@@ -5,6 +5,7 @@ import contextlib
 import torch
 from torch import Tensor
 
+from glassformer.core.errors import SettingsError
 from glassformer.network.cpu_blocks import each_block
 from glassformer.network.kernels import select_least
 
@@ -20,8 +21,14 @@ def feature_neighbors(features: Tensor, counts: tuple[int, ...], number: int) ->
 
     Neighbours are sought within each graph of the batch (`counts` rows each), in no order; a particle is never its own
     neighbour, also where features coincide. The neighbours do not depend differentiably on the features, as in Wang et
-    al., ACM Trans. Graph. 38, 146 (2019). Needs `number` < every count.
+    al., ACM Trans. Graph. 38, 146 (2019). Raises `SettingsError` unless `number` < every count.
     """
+    if number >= min(counts) or sum(counts) != len(features):
+        raise SettingsError(
+            f"got k = {number} neighbours and graphs of {list(counts)} particles, {len(features)} in all;"
+            " expected k < N",
+            "Lower network.neighbors.",
+        )
     found = torch.empty(len(features), number, dtype=torch.int64, device=features.device)
     search = _search_cpu if features.device.type == "cpu" else _search
     # In reduced precision distances would not tell near neighbours apart.

@@ -89,7 +89,7 @@ class EdgeBackward:
                 pulled[start:stop], stack.slot[start:stop], hidden.numpy(), weight.numpy(), stack.k,
                 at_hidden.numpy(), sparse.of(thread).numpy(),
             )  # fmt: skip
-            add_gram(gram.of(thread), hidden, stack.bfloat16)
+            add_gram(gram.of(thread), hidden)
             total = hidden.sum(0).numpy()
             hidden_sum.add(thread, total, total)
             self._through_relu(last - 1, thread, start, stop, at_hidden, hidden, sums)
@@ -131,7 +131,7 @@ class EdgeBackward:
                 gradient.numpy(), stack.z[layer][block].numpy(), affine.scale, affine.mean, level, slope
             )
             # Not needed any more, and as large as everything else together.
-            self.gradient[layer][block] = stack.z[layer][block] = gradient[:0]
+            self.gradient[layer][block] = stack.z[layer][block] = torch.empty(0)
             hidden = stack.hidden(layer - 1, thread, start, stop)
             add_product(at_weight.of(thread), gradient.T, hidden, stack.bfloat16)
             self._through_relu(layer - 1, thread, start, stop, product(gradient), hidden, sums)
@@ -221,8 +221,11 @@ def sum_of_products(one: Tensor, other: Tensor) -> Tensor:
     return (one * other).sum(0, dtype=torch.float64)
 
 
-def add_gram(gram: Tensor, hidden: Tensor, bfloat16: bool = False) -> None:
-    """Add the upper triangle of hidden^T hidden to `gram`, by halves: three quarters of the whole product."""
+def add_gram(gram: Tensor, hidden: Tensor) -> None:
+    """Add the upper triangle of hidden^T hidden to `gram`, by halves: three quarters of the whole product.
+
+    Always in float32, since it is taken from terms that are almost as large.
+    """
     half = len(gram) // 2
     left, right = hidden[:, :half], hidden[:, half:]
     for place, one, other in (
@@ -230,7 +233,7 @@ def add_gram(gram: Tensor, hidden: Tensor, bfloat16: bool = False) -> None:
         (gram[:half, half:], left, right),
         (gram[half:, half:], right, right),
     ):
-        add_product(place, one.T, other, bfloat16)
+        add_product(place, one.T, other)
 
 
 def fill_symmetric(gram: Tensor) -> Tensor:
@@ -247,14 +250,20 @@ class FusedAggregate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, stack: EdgeStack, *inputs: Tensor | None) -> Tensor:
         """`inputs`: a, b, c, then weights, gammas and betas; `stack` was made of them."""
+        # For autograd's checks: that none of them is changed before the way back, and that it is gone once.
+        ctx.save_for_backward(*inputs)
         ctx.stack = stack
         return stack.forward(training=True)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        """Return the gradients of all inputs."""
-        back, last = EdgeBackward(ctx.stack), ctx.stack.last
+        """Return the gradients of all inputs. Raises `RuntimeError` the second time: what it needs is used up."""
+        _ = ctx.saved_tensors
+        if ctx.stack is None:
+            raise RuntimeError("a fused edge convolution can be gone back through once; EdgeConv.aggregate, often")
+        stack, ctx.stack = ctx.stack, None
+        back, last = EdgeBackward(stack), stack.last
         first = back.run(gradient)
         norms = [
             torch.from_numpy(np.asarray(x[n], np.float32)) for x in (back.gamma, back.beta) for n in range(last + 1)

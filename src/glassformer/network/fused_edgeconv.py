@@ -32,7 +32,8 @@ from glassformer.network import kernels
 from glassformer.network.cpu_blocks import each_block, one_thread
 from glassformer.network.products import Factor
 
-# Numbers of a block's widest layer, 2.6 MB. Smaller blocks, closer to the core, cost more in hand-overs between threads.
+# Numbers of a block's widest layer, 2.6 MB. Smaller blocks lie closer to the core, and cost more in hand-overs between
+# threads.
 BLOCK_NUMBERS = 655_360
 
 Array = NDArray[np.float32]
@@ -98,6 +99,9 @@ class EdgeStack:
         self.a, self.b = a.numpy(), b.numpy()
         self.c = np.empty((0, a.shape[1]), np.float32) if c is None else c.flatten(0, 1).numpy()
         self.neighbors = neighbors.contiguous().numpy()
+        # The compiled loops look at no bounds.
+        if self.neighbors.min() < 0 or self.neighbors.max() >= len(a):
+            raise IndexError(f"got neighbours outside [0, {len(a)})")
         self.particles, self.k = self.neighbors.shape
         self.edges = self.neighbors.size
         self.weights = [weight.detach() for weight in weights]

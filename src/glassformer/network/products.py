@@ -1,5 +1,7 @@
 """Matrix products of many blocks with one matrix, as fast as the library at hand makes them."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -8,7 +10,7 @@ class Factor:
     """A matrix (I, O) that many blocks (n, I) are multiplied with from the left.
 
     oneDNN takes it into its own layout once, and then multiplies about a tenth sooner than MKL on the processors
-    measured (docs/networks.md). torch gives no public name to that, so where it is not there torch.mm does it.
+    measured. torch gives no public name to that, so where it is not there torch.mm does it.
     """
 
     def __init__(self, matrix: Tensor, bfloat16: bool = False) -> None:
@@ -35,8 +37,13 @@ def add_product(total: Tensor, left: Tensor, right: Tensor, bfloat16: bool = Fal
         torch.addmm(total, left, right, out=total)
 
 
+@cache
 def _can_pack() -> bool:
-    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return available and all(
-        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )
+    """Try it once: names without an underscore before them would be promised to stay."""
+    ones = torch.ones(2, 2)
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(ones)
+        product = torch.ops.mkldnn._linear_pointwise(ones, packed, ones[0], "none", [], "")
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool((product == 3).all())

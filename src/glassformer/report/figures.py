@@ -157,7 +157,7 @@ def training_figure(histories: Sequence[Sequence[dict[str, float]]]) -> Figure:
         right.plot(epochs, errors, color=color)
         best = int(np.argmin(errors))
         right.plot(epochs[best], errors[best], "o", color=color, ms=6)
-    left.set(yscale="log", xlabel="epoch", ylabel="training loss (standardised MSE)")
+    left.set(yscale="log", xlabel="epoch", ylabel="training loss (standardised labels)")
     right.set(yscale="log", xlabel="epoch", ylabel="validation MAE of ln MSD")
     right.plot([], [], "o", color="0.4", label="epoch kept")
     for axes in (left, right):

@@ -130,4 +130,5 @@ def _baseline_mae(task: Task, examples: Sequence[list[Example]], fold: Fold) -> 
         return {key: np.concatenate(parts) for key, parts in found.items()}
 
     known, truth = groups(fold.train), groups(fold.validation)
-    return float(np.concatenate([np.abs(rows - known[key].mean(0)) for key, rows in truth.items()]).mean())
+    errors = [np.abs(rows - known[key].mean(0)) for key, rows in truth.items() if key in known]
+    return float(np.concatenate(errors).mean()) if errors else float("nan")

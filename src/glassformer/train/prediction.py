@@ -15,7 +15,7 @@ from glassformer.dataset.predictions import Predictions, join, pad
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import Model
-from glassformer.train.examples import LEARNED_SPECIES, build_graphs
+from glassformer.train.examples import LEARNED_SPECIES, build_graphs, learned_rows
 
 # A mean displacement is positive, but a network that learned it on a linear scale may say otherwise: then it counts as
 # this part of the mean training label.
@@ -27,9 +27,12 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
 
     A configuration that the model has seen keeps its role, found by content and not by name; all others are 'test'.
     Where a network reads velocities its prediction is the mean over the draws. `graphs` are those of `build_graphs`.
-    Raises `SettingsError` if a configuration has too few particles, `DatasetError` if a target time is missing.
+    Raises `SettingsError` if a configuration has too few particles, `DatasetError` if a target time or the
+    learned species is missing.
     """
     run = model.run
+    for sample in samples:
+        learned_rows(run, sample)
     of_particles = run.network.head == "particle"
     times = target_times(samples, model.times, of_particles)
     graphs = build_graphs(samples, run.network) if graphs is None else graphs
