@@ -70,6 +70,38 @@ def demo(
 
 @app.command()
 @resumable
+def experiment(
+    study: Annotated[str, typer.Argument(help="Study file (TOML), or the name of one that ships.")] = "",
+    scale: Annotated[str, typer.Option(help="demo (minutes), small (hours) or full (as in the thesis).")] = "demo",
+    out: Annotated[Path | None, typer.Option(help="Folder for all of it.", show_default="experiment-SCALE")] = None,
+    only: Annotated[list[str], typer.Option(help="Only these experiments or groups of them, by name.")] = [],  # noqa: B006
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it will cost, and stop.")] = False,
+    workers: Workers = ALL_CORES,
+    list_them: Annotated[
+        bool, typer.Option("--list", help="List the studies that ship, or a study's experiments.")
+    ] = False,
+) -> None:
+    """Run a study, such as the thesis's experiments, from the simulations to the report."""
+    from glassformer.cli.experiment import print_cost, print_study, run_study
+    from glassformer.core.experiment import load_study
+    from glassformer.core.presets import study_presets
+
+    if not study:
+        if not list_them:
+            raise SettingsError("got no study", "Name a file, or one that ships: glassformer experiment --list.")
+        print_table(["study", "what it is"], [list(row) for row in study_presets().items()], ["left", "left"])
+        return
+    settings, folder = load_study(study), out or Path(f"experiment-{scale}")
+    if list_them:
+        print_study(settings, scale, only)
+    elif dry_run:
+        print_cost(settings, scale, only, folder, workers)
+    else:
+        run_study(settings, scale, only, folder, workers)
+
+
+@app.command()
+@resumable
 def simulate(
     campaign: CampaignArgument = "",
     out: Annotated[Path | None, typer.Option(help="Dataset folder.")] = None,

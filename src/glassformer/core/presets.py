@@ -18,11 +18,11 @@ from glassformer.core.network_settings import (
 )
 from glassformer.core.settings import check_settings, read_toml
 
-CAMPAIGNS, RUNS, NETWORKS = "campaigns", "runs", "networks"
+CAMPAIGNS, RUNS, NETWORKS, STUDIES = "campaigns", "runs", "networks", "studies"
 
 
 def preset(kind: str, name: str) -> Path:
-    """Return the path of the file called `name` that ships with the package; `kind` is one of the three above."""
+    """Return the path of the file called `name` that ships with the package; `kind` is one of the four above."""
     return Path(str(resources.files("glassformer").joinpath("presets", kind, f"{name}.toml")))
 
 
@@ -34,6 +34,11 @@ def campaign_presets() -> dict[str, str]:
 def network_presets() -> dict[str, str]:
     """Return the names of the networks that ship with the package, and the first sentence of each."""
     return _shipped(NETWORKS)
+
+
+def study_presets() -> dict[str, str]:
+    """Return the names of the studies that ship with the package, and the first sentence of each."""
+    return _shipped(STUDIES)
 
 
 def load_network(source: str) -> NetworkSettings:

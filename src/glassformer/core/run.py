@@ -34,12 +34,21 @@ class Split(Settings):
 
     All draws of a configuration stay on one side, unless `by` is 'draw': then every draw is dealt out alone, and the
     network is tested on structures that it was trained on. That is the classic leak, there to be measured; scores from
-    it are marked.
+    it are marked. `trained_folds`: so many of the folds are trained and tested, all of them if it is not given.
+    `training_share`: that part of the training configurations of every state point, rounded up, is used.
     """
 
     by: Literal["configuration", "draw"] = "configuration"
     folds: Annotated[int, Field(ge=2)] = 4
     validation_per_state_point: PositiveInt = 1
+    trained_folds: PositiveInt | None = None
+    training_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> "Split":
+        if self.trained_folds is not None and self.trained_folds > self.folds:
+            raise ValueError(f"got trained_folds = {self.trained_folds}; there are {self.folds} folds")
+        return self
 
 
 class Training(Settings):

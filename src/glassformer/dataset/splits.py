@@ -1,5 +1,6 @@
 """Cross-validation by configuration: every draw of a configuration stays on one side, unless the leak is wanted."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from glassformer.dataset.sample import Sample
 
 @dataclass(frozen=True)
 class Fold:
-    """Indices into the list of samples: disjoint, together all of them."""
+    """Indices into the list of samples: disjoint and, unless only a share is trained on, together all of them."""
 
     train: tuple[int, ...]
     validation: tuple[int, ...]
@@ -21,7 +22,7 @@ class Fold:
 
 
 def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
-    """Return `split.folds` folds; each configuration is tested exactly once.
+    """Return `split.folds` folds, or the first `split.trained_folds` of them; a configuration is tested at most once.
 
     Configurations are shuffled within their state point and dealt to the folds in turn, so that every fold tests every
     state point. From the rest, `validation_per_state_point` a state point choose the best epoch; the others train.
@@ -47,8 +48,11 @@ def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
             rest = rest[~np.isin(rest, tested)]
             test.extend(map(int, tested))
             validation.extend(map(int, rest[: split.validation_per_state_point]))
-            train.extend(map(int, rest[split.validation_per_state_point :]))
-    return [Fold(tuple(train), tuple(validation), tuple(test)) for train, validation, test in parts]
+            trained = rest[split.validation_per_state_point :]
+            train.extend(map(int, trained[: math.ceil(split.training_share * len(trained))]))
+    return [Fold(tuple(train), tuple(validation), tuple(test)) for train, validation, test in parts][
+        : split.trained_folds
+    ]
 
 
 def single_draws(samples: Sequence[Sample]) -> list[Sample]:

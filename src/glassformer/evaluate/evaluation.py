@@ -132,21 +132,21 @@ def _row(predictions: Predictions, name: str, rows: Any, target: int) -> Row:
         label_std=float(label.std(ddof=1)) if len(label) > 1 else float("nan"),
         r2_ceiling=r_squared_ceiling(label, noise),
         models={model: _score(getattr(predictions, array)[rows, target], label) for model, array in MODELS.items()},
-        particles=_particle_scores(predictions, rows, target),
+        particles=particle_scores(predictions, rows, target),
     )
 
 
-def _particle_scores(predictions: Predictions, rows: Any, target: int) -> dict[str, ParticleScore]:
+def particle_scores(predictions: Predictions, rows: Any, target: int) -> dict[str, ParticleScore]:
     """Correlate over the particles of each configuration, species by species, then average over configurations.
 
-    GlassBench's rule: G. Jung et al., Nat. Rev. Phys. 7, 91 (2025).
+    `rows`: which configurations, a mask or indices. GlassBench's rule: G. Jung et al., Nat. Rev. Phys. 7, 91 (2025).
     """
     if predictions.particle_prediction is None:
         return {}
     assert predictions.particle_label is not None
     assert predictions.particle_species is not None
     assert predictions.particle_ceiling is not None
-    chosen: list[int] = np.flatnonzero(rows).tolist()
+    chosen: list[int] = np.arange(len(predictions.configurations))[rows].tolist()
     scores = {}
     for species, letter in enumerate("AB"):
         found = []

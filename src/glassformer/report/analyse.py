@@ -116,7 +116,7 @@ def _mark_knees(axes: Axes, tables: dict[str, Columns]) -> None:
     """Draw the two straight lines whose meeting is T_g."""
     for columns in tables.values():
         try:
-            found = _fit_transition(columns)
+            found = fit_transition(columns)
         except FitError:
             continue
         ends = columns["temperature"].min(), found.temperature, columns["temperature"].max()
@@ -157,7 +157,7 @@ def _fits(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
                 fit = _fit_alpha_relaxation(columns)
                 fits.append({"fit": f"KWW of F_s of A from t = {PLATEAU_TIME:g}", "state_point": label} | asdict(fit))
             if name == "volume":
-                fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(_fit_transition(columns)))
+                fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(fit_transition(columns)))
         except FitError as error:
             fits.append({"fit": name, "state_point": label, "failed": error.problem})
     return fits
@@ -171,7 +171,7 @@ def _fit_alpha_relaxation(columns: Columns) -> StretchedExponential:
     return fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
 
 
-def _fit_transition(columns: Columns) -> GlassTransition:
+def fit_transition(columns: Columns) -> GlassTransition:
     """Fit T_g; raise `FitError` if the pressure changes along the way: V(T) then bends for another reason."""
     pressure, temperature = columns["pressure"], columns["temperature"]
     if len(pressure) > 4:

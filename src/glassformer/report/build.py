@@ -1,17 +1,11 @@
 """Build the report of a folder: <folder>/data and <folder>/training in, <folder>/report/index.html out."""
 
-import functools
-import io
 import json
-import math
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import matplotlib as mpl
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import write_atomically
@@ -28,6 +22,7 @@ from glassformer.report.figures import (
     title_of,
     training_figure,
 )
+from glassformer.report.page import save, template
 from glassformer.report.style import STYLE
 
 DATA, TRAINING, REPORT = "data", "training", "report"
@@ -41,7 +36,7 @@ def build_report(folder: Path) -> Path:
     """
     samples = read_dataset(folder / DATA)
     predictions = read_predictions(folder / TRAINING / "predictions.h5")
-    histories = _read_histories(folder / TRAINING)
+    histories = read_histories(folder / TRAINING)
     evaluation = evaluate(predictions)
     titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
     foreign = set(predictions.configurations) - {sample.identifier for sample in samples}
@@ -50,7 +45,7 @@ def build_report(folder: Path) -> Path:
     target = folder / REPORT
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figures = _draw(samples, predictions, histories, titles, target / "figures")
-    page = _template().render(
+    page = template("demo.html.jinja").render(
         figures=figures,
         titles=titles,
         data=summarise(samples),
@@ -79,43 +74,13 @@ def _draw(
         "predictions": prediction_figure(predictions, titles),
         "training": training_figure(histories),
     }
-    return {name: _save(figure, name, folder) for name, figure in figures.items()}
+    return {name: save(figure, name, folder) for name, figure in figures.items()}
 
 
-def _save(figure: Figure, name: str, folder: Path) -> Markup:
-    """Write `figure` as SVG and PNG; return the SVG for the page."""
-    for suffix in ("svg", "png"):
-        buffer = io.BytesIO()
-        # No date inside: the same data gives the same file.
-        metadata = {"Date": None} if suffix == "svg" else {"Software": None}
-        figure.savefig(buffer, format=suffix, dpi=160, bbox_inches="tight", pad_inches=0.08, metadata=metadata)
-        write_atomically(folder / f"{name}.{suffix}", buffer.getvalue())
-    text = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    return Markup(_unique_ids(text[text.index("<svg") :], name))
-
-
-def _unique_ids(svg: str, name: str) -> str:
-    """Prefix the ids of one figure, so that several can stand in one page."""
-    return svg.replace('id="', f'id="{name}-').replace('"#', f'"#{name}-').replace("url(#", f"url(#{name}-")
-
-
-def _read_histories(training: Path) -> list[list[dict[str, float]]]:
+def read_histories(training: Path) -> list[list[dict[str, float]]]:
+    """Return the training histories of all folds in `training`, in order. Raises `DatasetError`."""
     try:
         paths = sorted(training.glob("fold-*/history.json"), key=lambda path: int(path.parent.name.partition("-")[2]))
         return [json.loads(path.read_text()) for path in paths]
     except (OSError, ValueError) as error:
         raise DatasetError(f"a training history in {training} cannot be read: {error}", "Train it anew.") from error
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    text = resources.files("glassformer.report").joinpath("template.html.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = _number
-    return environment.from_string(text)
-
-
-def _number(value: float, digits: int = 3) -> str:
-    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"

@@ -13,6 +13,7 @@ from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
 from glassformer.evaluate.scores import label_noise
+from glassformer.physics.configuration import SPECIES_A
 from glassformer.report.style import colors, markers
 
 MSD_LABEL = r"$\langle |r(t) - r(0)|^2 \rangle$  [$\sigma_{AA}^2$]"
@@ -41,26 +42,25 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
             )
         axes.fill_between(times, msd[:, :, 0].min(0), msd[:, :, 0].max(0), color=color[name], alpha=0.2, lw=0)
     axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=MSD_LABEL)
-    _slopes(axes, samples)
+    draw_slopes(axes, samples)
     _mark_targets(axes, targets)
     axes.legend(loc="lower right", fontsize=9, bbox_to_anchor=(0.93, 0.02))
     return figure
 
 
-def _slopes(axes: Axes, samples: Sequence[Sample]) -> None:
-    """Draw t^2 beside the start of the curves and t beside their end."""
+def draw_slopes(axes: Axes, samples: Sequence[Sample], species: int = SPECIES_A) -> None:
+    """Draw t^2 above the start of the MSD curves of `species`, and t above their end."""
     times = samples[0].ensemble.times
-    first, last = (max(float(sample.ensemble.msd[:, i, 0].mean()) for sample in samples) for i in (0, -1))
+    first, last = (max(float(sample.ensemble.msd[:, i, species].mean()) for sample in samples) for i in (0, -1))
     early = times[times <= 10 * times[0]]
     late = times[times >= times[-1] / 5]
     ballistic = 3 * first * (early / early[0]) ** 2
     diffusive = 2.2 * last * late / late[-1]
     for line, values, text in ((early, ballistic, r"ballistic, $t^2$"), (late, diffusive, r"diffusive, $t$")):
         axes.plot(line, values, color="0.35", lw=1)
-        middle = len(line) // 2
         axes.annotate(
-            text, (line[middle], values[middle]), xytext=(-6, 4), textcoords="offset points",
-            ha="right", color="0.25", fontsize=9,
+            text, (line[-1], values[-1]), xytext=(-9, 0), textcoords="offset points",
+            ha="right", va="center", color="0.25", fontsize=9,
         )  # fmt: skip
 
 

@@ -1,0 +1,157 @@
+"""Studies from nothing to their report: simulate, quench, train, test, score, draw; resumable at any moment."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glassformer.cli.console import console, duration, print_table, progress
+from glassformer.cli.tables import number, print_plan
+from glassformer.core.campaign import Campaign
+from glassformer.core.experiment import Experiment, Scale, Study
+from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.presets import load_campaign
+from glassformer.core.progress import Progress
+from glassformer.core.run import Run
+
+if TYPE_CHECKING:
+    # Importing it takes seconds, for torch.
+    from glassformer.evaluate.results import ExperimentResult
+
+RESULTS_FILE = "results.json"
+# Beside the training steps: validation, measuring the batch norms anew, tests.
+OVERHEAD = 1.5
+
+
+def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers: int) -> None:
+    """Run what is missing of `study` in `out`: data/, cooling/, training/, report/ and results.json."""
+    began = time.monotonic()
+    settings = study.at(scale)
+    # What cannot be run is told before hours are spent on data.
+    study.runs(scale, only)
+    with exclusive(out):
+        remove_temporaries(out)
+        with progress() as stages:
+            _simulate(settings, out, workers, stages)
+            results = _train(study, scale, only, out, workers, stages)
+        from glassformer.report.experiments import build_experiments_report
+
+        page = build_experiments_report(out, [experiment.name for experiment in study.experiments])
+        _write_results(out, study, scale, results)
+    print_results(results)
+    console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
+    console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)
+
+
+def _simulate(scale: Scale, out: Path, workers: int, stages: Progress) -> None:
+    from glassformer.dataset.quench import quench_dataset
+    from glassformer.simulate.campaign import run_campaign
+
+    if scale.cooling:
+        run_campaign(load_campaign(scale.cooling), out / "cooling", stages, workers)
+    run_campaign(load_campaign(scale.campaign), out / "data", stages, workers)
+    quench_dataset(out / "data", stages, workers)
+
+
+def _train(
+    study: Study, scale: str, only: Sequence[str], out: Path, threads: int, stages: Progress
+) -> "list[ExperimentResult]":
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.experiments.runner import plan_work, run_experiments
+
+    samples = read_dataset(out / "data")
+    ageing = sum(sample.facts.equilibrated is False for sample in samples)
+    if ageing:
+        stages.say(f"{ageing} of {len(samples)} configurations were not shown to be in equilibrium; used all the same")
+    return run_experiments(plan_work(study, scale, only, samples, out), stages, threads)
+
+
+def _write_results(out: Path, study: Study, scale: str, results: "Sequence[ExperimentResult]") -> None:
+    values = {"study": study.title, "scale": scale, "experiments": [result.as_json() for result in results]}
+    write_atomically(out / RESULTS_FILE, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def print_results(results: "Sequence[ExperimentResult]") -> None:
+    """Print a line an experiment: errors at the state points it was trained on, and at others; then the audit."""
+    from glassformer.evaluate.experiments import mean_scores
+
+    rows = []
+    for result in results:
+        for found in mean_scores(result.rows):
+            values = (found.mae, found.density_mae, found.r2)
+            where = "held out" if found.trained else "elsewhere"
+            rows.append([result.name, f"{found.time:g}", where, *(number(value, 3) for value in values)])
+    if rows:
+        console.print()
+        print_table(["experiment", "t", "tested", "MAE", "(rho)", "R2"], rows)
+        console.print(
+            "MAE of ln MSD_A and R2 within a state point, means over the state points trained on (held out) and over"
+            " the others. (rho): the density alone, interpolated between the trained state points.",
+            style="dim",
+        )
+    audits = [(result, row) for result in results for row in result.audit]
+    if audits:
+        console.print()
+        print_table(
+            ["experiment", "scored", "t", "MAE", "R2", "R2 within", "+-"],
+            [
+                [result.name, AUDITED[row.model], f"{row.time:g}", *(number(value, 3) for value in (row.mae, row.r2)),
+                 *(number(value, 2) for value in (row.r2_within, row.r2_within_error))]
+                for result, row in audits
+                if row.model == "prediction" or not result.compare
+            ],
+        )  # fmt: skip
+
+
+AUDITED = {"prediction": "network", "state_point_mean": "mean", "density_fit": "density"}
+
+
+def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
+    """Print the experiments of a study."""
+    print_table(
+        ["experiment", "what it is", "trained on"],
+        [
+            [experiment.name, experiment.title, ", ".join(name.removeprefix("T") for name in experiment.train)]
+            for experiment, _ in study.runs(scale, only)
+        ],
+        ["left", "left", "left"],
+    )
+
+
+def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers: int) -> None:
+    """Print what there is to simulate and to train, and how long it takes, measured on this machine."""
+    from glassformer.simulate.plan import plan_campaign
+
+    settings = study.at(scale)
+    campaign = load_campaign(settings.campaign)
+    with progress() as stages:
+        for source, folder in ((settings.cooling, out / "cooling"), (settings.campaign, out / "data")):
+            if source:
+                planned = plan_campaign(load_campaign(source), folder if folder.exists() else None, workers, stages)
+                print_plan(planned)
+                console.print()
+        hours = _training_hours(study.runs(scale, only), campaign, workers, stages)
+    print_study(study, scale, only)
+    console.print(f"\n{len(study.chosen(only))} trainings: about {duration(3600 * hours)} on {workers} cores.")
+
+
+def _training_hours(
+    runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, threads: int, stages: Progress
+) -> float:
+    from glassformer.benchmark.network_costs import measure
+
+    known: dict[str, float] = {}
+    seconds = 0.0
+    stages.start("measure", len(runs), "networks")
+    for experiment, run in runs:
+        key = run.network.model_dump_json()
+        if key not in known:
+            known[key] = measure(run.network, campaign.particles, threads).train_seconds
+        points = [point for point in campaign.state_points if point.label.startswith(experiment.train)]
+        each = campaign.draws if run.targets.draws == "each" else 1
+        trained = len(points) * campaign.configurations * each * (1 - 1 / run.split.folds) * run.split.training_share
+        networks = run.split.trained_folds or run.split.folds
+        seconds += OVERHEAD * networks * run.training.epochs * trained * known[key]
+        stages.advance(1, experiment.name)
+    return seconds / 3600

@@ -1,0 +1,118 @@
+"""The study file: which networks to train on which state points, at which scale, and what each is to answer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from glassformer.core.errors import SettingsError
+from glassformer.core.presets import RUNS, STUDIES, preset, study_presets
+from glassformer.core.run import Run
+from glassformer.core.settings import Settings, check_settings, read_toml
+
+ScaleName = Literal["demo", "small", "full"]
+Changes = dict[str, Any]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Scale(Settings):
+    """What a scale simulates and how it trains: `campaign` and `cooling` are campaigns, `run` changes the base run.
+
+    Groups of experiments in `every_fold` train all folds, whatever `run` says of the others.
+    """
+
+    campaign: str
+    cooling: str = ""
+    every_fold: tuple[str, ...] = ()
+    run: Changes = Field(default_factory=dict)
+
+
+class Experiment(Settings):
+    """One training: on the state points whose labels begin with one of `train`, tested on all there are.
+
+    `run` changes the base run, after the scale has. `compare`: the experiment that differs from this one in that alone.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    group: str
+    title: str
+    train: Names
+    compare: str = ""
+    run: Changes = Field(default_factory=dict)
+
+
+class Study(Settings):
+    """Experiments that belong together, and the base run that each of them changes."""
+
+    title: str
+    run: str
+    scales: Annotated[dict[ScaleName, Scale], Field(min_length=1)]
+    experiments: Annotated[tuple[Experiment, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Study":
+        names = [experiment.name for experiment in self.experiments]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"experiment {min(twice)} is there twice")
+        unknown = {experiment.compare for experiment in self.experiments} - {*names, ""}
+        if unknown:
+            raise ValueError(f"compare: there is no experiment {min(unknown)}")
+        return self
+
+    def at(self, scale: str) -> Scale:
+        """Return the scale called `scale`. Raises `SettingsError` if there is none."""
+        if scale not in self.scales:
+            raise SettingsError(f"got scale '{scale}'; expected {' or '.join(self.scales)}", "Choose one of those.")
+        return self.scales[scale]
+
+    def chosen(self, only: Sequence[str]) -> list[Experiment]:
+        """Return the experiments that `only` names, by name or by group; all of them if it is empty.
+
+        Raises `SettingsError` for a name that none has.
+        """
+        known = {experiment.name for experiment in self.experiments} | {one.group for one in self.experiments}
+        strange = [name for name in only if name not in known]
+        if strange:
+            names = ", ".join(experiment.name for experiment in self.experiments)
+            raise SettingsError(f"there is no experiment '{strange[0]}'", f"There are: {names}.")
+        return [one for one in self.experiments if not only or {one.name, one.group} & set(only)]
+
+    def runs(self, scale: str, only: Sequence[str] = ()) -> list[tuple[Experiment, Run]]:
+        """Return the chosen experiments with their runs: the base run, changed by the scale, then by the experiment.
+
+        Raises `SettingsError`.
+        """
+        base = read_toml(preset(RUNS, self.run))
+        return [(one, self._run(base, scale, one)) for one in self.chosen(only)]
+
+    def _run(self, base: Changes, scale: str, experiment: Experiment) -> Run:
+        values = merged(merged(base, self.at(scale).run), experiment.run)
+        if experiment.group in self.at(scale).every_fold:
+            values["split"].pop("trained_folds", None)
+        return check_settings(values, Run, f"experiment {experiment.name} at scale {scale}")
+
+
+def load_study(source: str) -> Study:
+    """Return the study that `source` names: one that ships with the package, or a TOML file. Raises `SettingsError`."""
+    shipped = study_presets()
+    path = preset(STUDIES, source) if source in shipped else Path(source)
+    if not path.exists():
+        raise SettingsError(
+            f"there is no study file {source}, and none of that name ships with glassformer",
+            f"Those that do: {', '.join(shipped)} (glassformer experiment --list).",
+        )
+    study = check_settings(read_toml(path), Study, str(path))
+    for scale in study.scales:
+        study.runs(scale)
+    return study
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with `changes`, table by table: what `changes` does not name stays."""
+    result = dict(values)
+    for key, change in changes.items():
+        inside = result.get(key)
+        result[key] = merged(inside, change) if isinstance(inside, Mapping) and isinstance(change, Mapping) else change
+    return result

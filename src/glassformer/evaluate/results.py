@@ -1,0 +1,87 @@
+"""Result files: the scores of an experiment, as JSON."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from glassformer.core.errors import PredictionError
+from glassformer.core.files import read_whole, write_atomically
+from glassformer.evaluate.audit import AuditRow
+from glassformer.evaluate.experiments import Score, ScoreRow
+
+FORMAT = "glassformer experiment 1"
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """An experiment as it was done, and its scores: `rows`, or `audit` where every draw is a sample.
+
+    `compare` names the experiment that differs in one thing; `parameters`: of the network; `folds`: networks trained;
+    `tests`: configurations that there were, seen or not; `training_configurations`: of each network; `parameter_hash`:
+    of the run and its data.
+    """
+
+    name: str
+    group: str
+    title: str
+    compare: str
+    network: str
+    head: str
+    parameters: int
+    folds: int
+    trained_on: tuple[str, ...]
+    tested_on: tuple[str, ...]
+    tests: int
+    training_configurations: int
+    parameter_hash: str
+    code_version: str
+    rows: tuple[ScoreRow, ...] = ()
+    audit: tuple[AuditRow, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, with null for NaN."""
+        values: dict[str, Any] = _plain({"format": FORMAT} | asdict(self))
+        return values
+
+
+def write_result(path: Path, result: ExperimentResult) -> None:
+    """Write `result` to `path`, whole or not at all. Raises `StorageError`."""
+    write_atomically(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
+
+
+def read_result(path: Path) -> ExperimentResult:
+    """Read what `write_result` wrote. Raises `PredictionError`."""
+    whole = read_whole(path, PredictionError, "Run the experiment again.")
+    try:
+        values = json.loads(whole)
+        if values.pop("format") != FORMAT:
+            raise ValueError(f"its format is not '{FORMAT}'")
+        texts = {name: tuple(values[name]) for name in ("trained_on", "tested_on")}
+        rows = {"rows": tuple(_row(row) for row in values["rows"])}
+        audit = {"audit": tuple(AuditRow(**_numbers(row)) for row in values["audit"])}
+        return ExperimentResult(**(values | texts | rows | audit))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PredictionError(
+            f"{path} is no result of an experiment: {error}", "Delete it and run the experiment again."
+        ) from error
+
+
+def _row(values: Mapping[str, Any]) -> ScoreRow:
+    scores = {name: Score(**_numbers(score)) for name, score in values["scores"].items()}
+    return ScoreRow(**(_numbers(values) | {"scores": scores}))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if value is None else value for key, value in values.items()}

@@ -1,0 +1,162 @@
+"""Run a study: train every experiment, test its networks on all that they have not seen, score them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from glassformer.baselines.density_curve import DensityCurve
+from glassformer.core.errors import DatasetError
+from glassformer.core.experiment import Experiment, Study
+from glassformer.core.progress import Progress
+from glassformer.core.run import Run
+from glassformer.dataset.labels import log_mean
+from glassformer.dataset.predictions import Predictions, read_predictions, write_predictions
+from glassformer.dataset.sample import Sample
+from glassformer.dataset.splits import single_draws
+from glassformer.evaluate.audit import AuditRow, audit_rows
+from glassformer.evaluate.experiments import NetworkTest, score_rows
+from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, read_result, write_result
+from glassformer.physics.configuration import SPECIES_A
+from glassformer.train.checkpoint import Model, read_model
+from glassformer.train.fold import MODEL_FILE
+from glassformer.train.prediction import predict
+from glassformer.train.training import PREDICTIONS_FILE, train_run
+
+TRAINING, TEST_FILE = "training", "test.h5"
+# What an audit scores: the network, and what knows no structure.
+AUDITED = ("prediction", "state_point_mean", "density_fit")
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """An experiment, its run, the samples that it may see, all samples, and its folder."""
+
+    experiment: Experiment
+    run: Run
+    samples: Sequence[Sample]
+    everything: Sequence[Sample]
+    folder: Path
+
+    @property
+    def by_draw(self) -> bool:
+        """Whether every draw is a sample, and scored as one."""
+        return self.run.targets.draws == "each"
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The state points of the samples that it may see."""
+        return tuple(sorted({sample.facts.state_point for sample in self.samples}))
+
+
+def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[Sample], out: Path) -> list[Work]:
+    """Return what there is to do, in order. Raises `SettingsError`; `DatasetError` if a state point is missing."""
+    work = []
+    for experiment, run in study.runs(scale, only):
+        for wanted in experiment.train:
+            if not any(sample.facts.state_point.startswith(wanted) for sample in samples):
+                there = ", ".join(sorted({sample.facts.state_point for sample in samples}))
+                raise DatasetError(
+                    f"experiment {experiment.name} trains on {wanted}, which is not among the data ({there})",
+                    "Simulate it, or leave the experiment out: --only.",
+                )
+        seen = [sample for sample in samples if sample.facts.state_point.startswith(experiment.train)]
+        work.append(Work(experiment, run, seen, samples, out / TRAINING / experiment.name))
+    return work
+
+
+def run_experiments(work: Sequence[Work], progress: Progress, threads: int) -> list[ExperimentResult]:
+    """Train, test and score each; what is done already is not done again. Raises what `train_run` raises.
+
+    <folder>/fold-<n>/test.h5 holds a network's predictions, <folder>/result.json the scores. Configurations that are
+    not in equilibrium are used: the report says which.
+    """
+    results = []
+    for number, one in enumerate(work):
+        progress.say(f"experiment {number + 1} of {len(work)}: {one.experiment.name} ({one.experiment.title})")
+        train_run(one.run, one.samples, one.folder, progress, threads, allow_unequilibrated=True)
+        results.append(_result(one))
+    return results
+
+
+def _result(work: Work) -> ExperimentResult:
+    path = work.folder / RESULT_FILE
+    identity = json.loads((work.folder / "run.json").read_text())["parameter_hash"]
+    tested = tuple(sorted({sample.facts.state_point for sample in work.everything}))
+    if path.exists():
+        known = read_result(path)
+        # Configurations that are only tested may have come since.
+        if (known.parameter_hash, known.tested_on, known.tests) == (identity, tested, len(work.everything)):
+            return known
+    models = [read_model(work.folder / f"fold-{fold}" / MODEL_FILE) for fold in range(_folds(work.run))]
+    first = models[0]
+    result = ExperimentResult(
+        name=work.experiment.name,
+        group=work.experiment.group,
+        title=work.experiment.title,
+        compare=work.experiment.compare,
+        network=work.run.network.name,
+        head=work.run.network.head,
+        parameters=sum(weight.numel() for weight in first.network().parameters() if weight.requires_grad),
+        folds=len(models),
+        trained_on=work.trained_on,
+        tested_on=tested,
+        tests=len(work.everything),
+        training_configurations=sum(role == "train" for role in first.roles.values()),
+        parameter_hash=identity,
+        code_version=first.code_version,
+        rows=() if work.by_draw else score_rows(_test_structures(work, models), work.trained_on),
+        audit=_audit(work, models) if work.by_draw else (),
+    )
+    write_result(path, result)
+    return result
+
+
+def _folds(run: Run) -> int:
+    return run.split.trained_folds or run.split.folds
+
+
+def _test_structures(work: Work, models: Sequence[Model]) -> list[NetworkTest]:
+    """Return what every network says of all configurations that it has not seen; write it into its folder."""
+    tests = []
+    for fold, model in enumerate(models):
+        unseen = [sample for sample in work.everything if _is_unseen(work, model, sample)]
+        predictions = predict(model, unseen)
+        write_predictions(work.folder / f"fold-{fold}" / TEST_FILE, predictions)
+        tests.append(NetworkTest(predictions, _density_curve(work, model).predict(predictions.density)))
+    return tests
+
+
+def _is_unseen(work: Work, model: Model, sample: Sample) -> bool:
+    """Tell whether `sample` is of another state point, or held out: not if it was only left out to train on fewer."""
+    role = model.roles.get(sample.configuration.fingerprint)
+    return role == "test" or (role is None and sample.facts.state_point not in work.trained_on)
+
+
+def _density_curve(work: Work, model: Model) -> DensityCurve:
+    known = [sample for sample in work.samples if model.roles.get(sample.configuration.fingerprint) == "train"]
+    times = np.array(model.times)
+    labels = np.stack([log_mean(sample, times, "squared-displacement", SPECIES_A) for sample in known])
+    density = np.array([sample.configuration.density for sample in known])
+    return DensityCurve.fit([sample.facts.state_point for sample in known], density, labels)
+
+
+def _audit(work: Work, models: Sequence[Model]) -> tuple[AuditRow, ...]:
+    """Return the scores of single draws, of the network and of what knows the state point or the density alone."""
+    if work.run.split.by == "draw":
+        # What was held out are draws of structures that have been seen: only training knows which.
+        tests = [read_predictions(work.folder / PREDICTIONS_FILE)]
+    else:
+        tests = [_test_draws(work, model) for model in models]
+    for number, test in enumerate(tests):
+        write_predictions(work.folder / f"fold-{number}" / TEST_FILE, test)
+    return tuple(row for model in AUDITED for row in audit_rows(model, tests))
+
+
+def _test_draws(work: Work, model: Model) -> Predictions:
+    """Return what a network says of every draw of the configurations that were held out, each by itself."""
+    held_out = [sample for sample in work.samples if model.roles.get(sample.configuration.fingerprint) == "test"]
+    names = [f"{sample.identifier}#{draw}" for sample in held_out for draw in range(len(sample.ensemble.seeds))]
+    return replace(predict(model, single_draws(held_out)), configurations=tuple(names))

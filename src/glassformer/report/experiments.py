@@ -1,0 +1,147 @@
+"""Build the report of experiments: data, cooling, training and results of a folder in, report/index.html out."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+
+from glassformer.core.errors import DatasetError
+from glassformer.core.files import write_atomically
+from glassformer.core.provenance import code_version
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.predictions import Predictions, read_predictions
+from glassformer.dataset.sample import Sample
+from glassformer.dataset.summary import by_state_point, summarise
+from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, read_result
+from glassformer.report.animation import distribution_animation
+from glassformer.report.build import read_histories
+from glassformer.report.cooling import cooling_figure
+from glassformer.report.experiment_figures import curves_figure, errors_figure, predicted, ratio_figure, simulated
+from glassformer.report.figures import scattering_figure, title_of, training_figure
+from glassformer.report.histogram import prediction_histograms
+from glassformer.report.page import save, template
+from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
+from glassformer.report.style import STYLE
+
+DATA, COOLING, TRAINING, REPORT = "data", "cooling", "training", "report"
+FORMATS = ("svg", "pdf", "png")
+# Experiments whose predictions are drawn one by one: the thesis's training scenarios.
+SCENARIOS = ("one", "four", "particle", "replaced")
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """An experiment with its figures: predictions on the curves, their histograms by time, and its training."""
+
+    result: ExperimentResult
+    curves: Markup
+    histograms: dict[str, Markup]
+    training: Markup
+
+
+def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
+    """Write the report of `folder`, experiments in the `order` of their names; return the path of its page.
+
+    Figures go to report/figures as SVG, PDF and PNG, and the animation as GIF; the page needs nothing beside it.
+    Raises `DatasetError`, `PredictionError`, `StorageError`.
+    """
+    samples = read_dataset(folder / DATA)
+    results = read_results(folder, order)
+    figures = folder / REPORT / "figures"
+    titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        scored = [result for result in results if result.rows]
+        liquid, sentence = _liquid(samples, folder / COOLING, figures)
+        parts = {
+            "liquid": liquid,
+            "cooling_sentence": sentence,
+            "overview": _overview(scored, titles, figures),
+            "scenarios": [_scenario(folder, result, samples, titles) for result in scored if result.group in SCENARIOS],
+        }
+    page = template("experiments.html.jinja").render(
+        results=scored,
+        audits=[result for result in results if result.audit],
+        shown=SCENARIOS,
+        titles=titles,
+        data=summarise(samples),
+        facts=samples[0].facts,
+        code_version=code_version(),
+        animation=_embedded(figures / "animation.gif"),
+        **parts,
+    )
+    path = folder / REPORT / "index.html"
+    write_atomically(path, page.encode())
+    return path
+
+
+def read_results(folder: Path, order: Sequence[str]) -> list[ExperimentResult]:
+    """Return the results in `folder`: those named in `order`, as far as they are there, then all others.
+
+    Raises `DatasetError` if there is none, `PredictionError`.
+    """
+    there = sorted(path.parent.name for path in (folder / TRAINING).glob(f"*/{RESULT_FILE}"))
+    names = [name for name in order if name in there] + [name for name in there if name not in order]
+    found = [read_result(folder / TRAINING / name / RESULT_FILE) for name in names]
+    if not found:
+        raise DatasetError(f"{folder} holds no finished experiment", "Run some: glassformer experiment thesis.")
+    return found
+
+
+def _liquid(samples: Sequence[Sample], cooling: Path, figures: Path) -> tuple[dict[str, Markup], str]:
+    """Draw what needs no network; return the figures and what V(T) says."""
+    drawn = {
+        "band": band_figure(samples),
+        "species": species_figure(samples),
+        "linear": linear_figure(samples),
+        "scattering": scattering_figure(samples),
+        "distribution": distribution_figure(samples),
+    }
+    sentence = ""
+    if cooling.exists():
+        drawn["cooling"], sentence = cooling_figure(read_dataset(cooling))
+    distribution_animation(samples, figures / "animation.gif")
+    return {name: save(figure, name, figures, FORMATS) for name, figure in drawn.items()}, sentence
+
+
+def _overview(results: Sequence[ExperimentResult], titles: Mapping[str, str], figures: Path) -> dict[str, Markup]:
+    if not results:
+        return {}
+    drawn = {"errors": save(errors_figure(results), "errors", figures, FORMATS)}
+    together = [result for result in results if result.group in ("four", "particle")]
+    if together:
+        drawn["ratio"] = save(ratio_figure(together, titles), "ratio", figures, FORMATS)
+    return drawn
+
+
+def _scenario(folder: Path, result: ExperimentResult, samples: Sequence[Sample], titles: Mapping[str, str]) -> Scenario:
+    training, figures = folder / TRAINING / result.name, folder / REPORT / "figures"
+    tests = [read_predictions(training / f"fold-{fold}" / "test.h5") for fold in range(result.folds)]
+    histograms = {}
+    for target, time in enumerate(tests[0].times):
+        name = f"{result.name}-histogram-t{time:g}"
+        figure = prediction_histograms(_msd(tests, target, titles), f"t = {time:g}", r"MSD of A  [$\sigma_{AA}^2$]")
+        histograms[f"{time:g}"] = save(figure, name, figures, FORMATS)
+    return Scenario(
+        result,
+        save(curves_figure(samples, tests, result.trained_on), f"{result.name}-curves", figures, FORMATS),
+        histograms,
+        save(training_figure(read_histories(training)), f"{result.name}-training", figures, FORMATS),
+    )
+
+
+def _msd(tests: Sequence[Predictions], target: int, titles: Mapping[str, str]) -> dict[str, Any]:
+    """Return labels and predictions of MSD_A of every state point, by title."""
+    return {
+        title: (np.exp(simulated(tests, name)[:, target]), np.exp(predicted(tests, name)[:, target]))
+        for name, title in titles.items()
+        if any(name in test.state_points for test in tests)
+    }
+
+
+def _embedded(path: Path) -> str:
+    return "data:image/gif;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,60 @@
+"""What every HTML report is made with: figures that stand in the page and beside it, and the templates."""
+
+import functools
+import io
+import math
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from glassformer.core.files import write_atomically
+
+
+def save(figure: Figure, name: str, folder: Path, formats: tuple[str, ...] = ("svg", "png")) -> Markup:
+    """Write `figure` to `folder` in these `formats`, SVG among them; return the SVG for the page."""
+    # No date inside: the same data gives the same file.
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+    for suffix in formats:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, dpi=160, bbox_inches="tight", pad_inches=0.08, metadata=dates[suffix])
+        write_atomically(folder / f"{name}.{suffix}", buffer.getvalue())
+    text = (folder / f"{name}.svg").read_text(encoding="utf-8")
+    return Markup(_unique_ids(text[text.index("<svg") :], name))
+
+
+def _unique_ids(svg: str, name: str) -> str:
+    """Prefix the ids of one figure, so that several can stand in one page."""
+    return svg.replace('id="', f'id="{name}-').replace('"#', f'"#{name}-').replace("url(#", f"url(#{name}-")
+
+
+@functools.cache
+def template(name: str) -> jinja2.Template:
+    """Return the page template `name` of this package."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("glassformer.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    environment.filters["plain"] = plain
+    environment.filters["smallest"] = smallest
+    return environment.get_template(name)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return `value`, or 'n/a' for NaN."""
+    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def plain(text: str) -> str:
+    """Return a figure's title without the formulae that only matplotlib reads."""
+    return text.replace("$\\rho$", "ρ")
+
+
+def smallest(values: list[float]) -> float:
+    """Return the smallest of `values` that is a number."""
+    return min(value for value in values if not math.isnan(value))

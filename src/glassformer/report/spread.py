@@ -1,0 +1,177 @@
+"""Figures of the MSD of all state points: its mean, its spread over runs, and its distribution.
+
+A run is one draw of one configuration; all count alike.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import DatasetError
+from glassformer.dataset.sample import Sample
+from glassformer.dataset.summary import by_state_point, mean_over_ensembles
+from glassformer.physics.configuration import SPECIES_A, SPECIES_B
+from glassformer.physics.state_points import VFT_TEMPERATURE, estimated_relaxation_time
+from glassformer.report.figures import MSD_LABEL, TIME_LABEL, draw_slopes, title_of
+from glassformer.report.histogram import draw_histogram, gaussian_fits
+from glassformer.report.style import ordered_colors
+
+# Ends of the band, in per cent of the runs: 96 % lie within.
+BAND = (2, 98)
+PANELS = 3
+SPECIES = {"A": SPECIES_A, "B": SPECIES_B}
+
+
+def msd_of_runs(samples: Sequence[Sample]) -> FloatArray:
+    """Return the MSD of every run of `samples` (runs, T, 2), in their order.
+
+    Raises `DatasetError` if the samples were not observed at the same times.
+    """
+    mean_over_ensembles(samples, "msd")  # which looks at the times
+    return np.concatenate([sample.ensemble.msd for sample in samples])
+
+
+def band_figure(samples: Sequence[Sample]) -> Figure:
+    """Mean MSD of A over all runs of every state point, with the band that holds 96 % of the runs at each time."""
+    figure = Figure(figsize=(8.4, 5.0))
+    axes = figure.subplots()
+    for name, members, color in _hottest_first(samples):
+        times, runs = members[0].ensemble.times, msd_of_runs(members)[:, :, SPECIES_A]
+        low, high = np.percentile(runs, BAND, axis=0)
+        axes.fill_between(times, low, high, color=color, alpha=0.22, lw=0, label=f"_{name}")
+        for edge in (low, high):
+            axes.plot(times, edge, color=color, lw=0.6, alpha=0.7)
+        axes.plot(times, runs.mean(0), color=color, lw=1.6, label=f"{title_of(members[0])}: {_number(runs)}")
+    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD of A  {MSD_LABEL}")
+    figure.legend(loc="outside right center", fontsize=9, title="mean, and band of\n96 % of the runs")
+    return figure
+
+
+def linear_figure(samples: Sequence[Sample]) -> Figure:
+    """Mean MSD over all runs of every state point on linear axes, a panel for A and one for B."""
+    figure = _two_species(samples)
+    for axes in figure.axes:
+        axes.set(xlim=(0, None), ylim=(0, None))
+    return figure
+
+
+def species_figure(samples: Sequence[Sample]) -> Figure:
+    """Mean MSD over all runs of every state point on logarithmic axes, with slopes, a panel for A and one for B."""
+    figure = _two_species(samples)
+    for axes, species in zip(figure.axes, SPECIES.values(), strict=True):
+        axes.set(xscale="log", yscale="log")
+        draw_slopes(axes, samples, species)
+    return figure
+
+
+def _two_species(samples: Sequence[Sample]) -> Figure:
+    figure = Figure(figsize=(10.4, 4.4))
+    panels = figure.subplots(1, 2)
+    for axes, (letter, species) in zip(panels, SPECIES.items(), strict=True):
+        for _, members, color in _hottest_first(samples):
+            mean = msd_of_runs(members)[:, :, species].mean(0)
+            label = title_of(members[0]) if species == SPECIES_A else ""
+            axes.plot(members[0].ensemble.times, mean, color=color, lw=1.6, label=label)
+        axes.set(xlabel=TIME_LABEL, title=letter)
+    panels[0].set_ylabel(MSD_LABEL)
+    figure.legend(loc="outside right center", fontsize=9)
+    return figure
+
+
+def _hottest_first(samples: Sequence[Sample]) -> list[tuple[str, list[Sample], str]]:
+    """Return label, samples and colour of every state point, in the order in which the curves lie, from above."""
+    groups = by_state_point(samples)
+    color = ordered_colors(list(groups))
+    return [(name, groups[name], color[name]) for name in reversed(groups)]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A state point and which of its observed times is looked at, because it is nearest to `tau_g` or the last."""
+
+    label: str
+    index: int
+    tau_g: float
+    reached: bool
+
+
+def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
+    """Return up to three moments at which distributions of the MSD are compared, hottest first.
+
+    They are those of the hottest state points whose tau_g, as the thesis estimates it, lies within the observed times;
+    if there are fewer than three, those that relax too slowly follow, at their last time. `groups` is in the order of
+    `by_state_point`. Raises `DatasetError` if every state point relaxes before its first time.
+    """
+    reached: list[Moment] = []
+    slow: list[Moment] = []
+    for label in reversed(groups):
+        sample = groups[label][0]
+        times, tau_g = sample.ensemble.times, _relaxation_time(sample.facts.temperature)
+        if tau_g > times[-1]:
+            slow.append(Moment(label, len(times) - 1, tau_g, reached=False))
+        elif tau_g >= times[0]:
+            nearest = int(np.abs(np.log(times / tau_g)).argmin())
+            reached.append(Moment(label, nearest, tau_g, reached=True))
+    found = (reached + slow)[:PANELS]
+    if not found:
+        raise DatasetError("every state point relaxes before its first time", "Observe from an earlier time on.")
+    return found
+
+
+def _relaxation_time(temperature: float) -> float:
+    """Return tau_g; infinity where the estimate diverges."""
+    if temperature <= VFT_TEMPERATURE:
+        return math.inf
+    try:
+        return estimated_relaxation_time(temperature)
+    except OverflowError:
+        return math.inf
+
+
+def distribution_figure(samples: Sequence[Sample]) -> Figure:
+    """Distribution over runs of the MSD of A at tau_g or as late as it was observed, a panel a temperature.
+
+    Which three, and when: `moments`. Raises `DatasetError`.
+    """
+    groups = by_state_point(samples)
+    color = ordered_colors(list(groups))
+    chosen = moments(groups)
+    figure = Figure(figsize=(3.5 * len(chosen) + 0.4, 3.9))
+    for axes, moment in zip(np.atleast_1d(figure.subplots(1, len(chosen))), chosen, strict=True):
+        members = groups[moment.label]
+        values = msd_of_runs(members)[:, moment.index, SPECIES_A]
+        draw_histogram(axes, values, color=color[moment.label], label="runs")
+        axes.set_title(f"{title_of(members[0])}\n{_time_text(moment, members[0])}", fontsize=10)
+        _write_moments(axes, values)
+    figure.axes[0].set_ylabel(r"density  [$\sigma_{AA}^{-2}$]")
+    figure.supxlabel(f"MSD of A  {MSD_LABEL}", fontsize=10)
+    return figure
+
+
+def _time_text(moment: Moment, sample: Sample) -> str:
+    time = sample.ensemble.times[moment.index]
+    if moment.reached:
+        return rf"t = {time:.3g}, nearest to $\tau_g$ = {moment.tau_g:.3g}"
+    return rf"t = {time:.3g}, the last, less than $\tau_g$ = {_plain(moment.tau_g)}"
+
+
+def _plain(value: float) -> str:
+    return r"$\infty$" if math.isinf(value) else f"{value:.3g}"
+
+
+def _write_moments(axes: Axes, values: FloatArray) -> None:
+    """Write number, mean and standard deviation into the panel, above what is drawn."""
+    deviation = values.std(ddof=1) if len(values) > 1 else math.nan
+    axes.set_ylim(0, 1.45 * axes.dataLim.ymax)
+    curve = "curve: Gaussian" if gaussian_fits(values) else "not Gaussian"
+    text = f"{_number(values)}\nmean {values.mean():.3g}\nsd {deviation:.2g}\n{curve}"
+    axes.text(0.98, 0.98, text, transform=axes.transAxes, ha="right", va="top", fontsize=9)
+
+
+def _number(runs: FloatArray) -> str:
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}"
