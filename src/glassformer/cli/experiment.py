@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from glassformer.cli.console import console, duration, print_table, progress
 from glassformer.cli.tables import number, print_plan
 from glassformer.core.campaign import Campaign
+from glassformer.core.errors import SettingsError
 from glassformer.core.experiment import Experiment, Scale, Study
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
 from glassformer.core.presets import load_campaign
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
+from glassformer.simulate.schedule import observation_steps, particle_steps
 
 if TYPE_CHECKING:
     # Importing it takes seconds, for torch.
@@ -29,16 +33,13 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
     began = time.monotonic()
     settings = study.at(scale)
     # What cannot be run is told before hours are spent on data.
-    study.runs(scale, only)
+    check_study(study, scale, only)
     with exclusive(out):
         remove_temporaries(out)
         with progress() as stages:
             _simulate(settings, out, workers, stages)
             results = _train(study, scale, only, out, workers, stages)
-        from glassformer.report.experiments import build_experiments_report
-
-        page = build_experiments_report(out, [experiment.name for experiment in study.experiments])
-        _write_results(out, study, scale, results)
+        page = _report(study, scale, out)
     print_results(results)
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
     console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)
@@ -67,9 +68,51 @@ def _train(
     return run_experiments(plan_work(study, scale, only, samples, out), stages, threads)
 
 
-def _write_results(out: Path, study: Study, scale: str, results: "Sequence[ExperimentResult]") -> None:
-    values = {"study": study.title, "scale": scale, "experiments": [result.as_json() for result in results]}
+def _report(study: Study, scale: str, out: Path) -> Path:
+    """Write the page and results.json: of all experiments in `out`, whatever was run now."""
+    from glassformer.report.experiments import build_experiments_report, read_results
+
+    order = [experiment.name for experiment in study.experiments]
+    page = build_experiments_report(out, order)
+    values = {"scale": scale, "experiments": [result.as_json() for result in read_results(out, order)]}
     write_atomically(out / RESULTS_FILE, (json.dumps(values, indent=1) + "\n").encode())
+    return page
+
+
+def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
+    """Check that the campaigns exist, and make the state points and times that the experiments ask for.
+
+    Raises `SettingsError`.
+    """
+    settings = study.at(scale)
+    campaign = load_campaign(settings.campaign)
+    if settings.cooling:
+        load_campaign(settings.cooling)
+    labels = [point.label for point in campaign.state_points]
+    observed = {head: _times(campaign, head) for head in ("system", "particle")}
+    for experiment, run in study.runs(scale, only):
+        missing = [name for name in experiment.train if not any(label.startswith(name) for label in labels)]
+        if missing:
+            raise SettingsError(
+                f"experiment {experiment.name} trains on {missing[0]}; {settings.campaign} has {', '.join(labels)}",
+                "Add the state point to the campaign, or leave the experiment out: --only.",
+            )
+        known = observed[run.network.head]
+        for wanted in run.targets.times:
+            if wanted != "last" and not np.isclose(known, wanted, rtol=1e-6).any():
+                near = min(known, key=lambda one: abs(one - wanted), default=float("nan"))
+                raise SettingsError(
+                    f"experiment {experiment.name} learns t = {wanted:g}, which {settings.campaign} does not observe; the"
+                    f" nearest time is {near:g}",
+                    "Choose that, or add the time to the campaign's particle_times.",
+                )
+
+
+def _times(campaign: Campaign, head: str) -> list[float]:
+    """Return the times at which all state points of `campaign` are observed; with a particle head, their particles."""
+    steps = particle_steps if head == "particle" else observation_steps
+    points = [set(steps(campaign.at(point)).tolist()) for point in campaign.state_points]
+    return sorted(step * campaign.time_step for step in set.intersection(*points))
 
 
 def print_results(results: "Sequence[ExperimentResult]") -> None:
@@ -123,6 +166,7 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
     """Print what there is to simulate and to train, and how long it takes, measured on this machine."""
     from glassformer.simulate.plan import plan_campaign
 
+    check_study(study, scale, only)
     settings = study.at(scale)
     campaign = load_campaign(settings.campaign)
     with progress() as stages:

@@ -103,10 +103,22 @@ def load_study(source: str) -> Study:
             f"there is no study file {source}, and none of that name ships with glassformer",
             f"Those that do: {', '.join(shipped)} (glassformer experiment --list).",
         )
-    study = check_settings(read_toml(path), Study, str(path))
+    values = read_toml(path)
+    _from_its_folder(values, path.resolve().parent)
+    study = check_settings(values, Study, str(path))
     for scale in study.scales:
         study.runs(scale)
     return study
+
+
+def _from_its_folder(values: Changes, base: Path) -> None:
+    """Let campaigns that are files, not names, count from the study file's folder."""
+    scales = values.get("scales")
+    for scale in scales.values() if isinstance(scales, dict) else ():
+        for key in ("campaign", "cooling"):
+            source = scale.get(key) if isinstance(scale, dict) else None
+            if isinstance(source, str) and source.endswith(".toml"):
+                scale[key] = str(base / source)
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

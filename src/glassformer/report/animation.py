@@ -1,4 +1,4 @@
-"""How the distribution of the MSD over runs widens and narrows again with time, as a moving picture."""
+"""How the distribution of the MSD over runs changes with time, as a moving picture."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence

@@ -20,7 +20,7 @@ from glassformer.report.style import PALETTE, ordered_colors
 # Ends of the two bars on a prediction, in per cent: 68.27 % and 96 % of the predictions lie within.
 INNER, OUTER = (15.865, 84.135), (2, 98)
 # State points are drawn side by side at a target time, this factor in time from the first to the last.
-SIDE_BY_SIDE = 2.2
+SIDE_BY_SIDE = 1.8
 MODELS = {NETWORK: "network", "density_curve": "density alone, interpolated"}
 
 
@@ -38,7 +38,7 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
     for name in reversed(groups):
         times, mean = groups[name][0].ensemble.times, msd_of_runs(groups[name])[:, :, SPECIES_A].mean(0)
         later = times > tests[0].times.min() / 20
-        axes.plot(times[later], mean[later], color=color[name], lw=1.2, label=title_of(groups[name][0]))
+        axes.plot(times[later], mean[later], color=color[name], lw=1.2, alpha=0.8, label=title_of(groups[name][0]))
     for (name, members), factor in zip(groups.items(), shift, strict=True):
         for target, time in enumerate(tests[0].times):
             said = np.exp(predicted(tests, name)[:, target])
@@ -50,7 +50,7 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
     axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD of A  {MSD_LABEL}")
     for fill, text in (("0.3", "predicted, trained on"), ("white", "predicted, not trained on")):
         axes.plot([], [], "o", color="0.3", mfc=fill, label=text)
-    axes.plot([], [], "_", color="black", ms=11, label="simulated, at the same time")
+    axes.plot([], [], "_", color="black", ms=12, mew=3, label="simulated")
     figure.legend(loc="outside right center", fontsize=9)
     return figure
 
@@ -75,7 +75,8 @@ def _mark(axes: Axes, time: float, said: FloatArray, truth: float, color: str, t
         axes.plot([time, time], np.percentile(said, ends), color=color, lw=width, solid_capstyle="butt", alpha=0.7)
     axes.plot(time, said.mean(), "o", color=color, mfc=color if trained else "white", ms=6, zorder=3)
     # The curve rises within the width of the group: where it is at the target time itself.
-    axes.plot(time, truth, "_", color="black", ms=11, zorder=4)
+    axes.plot(time, truth, "_", color="black", ms=12, mew=3, zorder=1)
+    axes.plot(time, truth, "_", color=color, ms=11, mew=1.6, zorder=2)
 
 
 def errors_figure(results: Sequence[ExperimentResult]) -> Figure:

@@ -1,0 +1,145 @@
+"""The experiment command as a user types it: from nothing to the report, and how it refuses."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from glassformer.evaluate.results import read_result
+from tests.unit.test_cli import CAMPAIGN, glassformer
+
+STUDY = """
+title = "Tiny"
+run = "thesis"
+
+[scales.demo]
+campaign = "campaign.toml"
+every_fold = ["four"]
+
+[scales.demo.run]
+targets = { times = [1.065] }
+split = { folds = 2, trained_folds = 1 }
+network = { neighbors = 6, blocks = [[8, 8]], fully_connected = [8] }
+training = { epochs = 2, batch_size = 2, late_from_epoch = 1 }
+
+[[experiments]]
+name = "cold"
+group = "one"
+title = "the cold one"
+train = ["T0.50"]
+
+[[experiments]]
+name = "both"
+group = "four"
+title = "both together"
+train = ["T0.50", "T0.56"]
+run = { network = { head = "particle" } }
+
+[[experiments]]
+name = "none"
+group = "audit"
+title = "no leak"
+train = ["T0.50", "T0.56"]
+run = { targets = { draws = "each" } }
+
+[[experiments]]
+name = "slow"
+group = "rate"
+title = "a low learning rate"
+train = ["T0.50"]
+compare = "cold"
+run = { training = { learning_rate = 1e-4 } }
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with study.toml and campaign.toml, and with out/ as the command makes it."""
+    folder = tmp_path_factory.mktemp("experiment")
+    (folder / "campaign.toml").write_text(CAMPAIGN)
+    (folder / "study.toml").write_text(STUDY)
+    done = glassformer("experiment", folder / "study.toml", "--out", folder / "out", "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+def test_the_terminal_says_what_was_done_and_what_came_out(folder: Path) -> None:
+    said = (folder / "stdout").read_text()
+    assert "experiment 2 of 4: both (both together)" in said
+    assert re.search(r"cold +1.065 +held out +\d", said)
+    assert re.search(r"cold +1.065 +elsewhere +\d", said)
+    # Of networks that were trained at all state points there is nothing elsewhere.
+    assert not re.search(r"both +1.065 +elsewhere", said)
+    assert re.search(r"none +network +1.065", said)
+    assert re.search(r"none +mean +1.065", said)
+
+
+def test_the_page_stands_alone_and_holds_the_scores(folder: Path) -> None:
+    page = (folder / "out" / "report" / "index.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!#|data:image/gif;base64,)[^"]*"', page)
+    assert "nan" not in re.sub(r"data:image/gif;base64,[^\"]*|<svg.*?</svg>", "", page, flags=re.DOTALL).lower()
+    for name in ("cold", "both", "slow"):
+        for row in read_result(folder / "out" / "training" / name / "result.json").rows:
+            assert f"{row.scores['network'].mae:.3f} ± {row.mae_error:.3f}" in page
+            assert f"<td>{row.label_mean:.4g}</td>" in page
+    assert "no leak" in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_every_figure_is_there_as_pdf_png_and_svg(folder: Path) -> None:
+    figures = folder / "out" / "report" / "figures"
+    names = {path.stem for path in figures.glob("*.svg")}
+    assert {"band", "species", "linear", "scattering", "distribution", "errors", "ratio"} <= names
+    assert {f"{one}-{what}" for one in ("cold", "both") for what in ("curves", "training", "histogram-t1.065")} <= names
+    for suffix in ("pdf", "png"):
+        assert {path.stem for path in figures.glob(f"*.{suffix}")} == names
+    assert (figures / "animation.gif").read_bytes()[:6] == b"GIF89a"
+
+
+def test_the_numbers_are_those_of_the_experiments(folder: Path) -> None:
+    values = json.loads((folder / "out" / "results.json").read_text())
+    assert values["scale"] == "demo"
+    for one in values["experiments"]:
+        file = folder / "out" / "training" / one["name"] / "result.json"
+        assert one == json.loads(file.read_text())
+    assert [one["name"] for one in values["experiments"]] == ["cold", "both", "none", "slow"]
+    assert [one["folds"] for one in values["experiments"]] == [1, 2, 1, 1]
+
+
+def test_a_second_run_with_only_keeps_the_rest(folder: Path) -> None:
+    model = folder / "out" / "training" / "cold" / "fold-0" / "model.pt"
+    before = model.stat().st_mtime_ns
+    shutil.rmtree(folder / "out" / "training" / "slow")
+    done = glassformer("experiment", folder / "study.toml", "--out", folder / "out", "--only", "rate")
+    assert done.returncode == 0, done.stderr
+    assert "experiment 1 of 1: slow" in done.stdout
+    assert model.stat().st_mtime_ns == before
+    assert "the cold one" in (folder / "out" / "report" / "index.html").read_text()
+    # What was not run again is still among the numbers.
+    assert len(json.loads((folder / "out" / "results.json").read_text())["experiments"]) == 4
+
+
+def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    done = glassformer("experiment", folder / "study.toml", "--out", tmp_path / "out", "--dry-run", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert "core-hours" in done.stdout or "minutes" in done.stdout
+    assert re.search(r"4 trainings: about .* on 1 core", done.stdout)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_study_that_cannot_be_run_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "campaign.toml").write_text(CAMPAIGN)
+    for old, new, message in (
+        ('train = ["T0.50"]', 'train = ["T0.44"]', "T0.44"),
+        ("neighbors = 6", "neighbours = 6", "neighbors"),
+        ('campaign = "campaign.toml"', 'campaign = "missing.toml"', "there is no campaign file"),
+        ("times = [1.065]", "times = [1.1]", "1.1"),
+    ):
+        (tmp_path / "study.toml").write_text(STUDY.replace(old, new))
+        done = glassformer("experiment", tmp_path / "study.toml", "--out", tmp_path / "out")
+        assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+        assert not (tmp_path / "out" / "data").exists()

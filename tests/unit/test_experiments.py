@@ -1,0 +1,324 @@
+"""Experiments: what is tested and how it is scored, from moments to a study that is really run."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glassformer.baselines.density_curve import DensityCurve
+from glassformer.core.errors import DatasetError, PredictionError
+from glassformer.core.experiment import Study
+from glassformer.core.progress import Silent
+from glassformer.core.run import Split
+from glassformer.core.settings import check_settings
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.predictions import Predictions, read_predictions
+from glassformer.dataset.splits import folds
+from glassformer.evaluate.audit import audit_rows, within_r_squared
+from glassformer.evaluate.experiments import NetworkTest, mean_scores, score_rows
+from glassformer.evaluate.moments import bin_edges, largest_share, moments, variance_split
+from glassformer.evaluate.results import ExperimentResult, read_result, write_result
+from glassformer.experiments.runner import plan_work, run_experiments
+from glassformer.train.checkpoint import read_model
+from tests.conftest import synthetic_sample
+
+
+def predictions(seed: int, points: list[str], bias: float = 0.0, names: list[str] | None = None) -> Predictions:
+    """Predictions that are the truth and `bias`, of draws that scatter; the baselines are 0.1 and 0.2 too large."""
+    random = np.random.default_rng(seed)
+    number = len(points)
+    level = np.array([float(point[1:5]) for point in points])[:, None, None]
+    draws = np.exp(10 * (level - 0.5) + random.normal(0, 0.3, (number, 1, 2)) + random.normal(0, 0.1, (number, 4, 2)))
+    truth = np.log(draws.mean(1))
+    return Predictions(
+        network="n", parameter_hash="h", code_version="c",
+        configurations=tuple(names or (f"{point}/c{i}" for i, point in enumerate(points))),
+        state_points=tuple(points), roles=("test",) * number, times=np.array([1.0, 2.0]), density=level[:, 0, 0],
+        msd_draws=draws, prediction=truth + bias, state_point_mean=truth + 0.1, density_fit=truth + 0.2,
+    )  # fmt: skip
+
+
+def test_the_density_curve_passes_through_the_state_points_and_goes_on_straight() -> None:
+    points, density = ["a", "a", "b", "c"], np.array([1.0, 1.2, 1.3, 1.5])
+    curve = DensityCurve.fit(points, density, np.array([[0.0], [2.0], [3.0], [7.0]]))
+    # State points: (1.1, 1), (1.3, 3), (1.5, 7).
+    wanted = np.array([[0.0], [1.0], [2.0], [3.0], [5.0], [9.0]])
+    np.testing.assert_allclose(curve.predict(np.array([1.0, 1.1, 1.2, 1.3, 1.4, 1.6])), wanted, atol=1e-12)
+
+
+def test_the_density_curve_of_one_state_point_is_its_line() -> None:
+    curve = DensityCurve.fit(["a"] * 3, np.array([1.0, 1.1, 1.2]), np.array([[1.0], [2.0], [3.0]]))
+    np.testing.assert_allclose(curve.predict(np.array([0.9, 1.3])), [[0.0], [4.0]], atol=1e-12)
+
+
+def test_moments_are_those_of_known_distributions() -> None:
+    random = np.random.default_rng(1)
+    gauss, exponential = (moments(values) for values in (random.normal(3, 2, 200_000), random.exponential(5, 200_000)))
+    # Standard errors: sqrt(6 / n) = 0.0055 and sqrt(24 / n) = 0.011 of a Gaussian; five of them.
+    assert gauss.skewness == pytest.approx(0, abs=0.028)
+    assert gauss.kurtosis == pytest.approx(0, abs=0.055)
+    assert gauss.coefficient_of_variation == pytest.approx(2 / 3, rel=0.02)
+    assert exponential.skewness == pytest.approx(2, rel=0.1)
+    assert exponential.std == pytest.approx(5, rel=0.02)
+    assert moments(np.array([1.0, 3.0])).std == pytest.approx(np.sqrt(2))
+    assert np.isnan(moments(np.array([1.0, 3.0])).skewness)
+    assert np.isnan(moments(np.array([0.1 + 0.2, 0.3, 0.3])).kurtosis)
+    assert np.isnan(moments(np.array([1.0])).std)
+
+
+def test_the_largest_share_tells_a_network_that_says_the_same_of_all() -> None:
+    labels = np.linspace(0, 1, 64)
+    assert largest_share(np.full(64, 0.41), labels) == 1
+    bins = len(bin_edges(labels)) - 1
+    assert largest_share(labels, labels) == pytest.approx(1 / bins, abs=1.01 / 64)
+    # Beyond the labels the bins go on.
+    assert largest_share(np.array([5.0, 5.001, 9.0, 0.2]), labels) == 0.5
+
+
+def test_variance_split_finds_both_parts() -> None:
+    random = np.random.default_rng(2)
+    draws = random.normal(0, 2, (4000, 1)) + random.normal(0, 3, (4000, 5))
+    between, within = variance_split(draws)
+    # Standard errors 0.13 and 0.10; four of them.
+    assert between == pytest.approx(4, abs=0.52)
+    assert within == pytest.approx(9, abs=0.4)
+    # Means of D draws vary by within / D though nothing lies between them.
+    assert variance_split(random.normal(0, 3, (4000, 5)))[0] < 0.2
+    one = np.full((1, 5), np.nan)
+    one[0, 0] = 100.0
+    assert variance_split(np.concatenate([draws, one])) == pytest.approx((between, within))
+    assert np.isnan(variance_split(draws[:1])).all()
+
+
+def test_a_share_of_the_training_set_and_some_of_the_folds() -> None:
+    samples = [synthetic_sample(index) for index in range(12)]
+    whole = folds(samples, Split(folds=4), seed=5)
+    part = folds(samples, Split(folds=4, trained_folds=2, training_share=0.3), seed=5)
+    assert len(part) == 2
+    for all_of_it, some in zip(whole, part, strict=False):
+        assert (some.test, some.validation) == (all_of_it.test, all_of_it.validation)
+        # 0.3 of 8, rounded up.
+        assert some.train == all_of_it.train[:3]
+
+
+def test_held_out_configurations_count_once_and_others_once_a_network() -> None:
+    seen, new = ["T0.44_P1.00"] * 3, ["T0.50_P1.00"] * 4
+    tests = [
+        NetworkTest(test, test.label - 0.3)
+        for test in (predictions(1, seen + new, 0.1), predictions(2, seen + new, -0.3))
+    ]
+    # The two networks were tested on the same configurations of the other state point.
+    same = tests[0].predictions.msd_draws.copy()
+    same[:3] = tests[1].predictions.msd_draws[:3]
+    second = replace(tests[1].predictions, msd_draws=same, prediction=np.log(same.mean(1)) - 0.3)
+    second = replace(second, configurations=tuple(f"{n}x" if i < 3 else n for i, n in enumerate(second.configurations)))
+    tests[1] = NetworkTest(second, second.label - 0.3)
+    rows = {(row.state_point, row.time): row for row in score_rows(tests, seen[:1])}
+    assert len(rows) == 4
+    held, other = rows[seen[0], 2.0], rows[new[0], 2.0]
+    assert (held.trained, held.configurations, held.networks) == (True, 6, 1)
+    assert (other.trained, other.configurations, other.networks) == (False, 4, 2)
+    for row in (held, other):
+        assert row.scores["network"].mae == pytest.approx(0.2)
+        assert row.scores["density_curve"].mae == pytest.approx(0.3)
+    assert other.scores["network"].ratio == pytest.approx((np.exp(0.1) + np.exp(-0.3)) / 2)
+    truth = np.exp(tests[0].predictions.label[3:, 1])
+    assert (other.label_mean, other.label_std) == (pytest.approx(truth.mean()), pytest.approx(truth.std(ddof=1)))
+    parts = [np.std(truth - truth * np.exp(b), ddof=1) for b in (0.1, -0.3)]
+    assert other.residual_std == pytest.approx(np.mean(parts))
+    # R^2 of a constant offset b: 1 - b^2 / var, the mean over the networks.
+    expected = 1 - np.mean([0.01, 0.09]) / np.log(truth).var()
+    assert other.scores["network"].r2 == pytest.approx(expected)
+
+
+def test_what_training_has_seen_is_never_scored() -> None:
+    test = replace(predictions(1, ["T0.44_P1.00"] * 3), roles=("test", "train", "test"))
+    with pytest.raises(PredictionError, match="has seen"):
+        score_rows([NetworkTest(test, test.label)], [])
+
+
+def test_mean_scores_are_means_over_state_points() -> None:
+    test = predictions(3, ["T0.44_P1.00"] * 3 + ["T0.50_P1.00"] * 3 + ["T0.56_P1.00"] * 3, 0.1)
+    rows = score_rows([NetworkTest(test, test.label - 0.5)], ["T0.44_P1.00", "T0.50_P1.00"])
+    found = {(one.time, one.trained): one for one in mean_scores(rows)}
+    assert len(found) == 4
+    assert (found[1.0, True].state_points, found[1.0, False].state_points) == (2, 1)
+    assert found[1.0, True].mae == pytest.approx(0.1)
+    assert found[1.0, False].density_mae == pytest.approx(0.5)
+    assert found[1.0, True].r2 == pytest.approx(np.mean([r.scores["network"].r2 for r in rows if r.trained][::2]))
+
+
+def test_within_r_squared_takes_the_groups_own_means() -> None:
+    groups, label = np.array(["a", "a", "b", "b"]), np.array([0.0, 1.0, 10.0, 11.0])
+    # Knowing the groups' means, and nothing else, earns nothing.
+    assert within_r_squared(np.array([0.5, 0.5, 10.5, 10.5]), label, groups) == pytest.approx(0)
+    assert within_r_squared(label, label, groups) == 1
+    assert within_r_squared(np.array([0.0, 1.0, 10.0, 10.0]), label, groups) == pytest.approx(0)
+
+
+def test_the_audit_scores_single_draws_and_resamples_configurations() -> None:
+    names = [f"T0.4{p}/c{c}#{d}" for p in (4, 5) for c in range(6) for d in range(5)]
+    random = np.random.default_rng(4)
+    of_configuration = np.repeat(random.normal(0, 0.4, 12), 5)[:, None, None]
+    draws = np.exp(of_configuration + random.normal(0, 0.2, (60, 1, 2)))
+    points = [name[:5] for name in names]
+    test = replace(
+        predictions(1, [f"{point}_P1.00" for point in points], names=names),
+        msd_draws=draws, prediction=np.repeat(of_configuration[:, :, 0], 2, 1),
+    )  # fmt: skip
+    row = audit_rows("prediction", [test])[0]
+    assert (row.draws, row.configurations) == (60, 12)
+    # What the configuration decides is known: the rest, 0.04 of about 0.2, is the draws' own.
+    assert row.r2_within == pytest.approx(row.ceiling, abs=0.1)
+    assert 0.55 < row.ceiling < 0.95
+    single = audit_rows("prediction", [replace(test, configurations=tuple(f"x{i}#0" for i in range(60)))])[0]
+    # As if draws were independent, the error of the mean comes out too small.
+    blunt = replace(test, prediction=np.zeros_like(test.prediction))
+    together, apart = (
+        audit_rows("prediction", [one])[0].mae_error
+        for one in (blunt, replace(blunt, configurations=tuple(f"x{i}#0" for i in range(60))))
+    )
+    assert together > 1.3 * apart
+    assert np.isnan(single.ceiling)
+
+
+def result() -> ExperimentResult:
+    test = predictions(3, ["T0.44_P1.00"] * 3, 0.1)
+    return ExperimentResult(
+        "n", "g", "t", "", "particlenet", "system", 7, 2, ("T0.44_P1.00",), ("T0.44_P1.00",), 3, 2, "h", "c",
+        score_rows([NetworkTest(test, test.label)], []), tuple(audit_rows("prediction", [test])),
+    )  # fmt: skip
+
+
+def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
+    written = result()
+    write_result(tmp_path / "result.json", written)
+    json.loads((tmp_path / "result.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert repr(read_result(tmp_path / "result.json")) == repr(written)
+
+
+@pytest.mark.parametrize("damage", ["half", "other", "row", "list"])
+def test_damaged_results_are_named(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    values = result().as_json()
+    if damage == "other":
+        values["format"] = "glassformer experiment 0"
+    if damage == "row":
+        del values["rows"][0]["time"]
+    text = json.dumps([] if damage == "list" else values)
+    path.write_text(text[: len(text) // 2] if damage == "half" else text)
+    with pytest.raises(PredictionError, match="is no result of an experiment"):
+        read_result(path)
+
+
+STUDY = {
+    "title": "Tiny",
+    "run": "thesis",
+    "scales": {
+        "demo": {
+            "campaign": "none",
+            "run": {
+                "targets": {"times": [1.065]},
+                "split": {"folds": 2, "trained_folds": 2},
+                "network": {"neighbors": 6, "blocks": [[8, 8]], "fully_connected": [8]},
+                "training": {"epochs": 2, "batch_size": 2, "late_from_epoch": 1},
+            },
+        }
+    },
+    "experiments": [
+        {"name": "one", "group": "one", "title": "one", "train": ["T0.50"]},
+        {"name": "particle", "group": "particle", "title": "p", "train": ["T0.5"],
+         "run": {"network": {"head": "particle"}}},
+        {"name": "none", "group": "audit", "title": "no leak", "train": ["T0.5"],
+         "run": {"targets": {"draws": "each"}}},
+        {"name": "draws", "group": "audit", "title": "by draw", "train": ["T0.5"], "compare": "none",
+         "run": {"targets": {"draws": "each"}, "split": {"by": "draw"}}},
+        {"name": "velocities", "group": "audit", "title": "velocities", "train": ["T0.5"], "compare": "none",
+         "run": {"targets": {"draws": "each"}, "network": {"inputs": ["species", "velocity"]}}},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return check_settings(STUDY, Study, "tiny")
+
+
+@pytest.fixture(scope="module")
+def done(study: Study, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("study")
+    run_experiments(plan_work(study, "demo", [], read_dataset(tiny_dataset), out), Silent(), 1)
+    return out
+
+
+def test_networks_are_tested_on_all_that_they_have_not_seen_and_on_nothing_else(done: Path, tiny_dataset: Path) -> None:
+    folder = done / "training" / "one"
+    tested = [read_predictions(folder / f"fold-{fold}" / "test.h5") for fold in (0, 1)]
+    cold, hot = (
+        {s.identifier for s in read_dataset(tiny_dataset) if s.facts.state_point[:5] == p} for p in ("T0.50", "T0.56")
+    )
+    held_out = [set(one.configurations) & cold for one in tested]
+    assert held_out[0] | held_out[1] == cold
+    assert not held_out[0] & held_out[1]
+    assert all(set(one.configurations) & hot == hot for one in tested)
+    for fold, one in enumerate(tested):
+        roles = read_model(folder / f"fold-{fold}" / "model.pt").roles
+        seen = {
+            s.identifier
+            for s in read_dataset(tiny_dataset)
+            if roles.get(s.configuration.fingerprint) in ("train", "validation")
+        }
+        assert len(seen) == 2
+        assert not seen & set(one.configurations)
+    rows = {row.state_point: row for row in read_result(folder / "result.json").rows}
+    assert {point[:5]: (row.trained, row.configurations, row.networks) for point, row in rows.items()} == {
+        "T0.50": (True, 4, 1), "T0.56": (False, 4, 2),
+    }  # fmt: skip
+
+
+def test_a_particle_head_has_its_correlation_beside_the_rest(done: Path) -> None:
+    for row in read_result(done / "training" / "particle" / "result.json").rows:
+        assert -1 <= row.pearson <= 1
+        assert row.pearson_error > 0
+    assert np.isnan(read_result(done / "training" / "one" / "result.json").rows[0].pearson)
+
+
+def test_the_audit_s_draws_are_those_of_unseen_configurations_unless_the_split_is_the_leak(done: Path) -> None:
+    for name in ("none", "velocities"):
+        tested = [read_predictions(done / "training" / name / f"fold-{fold}" / "test.h5") for fold in (0, 1)]
+        names = [set(one.configurations) for one in tested]
+        # Two draws of each of eight configurations, each tested by the one network that had not seen it.
+        assert [len(one) for one in names] == [8, 8]
+        assert not {n.partition("#")[0] for n in names[0]} & {n.partition("#")[0] for n in names[1]}
+        assert all(one.msd_draws.shape[1] == 1 for one in tested)
+    files = [done / "training" / name / "fold-0" / "test.h5" for name in ("none", "velocities")]
+    spread = [np.ptp(read_predictions(file).prediction.reshape(-1, 2), 1).max() for file in files]
+    # The same structure, the same prediction; other velocities, another.
+    assert spread[0] == 0 < spread[1]
+    leaked = read_predictions(done / "training" / "draws" / "fold-0" / "test.h5")
+    assert set(leaked.roles) == {"leaked"}
+    assert len(leaked.configurations) == 16
+
+
+def test_what_is_done_is_not_done_again(study: Study, done: Path, tiny_dataset: Path) -> None:
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in (done / "training").rglob("*")
+        if path.name in ("result.json", "model.pt", "test.h5")
+    }
+    run_experiments(plan_work(study, "demo", [], read_dataset(tiny_dataset), done), Silent(), 1)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    # Without one of its state points the result is another.
+    fewer = [sample for sample in read_dataset(tiny_dataset) if sample.facts.state_point.startswith("T0.50")]
+    found = run_experiments(plan_work(study, "demo", ["one"], fewer, done), Silent(), 1)
+    assert found[0].tested_on == ("T0.50_P1.55",)
+
+
+def test_a_missing_state_point_is_named(study: Study, tiny_dataset: Path, tmp_path: Path) -> None:
+    hot = [sample for sample in read_dataset(tiny_dataset) if sample.facts.state_point.startswith("T0.56")]
+    with pytest.raises(
+        DatasetError, match=r"experiment one trains on T0.50, which is not among the data \(T0.56_P0.17\)"
+    ):
+        plan_work(study, "demo", [], hot, tmp_path)
