@@ -31,6 +31,7 @@ HEADS = [
     {"head": "system", "global_pool": "max"},
     {"head": "system", "global_pool": "mean"},
     {"head": "particle"},
+    {"head": "particle", "context": True},
 ]
 VECTORS = ("species", "inherent-displacement")
 
@@ -53,15 +54,17 @@ MESSAGE_PASSING = [
         name="message-passing", cutoff=CUTOFF, steps=2, width=12, fully_connected=(12,), dropout=dropout, inputs=inputs,
         **head,
     )
-    for head, inputs, dropout in zip(HEADS, [("species",), ("type",), VECTORS], [0.0, 0.2, 0.0], strict=True)
+    for head, inputs, dropout in zip(HEADS[:3], [("species",), ("type",), VECTORS], [0.0, 0.2, 0.0], strict=True)
 ]  # fmt: skip
 CONTINUOUS_FILTER = [
     ContinuousFilterSettings(
         name="continuous-filter", cutoff=CUTOFF, radial_functions=9, steps=2, width=12, fully_connected=(12,),
         dropout=dropout, inputs=inputs, **head,
     )
-    for head, inputs, dropout in zip(HEADS, [("species",), ("type",), VECTORS], [0.0, 0.2, 0.0], strict=True)
+    for head, inputs, dropout in zip(HEADS[:3], [("species",), ("type",), VECTORS], [0.0, 0.2, 0.0], strict=True)
 ]  # fmt: skip
+for family in (MESSAGE_PASSING, CONTINUOUS_FILTER):
+    family.append(family[2].model_copy(update={"context": True}))
 SETTINGS = [*PARTICLENET, *MESSAGE_PASSING, *CONTINUOUS_FILTER]
 WITHIN_CUTOFF = [*MESSAGE_PASSING, *CONTINUOUS_FILTER]
 # Claim that directions do not matter, and that a neighbour may cross the cutoff unnoticed.
@@ -92,6 +95,7 @@ def label(settings: NetworkSettings) -> str:
     if isinstance(settings, ParticleNetSettings):
         words += [settings.aggregation, settings.norm]
     words += ["particle"] if settings.head == "particle" else [settings.head, settings.global_pool]
+    words += ["context"] if settings.context else []
     return "-".join([*words, *(["vectors"] if settings.vector_inputs else [])])
 
 

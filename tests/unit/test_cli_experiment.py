@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_terminal_says_what_was_done_and_what_came_out(folder: Path) -> None:
     said = (folder / "stdout").read_text()
-    assert "experiment 2 of 4: both (both together)" in said
+    assert "both: both together: done" in said
     assert re.search(r"cold +1.065 +held out +\d", said)
     assert re.search(r"cold +1.065 +elsewhere +\d", said)
     # Of networks that were trained at all state points there is nothing elsewhere.
@@ -116,7 +116,8 @@ def test_a_second_run_with_only_keeps_the_rest(folder: Path) -> None:
     shutil.rmtree(folder / "out" / "training" / "slow")
     done = glassformer("experiment", folder / "study.toml", "--out", folder / "out", "--only", "rate")
     assert done.returncode == 0, done.stderr
-    assert "experiment 1 of 1: slow" in done.stdout
+    assert "slow: a low learning rate: done" in done.stdout
+    assert "cold: the cold one: done" not in done.stdout
     assert model.stat().st_mtime_ns == before
     assert "the cold one" in (folder / "out" / "report" / "index.html").read_text()
     # What was not run again is still among the numbers.

@@ -21,12 +21,11 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate.moments import MOST_BINS, bin_edges
 from glassformer.physics.state_points import estimated_relaxation_time
 from glassformer.report.animation import distribution_animation, frame_indices, spread_out
 from glassformer.report.cooling import cooling_figure
 from glassformer.report.histogram import (
-    MOST_BINS,
-    bin_edges,
     common_edges,
     draw_histogram,
     gaussian_fits,

@@ -48,6 +48,8 @@ def test_only_takes_names_and_groups_and_names_those_there_are() -> None:
     assert [one.name for one in study().chosen(["b"])] == ["second"]
     assert [one.name for one in study().chosen(["first"])] == ["first"]
     assert [one.name for one in study().chosen([])] == ["first", "second"]
+    both = [{"name": name, "group": "first", "title": "t", "train": ["T0.44"]} for name in ("first", "other")]
+    assert [one.name for one in study(experiments=both).chosen(["first"])] == ["first"]
     with pytest.raises(SettingsError, match="no experiment 'third'") as caught:
         study().chosen(["third"])
     assert "first, second" in caught.value.remedy

@@ -1,6 +1,7 @@
 """Experiments: what is tested and how it is scored, from moments to a study that is really run."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,7 +250,7 @@ def study() -> Study:
 @pytest.fixture(scope="module")
 def done(study: Study, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study")
-    run_experiments(plan_work(study, "demo", [], read_dataset(tiny_dataset), out), Silent(), 1)
+    run_experiments(study, "demo", [], tiny_dataset, out, Silent(), 2)
     return out
 
 
@@ -302,17 +303,17 @@ def test_the_audit_s_draws_are_those_of_unseen_configurations_unless_the_split_i
     assert len(leaked.configurations) == 16
 
 
-def test_what_is_done_is_not_done_again(study: Study, done: Path, tiny_dataset: Path) -> None:
+def test_what_is_done_is_not_done_again(study: Study, done: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     before = {
         path: path.stat().st_mtime_ns
         for path in (done / "training").rglob("*")
         if path.name in ("result.json", "model.pt", "test.h5")
     }
-    run_experiments(plan_work(study, "demo", [], read_dataset(tiny_dataset), done), Silent(), 1)
+    run_experiments(study, "demo", [], tiny_dataset, done, Silent(), 1)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     # Without one of its state points the result is another.
-    fewer = [sample for sample in read_dataset(tiny_dataset) if sample.facts.state_point.startswith("T0.50")]
-    found = run_experiments(plan_work(study, "demo", ["one"], fewer, done), Silent(), 1)
+    shutil.copytree(next(tiny_dataset.glob("T0.50*")), tmp_path / "T0.50_P1.55")
+    found = run_experiments(study, "demo", ["one"], tmp_path, done, Silent(), 1)
     assert found[0].tested_on == ("T0.50_P1.55",)
 
 

@@ -17,7 +17,9 @@ from glassformer.core.errors import SettingsError
 from glassformer.core.network_settings import ContinuousFilterSettings, MessagePassingSettings, ParticleNetSettings
 from glassformer.core.presets import NETWORKS, load_network, network_presets, preset
 from glassformer.core.progress import Silent
+from glassformer.core.settings import check_settings
 from glassformer.graph.batch import build_graph
+from glassformer.network.heads import ParticleHead
 from glassformer.network.registry import build_network
 from tests.conftest import rattled_lattice
 
@@ -175,3 +177,20 @@ def test_the_command_refuses_what_there_is_not() -> None:
     found = glassformer("networks", "particlenet-glas")
     assert found.returncode == 2
     assert "did you mean 'particlenet-glass'" in found.stderr
+
+
+def test_context_belongs_to_a_particle_head_and_reads_the_whole_configuration() -> None:
+    with pytest.raises(SettingsError, match='expected head = "particle"'):
+        check_settings({"context": True}, ParticleNetSettings, "network")
+    heads = [ParticleHead(3, context, (4,), 0.0, 1) for context in (None, "mean", "max")]
+    features = torch.arange(15.0).reshape(5, 3)
+    other = features.clone()
+    other[4] += 1.0
+    for head, expected in zip(heads, ([4], [2, 3, 4], [2, 3, 4]), strict=True):
+        head.eval()
+        for layer in head.layers:
+            # Every feature must count, whatever its sign.
+            if isinstance(layer, torch.nn.Linear):
+                torch.nn.init.constant_(layer.weight, 0.1)
+        changed = (head(features, (2, 3)) != head(other, (2, 3))).any(1)
+        assert changed.nonzero()[:, 0].tolist() == expected

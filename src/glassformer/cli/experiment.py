@@ -56,16 +56,16 @@ def _simulate(scale: Scale, out: Path, workers: int, stages: Progress) -> None:
 
 
 def _train(
-    study: Study, scale: str, only: Sequence[str], out: Path, threads: int, stages: Progress
+    study: Study, scale: str, only: Sequence[str], out: Path, workers: int, stages: Progress
 ) -> "list[ExperimentResult]":
     from glassformer.dataset.folder import read_dataset
-    from glassformer.experiments.runner import plan_work, run_experiments
+    from glassformer.experiments.runner import run_experiments
 
     samples = read_dataset(out / "data")
     ageing = sum(sample.facts.equilibrated is False for sample in samples)
     if ageing:
         stages.say(f"{ageing} of {len(samples)} configurations were not shown to be in equilibrium; used all the same")
-    return run_experiments(plan_work(study, scale, only, samples, out), stages, threads)
+    return run_experiments(study, scale, only, out / "data", out, stages, workers)
 
 
 def _report(study: Study, scale: str, out: Path) -> Path:
@@ -102,8 +102,8 @@ def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
             if wanted != "last" and not np.isclose(known, wanted, rtol=1e-6).any():
                 near = min(known, key=lambda one: abs(one - wanted), default=float("nan"))
                 raise SettingsError(
-                    f"experiment {experiment.name} learns t = {wanted:g}, which {settings.campaign} does not observe; the"
-                    f" nearest time is {near:g}",
+                    f"experiment {experiment.name} learns t = {wanted:g}, which {settings.campaign} does not observe;"
+                    f" the nearest time is {near:g}",
                     "Choose that, or add the time to the campaign's particle_times.",
                 )
 

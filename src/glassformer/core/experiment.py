@@ -72,12 +72,17 @@ class Study(Settings):
 
         Raises `SettingsError` for a name that none has.
         """
-        known = {experiment.name for experiment in self.experiments} | {one.group for one in self.experiments}
-        strange = [name for name in only if name not in known]
+        names = [one.name for one in self.experiments]
+        # A name means that experiment alone, also where a group is called the same.
+        groups = {one.group for one in self.experiments} - set(names)
+        strange = [name for name in only if name not in {*names, *groups}]
         if strange:
-            names = ", ".join(experiment.name for experiment in self.experiments)
-            raise SettingsError(f"there is no experiment '{strange[0]}'", f"There are: {names}.")
-        return [one for one in self.experiments if not only or {one.name, one.group} & set(only)]
+            raise SettingsError(f"there is no experiment '{strange[0]}'", f"There are: {', '.join(names)}.")
+        return [
+            one
+            for one in self.experiments
+            if not only or one.name in only or (one.group in only and one.group in groups)
+        ]
 
     def runs(self, scale: str, only: Sequence[str] = ()) -> list[tuple[Experiment, Run]]:
         """Return the chosen experiments with their runs: the base run, changed by the scale, then by the experiment.

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from glassformer.core.errors import InputError, StorageError
 
 # .<name>.<process id>.tmp, for the kinds of file that the package writes.
-_OUR_TEMPORARY = re.compile(r"\..+\.(h5|npz|json|pt|ckpt|html|svg|png|pdf|csv|restart)\.\d+\.tmp")
+_OUR_TEMPORARY = re.compile(r"\..+\.(h5|npz|json|pt|ckpt|html|svg|png|pdf|gif|csv|restart)\.\d+\.tmp")
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space and run the same command again; finished work is kept.",

@@ -23,12 +23,15 @@ class _Common(Settings):
     """What every network has.
 
     `inputs`: what it reads of each particle. `head`: 'system' pools over particles and gives one output a configuration
-    and target; 'particle' gives one output a particle and target. `fully_connected` and `dropout` shape the head.
+    and target; 'particle' gives one output a particle and target. `context`: a particle head also reads the pooled
+    features of the whole configuration, from which the state point is told far better than from one neighbourhood.
+    `fully_connected` and `dropout` shape the head.
     """
 
     inputs: Annotated[tuple[NodeInput, ...], Field(min_length=1)] = ("species",)
     head: Literal["system", "particle"] = "system"
     global_pool: Pool = "mean"
+    context: bool = False
     fully_connected: Widths = (256,)
     dropout: Fraction = 0.1
 
@@ -36,6 +39,12 @@ class _Common(Settings):
     def _inputs_differ(self) -> "_Common":
         if len(set(self.inputs)) < len(self.inputs):
             raise ValueError("inputs holds an entry twice")
+        return self
+
+    @model_validator(mode="after")
+    def _context_of_particles(self) -> "_Common":
+        if self.context and self.head == "system":
+            raise ValueError('context belongs to a particle head: expected head = "particle"')
         return self
 
     @property

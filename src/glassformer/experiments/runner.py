@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from glassformer.baselines.density_curve import DensityCurve
 from glassformer.core.errors import DatasetError
 from glassformer.core.experiment import Experiment, Study
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
+from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.labels import log_mean
 from glassformer.dataset.predictions import Predictions, read_predictions, write_predictions
 from glassformer.dataset.sample import Sample
@@ -23,6 +25,7 @@ from glassformer.physics.configuration import SPECIES_A
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.fold import MODEL_FILE
 from glassformer.train.prediction import predict
+from glassformer.train.processes import run_together
 from glassformer.train.training import PREDICTIONS_FILE, train_run
 
 TRAINING, TEST_FILE = "training", "test.h5"
@@ -50,6 +53,53 @@ class Work:
         """The state points of the samples that it may see."""
         return tuple(sorted({sample.facts.state_point for sample in self.samples}))
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of all its networks."""
+        return _folds(self.run) * self.run.training.epochs
+
+    @property
+    def cost(self) -> float:
+        """How long it takes beside the others, roughly: graphs times epochs, nothing if it is done."""
+        if (self.folder / RESULT_FILE).exists():
+            return 0.0
+        draws = sum(len(sample.ensemble.seeds) if self.by_draw else 1 for sample in self.samples)
+        return self.epochs * draws * self.run.split.training_share
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a process needs to find its work: a study at a scale, the experiments of each, data, where to write."""
+
+    study: Study
+    scale: str
+    parts: tuple[tuple[str, ...], ...]
+    data: Path
+    out: Path
+    threads: int
+
+
+def run_experiments(
+    study: Study, scale: str, only: Sequence[str], data: Path, out: Path, progress: Progress, workers: int
+) -> list[ExperimentResult]:
+    """Train, test and score the experiments of `study` that `only` names, or all; what is done is not done again.
+
+    On CPUs, experiments run side by side, as many as there are `workers`, which share the threads: networks are too
+    small to keep several threads busy. out/training/<name>/fold-<n>/test.h5 holds a network's predictions,
+    out/training/<name>/result.json the scores. Configurations that are not in equilibrium are used: the report says
+    which. Raises `SettingsError`, `DatasetError` if a state point is missing, and what `train_run` raises.
+    """
+    work = plan_work(study, scale, only, read_dataset(data), out)
+    processes = 1 if torch.cuda.is_available() else min(workers, len(work))
+    parts = tuple(tuple(one.experiment.name for one in part) for part in share(work, processes))
+    order = Order(study, scale, parts, data, out, max(1, workers // processes))
+    progress.start("train", sum(one.epochs for one in work), "epochs")
+    if processes == 1:
+        _run_share(order, progress, 0, 1)
+    else:
+        run_together(_run_share, order, processes, progress, one_network=False)
+    return [read_result(one.folder / RESULT_FILE) for one in work]
+
 
 def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[Sample], out: Path) -> list[Work]:
     """Return what there is to do, in order. Raises `SettingsError`; `DatasetError` if a state point is missing."""
@@ -67,18 +117,44 @@ def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[S
     return work
 
 
-def run_experiments(work: Sequence[Work], progress: Progress, threads: int) -> list[ExperimentResult]:
-    """Train, test and score each; what is done already is not done again. Raises what `train_run` raises.
+def _run_share(order: Order, progress: Progress, rank: int, processes: int) -> None:
+    """Do one process's part of the experiments; reading the data is sooner done than being sent them."""
+    if not order.parts[rank]:
+        return
+    for one in plan_work(order.study, order.scale, order.parts[rank], read_dataset(order.data), order.out):
+        train_run(one.run, one.samples, one.folder, _Part(progress, one), order.threads, allow_unequilibrated=True)
+        result = _result(one)
+        progress.say(f"{result.name}: {result.title}: done")
 
-    <folder>/fold-<n>/test.h5 holds a network's predictions, <folder>/result.json the scores. Configurations that are
-    not in equilibrium are used: the report says which.
-    """
-    results = []
-    for number, one in enumerate(work):
-        progress.say(f"experiment {number + 1} of {len(work)}: {one.experiment.name} ({one.experiment.title})")
-        train_run(one.run, one.samples, one.folder, progress, threads, allow_unequilibrated=True)
-        results.append(_result(one))
-    return results
+
+def share(work: Sequence[Work], processes: int) -> list[list[Work]]:
+    """Deal `work` out, the longest first, each to whoever has least to do."""
+    parts: list[list[Work]] = [[] for _ in range(processes)]
+    for one in sorted(work, key=lambda one: -one.cost):
+        min(parts, key=lambda part: sum(other.cost for other in part)).append(one)
+    return parts
+
+
+class _Part:
+    """The progress of one experiment among several: it begins no stage of its own."""
+
+    def __init__(self, whole: Progress, work: Work) -> None:
+        self._whole, self._name = whole, work.experiment.name
+
+    def start(self, stage: str, total: float, unit: str) -> None:
+        """It has begun already."""
+
+    def advance(self, amount: float, note: str = "") -> None:
+        """Pass it on, with the experiment's name."""
+        self._whole.advance(amount, f"{self._name}: {note}" if note else "")
+
+    def expect(self, amount: float) -> None:
+        """Pass it on."""
+        self._whole.expect(amount)
+
+    def say(self, text: str) -> None:
+        """Pass it on, with the experiment's name."""
+        self._whole.say(f"{self._name}: {text}")
 
 
 def _result(work: Work) -> ExperimentResult:

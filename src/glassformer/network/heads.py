@@ -37,13 +37,28 @@ class SystemHead(nn.Module):
 
 
 class ParticleHead(nn.Module):
-    """Fully connected layers on each particle's features: (M, F) to (M, K)."""
+    """Fully connected layers on each particle's features: (M, F) to (M, K).
 
-    def __init__(self, features: int, widths: tuple[int, ...], dropout: float, outputs: int) -> None:
+    With `context`, a kind of pooling, the pooled features of its graph stand beside each particle's own.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        context: Literal["max", "mean"] | None,
+        widths: tuple[int, ...],
+        dropout: float,
+        outputs: int,
+    ) -> None:
         super().__init__()
-        self.layers = _perceptron(features, widths, dropout, outputs)
+        self.context: Literal["max", "mean"] | None = context
+        self.layers = _perceptron(features if context is None else 2 * features, widths, dropout, outputs)
 
     def forward(self, features: Tensor, counts: tuple[int, ...]) -> Tensor:
         """Return one row a particle."""
+        if self.context is not None:
+            sizes = torch.tensor(counts, device=features.device)
+            of_graph = torch.repeat_interleave(pool(features, counts, self.context), sizes, 0)
+            features = torch.cat([features, of_graph], 1)
         outputs: Tensor = self.layers(features)
         return outputs

@@ -31,7 +31,7 @@ class Network(nn.Module):
         self.head = (
             SystemHead(features, settings.global_pool, *shape)
             if settings.head == "system"
-            else ParticleHead(features, *shape)
+            else ParticleHead(features, settings.global_pool if settings.context else None, *shape)
         )
 
     def forward(self, graph: Graph) -> Tensor:

@@ -31,7 +31,7 @@ from glassformer.report.style import STYLE
 DATA, COOLING, TRAINING, REPORT = "data", "cooling", "training", "report"
 FORMATS = ("svg", "pdf", "png")
 # Experiments whose predictions are drawn one by one: the thesis's training scenarios.
-SCENARIOS = ("one", "four", "particle", "replaced")
+SCENARIOS = ("one", "four", "particles", "replaced")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def _overview(results: Sequence[ExperimentResult], titles: Mapping[str, str], fi
     if not results:
         return {}
     drawn = {"errors": save(errors_figure(results), "errors", figures, FORMATS)}
-    together = [result for result in results if result.group in ("four", "particle")]
+    together = [result for result in results if result.group in ("four", "particles")]
     if together:
         drawn["ratio"] = save(ratio_figure(together, titles), "ratio", figures, FORMATS)
     return drawn

@@ -9,36 +9,12 @@ from matplotlib.figure import Figure
 from scipy.stats import normaltest
 
 from glassformer.core.arrays import FloatArray
+from glassformer.evaluate.moments import MOST_BINS, bin_edges
 from glassformer.report.style import PALETTE
 
-# More bins than this are no longer told apart in a panel.
-MOST_BINS = 100
-# Values that differ by no more than this fraction are equal: rounding, not spread.
-SAME = 1e-9
 # Fewest values, and the level of the test, at which a Gaussian is drawn.
 LEAST_VALUES, LEVEL = 20, 0.01
 COLUMNS = 4
-
-
-def bin_edges(values: FloatArray) -> FloatArray:
-    """Return the edges of equal bins from the smallest of `values` (n,), finite and at least one, to the largest.
-
-    There are as many bins as the finer of two rules asks for: a width of 2 IQR n^(-1/3) (D. Freedman and P. Diaconis,
-    Z. Wahrscheinlichkeitstheor. 57, 453 (1981)), or 1 + log2(n) bins (H. A. Sturges, J. Am. Stat. Assoc. 21, 65
-    (1926)). There are never more than `MOST_BINS`: where the middle half of the values is very narrow beside their
-    range, the bins are wider than Freedman and Diaconis ask for. Equal values lie in the middle of a single bin.
-    """
-    least, most = float(values.min()), float(values.max())
-    if most - least <= SAME * max(abs(least), abs(most)):
-        middle = (least + most) / 2
-        half = abs(middle) / 2 or 0.5
-        return np.array([middle - half, middle + half])
-    sturges = np.ceil(1 + np.log2(len(values)))
-    quarter, three_quarters = np.percentile(values, [25, 75])
-    width = 2 * (three_quarters - quarter) / np.cbrt(len(values))
-    # More than half of the values may be equal: the first rule then has nothing to say.
-    freedman_diaconis = np.ceil((most - least) / width) if width > SAME * (most - least) else 0
-    return np.linspace(least, most, int(min(max(freedman_diaconis, sturges), MOST_BINS)) + 1)
 
 
 def gaussian_fits(values: FloatArray) -> bool:

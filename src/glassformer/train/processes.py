@@ -1,4 +1,4 @@
-"""Training by several processes on one machine: they train together, this one watches over them."""
+"""Training by several processes on one machine, together or each by itself; this one watches over them."""
 
 import multiprocessing
 import os
@@ -21,14 +21,15 @@ Work = Callable[[Any, Progress, int, int], None]
 MOURNING = 1.0
 
 
-def run_together(work: Work, task: Any, processes: int, progress: Progress) -> None:
+def run_together(work: Work, task: Any, processes: int, progress: Progress, one_network: bool = True) -> None:
     """Call `work(task, progress, rank, processes)` in that many processes and wait for all of them.
 
-    Rank 0 reports to `progress`. Whatever ends one of them, or this one, ends all: they write whole files only. What
-    one raises is raised here. Raises `TrainingError` if one dies.
+    They train `one_network` together, of which rank 0 reports to `progress`; or each its own, and all report. Whatever
+    ends one of them, or this one, ends all: they write whole files only. What one raises is raised here. Raises
+    `TrainingError` if one dies.
     """
     context = multiprocessing.get_context("spawn")
-    port = _free_port()
+    port = _free_port() if one_network else None
     workers: list[Any] = []
     pipes: dict[Any, Any] = {}
     try:
@@ -75,7 +76,7 @@ def _refuse_deaths(workers: list[Any]) -> None:
     if dead is not None:
         raise TrainingError(
             f"a training process died (exit code {dead.exitcode}): killed, or out of memory",
-            "Run the same command again; it goes on from the last epoch. If it recurs: fewer --processes.",
+            "Run the same command again; it goes on from the last epoch. If it recurs: fewer processes or workers.",
         )
 
 
@@ -92,12 +93,13 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _begin(work: Work, task: Any, rank: int, processes: int, port: int, sender: Connection) -> None:
+def _begin(work: Work, task: Any, rank: int, processes: int, port: int | None, sender: Connection) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "GROUP_RANK": "0"}
-    os.environ.update(address | {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)})
+    if port is not None:
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "GROUP_RANK": "0"}
+        os.environ.update(address | {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)})
     try:
-        work(task, _Sender(sender) if rank == 0 else Silent(), rank, processes)
+        work(task, Silent() if port is not None and rank else _Sender(sender), rank, processes)
     except GlassformerError as error:
         sender.send(("failed", error))
     except BaseException:
