@@ -16,7 +16,7 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
 from glassformer.core.seeds import named_seed
-from glassformer.dataset.labels import log_mean
+from glassformer.dataset.labels import log_mean, msd_a_draws
 from glassformer.dataset.predictions import Role
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold
@@ -87,8 +87,7 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
     for role, indices in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
         roles |= {samples[i].configuration.fingerprint: role for i in indices}  # type: ignore[misc]
     trained = [samples[i] for i in fold.train]
-    species = config_species(run)
-    labels = np.stack([log_mean(sample, task.times, run.targets.quantity, species) for sample in trained])
+    labels = np.stack([_baseline_label(run, sample, task.times) for sample in trained])
     density = np.array([sample.configuration.density for sample in trained])
     return Model(
         run=run,
@@ -103,6 +102,13 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         parameter_hash=task.identity,
         code_version=code_version(),
     )
+
+
+def _baseline_label(run: Run, sample: Sample, times: FloatArray) -> FloatArray:
+    """Return what the baselines learn of a configuration, (K,): ln of its mean, or, as the network, the mean of ln."""
+    if run.targets.draws == "each":
+        return np.log(msd_a_draws(sample, times)).mean(0)  # type: ignore[no-any-return]
+    return log_mean(sample, times, run.targets.quantity, config_species(run))
 
 
 def standardise(labels: FloatArray) -> tuple[FloatArray, FloatArray]:
