@@ -15,13 +15,14 @@ from glassformer.core.progress import Silent
 from glassformer.core.run import Split
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.labels import msd_a_draws
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.splits import folds
 from glassformer.evaluate.audit import audit_rows, within_r_squared
 from glassformer.evaluate.experiments import NetworkTest, mean_scores, score_rows
 from glassformer.evaluate.moments import bin_edges, largest_share, moments, variance_split
 from glassformer.evaluate.results import ExperimentResult, read_result, write_result
-from glassformer.experiments.runner import plan_work, run_experiments
+from glassformer.experiments.runner import plan_work, run_experiments, share
 from glassformer.train.checkpoint import read_model
 from tests.conftest import synthetic_sample
 
@@ -323,3 +324,30 @@ def test_a_missing_state_point_is_named(study: Study, tiny_dataset: Path, tmp_pa
         DatasetError, match=r"experiment one trains on T0.50, which is not among the data \(T0.56_P0.17\)"
     ):
         plan_work(study, "demo", [], hot, tmp_path)
+
+
+def test_the_audit_s_baselines_learn_what_the_network_learns(done: Path, tiny_dataset: Path) -> None:
+    """Where every draw is a sample, the mean of their logarithms, not the logarithm of their mean."""
+    model = read_model(done / "training" / "none" / "fold-0" / "model.pt")
+    for point, means in model.state_point_mean.means.items():
+        trained = [
+            sample
+            for sample in read_dataset(tiny_dataset)
+            if sample.facts.state_point == point and model.roles[sample.configuration.fingerprint] == "train"
+        ]
+        labels = [np.log(msd_a_draws(sample, np.array(model.times))).mean(0) for sample in trained]
+        np.testing.assert_allclose(means, np.mean(labels, 0))
+        assert not np.allclose(
+            means, np.mean([np.log(msd_a_draws(s, np.array(model.times)).mean(0)) for s in trained], 0)
+        )
+
+
+def test_work_is_dealt_out_the_longest_first(study: Study, tiny_dataset: Path, tmp_path: Path) -> None:
+    work = plan_work(study, "demo", [], read_dataset(tiny_dataset), tmp_path)
+    # Two draws: an audit's epochs cost twice; one state point half.
+    assert [one.cost for one in work] == [16, 32, 64, 64, 64]
+    parts = [sorted(one.cost for one in part) for part in share(work, 2)]
+    assert sorted(parts) == [[16, 32, 64], [64, 64]]
+    (tmp_path / "training" / "none").mkdir(parents=True)
+    (tmp_path / "training" / "none" / "result.json").touch()
+    assert work[2].cost == 0
