@@ -139,3 +139,15 @@ def test_the_command_lists_studies_and_experiments_and_refuses_in_one_line() -> 
     ):
         done = glassformer("experiment", *arguments)
         assert (done.returncode, message in done.stderr, done.stdout) == (2, True, "")
+
+
+def test_every_fold_of_one_group_leaves_the_others_theirs(tmp_path: Path) -> None:
+    """Also where the base run has no table of its own to change."""
+    (tmp_path / "run.toml").write_text("seed = 1")
+    names = [("a", "b"), ("c", "d"), ("e", "b")]
+    experiments = [{"name": name, "group": group, "title": "t", "train": ["T0.44"]} for name, group in names]
+    folds = {"split": {"folds": 3, "trained_folds": 1}}
+    scales = {"demo": {"campaign": "demo", "every_fold": ["b"], "run": folds}}
+    changed = study(run=str(tmp_path / "run.toml"), experiments=experiments, scales=scales)
+    for _ in range(2):
+        assert [run.split.trained_folds for _, run in changed.runs("demo")] == [None, 1, None]

@@ -18,10 +18,12 @@ from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.labels import msd_a_draws
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.splits import folds
-from glassformer.evaluate.audit import audit_rows, within_r_squared
+from glassformer.evaluate.audit import audit_rows, r_squared_about
 from glassformer.evaluate.experiments import NetworkTest, mean_scores, score_rows
+from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.moments import bin_edges, largest_share, moments, variance_split
 from glassformer.evaluate.results import ExperimentResult, read_result, write_result
+from glassformer.experiments import runner
 from glassformer.experiments.runner import plan_work, run_experiments, share
 from glassformer.train.checkpoint import read_model
 from tests.conftest import synthetic_sample
@@ -40,6 +42,13 @@ def predictions(seed: int, points: list[str], bias: float = 0.0, names: list[str
         state_points=tuple(points), roles=("test",) * number, times=np.array([1.0, 2.0]), density=level[:, 0, 0],
         msd_draws=draws, prediction=truth + bias, state_point_mean=truth + 0.1, density_fit=truth + 0.2,
     )  # fmt: skip
+
+
+def liquid(*tests: Predictions) -> Liquid:
+    """What the data say of each state point, if they are those of `tests`."""
+    points = np.concatenate([test.state_points for test in tests])
+    draws = np.concatenate([test.msd_draws for test in tests])
+    return Liquid({point: draws[points == point] for point in np.unique(points)})
 
 
 def test_the_density_curve_passes_through_the_state_points_and_goes_on_straight() -> None:
@@ -117,7 +126,8 @@ def test_held_out_configurations_count_once_and_others_once_a_network() -> None:
     second = replace(tests[1].predictions, msd_draws=same, prediction=np.log(same.mean(1)) - 0.3)
     second = replace(second, configurations=tuple(f"{n}x" if i < 3 else n for i, n in enumerate(second.configurations)))
     tests[1] = NetworkTest(second, second.label - 0.3)
-    rows = {(row.state_point, row.time): row for row in score_rows(tests, seen[:1])}
+    scored = score_rows(tests, seen[:1], liquid(*(test.predictions for test in tests)))
+    rows = {(row.state_point, row.time): row for row in scored}
     assert len(rows) == 4
     held, other = rows[seen[0], 2.0], rows[new[0], 2.0]
     assert (held.trained, held.configurations, held.networks) == (True, 6, 1)
@@ -138,12 +148,12 @@ def test_held_out_configurations_count_once_and_others_once_a_network() -> None:
 def test_what_training_has_seen_is_never_scored() -> None:
     test = replace(predictions(1, ["T0.44_P1.00"] * 3), roles=("test", "train", "test"))
     with pytest.raises(PredictionError, match="has seen"):
-        score_rows([NetworkTest(test, test.label)], [])
+        score_rows([NetworkTest(test, test.label)], [], liquid(test))
 
 
 def test_mean_scores_are_means_over_state_points() -> None:
     test = predictions(3, ["T0.44_P1.00"] * 3 + ["T0.50_P1.00"] * 3 + ["T0.56_P1.00"] * 3, 0.1)
-    rows = score_rows([NetworkTest(test, test.label - 0.5)], ["T0.44_P1.00", "T0.50_P1.00"])
+    rows = score_rows([NetworkTest(test, test.label - 0.5)], ["T0.44_P1.00", "T0.50_P1.00"], liquid(test))
     found = {(one.time, one.trained): one for one in mean_scores(rows)}
     assert len(found) == 4
     assert (found[1.0, True].state_points, found[1.0, False].state_points) == (2, 1)
@@ -152,12 +162,12 @@ def test_mean_scores_are_means_over_state_points() -> None:
     assert found[1.0, True].r2 == pytest.approx(np.mean([r.scores["network"].r2 for r in rows if r.trained][::2]))
 
 
-def test_within_r_squared_takes_the_groups_own_means() -> None:
-    groups, label = np.array(["a", "a", "b", "b"]), np.array([0.0, 1.0, 10.0, 11.0])
-    # Knowing the groups' means, and nothing else, earns nothing.
-    assert within_r_squared(np.array([0.5, 0.5, 10.5, 10.5]), label, groups) == pytest.approx(0)
-    assert within_r_squared(label, label, groups) == 1
-    assert within_r_squared(np.array([0.0, 1.0, 10.0, 10.0]), label, groups) == pytest.approx(0)
+def test_r_squared_about_given_means_counts_what_is_said_beyond_them() -> None:
+    label, means = np.array([0.0, 1.0, 10.0, 11.0]), np.array([0.5, 0.5, 10.5, 10.5])
+    assert r_squared_about(means, label, means) == pytest.approx(0)
+    assert r_squared_about(label, label, means) == 1
+    assert r_squared_about(np.array([0.0, 1.0, 10.0, 10.0]), label, means) == pytest.approx(0)
+    assert np.isnan(r_squared_about(means, means, means))
 
 
 def test_the_audit_scores_single_draws_and_resamples_configurations() -> None:
@@ -170,27 +180,29 @@ def test_the_audit_scores_single_draws_and_resamples_configurations() -> None:
         predictions(1, [f"{point}_P1.00" for point in points], names=names),
         msd_draws=draws, prediction=np.repeat(of_configuration[:, :, 0], 2, 1),
     )  # fmt: skip
-    row = audit_rows("prediction", [test])[0]
+    everything = Liquid(
+        {point: draws.reshape(12, 5, 2)[6 * n : 6 * n + 6] for n, point in enumerate(dict.fromkeys(test.state_points))}
+    )
+    row = audit_rows("prediction", [test], everything)[0]
     assert (row.draws, row.configurations) == (60, 12)
     # What the configuration decides is known: the rest, 0.04 of about 0.2, is the draws' own.
     assert row.r2_within == pytest.approx(row.ceiling, abs=0.1)
     assert 0.55 < row.ceiling < 0.95
-    single = audit_rows("prediction", [replace(test, configurations=tuple(f"x{i}#0" for i in range(60)))])[0]
     # As if draws were independent, the error of the mean comes out too small.
     blunt = replace(test, prediction=np.zeros_like(test.prediction))
     together, apart = (
-        audit_rows("prediction", [one])[0].mae_error
+        audit_rows("prediction", [one], everything)[0].mae_error
         for one in (blunt, replace(blunt, configurations=tuple(f"x{i}#0" for i in range(60))))
     )
     assert together > 1.3 * apart
-    assert np.isnan(single.ceiling)
 
 
 def result() -> ExperimentResult:
     test = predictions(3, ["T0.44_P1.00"] * 3, 0.1)
     return ExperimentResult(
-        "n", "g", "t", "", "particlenet", "system", 7, 2, ("T0.44_P1.00",), ("T0.44_P1.00",), 3, 2, "h", "c",
-        score_rows([NetworkTest(test, test.label)], []), tuple(audit_rows("prediction", [test])),
+        "n", "g", "t", "", "particlenet", "system", 7, 2, ("T0.44_P1.00",), ("T0.44_P1.00",), 2, "h", "i", "c",
+        score_rows([NetworkTest(test, test.label)], [], liquid(test)),
+        tuple(audit_rows("prediction", [test], liquid(test))),
     )  # fmt: skip
 
 
@@ -299,7 +311,7 @@ def test_the_audit_s_draws_are_those_of_unseen_configurations_unless_the_split_i
     spread = [np.ptp(read_predictions(file).prediction.reshape(-1, 2), 1).max() for file in files]
     # The same structure, the same prediction; other velocities, another.
     assert spread[0] == 0 < spread[1]
-    leaked = read_predictions(done / "training" / "draws" / "fold-0" / "test.h5")
+    leaked = read_predictions(done / "training" / "draws" / "predictions.h5")
     assert set(leaked.roles) == {"leaked"}
     assert len(leaked.configurations) == 16
 
@@ -308,7 +320,7 @@ def test_what_is_done_is_not_done_again(study: Study, done: Path, tiny_dataset: 
     before = {
         path: path.stat().st_mtime_ns
         for path in (done / "training").rglob("*")
-        if path.name in ("result.json", "model.pt", "test.h5")
+        if path.name in ("model.pt", "test.h5", "predictions.h5")
     }
     run_experiments(study, "demo", [], tiny_dataset, done, Silent(), 1)
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -316,6 +328,32 @@ def test_what_is_done_is_not_done_again(study: Study, done: Path, tiny_dataset: 
     shutil.copytree(next(tiny_dataset.glob("T0.50*")), tmp_path / "T0.50_P1.55")
     found = run_experiments(study, "demo", ["one"], tmp_path, done, Silent(), 1)
     assert found[0].tested_on == ("T0.50_P1.55",)
+
+
+def test_results_of_another_way_to_score_or_damaged_ones_are_made_anew(
+    study: Study, done: Path, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(done / "training" / "none", tmp_path / "training" / "none")
+    path = tmp_path / "training" / "none" / "result.json"
+    before = read_result(path)
+    for broken in ("{", path.read_text().replace(before.identity, "0")):
+        path.write_text(broken)
+        assert repr(run_experiments(study, "demo", ["none"], tiny_dataset, tmp_path, Silent(), 1)) == repr([before])
+    monkeypatch.setattr(runner, "SCORING", 0)
+    assert run_experiments(study, "demo", ["none"], tiny_dataset, tmp_path, Silent(), 1)[0].identity != before.identity
+
+
+def test_a_training_that_goes_astray_does_not_cost_the_others(
+    study: Study, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wild = [one.model_copy(update={"run": {"training": {"learning_rate": 1e30}}}) for one in study.experiments[:1]]
+    both = study.model_copy(update={"experiments": (*wild, study.experiments[1])})
+    said: list[str] = []
+    progress = Silent()
+    monkeypatch.setattr(progress, "say", said.append, raising=False)
+    found = run_experiments(both, "demo", [], tiny_dataset, tmp_path, progress, 1)
+    assert [one.name for one in found] == ["particle"]
+    assert any(text.startswith("one FAILED: ") for text in said)
 
 
 def test_a_missing_state_point_is_named(study: Study, tiny_dataset: Path, tmp_path: Path) -> None:

@@ -11,12 +11,16 @@ import numpy as np
 from glassformer.baselines.density import DensityFit
 from glassformer.core.arrays import FloatArray
 
+# State points of an isochore differ by rounding.
+SAME_DENSITY = 1e-9
+
 
 @dataclass(frozen=True, eq=False)
 class DensityCurve:
     """Straight pieces through the state points (S,), from mean density to mean label (S, K); the end pieces go on.
 
-    One state point alone has no piece: its configurations' own line in the density takes its place.
+    One state point alone has no piece, nor have several of one density: the configurations' own line in the density
+    takes its place.
     """
 
     densities: FloatArray
@@ -35,7 +39,7 @@ class DensityCurve:
 
     def predict(self, density: FloatArray) -> FloatArray:
         """Return predictions (C, K) at `density` (C,)."""
-        if len(self.densities) == 1:
+        if np.diff(self.densities, prepend=-np.inf).min() < SAME_DENSITY or len(self.densities) == 1:
             return self.line.predict(density)
         piece = np.clip(np.searchsorted(self.densities, density) - 1, 0, len(self.densities) - 2)
         left, right = self.densities[piece], self.densities[piece + 1]

@@ -11,10 +11,10 @@ import numpy as np
 from glassformer.cli.console import console, duration, print_table, progress
 from glassformer.cli.tables import number, print_plan
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import SettingsError
-from glassformer.core.experiment import Experiment, Scale, Study
+from glassformer.core.errors import SettingsError, TrainingError
+from glassformer.core.experiment import Experiment, Scale, Study, load_study
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
-from glassformer.core.presets import load_campaign
+from glassformer.core.presets import load_campaign, study_presets
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
 from glassformer.simulate.schedule import observation_steps, particle_steps
@@ -41,6 +41,12 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
             results = _train(study, scale, only, out, workers, stages)
         page = _report(study, scale, out)
     print_results(results)
+    failed = [one.name for one in study.chosen(only) if one.name not in {result.name for result in results}]
+    if failed:
+        raise TrainingError(
+            f"{', '.join(failed)}: training went astray; the others are done: {page}",
+            "A lower learning rate may help: run it by itself with --only to see why.",
+        )
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
     console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)
 
@@ -72,7 +78,9 @@ def _report(study: Study, scale: str, out: Path) -> Path:
     """Write the page and results.json: of all experiments in `out`, whatever was run now."""
     from glassformer.report.experiments import build_experiments_report, read_results
 
-    order = [experiment.name for experiment in study.experiments]
+    # Those of other studies that lie in the folder have the order of their own.
+    studies = [study, *(load_study(name) for name in study_presets())]
+    order = list(dict.fromkeys(experiment.name for one in studies for experiment in one.experiments))
     page = build_experiments_report(out, order)
     values = {"scale": scale, "experiments": [result.as_json() for result in read_results(out, order)]}
     write_atomically(out / RESULTS_FILE, (json.dumps(values, indent=1) + "\n").encode())
@@ -96,6 +104,12 @@ def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
             raise SettingsError(
                 f"experiment {experiment.name} trains on {missing[0]}; {settings.campaign} has {', '.join(labels)}",
                 "Add the state point to the campaign, or leave the experiment out: --only.",
+            )
+        if (run.targets.quantity, run.targets.species) != ("squared-displacement", "A"):
+            raise SettingsError(
+                f"experiment {experiment.name} learns the {run.targets.quantity} of {run.targets.species}; studies are"
+                " scored by MSD_A",
+                "Train it by itself: glassformer train.",
             )
         known = observed[run.network.head]
         for wanted in run.targets.times:
@@ -133,21 +147,28 @@ def print_results(results: "Sequence[ExperimentResult]") -> None:
             " the others. (rho): the density alone, interpolated between the trained state points.",
             style="dim",
         )
-    audits = [(result, row) for result in results for row in result.audit]
+    audits = [(result, row) for result in results for row in result.audit if row.model == "prediction"]
     if audits:
+        means = {
+            (result.name, row.time): row.r2_within
+            for result in results
+            for row in result.audit
+            if row.model == "state_point_mean"
+        }
         console.print()
         print_table(
-            ["experiment", "scored", "t", "MAE", "R2", "R2 within", "+-"],
+            ["experiment", "t", "MAE", "R2", "R2 within", "+-", "(mean)"],
             [
-                [result.name, AUDITED[row.model], f"{row.time:g}", *(number(value, 3) for value in (row.mae, row.r2)),
-                 *(number(value, 2) for value in (row.r2_within, row.r2_within_error))]
+                [result.name, f"{row.time:g}", number(row.mae, 3), number(row.r2, 3), number(row.r2_within, 2),
+                 number(row.r2_within_error, 2), number(means[result.name, row.time], 2)]
                 for result, row in audits
-                if row.model == "prediction" or not result.compare
             ],
         )  # fmt: skip
-
-
-AUDITED = {"prediction": "network", "state_point_mean": "mean", "density_fit": "density"}
+        console.print(
+            "Of single draws. R2 within: beyond the state points' own means; (mean): of the state-point mean, for the"
+            " same draws.",
+            style="dim",
+        )
 
 
 def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
@@ -181,7 +202,7 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
 
 
 def _training_hours(
-    runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, threads: int, stages: Progress
+    runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, workers: int, stages: Progress
 ) -> float:
     from glassformer.benchmark.network_costs import measure
 
@@ -191,11 +212,12 @@ def _training_hours(
     for experiment, run in runs:
         key = run.network.model_dump_json()
         if key not in known:
-            known[key] = measure(run.network, campaign.particles, threads).train_seconds
+            known[key] = measure(run.network, campaign.particles, 1).train_seconds
         points = [point for point in campaign.state_points if point.label.startswith(experiment.train)]
         each = campaign.draws if run.targets.draws == "each" else 1
         trained = len(points) * campaign.configurations * each * (1 - 1 / run.split.folds) * run.split.training_share
         networks = run.split.trained_folds or run.split.folds
         seconds += OVERHEAD * networks * run.training.epochs * trained * known[key]
         stages.advance(1, experiment.name)
-    return seconds / 3600
+    # A thread an experiment.
+    return seconds / 3600 / min(workers, len(runs))

@@ -31,7 +31,7 @@ class Scale(Settings):
 class Experiment(Settings):
     """One training: on the state points whose labels begin with one of `train`, tested on all there are.
 
-    `run` changes the base run, after the scale has. `compare`: the experiment that differs from this one in that alone.
+    `run` changes the base run, after the scale has. `compare`: the experiment to read it against.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -89,13 +89,16 @@ class Study(Settings):
 
         Raises `SettingsError`.
         """
-        base = read_toml(preset(RUNS, self.run))
+        shipped = preset(RUNS, self.run)
+        base = read_toml(shipped if shipped.exists() and not self.run.endswith(".toml") else Path(self.run))
         return [(one, self._run(base, scale, one)) for one in self.chosen(only)]
 
     def _run(self, base: Changes, scale: str, experiment: Experiment) -> Run:
         values = merged(merged(base, self.at(scale).run), experiment.run)
         if experiment.group in self.at(scale).every_fold:
-            values["split"].pop("trained_folds", None)
+            # A table of its own: what is merged still shares those that nothing changed.
+            split = values.get("split", {})
+            values["split"] = {key: value for key, value in split.items() if key != "trained_folds"}
         return check_settings(values, Run, f"experiment {experiment.name} at scale {scale}")
 
 
@@ -117,7 +120,9 @@ def load_study(source: str) -> Study:
 
 
 def _from_its_folder(values: Changes, base: Path) -> None:
-    """Let campaigns that are files, not names, count from the study file's folder."""
+    """Let runs and campaigns that are files, not names, count from the study file's folder."""
+    if isinstance(values.get("run"), str) and values["run"].endswith(".toml"):
+        values["run"] = str(base / values["run"])
     scales = values.get("scales")
     for scale in scales.values() if isinstance(scales, dict) else ():
         for key in ("campaign", "cooling"):

@@ -34,7 +34,8 @@ class Split(Settings):
 
     All draws of a configuration stay on one side, unless `by` is 'draw': then every draw is dealt out alone, and the
     network is tested on structures that it was trained on. That is the classic leak, there to be measured; scores from
-    it are marked. `trained_folds`: so many of the folds are trained and tested, all of them if it is not given.
+    it are marked; for validation as many draws are set aside as `validation_per_state_point` configurations have.
+    `trained_folds`: so many of the folds are trained and tested, all of them if it is not given.
     `training_share`: that part of the training configurations of every state point, rounded up, is used.
     """
 

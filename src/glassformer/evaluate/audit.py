@@ -10,8 +10,8 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.predictions import Predictions
-from glassformer.evaluate.moments import variance_split
-from glassformer.evaluate.scores import mean_absolute_error, r_squared
+from glassformer.evaluate.liquid import Liquid
+from glassformer.evaluate.scores import mean_absolute_error
 
 SAMPLES = 1000
 
@@ -20,10 +20,11 @@ SAMPLES = 1000
 class AuditRow:
     """Scores of one model and time over single draws, all state points together.
 
-    `r2`: of ln MSD_A, to which telling the state points apart alone contributes most; `r2_within`: the same with the
-    state points' own means in the place of the overall one, so that it counts only what is said beyond them. `ceiling`:
-    the `r2_within` of perfect knowledge of the structure; only velocities can tell more. Errors are standard errors, by
-    resampling configurations within their state points.
+    `r2`: of ln MSD_A about its overall mean, to which telling the state points apart alone contributes most;
+    `r2_within`: about the state points' own means, so that it counts only what is said beyond them. The means are those
+    of all data, the same for every model and split. `ceiling`: what `r2_within` comes to for perfect knowledge of the
+    structure, over all data; only velocities can tell more. Errors are standard errors, by resampling configurations
+    within their state points.
     """
 
     model: str
@@ -39,7 +40,7 @@ class AuditRow:
     ceiling: float
 
 
-def audit_rows(model: str, tests: Sequence[Predictions]) -> list[AuditRow]:
+def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list[AuditRow]:
     """Return a row a time for the `tests` of an experiment's networks, put together.
 
     Every prediction is of one draw, called 'configuration#draw'. `model`: the array to score, a network's or a
@@ -49,30 +50,39 @@ def audit_rows(model: str, tests: Sequence[Predictions]) -> list[AuditRow]:
     points = np.concatenate([test.state_points for test in tests])
     # A configuration that several networks were tested on is still one.
     names = np.array([one.rpartition("#")[0] for test in tests for one in test.configurations])
+    again = _resampled(points, names)
     return [
-        _row(model, float(time), said[:, target], label[:, target], points, names)
+        _row(model, float(time), target, (said[:, target], label[:, target], points, names), again, liquid)
         for target, time in enumerate(tests[0].times)
     ]
 
 
-def within_r_squared(prediction: FloatArray, label: FloatArray, groups: Any) -> float:
-    """Return 1 - sum (p - y)^2 / sum (y - <y>_group)^2: R^2 beyond the means of the `groups` (n,) of names."""
-    names, places = np.unique(groups, return_inverse=True)
-    means = np.bincount(places, label, len(names)) / np.bincount(places, minlength=len(names))
-    spread = float(((label - means[places]) ** 2).sum())
+def r_squared_about(prediction: FloatArray, label: FloatArray, means: FloatArray) -> float:
+    """Return 1 - sum (p - y)^2 / sum (y - m)^2 with given means m (n,): R^2 beyond knowing those."""
+    spread = float(((label - means) ** 2).sum())
     return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else math.nan
 
 
-def _row(model: str, time: float, said: FloatArray, label: FloatArray, points: Any, names: Any) -> AuditRow:
+def _row(
+    model: str,
+    time: float,
+    target: int,
+    cases: tuple[FloatArray, FloatArray, Any, Any],
+    again: list[Any],
+    liquid: Liquid,
+) -> AuditRow:
+    said, label, points, names = cases
+    known = {point: liquid.mean_log(point, target) for point in np.unique(points)}
+    own = np.array([known[point] for point in points])
+    overall = np.full(len(label), np.mean(list(known.values())))
     scores: tuple[Callable[[Any], float], ...] = (
         lambda rows: mean_absolute_error(said[rows], label[rows]),
-        lambda rows: r_squared(said[rows], label[rows]),
-        lambda rows: within_r_squared(said[rows], label[rows], points[rows]),
+        lambda rows: r_squared_about(said[rows], label[rows], overall[rows]),
+        lambda rows: r_squared_about(said[rows], label[rows], own[rows]),
     )
-    everything = np.arange(len(label))
-    again = _resampled(points, names)
-    values = [float(score(everything)) for score in scores]
+    values = [score(np.arange(len(label))) for score in scores]
     errors = [float(np.std([score(rows) for rows in again])) for score in scores]
+    between, within = np.mean([liquid.variances(point, target) for point in known], 0)
     return AuditRow(
         model=model,
         time=time,
@@ -84,7 +94,7 @@ def _row(model: str, time: float, said: FloatArray, label: FloatArray, points: A
         r2_error=errors[1],
         r2_within=values[2],
         r2_within_error=errors[2],
-        ceiling=_ceiling(label, points, names),
+        ceiling=float(between / (between + within)) if between + within > 0 else math.nan,
     )
 
 
@@ -97,16 +107,3 @@ def _resampled(points: Any, names: Any) -> list[Any]:
         np.concatenate([rows[name] for group in members for name in random.choice(group, len(group))])
         for _ in range(SAMPLES)
     ]
-
-
-def _ceiling(label: FloatArray, points: Any, names: Any) -> float:
-    """Return between / (between + within), the variances of single draws, averaged over the state points."""
-    splits = []
-    for point in np.unique(points):
-        of = [label[(names == name) & (points == point)] for name in np.unique(names[points == point])]
-        most = max(len(one) for one in of)
-        splits.append(
-            variance_split(np.stack([np.pad(one, (0, most - len(one)), constant_values=np.nan) for one in of]))
-        )
-    between, within = np.mean(splits, 0)
-    return float(between / (between + within)) if between + within > 0 else math.nan

@@ -10,13 +10,12 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.evaluation import particle_scores
-from glassformer.evaluate.moments import largest_share, moments, variance_split
+from glassformer.evaluate.liquid import Liquid
+from glassformer.evaluate.moments import largest_share, moments
 from glassformer.evaluate.scores import (
     bootstrap_error,
-    label_noise,
     mean_absolute_error,
     r_squared,
-    r_squared_ceiling,
 )
 
 NETWORK = "network"
@@ -41,8 +40,9 @@ class ScoreRow:
     `trained`: the networks were trained on other configurations of this state point. Then each configuration is tested
     by one network; else all networks are tested on all, and `networks` says how many. Means and spreads are of MSD_A in
     sigma_AA^2: `label_std` between configurations, `residual_std` of simulated less predicted, `mae_msd`.
-    `one_bin`: `evaluate.moments.largest_share`. `between`, `within`: variance of a single draw's ln MSD_A between
-    configurations and between draws.
+    `one_bin`: `evaluate.moments.largest_share`. Of all configurations of the state point, whether tested here or not:
+    `r2_ceiling`; `between` and `within`, the variance of a single draw's ln MSD_A between configurations and between
+    draws of one.
     """
 
     state_point: str
@@ -87,32 +87,30 @@ class _Cases:
     origin: list[tuple[Predictions, int]]
 
 
-def score_rows(tests: Sequence[NetworkTest], trained_on: Sequence[str]) -> tuple[ScoreRow, ...]:
+def score_rows(tests: Sequence[NetworkTest], trained_on: Sequence[str], liquid: Liquid) -> tuple[ScoreRow, ...]:
     """Return a row for every state point and time of `tests`, one a network.
 
-    Raises `PredictionError` if a configuration that a network has seen is among them.
+    `liquid` is of all data. Raises `PredictionError` if a configuration that a network has seen is among them.
     """
     if any(role != "test" for test in tests for role in test.predictions.roles):
         raise PredictionError("a configuration that training has seen is not scored", "Leave it out.")
     names = sorted({name for test in tests for name in test.predictions.state_points})
     times = tests[0].predictions.times
     return tuple(
-        _row(name, name in trained_on, tests, target, float(time))
-        for name in names
-        for target, time in enumerate(times)
+        _row(name, name in trained_on, tests, target, liquid) for name in names for target in range(len(times))
     )
 
 
-def _row(name: str, trained: bool, tests: Sequence[NetworkTest], target: int, time: float) -> ScoreRow:
+def _row(name: str, trained: bool, tests: Sequence[NetworkTest], target: int, liquid: Liquid) -> ScoreRow:
     cases = _cases(name, trained, tests, target)
     truth = np.nanmean(cases.draws, 1)
     label, said = np.log(truth), cases.said[NETWORK]
     msd = np.exp(said)
-    shape, spread = moments(truth), variance_split(np.log(cases.draws))
+    shape, spread = moments(truth), liquid.variances(name, target)
     errors = np.abs(said - label).mean(0)
     return ScoreRow(
         state_point=name,
-        time=time,
+        time=float(tests[0].predictions.times[target]),
         trained=trained,
         configurations=len(truth),
         networks=len(said),
@@ -127,7 +125,7 @@ def _row(name: str, trained: bool, tests: Sequence[NetworkTest], target: int, ti
         mae_msd=float(np.abs(msd - truth).mean()),
         mae_error=bootstrap_error(mean_absolute_error, errors, np.zeros_like(errors)),
         one_bin=_mean([largest_share(one, truth) for one in msd]),
-        r2_ceiling=r_squared_ceiling(label, label_noise(cases.draws)),
+        r2_ceiling=liquid.ceiling(name, target),
         between=spread[0],
         within=spread[1],
         scores={model: _score(values, truth) for model, values in cases.said.items()},

@@ -12,7 +12,7 @@ from glassformer.core.files import read_whole, write_atomically
 from glassformer.evaluate.audit import AuditRow
 from glassformer.evaluate.experiments import Score, ScoreRow
 
-FORMAT = "glassformer experiment 1"
+FORMAT = "glassformer experiment 2"
 RESULT_FILE = "result.json"
 
 
@@ -21,8 +21,8 @@ class ExperimentResult:
     """An experiment as it was done, and its scores: `rows`, or `audit` where every draw is a sample.
 
     `compare` names the experiment that differs in one thing; `parameters`: of the network; `folds`: networks trained;
-    `tests`: configurations that there were, seen or not; `training_configurations`: of each network; `parameter_hash`:
-    of the run and its data.
+    `training_configurations`: of each network; `parameter_hash`: of the run and its data; `identity`: of that, of all
+    that was tested, and of the way to score.
     """
 
     name: str
@@ -35,9 +35,9 @@ class ExperimentResult:
     folds: int
     trained_on: tuple[str, ...]
     tested_on: tuple[str, ...]
-    tests: int
     training_configurations: int
     parameter_hash: str
+    identity: str
     code_version: str
     rows: tuple[ScoreRow, ...] = ()
     audit: tuple[AuditRow, ...] = ()

@@ -1,6 +1,5 @@
 """Run a study: train every experiment, test its networks on all that they have not seen, score them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +8,10 @@ import numpy as np
 import torch
 
 from glassformer.baselines.density_curve import DensityCurve
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, PredictionError, TrainingError
 from glassformer.core.experiment import Experiment, Study
 from glassformer.core.progress import Progress
+from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.labels import log_mean
@@ -20,15 +20,18 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import single_draws
 from glassformer.evaluate.audit import AuditRow, audit_rows
 from glassformer.evaluate.experiments import NetworkTest, score_rows
+from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, read_result, write_result
 from glassformer.physics.configuration import SPECIES_A
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.fold import MODEL_FILE
 from glassformer.train.prediction import predict
 from glassformer.train.processes import run_together
-from glassformer.train.training import PREDICTIONS_FILE, train_run
+from glassformer.train.training import PREDICTIONS_FILE, run_identity, train_run
 
 TRAINING, TEST_FILE = "training", "test.h5"
+# The way to score and the baselines: results of another are made anew.
+SCORING = 2
 # What an audit scores: the network, and what knows no structure.
 AUDITED = ("prediction", "state_point_mean", "density_fit")
 
@@ -87,7 +90,8 @@ def run_experiments(
     On CPUs, experiments run side by side, as many as there are `workers`, which share the threads: networks are too
     small to keep several threads busy. out/training/<name>/fold-<n>/test.h5 holds a network's predictions,
     out/training/<name>/result.json the scores. Configurations that are not in equilibrium are used: the report says
-    which. Raises `SettingsError`, `DatasetError` if a state point is missing, and what `train_run` raises.
+    which. An experiment whose training goes astray is said to have failed, and has no result. Raises `SettingsError`,
+    `DatasetError` if a state point is missing, and what else `train_run` raises.
     """
     work = plan_work(study, scale, only, read_dataset(data), out)
     processes = 1 if torch.cuda.is_available() else min(workers, len(work))
@@ -98,7 +102,7 @@ def run_experiments(
         _run_share(order, progress, 0, 1)
     else:
         run_together(_run_share, order, processes, progress, one_network=False)
-    return [read_result(one.folder / RESULT_FILE) for one in work]
+    return [read_result(one.folder / RESULT_FILE) for one in work if (one.folder / RESULT_FILE).exists()]
 
 
 def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[Sample], out: Path) -> list[Work]:
@@ -122,16 +126,30 @@ def _run_share(order: Order, progress: Progress, rank: int, processes: int) -> N
     if not order.parts[rank]:
         return
     for one in plan_work(order.study, order.scale, order.parts[rank], read_dataset(order.data), order.out):
-        train_run(one.run, one.samples, one.folder, _Part(progress, one), order.threads, allow_unequilibrated=True)
-        result = _result(one)
-        progress.say(f"{result.name}: {result.title}: done")
+        try:
+            _run_one(one, _Part(progress, one), order.threads)
+        except TrainingError as error:
+            # One that goes astray, as at too high a learning rate, does not cost the rest.
+            progress.say(f"{one.experiment.name} FAILED: {error.problem}")
+
+
+def _run_one(work: Work, progress: Progress, threads: int) -> None:
+    identity = _identity(work)
+    result = _known(work, identity)
+    if result is None:
+        train_run(work.run, work.samples, work.folder, progress, threads, allow_unequilibrated=True)
+        result = _result(work, identity)
+    else:
+        progress.expect(-work.epochs)
+    write_result(work.folder / RESULT_FILE, result)
+    progress.say(f"done ({result.title})")
 
 
 def share(work: Sequence[Work], processes: int) -> list[list[Work]]:
     """Deal `work` out, the longest first, each to whoever has least to do."""
     parts: list[list[Work]] = [[] for _ in range(processes)]
     for one in sorted(work, key=lambda one: -one.cost):
-        min(parts, key=lambda part: sum(other.cost for other in part)).append(one)
+        min(parts, key=lambda part: (sum(other.cost for other in part), len(part))).append(one)
     return parts
 
 
@@ -157,18 +175,32 @@ class _Part:
         self._whole.say(f"{self._name}: {text}")
 
 
-def _result(work: Work) -> ExperimentResult:
-    path = work.folder / RESULT_FILE
-    identity = json.loads((work.folder / "run.json").read_text())["parameter_hash"]
-    tested = tuple(sorted({sample.facts.state_point for sample in work.everything}))
-    if path.exists():
-        known = read_result(path)
-        # Configurations that are only tested may have come since.
-        if (known.parameter_hash, known.tested_on, known.tests) == (identity, tested, len(work.everything)):
-            return known
+def _known(work: Work, identity: str) -> ExperimentResult | None:
+    """Return the result that is there, called as the study calls it now, if it is one of just this work."""
+    try:
+        known = read_result(work.folder / RESULT_FILE)
+    except PredictionError:
+        # None yet, or damaged, or of an older version: it is made anew.
+        return None
+    if known.identity != identity:
+        return None
+    one = work.experiment
+    return replace(known, group=one.group, title=one.title, compare=one.compare)
+
+
+def _identity(work: Work) -> str:
+    """Return the hash of the run, of all data that it is trained and tested on, and of the way to score."""
+    tested = [[sample.configuration.fingerprint, fingerprint(sample.ensemble.msd)] for sample in work.everything]
+    return parameter_hash({"run": run_identity(work.run, work.samples), "tested": tested, "scoring": SCORING})
+
+
+def _result(work: Work, identity: str) -> ExperimentResult:
+    """Test and score the trained networks."""
     models = [read_model(work.folder / f"fold-{fold}" / MODEL_FILE) for fold in range(_folds(work.run))]
     first = models[0]
-    result = ExperimentResult(
+    liquid = Liquid.of(work.everything, np.array(first.times))
+    tested = work.samples if work.by_draw else work.everything
+    return ExperimentResult(
         name=work.experiment.name,
         group=work.experiment.group,
         title=work.experiment.title,
@@ -178,16 +210,14 @@ def _result(work: Work) -> ExperimentResult:
         parameters=sum(weight.numel() for weight in first.network().parameters() if weight.requires_grad),
         folds=len(models),
         trained_on=work.trained_on,
-        tested_on=tested,
-        tests=len(work.everything),
+        tested_on=tuple(sorted({sample.facts.state_point for sample in tested})),
         training_configurations=sum(role == "train" for role in first.roles.values()),
-        parameter_hash=identity,
+        parameter_hash=first.parameter_hash,
+        identity=identity,
         code_version=first.code_version,
-        rows=() if work.by_draw else score_rows(_test_structures(work, models), work.trained_on),
-        audit=_audit(work, models) if work.by_draw else (),
+        rows=() if work.by_draw else score_rows(_test_structures(work, models), work.trained_on, liquid),
+        audit=_audit(work, models, liquid) if work.by_draw else (),
     )
-    write_result(path, result)
-    return result
 
 
 def _folds(run: Run) -> int:
@@ -219,16 +249,16 @@ def _density_curve(work: Work, model: Model) -> DensityCurve:
     return DensityCurve.fit([sample.facts.state_point for sample in known], density, labels)
 
 
-def _audit(work: Work, models: Sequence[Model]) -> tuple[AuditRow, ...]:
+def _audit(work: Work, models: Sequence[Model], liquid: Liquid) -> tuple[AuditRow, ...]:
     """Return the scores of single draws, of the network and of what knows the state point or the density alone."""
     if work.run.split.by == "draw":
         # What was held out are draws of structures that have been seen: only training knows which.
         tests = [read_predictions(work.folder / PREDICTIONS_FILE)]
     else:
         tests = [_test_draws(work, model) for model in models]
-    for number, test in enumerate(tests):
-        write_predictions(work.folder / f"fold-{number}" / TEST_FILE, test)
-    return tuple(row for model in AUDITED for row in audit_rows(model, tests))
+        for number, test in enumerate(tests):
+            write_predictions(work.folder / f"fold-{number}" / TEST_FILE, test)
+    return tuple(row for model in AUDITED for row in audit_rows(model, tests, liquid))
 
 
 def _test_draws(work: Work, model: Model) -> Predictions:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
@@ -61,8 +62,14 @@ def predicted(tests: Sequence[Predictions], state_point: str) -> FloatArray:
 
 
 def simulated(tests: Sequence[Predictions], state_point: str) -> FloatArray:
-    """Return the labels (R, K) that belong to `predicted`."""
-    return np.concatenate([test.label[np.array(test.state_points) == state_point] for test in tests])
+    """Return the labels (C, K) of the configurations of `predicted`, each once."""
+    labels = {
+        name: label
+        for test in tests
+        for name, point, label in zip(test.configurations, test.state_points, test.label, strict=True)
+        if point == state_point
+    }
+    return np.stack(list(labels.values()))
 
 
 def _mean_a(members: Sequence[Sample]) -> FloatArray:
@@ -126,7 +133,10 @@ def ratio_figure(results: Sequence[ExperimentResult], titles: Mapping[str, str])
             trained = np.array([row.trained for row in chosen])
             axes.plot(x[trained], np.array(y)[trained], marker, color=color, ms=7)
         axes.axhline(1, color="0.6", lw=0.8)
-        axes.set(title=f"t = {time:g}", xticks=list(places.values()))
+        axes.set(title=f"t = {time:g}", xticks=list(places.values()), yscale="log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_xticklabels([titles[name].partition(",")[0] for name in names], fontsize=8)
     panels[0].set_ylabel("predicted / simulated mean MSD of A")
     handles, labels = panels[0].get_legend_handles_labels()

@@ -1,6 +1,7 @@
 """Build the report of experiments: data, cooling, training and results of a folder in, report/index.html out."""
 
 import base64
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, PredictionError
 from glassformer.core.files import write_atomically
 from glassformer.core.provenance import code_version
 from glassformer.dataset.folder import read_dataset
@@ -82,11 +83,15 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
 def read_results(folder: Path, order: Sequence[str]) -> list[ExperimentResult]:
     """Return the results in `folder`: those named in `order`, as far as they are there, then all others.
 
-    Raises `DatasetError` if there is none, `PredictionError`.
+    Results of an older version, or damaged, are left out. Raises `DatasetError` if there is none.
     """
     there = sorted(path.parent.name for path in (folder / TRAINING).glob(f"*/{RESULT_FILE}"))
     names = [name for name in order if name in there] + [name for name in there if name not in order]
-    found = [read_result(folder / TRAINING / name / RESULT_FILE) for name in names]
+    found = []
+    for name in names:
+        # One of an older version, which its own study will make anew, does not cost the page.
+        with contextlib.suppress(PredictionError):
+            found.append(read_result(folder / TRAINING / name / RESULT_FILE))
     if not found:
         raise DatasetError(f"{folder} holds no finished experiment", "Run some: glassformer experiment thesis.")
     return found
@@ -102,7 +107,8 @@ def _liquid(samples: Sequence[Sample], cooling: Path, figures: Path) -> tuple[di
         "distribution": distribution_figure(samples),
     }
     sentence = ""
-    if cooling.exists():
+    # It may have been stopped before its first sample.
+    if any(cooling.glob("*/*.h5")):
         drawn["cooling"], sentence = cooling_figure(read_dataset(cooling))
     distribution_animation(samples, figures / "animation.gif")
     return {name: save(figure, name, figures, FORMATS) for name, figure in drawn.items()}, sentence

@@ -73,13 +73,23 @@ def train_run(
     return out / PREDICTIONS_FILE
 
 
+def run_identity(run: Run, samples: Sequence[Sample]) -> str:
+    """Return the hash of all that decides what `train_run` makes of `samples`. Raises `DatasetError`."""
+    return _task(run, samples, Path(), 1).identity
+
+
 def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
     times = target_times(samples, run.targets.times, run.network.head == "particle")
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
         names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.ensemble.seeds))]
         samples = single_draws(samples)
-    parts = folds(samples, run.split, run.seed)
+    split = run.split
+    if split.by == "draw":
+        # As many draws for validation as the configurations would have had that are set aside otherwise.
+        number = split.validation_per_state_point * len(names) // len({sample.identifier for sample in samples})
+        split = split.model_copy(update={"validation_per_state_point": number})
+    parts = folds(samples, split, run.seed)
     return Task(run, samples, names, parts, times, out, _identity(run, samples, times), threads)
 
 
