@@ -385,7 +385,10 @@ def test_a_split_by_draw_leaks_and_says_so(tmp_path: Path) -> None:
     assert evaluation.left_out == 0
     # A structure of which any draw was trained on has been seen, whatever else it served for.
     singles = single_draws(samples)
-    for number, fold in enumerate(folds(singles, run.split, run.seed)):
+    # For validation, the three draws that a configuration has.
+    dealt = run.split.model_copy(update={"validation_per_state_point": 3})
+    for number, fold in enumerate(folds(singles, dealt, run.seed)):
+        assert (len(fold.train), len(fold.validation), len(fold.test)) == (6, 6, 6)
         model = read_model(tmp_path / "run" / f"fold-{number}" / "model.pt")
         trained = {singles[index].configuration.fingerprint for index in fold.train}
         tested = {singles[index].configuration.fingerprint for index in fold.test}
