@@ -84,7 +84,7 @@ class Evaluation:
             for row in self.rows
         ]
         values = {name: value for name, value in vars(self).items() if name != "rows"} | {"rows": rows}
-        plain: dict[str, Any] = _without_nan(values)
+        plain: dict[str, Any] = without_nan(values)
         return plain
 
 
@@ -177,9 +177,10 @@ def _score(prediction: FloatArray, label: FloatArray) -> ModelScore:
     )
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Return `value`, tables and lists within it too, with None, which JSON has, for what is no finite number."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,6 +10,7 @@ from typing import Any
 from glassformer.core.errors import PredictionError
 from glassformer.core.files import read_whole, write_atomically
 from glassformer.evaluate.audit import AuditRow
+from glassformer.evaluate.evaluation import without_nan
 from glassformer.evaluate.experiments import Score, ScoreRow
 
 FORMAT = "glassformer experiment 2"
@@ -44,7 +45,7 @@ class ExperimentResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, with null for NaN."""
-        values: dict[str, Any] = _plain({"format": FORMAT} | asdict(self))
+        values: dict[str, Any] = without_nan({"format": FORMAT} | asdict(self))
         return values
 
 
@@ -73,14 +74,6 @@ def read_result(path: Path) -> ExperimentResult:
 def _row(values: Mapping[str, Any]) -> ScoreRow:
     scores = {name: Score(**_numbers(score)) for name, score in values["scores"].items()}
     return ScoreRow(**(_numbers(values) | {"scores": scores}))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -137,6 +137,8 @@ def _run_one(work: Work, progress: Progress, threads: int) -> None:
     identity = _identity(work)
     result = _known(work, identity)
     if result is None:
+        # Should this fail, what is there from before must not pass for its result.
+        (work.folder / RESULT_FILE).unlink(missing_ok=True)
         train_run(work.run, work.samples, work.folder, progress, threads, allow_unequilibrated=True)
         result = _result(work, identity)
     else:
