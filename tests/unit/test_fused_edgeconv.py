@@ -44,6 +44,14 @@ def block(widths: tuple[int, ...], aggregation: str, edge_features: int = EDGE_F
     return made
 
 
+def freeze(made: EdgeConv) -> None:
+    """Give the norms statistics that are those of no batch, and let them keep these."""
+    for norm in made.norms:
+        nn.init.normal_(norm.running_mean, 0, 0.5)
+        nn.init.uniform_(norm.running_var, 0.5, 3.0)
+        norm.eval()
+
+
 def inputs(edge_features: int = EDGE_FEATURES) -> tuple[Tensor, Tensor, Tensor | None]:
     torch.manual_seed(2)
     # Off zero, as features after a ReLU are: sums of squares must not lose their digits.
@@ -73,11 +81,16 @@ def close(found: Tensor, expected: Tensor, tolerance: float = 2e-5) -> bool:
     return float((found.double() - expected.double()).norm()) <= tolerance * float(expected.double().norm()) + 1e-12
 
 
+@pytest.mark.parametrize("frozen", [False, True], ids=["measuring", "frozen"])
 @pytest.mark.parametrize("edge_features", [0, EDGE_FEATURES])
 @pytest.mark.parametrize("aggregation", ["max", "mean"])
 @pytest.mark.parametrize("widths", WIDTHS, ids=str)
-def test_training_equals_plain_operations(widths: tuple[int, ...], aggregation: str, edge_features: int) -> None:
+def test_training_equals_plain_operations(
+    widths: tuple[int, ...], aggregation: str, edge_features: int, frozen: bool
+) -> None:
     made = block(widths, aggregation, edge_features).train()
+    if frozen:
+        freeze(made)
     expected = outcome(made, made.aggregate, edge_features)
     found = outcome(made, made.fused_aggregate, edge_features)
     assert expected.keys() == found.keys()
@@ -107,8 +120,14 @@ def test_the_whole_block_takes_the_fused_way_where_it_can(monkeypatch: pytest.Mo
     features, neighbors, edges = inputs()
     made(features, neighbors, edges)
     assert len(taken) == 1
+    freeze(made)
+    made(features, neighbors, edges)
+    assert len(taken) == 2
+    taken.pop()
+    made.norms[0].train()
+    # Norms of two minds, a gradient in evaluation, other precision, other norms: the plain way.
+    made(features, neighbors, edges)
     made.eval()
-    # A gradient in evaluation, other precision, other norms: the plain way.
     made(features, neighbors, edges)
     with torch.no_grad():
         with torch.autocast("cpu", torch.bfloat16):

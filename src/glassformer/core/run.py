@@ -59,7 +59,10 @@ class Training(Settings):
     down to `late_learning_rate` along a cosine. `early_stopping`: epochs without a better validation error before the
     end; 0 means none. `clip_gradient`: largest norm of the gradient; 0 means none. `precision` 'bf16': matrix products
     in bfloat16. `augmentation`: the cube's 48 symmetries, its 24 rotations, or any rotation, drawn anew for every
-    configuration and epoch.
+    configuration and epoch. `batches` 'stratified': each holds labels from all over their range, so that batch norms,
+    which take their batch's mean off, leave the differences between state points; 'shuffled': as it falls. From epoch
+    `frozen_norms_from_epoch` on, counted from 0, batch norms use the statistics of the whole training set, measured
+    after the epoch before, in training as in prediction; 0 means never.
     """
 
     epochs: PositiveInt = 30
@@ -75,6 +78,8 @@ class Training(Settings):
     early_stopping: NonNegativeInt = 0
     loss: Literal["mse", "mae", "huber"] = "mse"
     augmentation: Literal["symmetries", "cubic-rotations", "rotations", "none"] = "symmetries"
+    batches: Literal["stratified", "shuffled"] = "stratified"
+    frozen_norms_from_epoch: NonNegativeInt = 0
     precision: Literal["float32", "bf16"] = "float32"
     tensorboard: bool = False
 

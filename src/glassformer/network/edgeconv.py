@@ -72,8 +72,9 @@ class EdgeConv(nn.Module):
     def _can_fuse(self, features: Tensor) -> bool:
         return (
             len(self.linears) > 1
-            # A norm that is frozen while the rest trains is not the fused way's.
-            and all(isinstance(norm, nn.BatchNorm1d) and norm.training == self.training for norm in self.norms)
+            # Norms may be frozen while the rest trains, all of them; measure in evaluation they may not.
+            and all(isinstance(norm, nn.BatchNorm1d) for norm in self.norms)
+            and {norm.training for norm in self.norms} in ({self.training}, {False})
             and features.device.type == "cpu"
             and not torch.compiler.is_compiling()
             and features.dtype == torch.float32

@@ -73,8 +73,8 @@ class EdgeBackward:
         passed = gradient * (torch.addcmul(offset, best, scale) > 0)
         self.beta[last] = passed.sum(0, dtype=torch.float64).numpy()
         self.gamma[last] = (inverse * sum_of_products(passed, best - mean)).numpy()
-        p = torch.from_numpy(self.beta[last]) / stack.edges
-        q = torch.from_numpy(self.gamma[last]) * inverse / stack.edges
+        p = torch.from_numpy(self.beta[last]) * stack.share
+        q = torch.from_numpy(self.gamma[last]) * inverse * stack.share
         pulled = (passed * scale).numpy()
         level, bend = scale * (q * mean - p), scale * q
         constant, matrix = (level @ w).float(), -((w.T * bend) @ w).float()
@@ -84,20 +84,23 @@ class EdgeBackward:
 
         def work(thread: int, start: int, stop: int) -> None:
             hidden = stack.hidden(last - 1, thread, start, stop)
-            at_hidden = product(hidden, constant)
+            at_hidden = torch.zeros_like(hidden) if stack.frozen else product(hidden, constant)
             kernels.scatter_extreme(
                 pulled[start:stop], stack.slot[start:stop], hidden.numpy(), weight.numpy(), stack.k,
                 at_hidden.numpy(), sparse.of(thread).numpy(),
             )  # fmt: skip
-            add_gram(gram.of(thread), hidden)
-            total = hidden.sum(0).numpy()
-            hidden_sum.add(thread, total, total)
+            if not stack.frozen:
+                add_gram(gram.of(thread), hidden)
+                total = hidden.sum(0).numpy()
+                hidden_sum.add(thread, total, total)
             self._through_relu(last - 1, thread, start, stop, at_hidden, hidden, sums)
 
         stack.each_block(work)
-        symmetric = fill_symmetric(gram.total().double())
-        dense = torch.outer(level, torch.from_numpy(hidden_sum.total()[0])) - bend[:, None] * (w @ symmetric)
-        self.weight[last] = sparse.total() + dense.float()
+        self.weight[last] = sparse.total()
+        if not stack.frozen:
+            symmetric = fill_symmetric(gram.total().double())
+            dense = torch.outer(level, torch.from_numpy(hidden_sum.total()[0])) - bend[:, None] * (w @ symmetric)
+            self.weight[last] += dense.float()
         self._take(last - 1, sums)
 
     def _through_mean(self, gradient: Array) -> None:
@@ -120,8 +123,8 @@ class EdgeBackward:
     def _through_layer(self, layer: int) -> None:
         """From the output of a norm back to the output of the norm before: batch norm, matrix product, ReLU."""
         stack, affine, weight = self.stack, self.stack.affine[layer], self.stack.weights[layer - 1]
-        level = (self.beta[layer] / stack.edges).astype(np.float32)
-        slope = (self.gamma[layer] * affine.inverse / stack.edges).astype(np.float32)
+        level = (self.beta[layer] * stack.share).astype(np.float32)
+        slope = (self.gamma[layer] * affine.inverse * stack.share).astype(np.float32)
         at_weight, product, sums = Accumulators(*weight.shape), Factor(weight, stack.bfloat16), self._prepare(layer - 1)
 
         def work(thread: int, start: int, stop: int) -> None:
@@ -187,7 +190,7 @@ class EdgeBackward:
         self.beta[0], self.gamma[0] = total.numpy(), (with_z * torch.from_numpy(affine.inverse)).numpy()
         scale, level, slope = (
             torch.from_numpy(np.asarray(values, np.float32))
-            for values in (affine.scale, self.beta[0] / stack.edges, self.gamma[0] * affine.inverse / stack.edges)
+            for values in (affine.scale, self.beta[0] * stack.share, self.gamma[0] * affine.inverse * stack.share)
         )
         z_a, z_b = self._sums_at_ends(a, b)
         ends = torch.from_numpy(np.bincount(stack.neighbors.ravel(), minlength=stack.particles).astype(np.float32))
@@ -272,11 +275,13 @@ class FusedAggregate(torch.autograd.Function):
 
 
 def fused_aggregate(stack: EdgeStack, parts: tuple[Tensor, Tensor, Tensor | None], weights: list[Tensor]) -> Tensor:
-    """Return what `stack` aggregates, differentiable, and let its batch norms' running statistics follow."""
+    """Return what `stack` aggregates, differentiable, and let batch norms that measure follow."""
     norms = stack.norms
     pooled: Tensor = FusedAggregate.apply(  # type: ignore[no-untyped-call]
         stack, *parts, *weights, *(norm.weight for norm in norms), *(norm.bias for norm in norms)
     )
+    if stack.frozen:
+        return pooled
     for norm, affine, variance in zip(norms, stack.affine, stack.variance, strict=True):
         follow(norm, affine.mean, variance * (stack.edges / max(stack.edges - 1, 1)))
     return pooled

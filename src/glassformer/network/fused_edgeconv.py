@@ -16,6 +16,8 @@ Here a block of particles goes through a whole stage while it lies in the cache,
 
   so neither z nor its gradient is ever formed, and h^T h is symmetric.
 
+Where the norms are frozen, in training with statistics that are not of these edges, p = q = 0 and nothing is measured.
+
 S. Ioffe and C. Szegedy, arXiv:1502.03167, section 3, for the backward pass of the batch norm.
 """
 
@@ -81,7 +83,8 @@ class EdgeStack:
     """The layers of one edge convolution over all edges, forward: what it keeps serves the way back.
 
     z_ij of the first layer is a_i + b_j + c_ij, (M, W), (M, W) and (M, k, W) or None; `weights` are those of the
-    further layers, `norms` of all. `bfloat16`: matrix products of all edges in that precision, sums in float32.
+    further layers, `norms` of all; in evaluation these are frozen: they keep the statistics that they have. `bfloat16`:
+    matrix products of all edges in that precision, sums in float32.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class EdgeStack:
         self.edges = self.neighbors.size
         self.weights = [weight.detach() for weight in weights]
         self.norms = norms
+        self.frozen = not norms[0].training
         self.bfloat16 = bfloat16
         self.last = len(weights)
         self.maximum = aggregation == "max"
@@ -120,11 +124,13 @@ class EdgeStack:
         self.z: dict[int, list[Tensor]] = {}
         self._scratch: dict[int, Tensor] = {}
 
-    def forward(self, training: bool) -> Tensor:
-        """Return what is aggregated over the neighbours, (M, W).
+    @property
+    def share(self) -> float:
+        """The part of one edge in the statistics: none where these are not of the edges."""
+        return 0.0 if self.frozen else 1 / self.edges
 
-        In training every batch norm takes the statistics of these edges, else its running ones.
-        """
+    def forward(self, training: bool) -> Tensor:
+        """Return what is aggregated over the neighbours, (M, W); in training, keep what the way back needs."""
         self.best = np.empty((self.particles, self.widths[-1]), np.float32)
         self.slot = np.empty((self.particles, self.widths[-1]), np.int32)
         with one_thread():
@@ -135,15 +141,19 @@ class EdgeStack:
         return torch.from_numpy(self.best * last.scale + last.offset).relu_()
 
     def _run(self, training: bool) -> None:
-        if training:
-            self._normalise(0, *self._first_sums())
-            for layer in range(1, self.last + 1):
-                self._normalise(layer, *self._layer(layer))
-            if not self.maximum:
-                self._average()
-        else:
+        if self.frozen:
             self.affine = [Affine.of(n.running_mean.numpy(), n.running_var.numpy(), n) for n in self.norms]  # type: ignore[union-attr]
+        if not training:
             self._whole()
+            return
+        if not self.frozen:
+            self._normalise(0, *self._first_sums())
+        for layer in range(1, self.last + 1):
+            found = self._layer(layer)
+            if not self.frozen:
+                self._normalise(layer, *found)
+        if not self.maximum:
+            self._average()
 
     def each_block(self, work: Callable[[int, int, int], None]) -> None:
         """Call `work(thread, start, stop)` for every block of particles."""
@@ -198,9 +208,10 @@ class EdgeStack:
 
         def work(thread: int, start: int, stop: int) -> None:
             z = weight(self.hidden(layer - 1, thread, start, stop))
-            total, squares = sums.zeros()
-            kernels.sums(z.numpy(), shift, total, squares)
-            sums.add(thread, total, squares)
+            if not self.frozen:
+                total, squares = sums.zeros()
+                kernels.sums(z.numpy(), shift, total, squares)
+                sums.add(thread, total, squares)
             if kept:
                 self.z[layer][start // self.rows] = z
             else:

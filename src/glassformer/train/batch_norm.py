@@ -1,4 +1,4 @@
-"""Batch norm statistics, measured over the whole training set."""
+"""Batch norm statistics, measured over the whole training set, and kept from batches."""
 
 from collections.abc import Iterable
 
@@ -39,6 +39,18 @@ def remeasure_batch_norm(network: nn.Module, graphs: Iterable[GraphBatch]) -> No
     network.eval()
     if distributed.is_initialized():
         _share(norms, measured)
+
+
+def set_norms_frozen(network: nn.Module, frozen: bool) -> None:
+    """Make `network` ready to train: with every batch norm's present statistics if `frozen`, else with the batches'.
+
+    With statistics that do not change from batch to batch, what is trained is what predicts. Y. Wu and J. Johnson,
+    arXiv:2105.07576, section 4.
+    """
+    network.train()
+    for module in network.modules():
+        if frozen and isinstance(module, nn.BatchNorm1d):
+            module.eval()
 
 
 def _share(norms: list[nn.BatchNorm1d], measured: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -53,15 +54,18 @@ def make_items(examples: Sequence[Example], mean: FloatArray, std: FloatArray) -
 
 
 class EpochShuffle(Sampler[list[int]]):
-    """Batches of a permutation that is a function of seed and epoch, so that a resumed run sees what any other would.
+    """Batches drawn anew every epoch, as a function of seed and epoch: a resumed run sees what any other would.
 
-    Without a seed the order is that of the items.
+    Without a seed the order is that of the items. With `labels` (n,), one an item, batches are stratified: each holds
+    items from everywhere in the labels' range. A batch norm takes its batch's mean off; the mean over a random batch of
+    B scatters by a part 1 / sqrt(B) of what tells one state point from another, and that is noise to the network.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int | None) -> None:
+    def __init__(self, size: int, batch_size: int, seed: int | None, labels: FloatArray | None = None) -> None:
         self.size = size
         self.batch_size = batch_size
         self.seed = seed
+        self.labels = labels
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -74,9 +78,24 @@ class EpochShuffle(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         order = list(range(self.size))
         if self.seed is not None:
-            order = generator(named_seed(self.seed, "shuffle", self.epoch)).permutation(self.size).tolist()
+            random = generator(named_seed(self.seed, "shuffle", self.epoch))
+            if self.labels is not None:
+                yield from _stratified(self.labels, len(self), random)
+                return
+            order = random.permutation(self.size).tolist()
         for first in range(0, self.size, self.batch_size):
             yield order[first : first + self.batch_size]
+
+
+def _stratified(labels: FloatArray, batches: int, random: np.random.Generator) -> list[list[int]]:
+    """Deal items to `batches`, one to each from every stretch of so many neighbours in the order of their labels."""
+    order = np.argsort(labels, kind="stable")
+    dealt: list[list[int]] = [[] for _ in range(batches)]
+    for first in range(0, len(order), batches):
+        stretch = random.permutation(order[first : first + batches])
+        for batch, item in zip(random.permutation(batches), stretch, strict=False):
+            dealt[batch].append(int(item))
+    return dealt
 
 
 class Shares(Dataset[Batch]):
@@ -106,10 +125,19 @@ Loader = DataLoader[Batch]
 
 
 def loader(
-    items: Sequence[Item], batch_size: int, shuffle_seed: int | None = None, rank: int = 0, world: int = 1
+    items: Sequence[Item],
+    batch_size: int,
+    shuffle_seed: int | None = None,
+    rank: int = 0,
+    world: int = 1,
+    stratified: bool = False,
 ) -> Loader:
-    """Return one process's share of every batch; with a `shuffle_seed` in a new order every epoch."""
-    sampler = EpochShuffle(len(items), batch_size, shuffle_seed)
+    """Return one process's share of every batch; with a `shuffle_seed` in a new order every epoch.
+
+    `stratified`: by the means of the items' standardised labels, see `EpochShuffle`.
+    """
+    labels = np.array([float(item.label[item.learned].mean()) for item in items]) if stratified else None
+    sampler = EpochShuffle(len(items), batch_size, shuffle_seed, labels)
     return DataLoader(Shares(items, rank, world), batch_size=None, sampler=sampler, collate_fn=_as_it_is)
 
 

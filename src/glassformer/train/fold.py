@@ -62,11 +62,11 @@ def train_fold(
     torch.manual_seed(named_seed(seed, "weights"))
     baseline = _baseline_mae(task, examples, fold)
     module = TrainingModule(run, seed, std, f"{task.identity} fold {number}", baseline)
-    batch = run.training.batch_size
+    batch, stratified = run.training.batch_size, run.training.batches == "stratified"
     place = Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", processes)
     fit(
         module,
-        loader(make_items(train, mean, std), batch, seed, rank, processes),
+        loader(make_items(train, mean, std), batch, seed, rank, processes, stratified),
         loader(make_items(validation, mean, std), batch, None, rank, processes),
         place,
         progress,

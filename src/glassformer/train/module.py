@@ -15,7 +15,7 @@ from glassformer.core.seeds import generator, named_seed
 from glassformer.graph.batch import GraphBatch, transform
 from glassformer.graph.symmetries import cubic_rotations, cubic_symmetries, random_rotations
 from glassformer.network.registry import build_network
-from glassformer.train.batch_norm import remeasure_batch_norm
+from glassformer.train.batch_norm import remeasure_batch_norm, set_norms_frozen
 from glassformer.train.data import Batch, Loader, whole_graphs
 from glassformer.train.schedule import learning_rate
 
@@ -57,7 +57,10 @@ class TrainingModule(pl.LightningModule):
         self._losses = []
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
-        """Set the learning rate of this step."""
+        """Set the learning rate of this step, and which statistics the norms use."""
+        frozen_from = self.run.training.frozen_norms_from_epoch
+        # Measured by the validation of the epoch before, and in its checkpoint.
+        set_norms_frozen(self.network, bool(frozen_from) and self.current_epoch >= frozen_from)
         rate = learning_rate(self.run.training, self.global_step, int(self.trainer.num_training_batches))
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = rate
