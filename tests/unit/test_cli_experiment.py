@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from glassformer.evaluate.results import read_result
+from glassformer.evaluate.results import read_result, write_result
+from glassformer.report.experiments import build_experiments_report
 from tests.unit.test_cli import CAMPAIGN, glassformer
 
 STUDY = """
@@ -73,7 +75,12 @@ def test_the_terminal_says_what_was_done_and_what_came_out(folder: Path) -> None
     assert re.search(r"cold +1.065 +elsewhere +\d", said)
     # Of networks that were trained at all state points there is nothing elsewhere.
     assert not re.search(r"both +1.065 +elsewhere", said)
-    assert re.search(r"none +1.065( +-?[0-9.]+){5}", said)
+    assert re.search(r"none +1.065( +-?[0-9.]+){4}", said)
+    # Each beside the density alone, and beside what it is a variation of.
+    assert re.search(r"cold +1.065 +held out( +[0-9.]+){2} +[+-][0-9.]+ +[0-9.]+", said)
+    assert "MAE less that of cold" in said
+    assert re.search(r"slow +1.065 +held out +[+-][0-9.]+ +[0-9.]+ +2\n", said)
+    assert re.search(r"slow +1.065 +elsewhere +[+-][0-9.]+ +[0-9.]+ +4\n", said)
 
 
 def test_the_page_stands_alone_and_holds_the_scores(folder: Path) -> None:
@@ -85,6 +92,8 @@ def test_the_page_stands_alone_and_holds_the_scores(folder: Path) -> None:
             assert f"{row.scores['network'].mae:.3f} ± {row.mae_error:.3f}" in page
             assert f"<td>{row.label_mean:.4g}</td>" in page
     assert "no leak" in page
+    assert "What makes a difference" in page
+    assert "†" not in page
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
 
@@ -116,11 +125,24 @@ def test_a_second_run_with_only_keeps_the_rest(folder: Path) -> None:
     done = glassformer("experiment", folder / "study.toml", "--out", folder / "out", "--only", "rate")
     assert done.returncode == 0, done.stderr
     assert "slow: done (a low learning rate)" in done.stdout
+    # Beside one that was not run now.
+    assert "MAE less that of cold" in done.stdout
     assert "cold: done (the cold one)" not in done.stdout
     assert model.stat().st_mtime_ns == before
     assert "the cold one" in (folder / "out" / "report" / "index.html").read_text()
     # What was not run again is still among the numbers.
     assert len(json.loads((folder / "out" / "results.json").read_text())["experiments"]) == 4
+
+
+def test_results_of_other_data_are_marked(folder: Path, tmp_path: Path) -> None:
+    for part in ("data", "training"):
+        shutil.copytree(folder / "out" / part, tmp_path / part)
+    path = tmp_path / "training" / "cold" / "result.json"
+    write_result(path, replace(read_result(path), data="0" * 16))
+    page = build_experiments_report(tmp_path, []).read_text()
+    assert page.count("cold†") == 1
+    assert "† Trained or tested on other data" in page
+    assert "both†" not in page
 
 
 def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.labels import msd_a_draws
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.splits import folds
-from glassformer.evaluate.audit import audit_rows, r_squared_about
-from glassformer.evaluate.experiments import NetworkTest, mean_scores, score_rows
+from glassformer.evaluate.audit import audit_rows, compare_audits
+from glassformer.evaluate.experiments import NetworkTest, compare_rows, mean_scores, score_rows
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.moments import bin_edges, largest_share, moments, variance_split
+from glassformer.evaluate.paired import difference, mean_difference
 from glassformer.evaluate.results import ExperimentResult, read_result, write_result
+from glassformer.evaluate.scores import r_squared_about
 from glassformer.experiments import runner
 from glassformer.experiments.runner import plan_work, run_experiments, share
 from glassformer.train.checkpoint import read_model
@@ -140,9 +142,13 @@ def test_held_out_configurations_count_once_and_others_once_a_network() -> None:
     assert (other.label_mean, other.label_std) == (pytest.approx(truth.mean()), pytest.approx(truth.std(ddof=1)))
     parts = [np.std(truth - truth * np.exp(b), ddof=1) for b in (0.1, -0.3)]
     assert other.residual_std == pytest.approx(np.mean(parts))
-    # R^2 of a constant offset b: 1 - b^2 / var, the mean over the networks.
-    expected = 1 - np.mean([0.01, 0.09]) / np.log(truth).var()
+    # R^2 of a constant offset b: 1 - b^2 / var about the mean of all data, the mean over the networks.
+    center = np.log(np.concatenate([test.predictions.msd_draws[3:].mean(1)[:, 1] for test in tests])).mean()
+    expected = 1 - np.mean([0.01, 0.09]) / ((np.log(truth) - center) ** 2).mean()
     assert other.scores["network"].r2 == pytest.approx(expected)
+    # The errors of a configuration, for pairs: the mean over the networks that were tested on it.
+    assert other.scores["network"].errors == pytest.approx({f"{new[0]}/c{i}": 0.2 for i in range(3, 7)})
+    assert sorted(held.scores["network"].errors.values()) == pytest.approx([0.1] * 3 + [0.3] * 3)
 
 
 def test_what_training_has_seen_is_never_scored() -> None:
@@ -160,6 +166,47 @@ def test_mean_scores_are_means_over_state_points() -> None:
     assert found[1.0, True].mae == pytest.approx(0.1)
     assert found[1.0, False].density_mae == pytest.approx(0.5)
     assert found[1.0, True].r2 == pytest.approx(np.mean([r.scores["network"].r2 for r in rows if r.trained][::2]))
+
+
+def test_differences_are_of_the_same_configurations() -> None:
+    """What makes a configuration hard for both drops out."""
+    random = np.random.default_rng(5)
+    hard = random.exponential(1.0, 200)
+    one, other = ({f"c{i}": float(h + d) for i, h in enumerate(hard)} for d in (0.1, 0.0))
+    one |= {"c0": float(hard[0] + 0.3)}
+    found = difference(one | {"only here": 9.0}, other | {"only there": 0.0})
+    assert (found.mean, found.configurations) == (pytest.approx(0.101), 200)
+    assert found.error == pytest.approx(0.2 / 200)
+    assert found.in_errors == pytest.approx(101)
+    assert np.isnan(difference({"a": 1.0}, {"b": 1.0}).mean)
+    assert np.isnan(difference({"a": 1.0}, {"a": 0.5}).error)
+    # The standard error is that of many such samples' means.
+    noise = random.normal(0.2, 1.0, (2000, 12))
+    samples = [
+        difference({str(i): float(v) for i, v in enumerate(row)}, dict.fromkeys(map(str, range(12)), 0.0))
+        for row in noise
+    ]
+    assert np.sqrt(np.mean([one.error**2 for one in samples])) == pytest.approx(np.sqrt(1 / 12), rel=0.03)
+    both = mean_difference([found, difference({"a": 1.0, "b": 3.0}, {"a": 0.0, "b": 0.0}), difference({}, {})])
+    assert (both.mean, both.configurations) == (pytest.approx((0.101 + 2) / 2), 202)
+    assert both.error == pytest.approx(np.hypot(0.001, 1.0) / 2)
+
+
+def test_experiments_are_compared_where_both_were_tested_alike() -> None:
+    seen, new = "T0.44_P1.00", "T0.50_P1.00"
+    test = predictions(3, [seen] * 3 + [new] * 3, 0.1)
+    worse = replace(test, prediction=test.label - 0.4)
+    rows, others = (score_rows([NetworkTest(one, one.label)], [seen], liquid(test)) for one in (test, worse))
+    lines = compare_rows(rows, others)
+    assert [(one.time, one.trained, one.difference.configurations) for one in lines] == [
+        (1.0, True, 3), (1.0, False, 3), (2.0, True, 3), (2.0, False, 3),
+    ]  # fmt: skip
+    assert all(one.difference.mean == pytest.approx(-0.3) for one in lines)
+    # A state point that only one was trained on is no place to compare.
+    elsewhere = score_rows([NetworkTest(worse, worse.label)], [], liquid(test))
+    assert {(one.time, one.trained) for one in compare_rows(rows, elsewhere)} == {(1.0, False), (2.0, False)}
+    gain = mean_scores(rows)[0].gain
+    assert (gain.mean, gain.configurations) == (pytest.approx(0.1), 3)
 
 
 def test_r_squared_about_given_means_counts_what_is_said_beyond_them() -> None:
@@ -188,6 +235,14 @@ def test_the_audit_scores_single_draws_and_resamples_configurations() -> None:
     # What the configuration decides is known: the rest, 0.04 of about 0.2, is the draws' own.
     assert row.r2_within == pytest.approx(row.ceiling, abs=0.1)
     assert 0.55 < row.ceiling < 0.95
+    names = [f"T0.4{p}/c{c}" for p in (4, 5) for c in range(6)]
+    assert list(row.errors) == names
+    errors = np.abs(test.prediction - test.label)[:, 0].reshape(12, 5).mean(1)
+    np.testing.assert_allclose(list(row.errors.values()), errors)
+    shifted = audit_rows("prediction", [replace(test, prediction=test.label + 0.5)], everything)
+    less = compare_audits([row], shifted)
+    assert less[1.0].mean == pytest.approx(errors.mean() - 0.5)
+    assert (list(less), less[1.0].configurations) == ([1.0], 12)
     # As if draws were independent, the error of the mean comes out too small.
     blunt = replace(test, prediction=np.zeros_like(test.prediction))
     together, apart = (
@@ -200,7 +255,7 @@ def test_the_audit_scores_single_draws_and_resamples_configurations() -> None:
 def result() -> ExperimentResult:
     test = predictions(3, ["T0.44_P1.00"] * 3, 0.1)
     return ExperimentResult(
-        "n", "g", "t", "", "particlenet", "system", 7, 2, ("T0.44_P1.00",), ("T0.44_P1.00",), 2, "h", "i", "c",
+        "n", "g", "t", "", "particlenet", "system", 7, 2, ("T0.44_P1.00",), ("T0.44_P1.00",), 2, "h", "i", "d", "c",
         score_rows([NetworkTest(test, test.label)], [], liquid(test)),
         tuple(audit_rows("prediction", [test], liquid(test))),
     )  # fmt: skip

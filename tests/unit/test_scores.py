@@ -38,6 +38,11 @@ def test_bootstrap_error_of_a_mean() -> None:
     expected = values.std() / np.sqrt(200)
     assert bootstrap_error(mean_absolute_error, values, np.zeros(200)) == pytest.approx(expected, rel=0.1)
     assert np.isnan(bootstrap_error(mean_absolute_error, values[:1], np.zeros(1)))
+    # Few values: as large as the formula with n - 1 says, whose own resampling noise is 1 / sqrt(2000).
+    few = values[:4]
+    assert bootstrap_error(mean_absolute_error, few, np.zeros(4)) == pytest.approx(
+        np.abs(few).std(ddof=1) / 2, rel=0.09
+    )
 
 
 def test_label_noise_against_simulated_draws() -> None:
@@ -148,8 +153,8 @@ def test_particles_are_correlated_within_configurations_and_then_averaged() -> N
                 found.append(np.corrcoef(*(array[of_species, target] for array in both))[0, 1])
             score = row.particles[letter]
             assert score.pearson == pytest.approx(np.mean(found), rel=1e-5)
-            # The mean of two: by resampling its standard error is half their difference, over the root of two.
-            assert score.pearson_error == pytest.approx(abs(found[0] - found[1]) / 8**0.5, rel=0.1)
+            # The standard error of the mean of two is half their difference.
+            assert score.pearson_error == pytest.approx(abs(found[0] - found[1]) / 2, rel=0.1)
             assert score.pearson_ceiling == pytest.approx(predictions.particle_ceiling[[0, 3], species, target].mean())
 
 

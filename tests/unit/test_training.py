@@ -17,24 +17,24 @@ from glassformer.core.network_settings import ParticleNetSettings
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run, Training
 from glassformer.core.settings import check_settings
-from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.labels import log_msd_a
 from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.scores import r_squared
 from glassformer.graph.batch import build_graph, join
 from glassformer.network.registry import build_network
-from glassformer.train.batch_norm import remeasure_batch_norm
+from glassformer.train.batch_norm import remeasure_batch_norm, set_norms_frozen
 from glassformer.train.checkpoint import read_model
 from glassformer.train.data import EpochShuffle
 from glassformer.train.fold import standardise
 from glassformer.train.prediction import predict
 from glassformer.train.schedule import finished, learning_rate
-from glassformer.train.training import train_run
+from glassformer.train.training import run_identity, train_run
 from tests.conftest import TINY_RUN, random_mixture, synthetic_sample
 
 ROLES = ("train", "validation", "test")
-HISTORY = {"epoch", "learning_rate", "train_loss", "val_mae", "val_mae_baseline"}
+HISTORY = {"epoch", "learning_rate", "train_loss", "val_mae", "val_mae_baseline", "kept"}
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,7 @@ OPTIONS = {
     },
     "early-stopping": {"early_stopping": 1, "learning_rate": 0.3, "augmentation": "cubic-rotations", "loss": "mae"},
     "step": {"late_from_epoch": 2, "precision": "bf16", "augmentation": "symmetries"},
+    "frozen": {"frozen_norms_from_epoch": 2, "keep": "last", "batches": "shuffled"},
 }  # fmt: skip
 
 
@@ -327,6 +328,95 @@ def test_every_epoch_has_an_order_of_its_own_that_can_be_repeated() -> None:
     assert orders[1] == orders[3]
     assert len({tuple(order) for order in orders}) == 3
     assert all(sorted(order) == list(range(20)) for order in orders)
+
+
+def test_stratified_batches_hold_labels_from_all_over_their_range() -> None:
+    labels = np.random.default_rng(0).normal(size=44)
+    sampler, plain = (EpochShuffle(44, batch_size=4, seed=1, labels=given) for given in (labels, None))
+    orders, spreads = [], {sampler: [], plain: []}
+    for epoch in range(20):
+        for one in (sampler, plain):
+            one.set_epoch(epoch)
+            spreads[one] += [labels[batch].mean() for batch in one]
+        batches = list(sampler)
+        assert [len(batch) for batch in batches] == [4] * len(sampler)
+        # One from each quarter of the labels.
+        ranks = np.argsort(np.argsort(labels))
+        assert all(sorted(ranks[batch] // 11) == [0, 1, 2, 3] for batch in batches)
+        orders.append([item for batch in batches for item in batch])
+    assert all(sorted(order) == list(range(44)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 20
+    # A random batch of four: 1 / 2. Strata leave what scatters inside a quarter.
+    assert np.std(spreads[plain]) == pytest.approx(0.5 * labels.std(), rel=0.15)
+    assert np.std(spreads[sampler]) < 0.25 * labels.std()
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(5, 16), (17, 8), (9, 4), (3, 1)])
+def test_stratified_batches_are_of_one_size_but_for_one_item(size: int, batch_size: int) -> None:
+    sampler = EpochShuffle(size, batch_size, seed=2, labels=np.zeros(size))
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == -(-size // batch_size)
+    assert sorted(item for batch in batches for item in batch) == list(range(size))
+    lengths = [len(batch) for batch in batches]
+    assert max(lengths) <= batch_size
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_frozen_norms_are_those_that_predict(tiny_dataset: Path) -> None:
+    """In training, but for what drops out: a graph's output does not depend on the others in its batch."""
+    torch.manual_seed(0)
+    settings = ParticleNetSettings(neighbors=6, blocks=((8, 8), (8, 8)), fully_connected=(8,), dropout=0.0)
+    network = build_network(settings, 1)
+    first, second = (build_graph(one.configuration, settings) for one in read_dataset(tiny_dataset)[:2])
+    remeasure_batch_norm(network, [replace(second, vectors=2 * second.vectors)])
+    expected = network(first).detach()
+    before = {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
+    for frozen, same in ((True, True), (False, False)):
+        set_norms_frozen(network, frozen)
+        assert network.training
+        found = network(join([first, second]))[:1]
+        assert found.requires_grad
+        assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5) == same
+        assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items()) == same
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_epoch_that_is_kept(keep: str, tiny_dataset: Path, tmp_path: Path) -> None:
+    """The last epoch's weights predict what the last line of the history says of the validation set."""
+    settings = {"epochs": 4, "batch_size": 2, "learning_rate": 0.05, "keep": keep}
+    run = check_settings(TINY_RUN | {"training": settings}, Run, keep)
+    samples = read_dataset(tiny_dataset)
+    train_run(run, samples, tmp_path, Silent(), threads=1)
+    kept = []
+    for fold in ("fold-0", "fold-1"):
+        history = json.loads((tmp_path / fold / "history.json").read_text())
+        model = read_model(tmp_path / fold / "model.pt")
+        validation = [s for s in samples if model.roles[s.configuration.fingerprint] == "validation"]
+        said = predict(model, validation)
+        line = next(line for line in history if line["kept"])
+        assert np.abs(said.prediction - said.label).mean() == pytest.approx(line["val_mae"], rel=1e-3)
+        kept.append(history.index(line))
+        errors = [line["val_mae"] for line in history]
+        assert kept[-1] == (3 if keep == "last" else errors.index(min(errors)))
+    # Or both would be the same.
+    assert keep == "last" or min(kept) < 3
+
+
+def test_inherent_structures_that_were_sought_anew_are_other_data() -> None:
+    inputs = {"network": TINY_RUN["network"] | {"inputs": ["species", "inherent-displacement"]}}
+    reads, not_reads = (check_settings(TINY_RUN | changes, Run, "tiny") for changes in (inputs, {}))
+    samples = [synthetic_sample(index) for index in range(4)]
+
+    def sought(shift: float) -> list[Sample]:
+        return [
+            replace(s, configuration=replace(s.configuration, inherent_positions=s.configuration.positions * shift))
+            for s in samples
+        ]
+
+    once, again = sought(0.99), sought(0.98)
+    assert run_identity(reads, once) != run_identity(reads, again)
+    assert run_identity(not_reads, once) == run_identity(not_reads, again)
+    assert data_hash(once) != data_hash(again)
 
 
 def test_learning_rates_by_hand() -> None:

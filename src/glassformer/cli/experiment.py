@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,8 +39,8 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
         with progress() as stages:
             _simulate(settings, out, workers, stages)
             results = _train(study, scale, only, out, workers, stages)
-        page = _report(study, scale, out)
-    print_results(results)
+        page, known = _report(study, scale, out)
+    print_results(results, known)
     failed = [one.name for one in study.chosen(only) if one.name not in {result.name for result in results}]
     if failed:
         raise TrainingError(
@@ -74,17 +74,18 @@ def _train(
     return run_experiments(study, scale, only, out / "data", out, stages, workers)
 
 
-def _report(study: Study, scale: str, out: Path) -> Path:
-    """Write the page and results.json: of all experiments in `out`, whatever was run now."""
+def _report(study: Study, scale: str, out: Path) -> "tuple[Path, list[ExperimentResult]]":
+    """Write the page and results.json: of all experiments in `out`, whatever was run now. Return the page and them."""
     from glassformer.report.experiments import build_experiments_report, read_results
 
     # Those of other studies that lie in the folder have the order of their own.
     studies = [study, *(load_study(name) for name in study_presets())]
     order = list(dict.fromkeys(experiment.name for one in studies for experiment in one.experiments))
     page = build_experiments_report(out, order)
-    values = {"scale": scale, "experiments": [result.as_json() for result in read_results(out, order)]}
+    results = read_results(out, order)
+    values = {"scale": scale, "experiments": [result.as_json() for result in results]}
     write_atomically(out / RESULTS_FILE, (json.dumps(values, indent=1) + "\n").encode())
-    return page
+    return page, results
 
 
 def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
@@ -129,46 +130,81 @@ def _times(campaign: Campaign, head: str) -> list[float]:
     return sorted(step * campaign.time_step for step in set.intersection(*points))
 
 
-def print_results(results: "Sequence[ExperimentResult]") -> None:
-    """Print a line an experiment: errors at the state points it was trained on, and at others; then the audit."""
+def print_results(results: "Sequence[ExperimentResult]", known: "Sequence[ExperimentResult]") -> None:
+    """Print a line an experiment: errors at the state points it was trained on, and at others; then what differs.
+
+    `known`: those that the results may be compared with.
+    """
     from glassformer.evaluate.experiments import mean_scores
 
     rows = []
     for result in results:
         for found in mean_scores(result.rows):
-            values = (found.mae, found.density_mae, found.r2)
-            where = "held out" if found.trained else "elsewhere"
-            rows.append([result.name, f"{found.time:g}", where, *(number(value, 3) for value in values)])
+            gain = [number(found.gain.mean, 3, signed=True), number(found.gain.error, 3)]
+            values = [number(value, 3) for value in (found.mae, found.density_mae)]
+            rows.append([result.name, f"{found.time:g}", _where(found.trained), *values, *gain, number(found.r2, 2)])
     if rows:
         console.print()
-        print_table(["experiment", "t", "tested", "MAE", "(rho)", "R2"], rows)
+        print_table(["experiment", "t", "tested", "MAE", "(rho)", "less", "+-", "R2"], rows)
         console.print(
             "MAE of ln MSD_A and R2 within a state point, means over the state points trained on (held out) and over"
-            " the others. (rho): the density alone, interpolated between the trained state points.",
+            " the others. (rho): the density alone, interpolated between the trained state points; MAE less (rho), on"
+            " the same configurations: below 0, the network knows more.",
             style="dim",
         )
-    audits = [(result, row) for result in results for row in result.audit if row.model == "prediction"]
-    if audits:
-        means = {
-            (result.name, row.time): row.r2_within
-            for result in results
-            for row in result.audit
-            if row.model == "state_point_mean"
-        }
-        console.print()
-        print_table(
-            ["experiment", "t", "MAE", "R2", "R2 within", "+-", "(mean)"],
-            [
-                [result.name, f"{row.time:g}", number(row.mae, 3), number(row.r2, 3), number(row.r2_within, 2),
-                 number(row.r2_within_error, 2), number(means[result.name, row.time], 2)]
-                for result, row in audits
-            ],
-        )  # fmt: skip
-        console.print(
-            "Of single draws. R2 within: beyond the state points' own means; (mean): of the state-point mean, for the"
-            " same draws.",
-            style="dim",
-        )
+    by_name = {result.name: result for result in known}
+    _print_comparisons(results, by_name)
+    _print_audit(results, by_name)
+
+
+def _where(trained: bool) -> str:
+    return "held out" if trained else "elsewhere"
+
+
+def _print_comparisons(results: "Sequence[ExperimentResult]", known: "Mapping[str, ExperimentResult]") -> None:
+    from glassformer.evaluate.experiments import compare_rows
+
+    rows = [
+        [result.name, f"{one.time:g}", _where(one.trained), number(one.difference.mean, 3, signed=True),
+         number(one.difference.error, 3), str(one.difference.configurations)]
+        for result in results
+        if result.compare in known
+        for one in compare_rows(result.rows, known[result.compare].rows)
+    ]  # fmt: skip
+    if not rows:
+        return
+    beside = ", ".join(dict.fromkeys(result.compare for result in results if result.compare in known and result.rows))
+    console.print()
+    print_table(["experiment", "t", "tested", f"MAE less that of {beside}", "+-", "n"], rows)
+    console.print("On the same n configurations; below 0, the first is better.", style="dim")
+
+
+def _print_audit(results: "Sequence[ExperimentResult]", known: "Mapping[str, ExperimentResult]") -> None:
+    from glassformer.evaluate.audit import compare_audits
+
+    rows = []
+    for result in results:
+        means = {row.time: row.r2_within for row in result.audit if row.model == "state_point_mean"}
+        other = known.get(result.compare)
+        differences = {} if other is None else compare_audits(result.audit, other.audit)
+        for row in result.audit:
+            if row.model != "prediction":
+                continue
+            less = differences.get(row.time)
+            changed = ["", ""] if less is None else [number(less.mean, 3, signed=True), number(less.error, 3)]
+            rows.append(
+                [result.name, f"{row.time:g}", number(row.mae, 3), *changed, number(row.r2_within, 2),
+                 number(row.r2_within_error, 2), number(means[row.time], 2)]
+            )  # fmt: skip
+    if not rows:
+        return
+    console.print()
+    print_table(["experiment", "t", "MAE", "less", "+-", "R2 within", "+-", "(mean)"], rows)
+    console.print(
+        "Of single draws. MAE less that of the network with no leak, on the same configurations. R2 within: beyond the"
+        " state points' own means; (mean): of the state-point mean, for the same draws.",
+        style="dim",
+    )
 
 
 def print_study(study: Study, scale: str, only: Sequence[str]) -> None:

@@ -211,6 +211,6 @@ def _print_particle_scores(evaluation: Evaluation) -> None:
     )
 
 
-def number(value: float, decimals: int) -> str:
-    """Return `value`, or 'n/a' for NaN."""
-    return "n/a" if math.isnan(value) else f"{value:.{decimals}f}"
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    """Return `value`, with its sign in any case if `signed`, or 'n/a' for NaN."""
+    return "n/a" if math.isnan(value) else f"{value:{'+' if signed else ''}.{decimals}f}"

@@ -62,7 +62,8 @@ class Training(Settings):
     configuration and epoch. `batches` 'stratified': each holds labels from all over their range, so that batch norms,
     which take their batch's mean off, leave the differences between state points; 'shuffled': as it falls. From epoch
     `frozen_norms_from_epoch` on, counted from 0, batch norms use the statistics of the whole training set, measured
-    after the epoch before, in training as in prediction; 0 means never.
+    after the epoch before, in training as in prediction; 0 means never. `keep`: the epoch with the smallest validation
+    error, or the last, where few configurations make that error noisy.
     """
 
     epochs: PositiveInt = 30
@@ -80,6 +81,7 @@ class Training(Settings):
     augmentation: Literal["symmetries", "cubic-rotations", "rotations", "none"] = "symmetries"
     batches: Literal["stratified", "shuffled"] = "stratified"
     frozen_norms_from_epoch: NonNegativeInt = 0
+    keep: Literal["best", "last"] = "best"
     precision: Literal["float32", "bf16"] = "float32"
     tensorboard: bool = False
 
@@ -89,6 +91,15 @@ class Training(Settings):
             raise ValueError('warmup_epochs has no effect with schedule "step": expected schedule = "cosine"')
         if self.schedule == "cosine" and self.warmup_epochs >= self.epochs:
             raise ValueError(f"got warmup_epochs = {self.warmup_epochs}; expected less than epochs = {self.epochs}")
+        return self
+
+    @model_validator(mode="after")
+    def _norms_freeze_in_time(self) -> "Training":
+        if self.frozen_norms_from_epoch >= self.epochs:
+            raise ValueError(
+                f"got frozen_norms_from_epoch = {self.frozen_norms_from_epoch}; expected less than epochs ="
+                f" {self.epochs}, or 0 for never"
+            )
         return self
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.dataset.sample import Sample, configuration_id, read_sample
 
 
@@ -36,6 +37,16 @@ def read_dataset(dataset: Path) -> list[Sample]:
             )
         samples.append(sample)
     return samples
+
+
+def data_hash(samples: Sequence[Sample]) -> str:
+    """Return the hash of structures and displacements of `samples`: of what a network is tested on."""
+    content = []
+    for sample in samples:
+        inherent = sample.configuration.inherent_positions
+        sought = [] if inherent is None else [fingerprint(inherent)]
+        content.append([sample.configuration.fingerprint, fingerprint(sample.ensemble.msd), *sought])
+    return parameter_hash({"samples": content})
 
 
 def refuse_unequilibrated(samples: Sequence[Sample]) -> None:

@@ -11,9 +11,12 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.liquid import Liquid
-from glassformer.evaluate.scores import mean_absolute_error
+from glassformer.evaluate.paired import Difference, difference
+from glassformer.evaluate.scores import mean_absolute_error, r_squared_about
 
 SAMPLES = 1000
+# The array that holds what a network said.
+NETWORK = "prediction"
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class AuditRow:
     `r2_within`: about the state points' own means, so that it counts only what is said beyond them. The means are those
     of all data, the same for every model and split. `ceiling`: what `r2_within` comes to for perfect knowledge of the
     structure, over all data; only velocities can tell more. Errors are standard errors, by resampling configurations
-    within their state points.
+    within their state points. `errors`: the mean absolute error of each configuration, over its draws that were tested.
     """
 
     model: str
@@ -38,6 +41,7 @@ class AuditRow:
     r2_within: float
     r2_within_error: float
     ceiling: float
+    errors: dict[str, float]
 
 
 def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list[AuditRow]:
@@ -57,10 +61,14 @@ def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list
     ]
 
 
-def r_squared_about(prediction: FloatArray, label: FloatArray, means: FloatArray) -> float:
-    """Return 1 - sum (p - y)^2 / sum (y - m)^2 with given means m (n,): R^2 beyond knowing those."""
-    spread = float(((label - means) ** 2).sum())
-    return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else math.nan
+def compare_audits(rows: Sequence[AuditRow], others: Sequence[AuditRow]) -> dict[float, Difference]:
+    """Return, by time, the errors of one experiment's networks less another's, on the configurations of both."""
+    known = {row.time: row for row in others if row.model == NETWORK}
+    return {
+        row.time: difference(row.errors, known[row.time].errors)
+        for row in rows
+        if row.model == NETWORK and row.time in known
+    }
 
 
 def _row(
@@ -81,7 +89,10 @@ def _row(
         lambda rows: r_squared_about(said[rows], label[rows], own[rows]),
     )
     values = [score(np.arange(len(label))) for score in scores]
-    errors = [float(np.std([score(rows) for rows in again])) for score in scores]
+    # See `scores.bootstrap_error`; the smallest state point sets the factor.
+    smallest = min(len(np.unique(names[points == point])) for point in known)
+    factor = np.sqrt(smallest / (smallest - 1)) if smallest > 1 else math.nan
+    errors = [float(factor * np.std([score(rows) for rows in again])) for score in scores]
     between, within = np.mean([liquid.variances(point, target) for point in known], 0)
     return AuditRow(
         model=model,
@@ -95,6 +106,7 @@ def _row(
         r2_within=values[2],
         r2_within_error=errors[2],
         ceiling=float(between / (between + within)) if between + within > 0 else math.nan,
+        errors={str(name): float(np.abs(said - label)[names == name].mean()) for name in np.unique(names)},
     )
 
 

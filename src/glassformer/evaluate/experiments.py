@@ -12,10 +12,11 @@ from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.evaluation import particle_scores
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.moments import largest_share, moments
+from glassformer.evaluate.paired import Difference, difference, mean_difference
 from glassformer.evaluate.scores import (
     bootstrap_error,
     mean_absolute_error,
-    r_squared,
+    r_squared_about,
 )
 
 NETWORK = "network"
@@ -25,12 +26,15 @@ NETWORK = "network"
 class Score:
     """One model on one row: MAE of ln MSD_A, R^2 within the state point, <predicted> / <simulated> MSD_A.
 
-    The mean over networks where several were tested on the same configurations.
+    The mean over networks where several were tested on the same configurations. `r2` is about the mean of all
+    configurations of the state point, tested here or not: knowing that mean is worth 0. `errors`: the absolute error of
+    each configuration, for comparisons in pairs.
     """
 
     mae: float
     r2: float
     ratio: float
+    errors: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class NetworkTest:
 class _Cases:
     """Rows of one state point and time: `said` (F, C) by every model, `draws` (C, D), and where they come from."""
 
+    names: tuple[str, ...]
     draws: FloatArray
     said: dict[str, FloatArray]
     origin: list[tuple[Predictions, int]]
@@ -105,7 +110,7 @@ def _row(name: str, trained: bool, tests: Sequence[NetworkTest], target: int, li
     cases = _cases(name, trained, tests, target)
     truth = np.nanmean(cases.draws, 1)
     label, said = np.log(truth), cases.said[NETWORK]
-    msd = np.exp(said)
+    msd, mean_label = np.exp(said), liquid.mean_label(name, target)
     shape, spread = moments(truth), liquid.variances(name, target)
     errors = np.abs(said - label).mean(0)
     return ScoreRow(
@@ -128,7 +133,7 @@ def _row(name: str, trained: bool, tests: Sequence[NetworkTest], target: int, li
         r2_ceiling=liquid.ceiling(name, target),
         between=spread[0],
         within=spread[1],
-        scores={model: _score(values, truth) for model, values in cases.said.items()},
+        scores={model: _score(values, truth, mean_label, cases.names) for model, values in cases.said.items()},
         **_pearson(cases.origin, target),
     )
 
@@ -146,16 +151,19 @@ def _cases(name: str, trained: bool, tests: Sequence[NetworkTest], target: int) 
     together = {model: np.concatenate(parts)[None] if trained else np.stack(parts) for model, parts in chosen.items()}
     known = list(zip(tests, rows, strict=True)) if trained else [(tests[0], rows[0])]
     draws = np.concatenate([test.predictions.msd_draws[row][:, :, target] for test, row in known])
+    names = tuple(test.predictions.configurations[i] for test, row in known for i in row)
     origin = [(test.predictions, i) for test, row in zip(tests, rows, strict=True) for i in row]
-    return _Cases(draws, together, origin)
+    return _Cases(names, draws, together, origin)
 
 
-def _score(said: FloatArray, truth: FloatArray) -> Score:
+def _score(said: FloatArray, truth: FloatArray, mean_label: float, names: Sequence[str]) -> Score:
     label = np.log(truth)
+    errors = np.abs(said - label)
     return Score(
-        mae=float(np.abs(said - label).mean()),
-        r2=_mean([r_squared(one, label) for one in said]),
+        mae=float(errors.mean()),
+        r2=_mean([r_squared_about(one, label, mean_label) for one in said]),
         ratio=float(np.exp(said).mean() / truth.mean()),
+        errors=dict(zip(names, errors.mean(0).tolist(), strict=True)),
     )
 
 
@@ -182,7 +190,10 @@ def _mean(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class MeanScore:
-    """Means over state points, those that were trained on or the others, at one time."""
+    """Means over state points, those that were trained on or the others, at one time.
+
+    `gain`: the network's errors less those of the density alone, configuration by configuration.
+    """
 
     time: float
     trained: bool
@@ -190,6 +201,7 @@ class MeanScore:
     mae: float
     mae_error: float
     density_mae: float
+    gain: Difference
     r2: float
 
 
@@ -211,7 +223,36 @@ def mean_scores(rows: Sequence[ScoreRow]) -> list[MeanScore]:
                     mae=_mean([score.mae for score in network]),
                     mae_error=float(np.sqrt((errors**2).sum()) / len(chosen)),
                     density_mae=_mean([score.mae for score in density]),
+                    gain=mean_difference(
+                        [difference(one.errors, two.errors) for one, two in zip(network, density, strict=True)]
+                    ),
                     r2=_mean([score.r2 for score in network]),
                 )
             )
     return found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two experiments at one time: the first's errors less the second's, state points that both trained on or none."""
+
+    time: float
+    trained: bool
+    difference: Difference
+
+
+def compare_rows(rows: Sequence[ScoreRow], others: Sequence[ScoreRow]) -> list[Comparison]:
+    """Compare the networks of two experiments on the same configurations, the mean over state points.
+
+    A line a time, for configurations held out at state points that both were trained on, and for those of others.
+    """
+    known = {(row.state_point, row.time, row.trained): row for row in others}
+    found: dict[tuple[float, bool], list[Difference]] = {}
+    for row in rows:
+        other = known.get((row.state_point, row.time, row.trained))
+        if other is not None:
+            one, two = (each.scores[NETWORK].errors for each in (row, other))
+            found.setdefault((row.time, row.trained), []).append(difference(one, two))
+    order = sorted(found, key=lambda key: (key[0], not key[1]))
+    lines = [Comparison(time, trained, mean_difference(found[time, trained])) for time, trained in order]
+    return [line for line in lines if line.difference.configurations]

@@ -30,6 +30,10 @@ class Liquid:
         """Return the mean of ln MSD_A over all draws of all configurations."""
         return float(np.nanmean(np.log(self.draws[state_point][:, :, target])))
 
+    def mean_label(self, state_point: str, target: int) -> float:
+        """Return the mean over configurations of ln MSD_A, MSD_A being the mean over a configuration's draws."""
+        return float(np.log(np.nanmean(self.draws[state_point][:, :, target], 1)).mean())
+
     def variances(self, state_point: str, target: int) -> tuple[float, float]:
         """Return the variance of ln MSD_A between configurations and between draws of one: `variance_split`."""
         return variance_split(np.log(self.draws[state_point][:, :, target]))

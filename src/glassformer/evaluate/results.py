@@ -13,7 +13,7 @@ from glassformer.evaluate.audit import AuditRow
 from glassformer.evaluate.evaluation import without_nan
 from glassformer.evaluate.experiments import Score, ScoreRow
 
-FORMAT = "glassformer experiment 2"
+FORMAT = "glassformer experiment 3"
 RESULT_FILE = "result.json"
 
 
@@ -23,7 +23,7 @@ class ExperimentResult:
 
     `compare` names the experiment that differs in one thing; `parameters`: of the network; `folds`: networks trained;
     `training_configurations`: of each network; `parameter_hash`: of the run and its data; `identity`: of that, of all
-    that was tested, and of the way to score.
+    that was tested, and of the way to score; `data`: of what was tested.
     """
 
     name: str
@@ -39,6 +39,7 @@ class ExperimentResult:
     training_configurations: int
     parameter_hash: str
     identity: str
+    data: str
     code_version: str
     rows: tuple[ScoreRow, ...] = ()
     audit: tuple[AuditRow, ...] = ()
@@ -77,4 +78,8 @@ def _row(values: Mapping[str, Any]) -> ScoreRow:
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: math.nan if value is None else value for key, value in values.items()}
+    """Return `values` with NaN again for null, in tables within it, too."""
+    return {
+        key: _numbers(value) if isinstance(value, dict) else math.nan if value is None else value
+        for key, value in values.items()
+    }

@@ -30,6 +30,15 @@ def r_squared(prediction: FloatArray, label: FloatArray) -> float:
     return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else float("nan")
 
 
+def r_squared_about(prediction: FloatArray, label: FloatArray, means: FloatArray | float) -> float:
+    """Return 1 - sum (p - y)^2 / sum (y - m)^2 with given means m, one or (n,): R^2 beyond knowing those.
+
+    NaN if the labels do not differ from them.
+    """
+    spread = float(((label - means) ** 2).sum())
+    return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else float("nan")
+
+
 def pearson(prediction: FloatArray, label: FloatArray) -> float:
     """Return Pearson's correlation of `prediction` with `label`; NaN if one of them does not vary."""
     p, y = (values.astype(np.float64) - values.mean(dtype=np.float64) for values in (prediction, label))
@@ -40,12 +49,17 @@ def pearson(prediction: FloatArray, label: FloatArray) -> float:
 def bootstrap_error(
     score: Callable[[FloatArray, FloatArray], float], prediction: FloatArray, label: FloatArray
 ) -> float:
-    """Return the standard error of `score` by resampling configurations, which are the independent units."""
-    if len(label) < 2 or np.isnan(prediction).any():
+    """Return the standard error of `score` by resampling configurations, which are the independent units.
+
+    Times sqrt(n / (n - 1)): what is drawn anew scatters about the mean of n configurations, not about the truth.
+    """
+    number = len(label)
+    if number < 2 or np.isnan(prediction).any():
         return float("nan")
     random = generator(named_seed(0, "bootstrap"))
-    chosen = random.integers(len(label), size=(BOOTSTRAP_SAMPLES, len(label)))
-    return float(np.std([score(prediction[rows], label[rows]) for rows in chosen]))
+    chosen = random.integers(number, size=(BOOTSTRAP_SAMPLES, number))
+    scatter = np.std([score(prediction[rows], label[rows]) for rows in chosen])
+    return float(scatter * np.sqrt(number / (number - 1)))
 
 
 def label_noise(msd_draws: FloatArray) -> FloatArray:

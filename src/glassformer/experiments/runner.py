@@ -11,9 +11,9 @@ from glassformer.baselines.density_curve import DensityCurve
 from glassformer.core.errors import DatasetError, PredictionError, TrainingError
 from glassformer.core.experiment import Experiment, Study
 from glassformer.core.progress import Progress
-from glassformer.core.provenance import fingerprint, parameter_hash
+from glassformer.core.provenance import parameter_hash
 from glassformer.core.run import Run
-from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.labels import log_mean
 from glassformer.dataset.predictions import Predictions, read_predictions, write_predictions
 from glassformer.dataset.sample import Sample
@@ -31,7 +31,7 @@ from glassformer.train.training import PREDICTIONS_FILE, run_identity, train_run
 
 TRAINING, TEST_FILE = "training", "test.h5"
 # The way to score and the baselines: results of another are made anew.
-SCORING = 2
+SCORING = 3
 # What an audit scores: the network, and what knows no structure.
 AUDITED = ("prediction", "state_point_mean", "density_fit")
 
@@ -192,8 +192,9 @@ def _known(work: Work, identity: str) -> ExperimentResult | None:
 
 def _identity(work: Work) -> str:
     """Return the hash of the run, of all data that it is trained and tested on, and of the way to score."""
-    tested = [[sample.configuration.fingerprint, fingerprint(sample.ensemble.msd)] for sample in work.everything]
-    return parameter_hash({"run": run_identity(work.run, work.samples), "tested": tested, "scoring": SCORING})
+    return parameter_hash(
+        {"run": run_identity(work.run, work.samples), "tested": data_hash(work.everything), "scoring": SCORING}
+    )
 
 
 def _result(work: Work, identity: str) -> ExperimentResult:
@@ -216,6 +217,7 @@ def _result(work: Work, identity: str) -> ExperimentResult:
         training_configurations=sum(role == "train" for role in first.roles.values()),
         parameter_hash=first.parameter_hash,
         identity=identity,
+        data=data_hash(work.everything),
         code_version=first.code_version,
         rows=() if work.by_draw else score_rows(_test_structures(work, models), work.trained_on, liquid),
         audit=_audit(work, models, liquid) if work.by_draw else (),

@@ -14,10 +14,13 @@ from markupsafe import Markup
 from glassformer.core.errors import DatasetError, PredictionError
 from glassformer.core.files import write_atomically
 from glassformer.core.provenance import code_version
-from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, summarise
+from glassformer.evaluate.audit import compare_audits
+from glassformer.evaluate.experiments import compare_rows
+from glassformer.evaluate.paired import difference
 from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, read_result
 from glassformer.report.animation import distribution_animation
 from glassformer.report.build import read_histories
@@ -32,7 +35,7 @@ from glassformer.report.style import STYLE
 DATA, COOLING, TRAINING, REPORT = "data", "cooling", "training", "report"
 FORMATS = ("svg", "pdf", "png")
 # Experiments whose predictions are drawn one by one: the thesis's training scenarios.
-SCENARIOS = ("one", "four", "particles", "replaced")
+SCENARIOS = ("one", "four", "structure", "replaced")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,11 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
     page = template("experiments.html.jinja").render(
         results=scored,
         audits=[result for result in results if result.audit],
+        comparisons=[(one, line) for one, other in pairs(results) for line in compare_rows(one.rows, other.rows)],
+        audit_differences={one.name: {} for one in results}
+        | {one.name: compare_audits(one.audit, other.audit) for one, other in pairs(results)},
+        difference=difference,
+        data_hash=data_hash(samples),
         shown=SCENARIOS,
         titles=titles,
         data=summarise(samples),
@@ -97,6 +105,12 @@ def read_results(folder: Path, order: Sequence[str]) -> list[ExperimentResult]:
     return found
 
 
+def pairs(results: Sequence[ExperimentResult]) -> list[tuple[ExperimentResult, ExperimentResult]]:
+    """Return every experiment with the one that it is to be read against, where both are there."""
+    known = {result.name: result for result in results}
+    return [(one, known[one.compare]) for one in results if one.compare in known]
+
+
 def _liquid(samples: Sequence[Sample], cooling: Path, figures: Path) -> tuple[dict[str, Markup], str]:
     """Draw what needs no network; return the figures and what V(T) says."""
     drawn = {
@@ -118,7 +132,7 @@ def _overview(results: Sequence[ExperimentResult], titles: Mapping[str, str], fi
     if not results:
         return {}
     drawn = {"errors": save(errors_figure(results), "errors", figures, FORMATS)}
-    together = [result for result in results if result.group in ("four", "particles")]
+    together = [result for result in results if result.group in ("four", "structure")]
     if together:
         drawn["ratio"] = save(ratio_figure(together, titles), "ratio", figures, FORMATS)
     return drawn

@@ -155,8 +155,8 @@ def training_figure(histories: Sequence[Sequence[dict[str, float]]]) -> Figure:
         errors = [line["val_mae"] for line in history]
         left.plot(epochs, [line["train_loss"] for line in history], color=color, label=f"fold {number + 1}")
         right.plot(epochs, errors, color=color)
-        best = int(np.argmin(errors))
-        right.plot(epochs[best], errors[best], "o", color=color, ms=6)
+        kept = next(number for number, line in enumerate(history) if line["kept"])
+        right.plot(epochs[kept], errors[kept], "o", color=color, ms=6)
     left.set(yscale="log", xlabel="epoch", ylabel="training loss (standardised labels)")
     right.set(yscale="log", xlabel="epoch", ylabel="validation MAE of ln MSD")
     right.plot([], [], "o", color="0.4", label="epoch kept")

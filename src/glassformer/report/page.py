@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from glassformer.core.files import write_atomically
+from glassformer.evaluate.paired import Difference
 
 
 def save(figure: Figure, name: str, folder: Path, formats: tuple[str, ...] = ("svg", "png")) -> Markup:
@@ -40,6 +41,7 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["signed"] = signed
     environment.filters["plain"] = plain
     environment.filters["smallest"] = smallest
     return environment.get_template(name)
@@ -53,6 +55,13 @@ def number(value: float, digits: int = 3) -> str:
 def plain(text: str) -> str:
     """Return a figure's title without the formulae that only matplotlib reads."""
     return text.replace("$\\rho$", "ρ")
+
+
+def signed(found: Difference) -> str:
+    """Return a difference with its sign and error: '-0.012 ± 0.005'."""
+    if math.isnan(found.mean):
+        return "n/a"
+    return f"{found.mean:+.3f}".replace("-", "−") + f" ± {number(found.error)}"
 
 
 def smallest(values: list[float]) -> float:

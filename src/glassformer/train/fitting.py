@@ -22,9 +22,9 @@ from glassformer.core.files import read_whole, write_atomically
 from glassformer.core.progress import Progress
 from glassformer.train.data import Loader
 from glassformer.train.module import TrainingModule
-from glassformer.train.schedule import finished
+from glassformer.train.schedule import finished, kept_epoch
 
-BEST_FILE = "best.ckpt"
+KEPT_FILE = "kept.ckpt"
 RESUME_FILE = "last.ckpt"
 # A process waits for the first, which makes a model between two folds; if that one dies, all are ended from outside.
 PATIENCE = timedelta(days=30)
@@ -40,7 +40,7 @@ class Place:
 
 
 def fit(module: TrainingModule, train: Loader, validation: Loader, place: Place, progress: Progress) -> None:
-    """Train, resuming if the folder holds an unfinished run; then `best_weights` are in the folder.
+    """Train, resuming if the folder holds an unfinished run; then `kept_weights` are in the folder.
 
     Raises `CheckpointError` if what the folder holds is damaged or of another run, `TrainingError` if it diverges.
     """
@@ -59,15 +59,15 @@ def fit(module: TrainingModule, train: Loader, validation: Loader, place: Place,
     progress.expect(len(module.history) - settings.epochs)
 
 
-def best_weights(place: Place, identity: str) -> dict[str, Tensor]:
-    """Return the network's weights at the epoch with the smallest validation error. Raises `CheckpointError`."""
-    state = _read(place.folder / BEST_FILE, identity)["state_dict"]
+def kept_weights(place: Place, identity: str) -> dict[str, Tensor]:
+    """Return the network's weights at the epoch that `training.keep` says. Raises `CheckpointError`."""
+    state = _read(place.folder / KEPT_FILE, identity)["state_dict"]
     return {name.removeprefix("network."): value for name, value in state.items()}
 
 
 def remove_checkpoints(folder: Path) -> None:
     """Remove what only an unfinished fold needs; no process may still be at it."""
-    for path in (folder / BEST_FILE, folder / RESUME_FILE):
+    for path in (folder / KEPT_FILE, folder / RESUME_FILE):
         path.unlink(missing_ok=True)
 
 
@@ -105,7 +105,7 @@ def _errors(module: TrainingModule) -> list[float]:
 
 
 class _Keeper(Checkpoint):
-    """Keeps the best epoch, then the last: what a resumed run needs lies in the folder and in the last checkpoint."""
+    """Keeps the epoch asked for, then the last: a resumed run needs what lies in the folder and the last checkpoint."""
 
     def __init__(self, place: Place, progress: Progress) -> None:
         self.place = place
@@ -117,8 +117,8 @@ class _Keeper(Checkpoint):
         errors, line = _errors(module), module.history[-1]
         if trainer.logger is not None:
             trainer.logger.log_metrics({k: v for k, v in line.items() if k != "epoch"}, step=int(line["epoch"]))
-        if errors[-1] < min(errors[:-1], default=float("inf")):
-            trainer.save_checkpoint(self.place.folder / BEST_FILE)
+        if kept_epoch(module.run.training, errors) == len(errors) - 1:
+            trainer.save_checkpoint(self.place.folder / KEPT_FILE)
         trainer.save_checkpoint(self.place.folder / RESUME_FILE)
         trainer.should_stop = finished(module.run.training, errors)
         self.progress.advance(

@@ -24,9 +24,10 @@ from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import Model, write_model
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import Example, build_examples
-from glassformer.train.fitting import Place, best_weights, fit
+from glassformer.train.fitting import Place, fit, kept_weights
 from glassformer.train.module import TrainingModule
 from glassformer.train.prediction import calibration, config_species
+from glassformer.train.schedule import kept_epoch
 
 MODEL_FILE = "model.pt"
 HISTORY_FILE = "history.json"
@@ -73,10 +74,12 @@ def train_fold(
     )
     if rank:
         return
-    model = _model(task, fold, mean, std, best_weights(place, module.identity))
+    model = _model(task, fold, mean, std, kept_weights(place, module.identity))
     known = [task.samples[i] for i in fold.train]
     model = calibration(model, known, [graphs[i] for i in fold.train])
-    write_atomically(task.folder(number) / HISTORY_FILE, json.dumps(module.history, indent=1).encode())
+    kept = kept_epoch(run.training, [line["val_mae"] for line in module.history])
+    history = [line | {"kept": epoch == kept} for epoch, line in enumerate(module.history)]
+    write_atomically(task.folder(number) / HISTORY_FILE, json.dumps(history, indent=1).encode())
     write_model(task.folder(number) / MODEL_FILE, model)
 
 

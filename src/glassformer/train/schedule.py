@@ -1,4 +1,4 @@
-"""The learning rate, and when to stop: functions of what has been done, so that resumption need restore nothing."""
+"""The learning rate, when to stop, what to keep: functions of what has been done, so a resumed run restores nothing."""
 
 import math
 from collections.abc import Sequence
@@ -29,3 +29,8 @@ def finished(settings: Training, errors: Sequence[float]) -> bool:
     if not settings.early_stopping or not errors:
         return False
     return len(errors) - 1 - errors.index(min(errors)) >= settings.early_stopping
+
+
+def kept_epoch(settings: Training, errors: Sequence[float]) -> int:
+    """Return whose weights are kept after epochs with these validation errors: the best so far, or the last."""
+    return len(errors) - 1 if settings.keep == "last" else errors.index(min(errors))

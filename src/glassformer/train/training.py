@@ -159,6 +159,10 @@ def _identity(run: Run, samples: Sequence[Sample], times: FloatArray) -> str:
         [sample.configuration.fingerprint, fingerprint(*sample_labels(run, sample, times), sample.ensemble.seeds)]
         for sample in samples
     ]
+    if "inherent-displacement" in run.network.inputs:
+        # Not part of a configuration's fingerprint: they may be sought anew, and found elsewhere.
+        sought = [sample.configuration.inherent_positions for sample in samples]
+        content += [["inherent", fingerprint(*(positions for positions in sought if positions is not None))]]
     return parameter_hash({"run": run.model_dump(mode="json"), "times": times.tolist(), "data": content})
 
 
