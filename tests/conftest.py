@@ -1,6 +1,7 @@
 """Shared fixtures: a tiny campaign that is really simulated once, and synthetic samples for the tests of files."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,12 @@ TINY_RUN = {
     "network": {"neighbors": 6, "blocks": [[8, 8], [8, 8]], "fully_connected": [8]},
     "training": {"epochs": 4, "batch_size": 2},
 }
+
+
+def pytest_configure() -> None:
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and all that they start, too.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -220,7 +220,7 @@ def test_ctrl_c_ends_every_process_of_a_training(folder: Path, tmp_path: Path) -
     while (running := is_running(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not running
-    assert (tmp_path / "out" / "fold-0" / "best.ckpt").exists()
+    assert (tmp_path / "out" / "fold-0" / "kept.ckpt").exists()
 
 
 def is_running(group: int) -> bool:

@@ -61,9 +61,9 @@ class Training(Settings):
     in bfloat16. `augmentation`: the cube's 48 symmetries, its 24 rotations, or any rotation, drawn anew for every
     configuration and epoch. `batches` 'stratified': each holds labels from all over their range, so that batch norms,
     which take their batch's mean off, leave the differences between state points; 'shuffled': as it falls. From epoch
-    `frozen_norms_from_epoch` on, counted from 0, batch norms use the statistics of the whole training set, measured
-    after the epoch before, in training as in prediction; 0 means never. `keep`: the epoch with the smallest validation
-    error, or the last, where few configurations make that error noisy.
+    `frozen_norms_from_epoch` on, counted from 0, batch norms train with the statistics of the whole training set, which
+    are measured anew after every epoch, as they predict with them; 0 means never. `keep`: the epoch with the smallest
+    validation error, or the last, where few configurations make that error noisy.
     """
 
     epochs: PositiveInt = 30

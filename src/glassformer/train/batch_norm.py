@@ -44,8 +44,8 @@ def remeasure_batch_norm(network: nn.Module, graphs: Iterable[GraphBatch]) -> No
 def set_norms_frozen(network: nn.Module, frozen: bool) -> None:
     """Make `network` ready to train: with every batch norm's present statistics if `frozen`, else with the batches'.
 
-    With statistics that do not change from batch to batch, what is trained is what predicts. Y. Wu and J. Johnson,
-    arXiv:2105.07576, section 4.
+    With statistics that do not change from batch to batch, what is trained is what predicts, but for what the weights
+    change until the statistics are measured again. Y. Wu and J. Johnson, arXiv:2105.07576, section 4.
     """
     network.train()
     for module in network.modules():

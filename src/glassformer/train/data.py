@@ -88,14 +88,16 @@ class EpochShuffle(Sampler[list[int]]):
 
 
 def _stratified(labels: FloatArray, batches: int, random: np.random.Generator) -> list[list[int]]:
-    """Deal items to `batches`, one to each from every stretch of so many neighbours in the order of their labels."""
-    order = np.argsort(labels, kind="stable")
+    """Deal items to `batches`: one at most to each from every stretch of neighbours in the order of their labels."""
     dealt: list[list[int]] = [[] for _ in range(batches)]
-    for first in range(0, len(order), batches):
-        stretch = random.permutation(order[first : first + batches])
-        for batch, item in zip(random.permutation(batches), stretch, strict=False):
-            dealt[batch].append(int(item))
-    return dealt
+    order = np.argsort(labels, kind="stable")
+    for stretch in np.array_split(order, -(-len(order) // batches)):
+        # Who has least comes first, so that a short stretch leaves out another batch each time.
+        places = sorted(random.permutation(batches).tolist(), key=lambda batch: len(dealt[batch]))
+        for place, item in zip(places, random.permutation(stretch).tolist(), strict=False):
+            dealt[place].append(item)
+    # In no order: several processes take every so-manieth of a batch.
+    return [random.permutation(batch).tolist() for batch in dealt]
 
 
 class Shares(Dataset[Batch]):
@@ -142,12 +144,14 @@ def loader(
 
 
 def whole_graphs(shares: Loader) -> Iterator[GraphBatch]:
-    """Return every world-th batch of this epoch whole; a graph that several draws share comes once."""
+    """Return every world-th of the batches that all graphs make; a graph that several draws share comes once."""
     data, sampler = cast(Shares, shares.dataset), cast(EpochShuffle, shares.sampler)
     order = (data.items[index].graph for batch in sampler for index in batch)
     once = list({id(graph): graph for graph in order}.values())
-    for number in range(data.rank, -(-len(once) // sampler.batch_size), data.world):
-        yield join(once[number * sampler.batch_size : (number + 1) * sampler.batch_size])
+    # Parts as alike as can be: each counts alike in what is measured over them.
+    parts = np.array_split(np.arange(len(once)), -(-len(once) // sampler.batch_size))
+    for number in range(data.rank, len(parts), data.world):
+        yield join([once[index] for index in parts[number]])
 
 
 def _as_it_is(batch: Any) -> Any:

@@ -58,9 +58,9 @@ class TrainingModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_index: int) -> None:
         """Set the learning rate of this step, and which statistics the norms use."""
-        frozen_from = self.run.training.frozen_norms_from_epoch
-        # Measured by the validation of the epoch before, and in its checkpoint.
-        set_norms_frozen(self.network, bool(frozen_from) and self.current_epoch >= frozen_from)
+        # The statistics are those that validation measured after the epoch before; its checkpoint holds them.
+        frozen = 0 < self.run.training.frozen_norms_from_epoch <= self.current_epoch
+        set_norms_frozen(self.network, frozen)
         rate = learning_rate(self.run.training, self.global_step, int(self.trainer.num_training_batches))
         for group in self.optimizers().param_groups:  # type: ignore[union-attr]
             group["lr"] = rate
