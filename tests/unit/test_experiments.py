@@ -16,14 +16,14 @@ from glassformer.core.run import Split
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.labels import msd_a_draws
-from glassformer.dataset.predictions import Predictions, read_predictions
+from glassformer.dataset.predictions import Predictions, join, read_predictions
 from glassformer.dataset.splits import folds
 from glassformer.evaluate.audit import audit_rows, compare_audits
 from glassformer.evaluate.experiments import NetworkTest, compare_rows, mean_scores, score_rows
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.moments import bin_edges, largest_share, moments, variance_split
 from glassformer.evaluate.paired import difference, mean_difference
-from glassformer.evaluate.results import ExperimentResult, read_result, write_result
+from glassformer.evaluate.results import ExperimentResult, pairs, read_result, write_result
 from glassformer.evaluate.scores import r_squared_about
 from glassformer.experiments import runner
 from glassformer.experiments.runner import plan_work, run_experiments, share
@@ -177,7 +177,6 @@ def test_differences_are_of_the_same_configurations() -> None:
     found = difference(one | {"only here": 9.0}, other | {"only there": 0.0})
     assert (found.mean, found.configurations) == (pytest.approx(0.101), 200)
     assert found.error == pytest.approx(0.2 / 200)
-    assert found.in_errors == pytest.approx(101)
     assert np.isnan(difference({"a": 1.0}, {"b": 1.0}).mean)
     assert np.isnan(difference({"a": 1.0}, {"a": 0.5}).error)
     # The standard error is that of many such samples' means.
@@ -235,14 +234,18 @@ def test_the_audit_scores_single_draws_and_resamples_configurations() -> None:
     # What the configuration decides is known: the rest, 0.04 of about 0.2, is the draws' own.
     assert row.r2_within == pytest.approx(row.ceiling, abs=0.1)
     assert 0.55 < row.ceiling < 0.95
-    names = [f"T0.4{p}/c{c}" for p in (4, 5) for c in range(6)]
     assert list(row.errors) == names
-    errors = np.abs(test.prediction - test.label)[:, 0].reshape(12, 5).mean(1)
-    np.testing.assert_allclose(list(row.errors.values()), errors)
-    shifted = audit_rows("prediction", [replace(test, prediction=test.label + 0.5)], everything)
-    less = compare_audits([row], shifted)
-    assert less[1.0].mean == pytest.approx(errors.mean() - 0.5)
-    assert (list(less), less[1.0].configurations) == ([1.0], 12)
+    errors = np.abs(test.prediction - test.label)[:, 0].reshape(12, 5)
+    np.testing.assert_allclose(list(row.errors.values()), errors.ravel())
+    # In pairs of draws: of two configurations one draw alone, of a third none was tested elsewhere.
+    few = [i for i in range(60) if i // 5 not in (0, 1, 7) or i in (0, 5)]
+    shifted = replace(join([test], [few]), prediction=test.label[few] + 0.5)
+    less = compare_audits([row], audit_rows("prediction", [shifted], everything))
+    assert (list(less), less[1.0].configurations) == ([1.0], 11)
+    cold, hot = np.array([errors[0, 0], errors[1, 0], *errors[2:6].mean(1)]), errors[[6, *range(8, 12)]].mean(1)
+    assert less[1.0].mean == pytest.approx((cold.mean() + hot.mean()) / 2 - 0.5)
+    parts = [one.std(ddof=1) / np.sqrt(len(one)) for one in (cold, hot)]
+    assert less[1.0].error == pytest.approx(np.hypot(*parts) / 2)
     # As if draws were independent, the error of the mean comes out too small.
     blunt = replace(test, prediction=np.zeros_like(test.prediction))
     together, apart = (
@@ -266,6 +269,15 @@ def test_results_come_back_as_they_were_written(tmp_path: Path) -> None:
     write_result(tmp_path / "result.json", written)
     json.loads((tmp_path / "result.json").read_text(), parse_constant=lambda name: pytest.fail(name))
     assert repr(read_result(tmp_path / "result.json")) == repr(written)
+
+
+def test_results_are_read_against_those_of_the_same_data() -> None:
+    one = result()
+    other = replace(one, name="other", compare="n")
+    lost = replace(one, name="lost", compare="nowhere")
+    assert pairs([one, other, lost], [one, other, lost]) == [(other, one)]
+    assert pairs([other], [one]) == [(other, one)]
+    assert pairs([other], [replace(one, data="of another day")]) == []
 
 
 @pytest.mark.parametrize("damage", ["half", "other", "row", "list"])

@@ -26,8 +26,9 @@ from glassformer.graph.batch import build_graph, join
 from glassformer.network.registry import build_network
 from glassformer.train.batch_norm import remeasure_batch_norm, set_norms_frozen
 from glassformer.train.checkpoint import read_model
-from glassformer.train.data import EpochShuffle
+from glassformer.train.data import Batch, EpochShuffle
 from glassformer.train.fold import standardise
+from glassformer.train.module import TrainingModule
 from glassformer.train.prediction import predict
 from glassformer.train.schedule import finished, learning_rate
 from glassformer.train.training import run_identity, train_run
@@ -330,25 +331,27 @@ def test_every_epoch_has_an_order_of_its_own_that_can_be_repeated() -> None:
     assert all(sorted(order) == list(range(20)) for order in orders)
 
 
-def test_stratified_batches_hold_labels_from_all_over_their_range() -> None:
-    labels = np.random.default_rng(0).normal(size=44)
-    sampler, plain = (EpochShuffle(44, batch_size=4, seed=1, labels=given) for given in (labels, None))
-    orders, spreads = [], {sampler: [], plain: []}
-    for epoch in range(20):
+@pytest.mark.parametrize(("size", "scatter"), [(44, 0.2), (33, 0.3), (21, 0.3), (47, 0.2)])
+def test_stratified_batches_hold_labels_from_all_over_their_range(size: int, scatter: float) -> None:
+    """Also where the items cannot be dealt out evenly."""
+    labels = np.random.default_rng(0).normal(size=size)
+    sampler, plain = (EpochShuffle(size, batch_size=4, seed=1, labels=given) for given in (labels, None))
+    orders, means = [], {sampler: [], plain: []}
+    for epoch in range(40):
         for one in (sampler, plain):
             one.set_epoch(epoch)
-            spreads[one] += [labels[batch].mean() for batch in one]
+            means[one] += [labels[batch].mean() for batch in one]
         batches = list(sampler)
-        assert [len(batch) for batch in batches] == [4] * len(sampler)
-        # One from each quarter of the labels.
-        ranks = np.argsort(np.argsort(labels))
-        assert all(sorted(ranks[batch] // 11) == [0, 1, 2, 3] for batch in batches)
+        half = {int(item): 2 * place // size for place, item in enumerate(np.argsort(labels))}
+        assert all({half[item] for item in batch} == {0, 1} for batch in batches)
         orders.append([item for batch in batches for item in batch])
-    assert all(sorted(order) == list(range(44)) for order in orders)
-    assert len({tuple(order) for order in orders}) == 20
-    # A random batch of four: 1 / 2. Strata leave what scatters inside a quarter.
-    assert np.std(spreads[plain]) == pytest.approx(0.5 * labels.std(), rel=0.15)
-    assert np.std(spreads[sampler]) < 0.25 * labels.std()
+    assert all(sorted(order) == list(range(size)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 40
+    # Of random batches of four 1 / 2, in the labels' own scatter.
+    assert np.std(means[plain]) > 0.45 * labels.std()
+    assert np.std(means[sampler]) < scatter * labels.std()
+    # Processes that share a batch by turns have no half of their own.
+    assert {half[batch[0]] for batch in batches} == {0, 1}
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(5, 16), (17, 8), (9, 4), (3, 1)])
@@ -378,6 +381,30 @@ def test_frozen_norms_are_those_that_predict(tiny_dataset: Path) -> None:
         assert found.requires_grad
         assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5) == same
         assert all(torch.equal(network.state_dict()[name], value) for name, value in before.items()) == same
+
+
+def test_norms_freeze_when_they_are_told_to_and_batches_are_stratified(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, set[bool]]] = []
+    samplers = []
+    step = TrainingModule.training_step
+
+    def watched(self: TrainingModule, batch: Batch, batch_index: int) -> torch.Tensor:
+        norms = {m.training for m in self.network.modules() if isinstance(m, torch.nn.BatchNorm1d)}
+        seen.append((self.current_epoch, norms))
+        samplers.append(self.trainer.train_dataloader.sampler)
+        return step(self, batch, batch_index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", watched)
+    for batches in ("stratified", "shuffled"):
+        settings = {"epochs": 3, "batch_size": 2, "frozen_norms_from_epoch": 2, "batches": batches}
+        run = check_settings(TINY_RUN | {"training": settings}, Run, "watched")
+        train_run(run, read_dataset(tiny_dataset), tmp_path / batches, Silent(), threads=1)
+        assert {epoch for epoch, _ in seen} == {0, 1, 2}
+        assert all(norms == {epoch < 2} for epoch, norms in seen)
+        assert {sampler.labels is None for sampler in samplers} == {batches == "shuffled"}
+        samplers.clear()
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])

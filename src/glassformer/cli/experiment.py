@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,45 +152,47 @@ def print_results(results: "Sequence[ExperimentResult]", known: "Sequence[Experi
             " the same configurations: below 0, the network knows more.",
             style="dim",
         )
-    by_name = {result.name: result for result in known}
-    _print_comparisons(results, by_name)
-    _print_audit(results, by_name)
+    _print_comparisons(results, known)
+    _print_audit(results, known)
 
 
 def _where(trained: bool) -> str:
     return "held out" if trained else "elsewhere"
 
 
-def _print_comparisons(results: "Sequence[ExperimentResult]", known: "Mapping[str, ExperimentResult]") -> None:
+def _print_comparisons(results: "Sequence[ExperimentResult]", known: "Sequence[ExperimentResult]") -> None:
     from glassformer.evaluate.experiments import compare_rows
+    from glassformer.evaluate.results import pairs
 
     rows = [
-        [result.name, f"{one.time:g}", _where(one.trained), number(one.difference.mean, 3, signed=True),
-         number(one.difference.error, 3), str(one.difference.configurations)]
-        for result in results
-        if result.compare in known
-        for one in compare_rows(result.rows, known[result.compare].rows)
+        [one.name, other.name, f"{line.time:g}", _where(line.trained), number(line.difference.mean, 3, signed=True),
+         number(line.difference.error, 3), str(line.difference.configurations)]
+        for one, other in pairs(results, known)
+        for line in compare_rows(one.rows, other.rows)
     ]  # fmt: skip
     if not rows:
         return
-    beside = ", ".join(dict.fromkeys(result.compare for result in results if result.compare in known and result.rows))
     console.print()
-    print_table(["experiment", "t", "tested", f"MAE less that of {beside}", "+-", "n"], rows)
-    console.print("On the same n configurations; below 0, the first is better.", style="dim")
+    print_table(["experiment", "beside", "t", "tested", "MAE less", "+-", "n"], rows, ["left", "left", *["right"] * 5])
+    console.print(
+        "MAE less that of the experiment beside it, on the same n configurations: below 0, the first is better. +-:"
+        " over configurations; that two trainings of the same differ, too, is not in it.",
+        style="dim",
+    )
 
 
-def _print_audit(results: "Sequence[ExperimentResult]", known: "Mapping[str, ExperimentResult]") -> None:
-    from glassformer.evaluate.audit import compare_audits
+def _print_audit(results: "Sequence[ExperimentResult]", known: "Sequence[ExperimentResult]") -> None:
+    from glassformer.evaluate.audit import PREDICTION, compare_audits
+    from glassformer.evaluate.results import pairs
 
+    differences = {one.name: compare_audits(one.audit, other.audit) for one, other in pairs(results, known)}
     rows = []
     for result in results:
         means = {row.time: row.r2_within for row in result.audit if row.model == "state_point_mean"}
-        other = known.get(result.compare)
-        differences = {} if other is None else compare_audits(result.audit, other.audit)
         for row in result.audit:
-            if row.model != "prediction":
+            if row.model != PREDICTION:
                 continue
-            less = differences.get(row.time)
+            less = differences.get(result.name, {}).get(row.time)
             changed = ["", ""] if less is None else [number(less.mean, 3, signed=True), number(less.error, 3)]
             rows.append(
                 [result.name, f"{row.time:g}", number(row.mae, 3), *changed, number(row.r2_within, 2),
@@ -201,8 +203,8 @@ def _print_audit(results: "Sequence[ExperimentResult]", known: "Mapping[str, Exp
     console.print()
     print_table(["experiment", "t", "MAE", "less", "+-", "R2 within", "+-", "(mean)"], rows)
     console.print(
-        "Of single draws. MAE less that of the network with no leak, on the same configurations. R2 within: beyond the"
-        " state points' own means; (mean): of the state-point mean, for the same draws.",
+        "Of single draws. MAE less that of the network with no leak, on the same draws. R2 within: beyond the state"
+        " points' own means; (mean): of the state-point mean, for the same draws.",
         style="dim",
     )
 

@@ -94,7 +94,9 @@ class Training(Settings):
         return self
 
     @model_validator(mode="after")
-    def _norms_freeze_in_time(self) -> "Training":
+    def _endings_agree(self) -> "Training":
+        if self.keep == "last" and self.early_stopping:
+            raise ValueError('early_stopping ends when the best epoch lies behind: expected keep = "best" with it')
         if self.frozen_norms_from_epoch >= self.epochs:
             raise ValueError(
                 f"got frozen_norms_from_epoch = {self.frozen_norms_from_epoch}; expected less than epochs ="

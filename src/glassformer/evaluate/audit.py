@@ -11,12 +11,12 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.liquid import Liquid
-from glassformer.evaluate.paired import Difference, difference
+from glassformer.evaluate.paired import Difference, Errors, difference, mean_difference
 from glassformer.evaluate.scores import mean_absolute_error, r_squared_about
 
 SAMPLES = 1000
 # The array that holds what a network said.
-NETWORK = "prediction"
+PREDICTION = "prediction"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class AuditRow:
     `r2_within`: about the state points' own means, so that it counts only what is said beyond them. The means are those
     of all data, the same for every model and split. `ceiling`: what `r2_within` comes to for perfect knowledge of the
     structure, over all data; only velocities can tell more. Errors are standard errors, by resampling configurations
-    within their state points. `errors`: the mean absolute error of each configuration, over its draws that were tested.
+    within their state points. `errors`: the absolute error of every draw, for comparisons in pairs.
     """
 
     model: str
@@ -53,33 +53,50 @@ def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list
     label, said = (np.concatenate([getattr(test, what) for test in tests]) for what in ("label", model))
     points = np.concatenate([test.state_points for test in tests])
     # A configuration that several networks were tested on is still one.
-    names = np.array([one.rpartition("#")[0] for test in tests for one in test.configurations])
+    draws = [one for test in tests for one in test.configurations]
+    names = np.array([one.rpartition("#")[0] for one in draws])
     again = _resampled(points, names)
     return [
-        _row(model, float(time), target, (said[:, target], label[:, target], points, names), again, liquid)
+        _row(model, float(time), target, (said[:, target], label[:, target], points, names, draws), again, liquid)
         for target, time in enumerate(tests[0].times)
     ]
 
 
 def compare_audits(rows: Sequence[AuditRow], others: Sequence[AuditRow]) -> dict[float, Difference]:
-    """Return, by time, the errors of one experiment's networks less another's, on the configurations of both."""
-    known = {row.time: row for row in others if row.model == NETWORK}
+    """Return, by time, the errors of one experiment's networks less another's, on the draws that both were tested on.
+
+    The mean over a configuration's draws, over configurations, and over state points.
+    """
+    known = {row.time: row for row in others if row.model == PREDICTION}
     return {
-        row.time: difference(row.errors, known[row.time].errors)
+        row.time: _compare(row.errors, known[row.time].errors)
         for row in rows
-        if row.model == NETWORK and row.time in known
+        if row.model == PREDICTION and row.time in known
     }
+
+
+def _compare(one: Errors, other: Errors) -> Difference:
+    points: dict[str, dict[str, list[str]]] = {}
+    for name in one:
+        if name in other:
+            configuration = name.rpartition("#")[0]
+            points.setdefault(configuration.rpartition("/")[0], {}).setdefault(configuration, []).append(name)
+    means = [
+        [{name: float(np.mean([of[draw] for draw in draws])) for name, draws in members.items()} for of in (one, other)]
+        for members in points.values()
+    ]
+    return mean_difference([difference(*both) for both in means])
 
 
 def _row(
     model: str,
     time: float,
     target: int,
-    cases: tuple[FloatArray, FloatArray, Any, Any],
+    cases: tuple[FloatArray, FloatArray, Any, Any, list[str]],
     again: list[Any],
     liquid: Liquid,
 ) -> AuditRow:
-    said, label, points, names = cases
+    said, label, points, names, draws = cases
     known = {point: liquid.mean_log(point, target) for point in np.unique(points)}
     own = np.array([known[point] for point in points])
     overall = np.full(len(label), np.mean(list(known.values())))
@@ -106,7 +123,7 @@ def _row(
         r2_within=values[2],
         r2_within_error=errors[2],
         ceiling=float(between / (between + within)) if between + within > 0 else math.nan,
-        errors={str(name): float(np.abs(said - label)[names == name].mean()) for name in np.unique(names)},
+        errors=dict(zip(draws, np.abs(said - label).tolist(), strict=True)),
     )
 
 

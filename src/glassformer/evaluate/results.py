@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ RESULT_FILE = "result.json"
 class ExperimentResult:
     """An experiment as it was done, and its scores: `rows`, or `audit` where every draw is a sample.
 
-    `compare` names the experiment that differs in one thing; `parameters`: of the network; `folds`: networks trained;
+    `compare` names the experiment to read it against; `parameters`: of the network; `folds`: networks trained;
     `training_configurations`: of each network; `parameter_hash`: of the run and its data; `identity`: of that, of all
     that was tested, and of the way to score; `data`: of what was tested.
     """
@@ -48,6 +48,9 @@ class ExperimentResult:
         """Return plain values, with null for NaN."""
         values: dict[str, Any] = without_nan({"format": FORMAT} | asdict(self))
         return values
+
+
+Pair = tuple[ExperimentResult, ExperimentResult]
 
 
 def write_result(path: Path, result: ExperimentResult) -> None:
@@ -83,3 +86,10 @@ def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
         key: _numbers(value) if isinstance(value, dict) else math.nan if value is None else value
         for key, value in values.items()
     }
+
+
+def pairs(results: Sequence[ExperimentResult], known: Sequence[ExperimentResult]) -> list[Pair]:
+    """Return each of `results` with that of `known` to read it against, where it is there and of the same data."""
+    others = {other.name: other for other in known}
+    found = [(one, others.get(one.compare)) for one in results]
+    return [(one, other) for one, other in found if other is not None and one.data == other.data]

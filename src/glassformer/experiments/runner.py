@@ -31,7 +31,7 @@ from glassformer.train.training import PREDICTIONS_FILE, run_identity, train_run
 
 TRAINING, TEST_FILE = "training", "test.h5"
 # The way to score and the baselines: results of another are made anew.
-SCORING = 3
+SCORING = 4
 # What an audit scores: the network, and what knows no structure.
 AUDITED = ("prediction", "state_point_mean", "density_fit")
 

@@ -221,7 +221,9 @@ class EdgeStack:
         return shift, sums
 
     def _typical(self, layer: int) -> Array:
-        """Return the mean output of a layer over the first few particles' edges."""
+        """Return the mean output of a layer over the first few particles' edges; nothing where nothing is measured."""
+        if self.frozen:
+            return np.empty(0, np.float32)
         hidden = self.hidden(layer - 1, 0, 0, min(self.rows, self.particles))
         mean: Array = (hidden[: 8 * self.k] @ self.weights[layer - 1].T).mean(0).numpy()
         return mean

@@ -81,6 +81,9 @@ def read_histories(training: Path) -> list[list[dict[str, float]]]:
     """Return the training histories of all folds in `training`, in order. Raises `DatasetError`."""
     try:
         paths = sorted(training.glob("fold-*/history.json"), key=lambda path: int(path.parent.name.partition("-")[2]))
-        return [json.loads(path.read_text()) for path in paths]
-    except (OSError, ValueError) as error:
+        histories = [json.loads(path.read_text()) for path in paths]
+        if not all(any(line["kept"] for line in history) for history in histories):
+            raise ValueError("no epoch is marked as kept")
+        return histories
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(f"a training history in {training} cannot be read: {error}", "Train it anew.") from error

@@ -21,7 +21,7 @@ from glassformer.dataset.summary import by_state_point, summarise
 from glassformer.evaluate.audit import compare_audits
 from glassformer.evaluate.experiments import compare_rows
 from glassformer.evaluate.paired import difference
-from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, read_result
+from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, pairs, read_result
 from glassformer.report.animation import distribution_animation
 from glassformer.report.build import read_histories
 from glassformer.report.cooling import cooling_figure
@@ -58,6 +58,7 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
     results = read_results(folder, order)
     figures = folder / REPORT / "figures"
     titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
+    compared = pairs(results, results)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         scored = [result for result in results if result.rows]
         liquid, sentence = _liquid(samples, folder / COOLING, figures)
@@ -70,9 +71,9 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
     page = template("experiments.html.jinja").render(
         results=scored,
         audits=[result for result in results if result.audit],
-        comparisons=[(one, line) for one, other in pairs(results) for line in compare_rows(one.rows, other.rows)],
+        comparisons=[(one, line) for one, other in compared for line in compare_rows(one.rows, other.rows)],
         audit_differences={one.name: {} for one in results}
-        | {one.name: compare_audits(one.audit, other.audit) for one, other in pairs(results)},
+        | {one.name: compare_audits(one.audit, other.audit) for one, other in compared},
         difference=difference,
         data_hash=data_hash(samples),
         shown=SCENARIOS,
@@ -103,12 +104,6 @@ def read_results(folder: Path, order: Sequence[str]) -> list[ExperimentResult]:
     if not found:
         raise DatasetError(f"{folder} holds no finished experiment", "Run some: glassformer experiment thesis.")
     return found
-
-
-def pairs(results: Sequence[ExperimentResult]) -> list[tuple[ExperimentResult, ExperimentResult]]:
-    """Return every experiment with the one that it is to be read against, where both are there."""
-    known = {result.name: result for result in results}
-    return [(one, known[one.compare]) for one in results if one.compare in known]
 
 
 def _liquid(samples: Sequence[Sample], cooling: Path, figures: Path) -> tuple[dict[str, Markup], str]:

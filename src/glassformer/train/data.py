@@ -88,13 +88,15 @@ class EpochShuffle(Sampler[list[int]]):
 
 
 def _stratified(labels: FloatArray, batches: int, random: np.random.Generator) -> list[list[int]]:
-    """Deal items to `batches`: one at most to each from every stretch of neighbours in the order of their labels."""
-    dealt: list[list[int]] = [[] for _ in range(batches)]
+    """Deal items to `batches`: one to each from every stretch of so many neighbours in the order of their labels."""
     order = np.argsort(labels, kind="stable")
-    for stretch in np.array_split(order, -(-len(order) // batches)):
-        # Who has least comes first, so that a short stretch leaves out another batch each time.
-        places = sorted(random.permutation(batches).tolist(), key=lambda batch: len(dealt[batch]))
-        for place, item in zip(places, random.permutation(stretch).tolist(), strict=False):
+    whole, rest = divmod(len(order), batches)
+    # What cannot be dealt to all comes from the middle, where it changes the means of the batches least.
+    middle = whole // 2 * batches
+    ends = np.arange(middle + rest, len(order) + 1, batches)
+    dealt: list[list[int]] = [[] for _ in range(batches)]
+    for stretch in np.split(order, [*range(batches, middle + 1, batches), *ends]):
+        for place, item in zip(random.permutation(batches), random.permutation(stretch).tolist(), strict=False):
             dealt[place].append(item)
     # In no order: several processes take every so-manieth of a batch.
     return [random.permutation(batch).tolist() for batch in dealt]
