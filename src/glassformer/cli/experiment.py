@@ -173,7 +173,11 @@ def _print_comparisons(results: "Sequence[ExperimentResult]", known: "Sequence[E
     if not rows:
         return
     console.print()
-    print_table(["experiment", "beside", "t", "tested", "MAE less", "+-", "n"], rows, ["left", "left", *["right"] * 5])
+    print_table(
+        ["experiment", "beside", "t", "tested", "MAE less", "+-", "n"],
+        rows,
+        ["left", "left", "right", "right", "right", "right", "right"],
+    )
     console.print(
         "MAE less that of the experiment beside it, on the same n configurations: below 0, the first is better. +-:"
         " over configurations; that two trainings of the same differ, too, is not in it.",
