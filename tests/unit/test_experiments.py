@@ -128,7 +128,9 @@ def test_held_out_configurations_count_once_and_others_once_a_network() -> None:
     second = replace(tests[1].predictions, msd_draws=same, prediction=np.log(same.mean(1)) - 0.3)
     second = replace(second, configurations=tuple(f"{n}x" if i < 3 else n for i, n in enumerate(second.configurations)))
     tests[1] = NetworkTest(second, second.label - 0.3)
-    scored = score_rows(tests, seen[:1], liquid(*(test.predictions for test in tests)))
+    # More than was tested: R^2 is about the mean of all.
+    everything = liquid(*(test.predictions for test in tests), predictions(9, new * 3))
+    scored = score_rows(tests, seen[:1], everything)
     rows = {(row.state_point, row.time): row for row in scored}
     assert len(rows) == 4
     held, other = rows[seen[0], 2.0], rows[new[0], 2.0]
@@ -143,7 +145,8 @@ def test_held_out_configurations_count_once_and_others_once_a_network() -> None:
     parts = [np.std(truth - truth * np.exp(b), ddof=1) for b in (0.1, -0.3)]
     assert other.residual_std == pytest.approx(np.mean(parts))
     # R^2 of a constant offset b: 1 - b^2 / var about the mean of all data, the mean over the networks.
-    center = np.log(np.concatenate([test.predictions.msd_draws[3:].mean(1)[:, 1] for test in tests])).mean()
+    center = np.log(everything.draws[new[0]].mean(1)[:, 1]).mean()
+    assert abs(center - np.log(truth).mean()) > 0.02
     expected = 1 - np.mean([0.01, 0.09]) / ((np.log(truth) - center) ** 2).mean()
     assert other.scores["network"].r2 == pytest.approx(expected)
     # The errors of a configuration, for pairs: the mean over the networks that were tested on it.
