@@ -128,7 +128,7 @@ def ratio_figure(results: Sequence[ExperimentResult], titles: Mapping[str, str])
             chosen = [row for row in rows if row.time == time]
             x = np.array([places[row.state_point] for row in chosen]) + 0.12 * (number - (len(lines) - 1) / 2)
             y = [row.scores[model].ratio for row in chosen]
-            color, marker = PALETTE[number % len(PALETTE)], "osD^v"[number % 5]
+            color, marker = PALETTE[number % len(PALETTE)], "osD^vPX"[number % 7]
             axes.plot(x, y, marker, color=color, mfc="white", ms=7, label=label)
             trained = np.array([row.trained for row in chosen])
             axes.plot(x[trained], np.array(y)[trained], marker, color=color, ms=7)
