@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from glassformer.core.errors import DatasetError
 from glassformer.evaluate.results import read_result, write_result
+from glassformer.report.build import read_histories
 from glassformer.report.experiments import build_experiments_report
 from tests.unit.test_cli import CAMPAIGN, glassformer
 
@@ -142,6 +144,18 @@ def test_results_of_other_data_are_marked(folder: Path, tmp_path: Path) -> None:
     assert page.count("cold†") == 1
     assert "† Trained or tested on other data" in page
     assert "both†" not in page
+
+
+def test_a_history_that_marks_no_epoch_is_named(folder: Path, tmp_path: Path) -> None:
+    """As an older version wrote it."""
+    shutil.copytree(folder / "out" / "training" / "cold", tmp_path / "cold")
+    path = tmp_path / "cold" / "fold-0" / "history.json"
+    assert read_histories(tmp_path / "cold")
+    path.write_text(
+        json.dumps([{k: v for k, v in line.items() if k != "kept"} for line in json.loads(path.read_text())])
+    )
+    with pytest.raises(DatasetError, match="cannot be read: 'kept'"):
+        read_histories(tmp_path / "cold")
 
 
 def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Path) -> None:

@@ -178,6 +178,11 @@ def test_mistakes_in_a_network_are_named_by_its_own_keys(network: dict[str, obje
         ({"targets": {"species": "B"}}, "a system head learns MSD_A, nothing else"),
         ({"targets": {"quantity": "propensity"}}, "a system head learns MSD_A, nothing else"),
         (
+            {"training": {"epochs": 3, "frozen_norms_from_epoch": 3}},
+            "got frozen_norms_from_epoch = 3; expected less than epochs = 3",
+        ),
+        ({"training": {"keep": "last", "early_stopping": 2}}, 'expected keep = "best" with it'),
+        (
             {"training": {"schedule": "cosine", "epochs": 3, "warmup_epochs": 3}},
             "got warmup_epochs = 3; expected less than epochs = 3",
         ),
