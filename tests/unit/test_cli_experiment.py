@@ -11,7 +11,6 @@ import pytest
 from glassformer.core.errors import DatasetError
 from glassformer.evaluate.results import read_result, write_result
 from glassformer.report.build import read_histories
-from glassformer.report.experiments import build_experiments_report
 from tests.unit.test_cli import CAMPAIGN, glassformer
 
 STUDY = """
@@ -123,6 +122,9 @@ def test_a_second_run_with_only_keeps_the_rest(folder: Path) -> None:
     model = folder / "out" / "training" / "cold" / "fold-0" / "model.pt"
     before = model.stat().st_mtime_ns
     shutil.rmtree(folder / "out" / "training" / "slow")
+    # One that was trained, or tested, on other data.
+    other = folder / "out" / "training" / "both" / "result.json"
+    write_result(other, replace(read_result(other), data="0" * 16))
     done = glassformer("experiment", folder / "study.toml", "--out", folder / "out", "--only", "rate")
     assert done.returncode == 0, done.stderr
     assert "slow: done (a low learning rate)" in done.stdout
@@ -130,20 +132,13 @@ def test_a_second_run_with_only_keeps_the_rest(folder: Path) -> None:
     assert re.search(r"slow +cold +1.065 +held out", done.stdout)
     assert "cold: done (the cold one)" not in done.stdout
     assert model.stat().st_mtime_ns == before
-    assert "the cold one" in (folder / "out" / "report" / "index.html").read_text()
+    page = (folder / "out" / "report" / "index.html").read_text()
+    assert "the cold one" in page
+    assert "cold†" not in page
+    assert page.count("both†") == 1
+    assert "† Trained or tested on other data" in page
     # What was not run again is still among the numbers.
     assert len(json.loads((folder / "out" / "results.json").read_text())["experiments"]) == 4
-
-
-def test_results_of_other_data_are_marked(folder: Path, tmp_path: Path) -> None:
-    for part in ("data", "training"):
-        shutil.copytree(folder / "out" / part, tmp_path / part)
-    path = tmp_path / "training" / "cold" / "result.json"
-    write_result(path, replace(read_result(path), data="0" * 16))
-    page = build_experiments_report(tmp_path, []).read_text()
-    assert page.count("cold†") == 1
-    assert "† Trained or tested on other data" in page
-    assert "both†" not in page
 
 
 def test_a_history_that_marks_no_epoch_is_named(folder: Path, tmp_path: Path) -> None:
