@@ -203,6 +203,21 @@ def test_overlapping_particles_come_apart(convention: str) -> None:
     assert found.greatest_force <= TOLERANCE
 
 
+def test_particles_that_do_not_interact_are_their_own_inherent_structure() -> None:
+    for separation in ([8.0, 8, 8], [2.5, 0, 0], [3.0, 0, 0]):
+        positions = np.array([[1.0, 1, 1], np.add([1, 1, 1], separation)])
+        apart = Configuration(positions, np.array([0, 1], np.uint8), np.full(3, 20.0))
+        found = inherent_structure(apart, kob_andersen("uniform"))
+        np.testing.assert_array_equal(found.positions, positions)
+        assert found.energy == found.start_energy == found.greatest_force == 0
+
+
+def test_a_pair_that_hardly_interacts_comes_together() -> None:
+    apart = Configuration(np.array([[1.0, 1, 1], [3.49, 1, 1]]), np.array([0, 1], np.uint8), np.full(3, 20.0))
+    found = inherent_structure(apart, kob_andersen("uniform"))
+    assert found.positions[1, 0] - found.positions[0, 0] == pytest.approx(0.8 * 2 ** (1 / 6), abs=1e-6)
+
+
 def test_what_cannot_be_quenched_is_refused() -> None:
     structure = rattled_lattice(6)
     with pytest.raises(EngineError, match=r"no energy minimum was reached: the greatest force is .* after 5\d"):

@@ -17,8 +17,9 @@ def pair_distribution(
 
     For species a of i and b of j: counts(a, b) / [N_pairs V_shell / V], with N_pairs = N_a (N_a - 1) ordered pairs for
     a = b and N_a N_b for two species: exactly 1 on average for uniform, independent points. `start` and `end` (N, 3)
-    may be unwrapped; bin i holds edges[i] < r <= edges[i + 1] of `edges` (bins + 1,), in sigma_AA. Returns AA, AB and
-    BB, (3, bins), with AB averaged over both orders; NaN where there is no such pair.
+    may be unwrapped; bin i holds edges[i] < r <= edges[i + 1] of `edges` (bins + 1,), in sigma_AA, and r = 0 belongs to
+    a first bin that starts at 0. Returns AA, AB and BB, (3, bins), with AB averaged over both orders; NaN where there
+    is no such pair.
 
     Raises `ConfigurationError` if `edges` do not rise from zero or more to at most half the shortest box edge.
     """
@@ -37,6 +38,9 @@ def pair_distribution(
         else:
             within = within + before[b].count_neighbors(after[a], edges)
             pairs = 2 * before[a].n * before[b].n
+        if edges[0] == 0:
+            # The first bin is closed: a particle may come to lie exactly where another one was.
+            within[0] = 0
         if pairs:
             row[:] = np.diff(within) / (pairs * shells)
     return found

@@ -90,6 +90,9 @@ def _descend(forces: PairForces, positions: FloatArray, here: Field, most: int) 
     Runge-Kutta-Chebyshev of second order: s stages are stable for steps of 0.65 s^2 over the stiffness. B. P.
     Sommeijer, L. F. Shampine and J. G. Verwer, J. Comput. Appl. Math. 88, 315 (1998); so is the error's estimate.
     """
+    if here.greatest <= DESCENT_END:
+        # Also where no pair interacts, and the stiffness is 0.
+        return positions, here
     step, slack = 1 / here.stiffness, ROUNDING * len(positions)
     while here.greatest > DESCENT_END and forces.evaluations < most:
         end = _chebyshev_step(forces, positions, here, step)
