@@ -68,8 +68,8 @@ def test_two_particles_that_change_places() -> None:
     start = np.array([[1.0, 1, 1], [2, 1, 1]])
     swap = np.array([[1.0, 0, 0], [-1, 0, 0]])
     found = distinct_van_hove(start, swap, np.zeros(2, np.uint8), np.full(3, 6.0), np.array([0.0, 0.1, 0.9, 1.1]))
-    # Each stands where the other was, at r = 0: the first bin, 0 < r, does not hold it, and no other pair is left.
-    np.testing.assert_array_equal(found[0], 0)
+    # Each stands where the other was, at r = 0, which the first bin holds, and no other pair is left.
+    np.testing.assert_allclose(found[0], [216 / (4 / 3 * np.pi * 0.1**3), 0, 0])
     found = distinct_van_hove(start, 0.95 * swap, np.zeros(2, np.uint8), np.full(3, 6.0), np.array([0.0, 0.1, 0.9]))
     assert found[0, 0] == pytest.approx(216 / (4 / 3 * np.pi * 0.1**3))
     assert found[0, 1] == 0
