@@ -41,7 +41,9 @@ def test_wrap_of_lattice_sites_that_have_hopped_by_whole_boxes() -> None:
 
 
 def test_wrap_far_away_and_next_to_the_edges() -> None:
-    edges = np.array([np.nextafter(0, -1), -5e-324, 0.0, np.nextafter(6, 0), 6.0, np.nextafter(6, 7), -6.0, 1e15, -1e15])
+    edges = np.array(
+        [np.nextafter(0, -1), -5e-324, 0.0, np.nextafter(6, 0), 6.0, np.nextafter(6, 7), -6.0, 1e15, -1e15]
+    )
     wrapped = wrap(np.repeat(edges[:, None], 3, 1), BOX)
     assert ((wrapped >= 0) & (wrapped < BOX)).all()
 

@@ -82,7 +82,7 @@ def test_edges_beyond_half_the_box_are_refused() -> None:
 
 @pytest.mark.parametrize("hop", [3, 20, 23, 40, 70])
 def test_a_crystal_whose_particles_have_hopped_by_lattice_vectors(hop: int) -> None:
-    # A hop along the diagonal: each start finds one particle at its place, which is another one unless that is a period.
+    # A hop along the diagonal: each start finds one particle at its place, another one unless the hop is a period.
     sites, spacings = 10, np.round(np.arange(0.8, 1.3, 0.01), 3)
     grid = np.stack(np.meshgrid(*[np.arange(sites)] * 3, indexing="ij"), -1).reshape(-1, 3)
     for spacing in spacings:

@@ -227,8 +227,13 @@ def predict(
     checkpoint: Annotated[Path, typer.Argument(help="A model.pt that train wrote.")],
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.")],
     out: Annotated[Path, typer.Option(help="Prediction file (HDF5).")],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse configurations outside what the network was trained on.")
+    ] = False,
 ) -> None:
     """Predict the dynamics of a dataset's configurations with a trained network."""
+    from glassformer.cli.tables import print_notices
+    from glassformer.core.errors import PredictionError
     from glassformer.dataset.folder import read_dataset
     from glassformer.dataset.predictions import write_predictions
     from glassformer.train.checkpoint import read_model
@@ -236,8 +241,11 @@ def predict(
 
     model, samples = read_model(checkpoint), read_dataset(dataset)
     predictions = run_model(model, samples)
+    if strict and predictions.notices:
+        raise PredictionError("\n".join(predictions.notices), "Leave these out, or predict without --strict.")
     write_predictions(out, predictions)
     seen = sum(role != "test" for role in predictions.roles)
+    print_notices(predictions.notices)
     console.print(f"{len(samples)} configurations predicted, {seen} of them seen in training: {out}", soft_wrap=True)
 
 

@@ -8,6 +8,8 @@ from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.evaluation import Evaluation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     # Importing it takes half a second, for numba, which other commands do not need.
     from glassformer.report.comparison import Comparison as PublishedComparison
     from glassformer.simulate.plan import Plan
@@ -182,8 +184,15 @@ def print_evaluation(evaluation: Evaluation) -> None:
             " scores say nothing of structures that it has not seen.",
             style="bold red",
         )
+    print_notices(evaluation.notices)
     if evaluation.left_out:
         console.print(f"{evaluation.left_out} configurations were seen in training and are not scored.")
+
+
+def print_notices(notices: "Sequence[str]") -> None:
+    """Print where a network was used outside what it was trained on."""
+    for notice in notices:
+        console.print(f"warning: {notice}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _print_particle_scores(evaluation: Evaluation) -> None:

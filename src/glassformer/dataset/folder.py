@@ -1,10 +1,12 @@
 """A dataset is a folder: <dataset>/<state point>/<configuration id>.h5. The folder is the truth; there is no index."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.provenance import fingerprint, parameter_hash
+from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.sample import Sample, configuration_id, read_sample
 
 
@@ -24,19 +26,24 @@ def sample_paths(dataset: Path) -> list[Path]:
 
 
 def read_dataset(dataset: Path) -> list[Sample]:
-    """Read and check every sample of `dataset`. Raises `DatasetError`, naming the file at fault."""
-    samples = []
-    seen: dict[str, Path] = {}
-    for path in sample_paths(dataset):
-        sample = read_sample(path)
-        twin = seen.setdefault(sample.configuration.fingerprint, path)
-        if twin != path:
-            raise DatasetError(
-                f"{path} is a copy of {twin}",
-                "A configuration on both sides of a split would flatter every score: delete one of the two.",
-            )
-        samples.append(sample)
+    """Read and check every sample of `dataset`, each called by its file.
+
+    A sample that `simulate` wrote keeps its name, '<state point>/<configuration id>'; one that lies in a folder of
+    another name, as in datasets put together from several campaigns, is called '<state point>/<folder>-<file>'.
+    Raises `DatasetError`, naming the files at fault, also for copies of one structure and for samples under one label
+    that do not belong together.
+    """
+    paths = sample_paths(dataset)
+    samples = [_named(read_sample(path), path) for path in paths]
+    refuse_copies(samples, [str(path) for path in paths])
+    check_state_points(samples)
     return samples
+
+
+def _named(sample: Sample, path: Path) -> Sample:
+    folder = path.parent.name
+    name = path.stem if folder == sample.facts.state_point else f"{folder}-{path.stem}"
+    return replace(sample, name=name)
 
 
 def data_hash(samples: Sequence[Sample]) -> str:

@@ -29,6 +29,8 @@ class Predictions:
     `role` says what the network knew of each configuration: only 'test' was never seen in training. `prediction` and
     the baselines are of ln of the mean of `quantity` over the particles of `species`. What a network with a particle
     head says of each particle, one configuration after the other, is in the arrays whose names begin with 'particle'.
+    `notices` say where the network was used outside what it was trained on; `fingerprints` are those of the
+    configurations, none in files of older versions.
     """
 
     network: str
@@ -45,6 +47,8 @@ class Predictions:
     density_fit: FloatArray
     quantity: Quantity = "squared-displacement"
     species: Literal["A", "B"] = "A"
+    notices: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
     propensity_draws: FloatArray | None = None
     particles: IntArray | None = None
     particle_species: ByteArray | None = None
@@ -76,6 +80,8 @@ class Predictions:
 
 
 _TEXTS = ("configurations", "state_points", "roles")
+# Not in every file.
+_OPTIONAL_TEXTS = ("notices", "fingerprints")
 _NAMES = ("network", "parameter_hash", "code_version")
 # What files of older versions, which held nothing else, do not say.
 _KINDS = {"quantity": ("squared-displacement", "propensity"), "species": ("A", "B")}
@@ -92,8 +98,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         file.attrs["schema_version"] = SCHEMA_VERSION
         for name in (*_NAMES, *_KINDS):
             file.attrs[name] = getattr(predictions, name)
-        for name in _TEXTS:
-            file.create_dataset(name, data=list(getattr(predictions, name)), dtype=h5py.string_dtype())
+        for name in (*_TEXTS, *_OPTIONAL_TEXTS):
+            if texts := list(getattr(predictions, name)):
+                file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
         for spec in PREDICTIONS:
             array = getattr(predictions, spec.name)
             if array is None:
@@ -113,7 +120,8 @@ def read_predictions(path: Path) -> Predictions:
                 raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
             names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
             names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}
-            texts: dict[str, Any] = {name: tuple(file[name].asstr()[()]) for name in _TEXTS}
+            there = (*_TEXTS, *(name for name in _OPTIONAL_TEXTS if name in file))
+            texts: dict[str, Any] = {name: tuple(file[name].asstr()[()]) for name in there}
             held = [spec.name for spec in PREDICTIONS if spec.name in file or not spec.optional]
             arrays: dict[str, Any] = {name: file[name][()] for name in held}
     except HDF5_ERRORS as error:
@@ -144,6 +152,9 @@ def join(parts: Sequence[Predictions], chosen: Sequence[Sequence[int]]) -> Predi
     first = parts[0]
     joined: dict[str, Any] = {name: getattr(first, name) for name in (*_NAMES, *_KINDS)}
     joined |= {name: texts(name) for name in _TEXTS}
+    joined["notices"] = tuple(dict.fromkeys(notice for part in parts for notice in part.notices))
+    if all(part.fingerprints for part in parts):
+        joined["fingerprints"] = texts("fingerprints")
     joined |= {spec.name: first.times if spec.name == "times" else rows(spec.name) for spec in PREDICTIONS}
     return Predictions(**joined)
 
@@ -163,6 +174,8 @@ def _check(predictions: Predictions, where: str) -> None:
     for name in _TEXTS:
         if len(getattr(predictions, name)) != sizes["C"]:
             raise PredictionError(f"{where}: '{name}' has {len(getattr(predictions, name))} entries, not {sizes['C']}")
+    if len(predictions.fingerprints) not in (0, sizes["C"]):
+        raise PredictionError(f"{where}: 'fingerprints' has {len(predictions.fingerprints)} entries, not {sizes['C']}")
     strange = set(predictions.roles) - set(get_args(Role))
     if strange:
         raise PredictionError(f"{where}: got roles {sorted(strange)}; expected {', '.join(get_args(Role))}")

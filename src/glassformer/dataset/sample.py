@@ -11,7 +11,7 @@ Shapes, types and units are those of `glassformer.core.arrays`.
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -28,10 +28,13 @@ from glassformer.core.arrays import (
     IntArray,
     check_arrays,
 )
+from glassformer.core.campaign import COMPOSITION
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole, write_atomically
-from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.physics.configuration import SPECIES_A, Configuration, check_configuration
 
+# Relative difference between the density of the box and the one that a sample is said to have.
+DENSITY_TOLERANCE = 1e-3
 FORMAT = "glassformer sample"
 
 # What h5py raises on damaged contents, depending on where the damage lies.
@@ -52,7 +55,7 @@ class Facts(BaseModel):
     temperature: float
     pressure: float | None = None
     density: float | None = None
-    cutoff: str
+    cutoff: Literal["uniform", "scaled"]
     time_step: float
     seed: int
     index: int
@@ -104,17 +107,21 @@ class EquilibrationRecord:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A configuration with its isoconfigurational ensemble and facts."""
+    """A configuration with its isoconfigurational ensemble and facts.
+
+    `name` tells it from the others of its state point in a dataset; without one, that is its configuration id.
+    """
 
     configuration: Configuration
     ensemble: Ensemble
     facts: Facts
     equilibration: EquilibrationRecord | None = None
+    name: str | None = None
 
     @property
     def identifier(self) -> str:
-        """Name of the sample inside its dataset: '<state point>/<configuration id>'."""
-        return f"{self.facts.state_point}/{configuration_id(self.facts.index)}"
+        """Name of the sample inside its dataset: '<state point>/<name>', such as 'T0.50_P1.55/c0003'."""
+        return f"{self.facts.state_point}/{self.name or configuration_id(self.facts.index)}"
 
 
 def configuration_id(index: int) -> str:
@@ -125,6 +132,7 @@ def configuration_id(index: int) -> str:
 def check_sample(sample: Sample, where: str) -> None:
     """Check every array of `sample`. Raises `ConfigurationError` or `DatasetError`, naming `where`."""
     check_configuration(sample.configuration, where)
+    _check_liquid(sample, where)
     sizes = check_arrays(ISOCONFIGURATIONAL, vars(sample.ensemble), DatasetError, where)
     if sizes["N"] != sample.configuration.particles and sizes["S"]:
         raise DatasetError(
@@ -138,6 +146,25 @@ def check_sample(sample: Sample, where: str) -> None:
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
     if (sample.ensemble.msd <= 0).any():
         raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
+
+
+def _check_liquid(sample: Sample, where: str) -> None:
+    """Check that the structure is that of the mixture and at the density that the facts name."""
+    configuration, facts = sample.configuration, sample.facts
+    number_a = int((configuration.species == SPECIES_A).sum())
+    # The nearest whole number is as close as a mixture of N particles can come.
+    if abs(number_a - COMPOSITION * configuration.particles) >= 1:
+        share = number_a / configuration.particles
+        raise DatasetError(
+            f"{where}: got {number_a} A particles of {configuration.particles}, {share:.1%}; expected"
+            f" {COMPOSITION:.0%}: the Kob-Andersen 80:20 mixture",
+            "Other mixtures are not supported.",
+        )
+    if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
+        raise DatasetError(
+            f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
+            "The file contradicts itself and cannot be used.",
+        )
 
 
 def write_sample(path: Path, sample: Sample) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.dataset.consistency import check_state_points
 from glassformer.dataset.sample import Sample
 from glassformer.observables.relaxation import relaxation_time
 
@@ -49,7 +50,11 @@ class StatePointSummary:
 
 
 def by_state_point(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    """Return the samples of each state point, coldest first."""
+    """Return the samples of each state point, coldest first.
+
+    Raises `DatasetError` if those of one do not belong together: `glassformer.dataset.consistency`.
+    """
+    check_state_points(samples)
     ordered = sorted(samples, key=lambda sample: (sample.facts.temperature, sample.facts.state_point))
     groups: dict[str, list[Sample]] = {}
     for sample in ordered:

@@ -241,12 +241,12 @@ def _test_structures(work: Work, models: Sequence[Model]) -> list[NetworkTest]:
 
 def _is_unseen(work: Work, model: Model, sample: Sample) -> bool:
     """Tell whether `sample` is of another state point, or held out: not if it was only left out to train on fewer."""
-    role = model.roles.get(sample.configuration.fingerprint)
+    role = model.role_of(sample.configuration)
     return role == "test" or (role is None and sample.facts.state_point not in work.trained_on)
 
 
 def _density_curve(work: Work, model: Model) -> DensityCurve:
-    known = [sample for sample in work.samples if model.roles.get(sample.configuration.fingerprint) == "train"]
+    known = [sample for sample in work.samples if model.role_of(sample.configuration) == "train"]
     times = np.array(model.times)
     labels = np.stack([log_mean(sample, times, "squared-displacement", SPECIES_A) for sample in known])
     density = np.array([sample.configuration.density for sample in known])
@@ -267,6 +267,6 @@ def _audit(work: Work, models: Sequence[Model], liquid: Liquid) -> tuple[AuditRo
 
 def _test_draws(work: Work, model: Model) -> Predictions:
     """Return what a network says of every draw of the configurations that were held out, each by itself."""
-    held_out = [sample for sample in work.samples if model.roles.get(sample.configuration.fingerprint) == "test"]
+    held_out = [sample for sample in work.samples if model.role_of(sample.configuration) == "test"]
     names = [f"{sample.identifier}#{draw}" for sample in held_out for draw in range(len(sample.ensemble.seeds))]
     return replace(predict(model, single_draws(held_out)), configurations=tuple(names))

@@ -48,9 +48,11 @@ def least_squares(
         raise FitError(f"{what}: no convergence ({error})", REMEDY) from None
     if not found.success:
         raise FitError(f"{what}: no convergence ({found.message})", REMEDY)
-    scale = np.sqrt((found.jac**2).sum(0))
+    jacobian = np.asarray(found.jac)
+    scale = np.sqrt((jacobian**2).sum(0))
     # J is made of differences, so that dependent columns come out with a condition number of 1e6 or more, not infinity.
-    if not scale.all() or np.linalg.cond(found.jac / scale) > MOST_CONDITION:
+    if not scale.all() or np.linalg.cond(jacobian / scale) > MOST_CONDITION:
         raise FitError(f"{what}: the points do not determine all parameters", REMEDY)
-    covariance = np.linalg.inv(found.jac.T @ found.jac) * (2 * found.cost / (len(x) - len(guess)))
-    return found.x, np.sqrt(np.diag(covariance))
+    covariance = np.linalg.inv(jacobian.T @ jacobian) * (2 * found.cost / (len(x) - len(guess)))
+    errors: FloatArray = np.sqrt(np.diag(covariance))
+    return found.x, errors

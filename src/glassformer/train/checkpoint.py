@@ -17,11 +17,15 @@ from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.predictions import Role
 from glassformer.network.registry import build_network
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.signature import find_same
+from glassformer.train.scope import Scope
 
 FORMAT = "glassformer model"
-VERSION = 2
+VERSION = 3
 _PLAIN = (
-    "times", "label_mean", "label_std", "calibration", "weights", "roles", "parameter_hash", "code_version",
+    "times", "label_mean", "label_std", "calibration", "weights", "roles", "signatures", "parameter_hash",
+    "code_version",
 )  # fmt: skip
 
 
@@ -32,7 +36,8 @@ class Model:
     `label_mean` and `label_std` (K,) undo the standardisation. `calibration` (2, K): by what a particle head's
     exponentials are multiplied, for A and for B, so that their mean over the training set is the labels' mean (N. Duan,
     J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is no mean. `roles` maps the
-    fingerprint of every configuration of its data set to what the network knew of it.
+    fingerprint of every configuration of its dataset to what the network knew of it; `signatures` (C, F) are those of
+    the same configurations, by which `role_of` knows a copy. `scope`: the liquid and state points it was trained on.
     """
 
     run: Run
@@ -42,10 +47,23 @@ class Model:
     calibration: tuple[tuple[float, ...], ...]
     weights: dict[str, Tensor]
     roles: dict[str, Role]
+    signatures: Tensor
+    scope: Scope
     state_point_mean: StatePointMean
     density_fit: DensityFit
     parameter_hash: str
     code_version: str
+
+    def role_of(self, configuration: Configuration) -> Role | None:
+        """Return what the network knew of `configuration`, or None if it was not in its dataset.
+
+        A copy that is shifted, renumbered, mirrored or rounded counts as the same: `glassformer.physics.signature`.
+        """
+        exact = self.roles.get(configuration.fingerprint)
+        if exact is not None or not self.roles:
+            return exact
+        number = find_same(configuration.signature, self.signatures.numpy())
+        return None if number is None else list(self.roles.values())[number]
 
     def network(self) -> nn.Module:
         """Return the network with its weights, ready to predict."""
@@ -58,7 +76,7 @@ def write_model(path: Path, model: Model) -> None:
     """Write `model` to `path`, whole or not at all. Raises `StorageError`."""
     values = {name: getattr(model, name) for name in _PLAIN}
     values |= {"format": FORMAT, "version": VERSION, "run": model.run.model_dump(mode="json")}
-    values |= {"state_point_mean": asdict(model.state_point_mean), "density_fit": asdict(model.density_fit)}
+    values |= {name: asdict(getattr(model, name)) for name in ("state_point_mean", "density_fit", "scope")}
     buffer = io.BytesIO()
     torch.save(values, buffer)
     write_atomically(path, buffer.getvalue())
@@ -75,15 +93,16 @@ def read_model(path: Path) -> Model:
             run=check_settings(values["run"], Run, str(path)),
             state_point_mean=StatePointMean(**values["state_point_mean"]),
             density_fit=DensityFit(**values["density_fit"]),
+            scope=Scope(**values["scope"]),
             **{name: values[name] for name in _PLAIN},
         )
         model.network()
     except (KeyError, TypeError, SettingsError) as error:
-        raise CheckpointError(f"{path} is no model of this version: {error}", "Train it anew.") from error
+        raise CheckpointError(f"{path} is no model of this version: {error}", "Train it again.") from error
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise CheckpointError(
-            f"{path}: the weights are those of another network than the one it names: {first}", "Train it anew."
+            f"{path}: the weights are those of another network than the one it names: {first}", "Train it again."
         ) from error
     return model
 
@@ -94,7 +113,7 @@ def _read(path: Path) -> dict[str, Any]:
         values = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or no model: {first}", "Train it anew.") from error
+        raise CheckpointError(f"{path} is damaged or no model: {first}", "Train it again.") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is a checkpoint of another program or network", "Give a model.pt that `glassformer train` wrote."
@@ -102,6 +121,6 @@ def _read(path: Path) -> dict[str, Any]:
     if values.get("version") != VERSION:
         raise CheckpointError(
             f"{path}: got version {values.get('version')} of the model format; expected {VERSION}",
-            "Another version of glassformer wrote it: train it anew with this one.",
+            "Another version of glassformer wrote it: train it again with this one.",
         )
     return values
