@@ -8,7 +8,6 @@ import time
 from dataclasses import fields, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
@@ -31,7 +30,7 @@ from glassformer.physics.pair_forces import PairForces
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
-from tests.conftest import TINY_CAMPAIGN, random_mixture, rattled_lattice, synthetic_sample
+from tests.conftest import TINY_CAMPAIGN, edited, random_mixture, rattled_lattice, synthetic_sample
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +274,7 @@ def test_a_sample_keeps_its_inherent_structure_and_its_fingerprint(tmp_path: Pat
 def test_damaged_inherent_structures_are_refused(value: np.ndarray, message: str, tmp_path: Path) -> None:
     path = tmp_path / "c0000.h5"
     write_sample(path, synthetic_sample())
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file["configuration/inherent_positions"] = value
     with pytest.raises(InputError) as caught:
         read_sample(path)

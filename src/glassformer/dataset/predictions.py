@@ -1,6 +1,5 @@
 """Prediction files: what a network and its baselines said, beside what the draws did."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from glassformer.core.arrays import PREDICTIONS, SCHEMA_VERSION, ByteArray, FloatArray, IntArray, check_arrays
+from glassformer.core.arrays import PREDICTIONS, ByteArray, FloatArray, IntArray, check_arrays
 from glassformer.core.errors import PredictionError
-from glassformer.core.files import read_whole, write_atomically
+from glassformer.core.hdf5 import open_hdf5, read_arrays, read_texts, write_hdf5
 from glassformer.core.run import Quantity
-from glassformer.dataset.sample import HDF5_ERRORS
 
 # 'leaked': the network saw this structure with other draws (split.by = "draw").
 Role = Literal["train", "validation", "test", "leaked"]
@@ -92,10 +90,9 @@ _TOGETHER = ("particles", *_OF_PARTICLES, "particle_ceiling")
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write `predictions` to `path`, whole or not at all. Raises `StorageError` or `PredictionError`."""
     _check(predictions, str(path))
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+
+    def fill(file: Any) -> None:
         file.attrs["format"] = FORMAT
-        file.attrs["schema_version"] = SCHEMA_VERSION
         for name in (*_NAMES, *_KINDS):
             file.attrs[name] = getattr(predictions, name)
         for name in (*_TEXTS, *_OPTIONAL_TEXTS):
@@ -108,24 +105,21 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             dataset = file.create_dataset(spec.name, data=array)
             dataset.attrs["unit"] = spec.unit
             dataset.attrs["meaning"] = spec.meaning
-    write_atomically(path, buffer.getvalue())
+
+    write_hdf5(path, fill)
 
 
 def read_predictions(path: Path) -> Predictions:
     """Read and check the prediction file `path`. Raises `PredictionError`."""
-    whole = read_whole(path, PredictionError, "Check the path.")
-    try:
-        with h5py.File(io.BytesIO(whole), "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
-            names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
-            names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}
-            there = (*_TEXTS, *(name for name in _OPTIONAL_TEXTS if name in file))
-            texts: dict[str, Any] = {name: tuple(file[name].asstr()[()]) for name in there}
-            held = [spec.name for spec in PREDICTIONS if spec.name in file or not spec.optional]
-            arrays: dict[str, Any] = {name: file[name][()] for name in held}
-    except HDF5_ERRORS as error:
-        raise PredictionError(f"{path} is not a whole prediction file: {error}", "Make it again.") from error
+    with open_hdf5(path, PredictionError, "prediction file") as (file, size):
+        if file.attrs.get("format") != FORMAT:
+            raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
+        names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
+        names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}
+        there = (*_TEXTS, *(name for name in _OPTIONAL_TEXTS if name in file))
+        texts: dict[str, Any] = {name: read_texts(file, name, size) for name in there}
+        arrays: dict[str, Any] = read_arrays(file, PREDICTIONS, size)
+        check_arrays(PREDICTIONS, arrays, PredictionError, str(path))
     predictions = Predictions(**names, **texts, **arrays)
     _check(predictions, str(path))
     return predictions

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from glassformer.dataset.sample import Sample
 from glassformer.physics.configuration import SPECIES_A
 
-# Boxes at constant pressure that were kept as they fell scatter in density by a fraction of sqrt(S(0) / N), with S(0) of
-# about 0.04 in these liquids: a structure is outside only beyond four of those, and beyond the least margin.
+# Boxes at constant pressure that were kept as they fell scatter in density by a fraction of sqrt(S(0) / N), where S(0)
+# is about 0.04 in these liquids: a structure is outside only beyond four of those, and beyond the least margin.
 COMPRESSIBILITY, SCATTER, LEAST_DENSITY_MARGIN = 0.04, 4.0, 0.02
 TEMPERATURE_MARGIN = COMPOSITION_MARGIN = 1e-3
 
@@ -62,8 +62,13 @@ class Scope:
         return found
 
 
-def departures(scope: Scope, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Return a sentence for each way in which some of `samples` lie outside of `scope`, with the first of them."""
+def departures(scope: Scope | None, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Return a sentence for each way in which some of `samples` lie outside of `scope`, with the first of them.
+
+    Without a scope, one that says so.
+    """
+    if scope is None:
+        return ("the model is of an older version, which does not say what it was trained on: train it again",)
     outside: dict[str, list[tuple[str, str]]] = {}
     for sample in samples:
         for text in scope.departures(sample):
