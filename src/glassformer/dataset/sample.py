@@ -198,7 +198,7 @@ def _check_dynamics(sample: Sample, where: str) -> None:
         impossible["an overlap that is no share"] = ((ensemble.overlap < 0) | (ensemble.overlap > 1 + ROUNDING)).any()
     if ensemble.quartic is not None:
         impossible["a mean fourth power of the displacement below the square of the mean second"] = (
-            ensemble.quartic < ensemble.msd**2 * (1 - ROUNDING)
+            np.sqrt(np.maximum(ensemble.quartic, 0)) < ensemble.msd * (1 - ROUNDING)
         ).any()
     found = [what for what, there in impossible.items() if there]
     if found:
