@@ -46,6 +46,9 @@ DENSITY_TOLERANCE = 1e-3
 # How far beyond free flight at its temperature a draw may move, and rounding of what cannot exceed 1.
 FARTHEST, ROUNDING = 10, 1e-6
 FORMAT = "glassformer sample"
+# Change of the total energy per particle along a draw, in epsilon_AA, at which its dynamics are still those of the
+# liquid: 1 % of the thermal energy at T = 0.5. A time step of 0.005 makes 1e-4, one of 0.02 makes 4e-2.
+MOST_DRIFT = 5e-3
 # Bytes of a state point's label; files are called by it, with a suffix.
 MOST_LABEL = 200
 
@@ -95,6 +98,11 @@ class Facts(BaseModel):
     crystalline_fraction: float | None = None
     box: str = "as-it-fell"
     start: str = "random"
+
+    @property
+    def conserves_energy(self) -> bool:
+        """Whether no draw gained or lost more energy per particle than `MOST_DRIFT`."""
+        return abs(self.energy_drift) <= MOST_DRIFT
 
 
 @dataclass(frozen=True, eq=False)
