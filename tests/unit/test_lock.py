@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,10 +62,10 @@ def no_flock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=ERRORS)
-def environment(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+def environment(request: pytest.FixtureRequest) -> dict[str, str]:
     number = ERRORS[request.param]
     preload = {} if number == 0 else {"LD_PRELOAD": str(request.getfixturevalue("no_flock"))}
-    yield os.environ | preload | {"FLOCK_ERRNO": str(number)}
+    return os.environ | preload | {"FLOCK_ERRNO": str(number)}
 
 
 def hold(folder: Path, environment: dict[str, str], seconds: float = 0) -> subprocess.Popen[str]:
