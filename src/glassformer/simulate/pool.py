@@ -9,7 +9,8 @@ from concurrent.futures.process import BrokenProcessPool
 from queue import Empty
 from typing import Any, Protocol
 
-from glassformer.core.errors import EngineError, FullDiskError, GlassformerError
+from glassformer.core.errors import EngineError, FullDiskError
+from glassformer.core.failures import describe, named, raise_failures
 from glassformer.core.progress import Progress
 from glassformer.core.workers import CRASHES, cause_of_death, end_with_parent, starting_workers
 
@@ -40,7 +41,7 @@ def run_tasks(tasks: Sequence[Named], work: Work, progress: Progress, workers: i
     while left:
         pool = _Pool(work, progress, workers, threads, failures)
         left = pool.run(left)
-    _raise(failures, len(tasks))
+    raise_failures(failures, len(tasks))
 
 
 class _Pool:
@@ -90,11 +91,10 @@ class _Pool:
         except BrokenProcessPool:
             raise
         except FullDiskError as error:
-            raise _named(task.name, error) from None
+            raise named(task.name, error) from None
         except Exception as error:
             self._failures[task.name] = error
-            problem = error.problem if isinstance(error, GlassformerError) else f"{type(error).__name__}: {error}"
-            self._progress.say(f"{task.name} failed: {problem}")
+            self._progress.say(f"{task.name} failed: {describe(error)}")
         else:
             self._progress.advance(0, f"{task.name} done, {to_go} to go")
 
@@ -110,7 +110,7 @@ class _Pool:
             self._failures[name] = error
             self._progress.say(f"{name} failed: {error.problem}")
             return name
-        raise _named(name, error) if name else error
+        raise named(name, error) if name else error
 
     def _drain(self) -> None:
         steps = 0
@@ -129,30 +129,6 @@ class _Pool:
         for process in list((self._executor._processes or {}).values()):
             process.terminate()
         self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _named(name: str, error: GlassformerError) -> GlassformerError:
-    return type(error)(f"{name}: {error.problem}", error.remedy)
-
-
-def _raise(failures: dict[str, Exception], tasks: int) -> None:
-    if not failures:
-        return
-    expected = {name: error for name, error in failures.items() if isinstance(error, GlassformerError)}
-    for name, error in failures.items():
-        if name not in expected:
-            error.add_note(f"while making {name}; failed: {', '.join(failures)}")
-            raise error
-    if tasks == 1:
-        raise _named(*next(iter(expected.items())))
-    kinds = {type(error) for error in expected.values()}
-    kind = kinds.pop() if len(kinds) == 1 else EngineError
-    others = "" if len(expected) == tasks else "; the others are done"
-    lines = [f"{name}: {error.problem}" for name, error in sorted(expected.items())]
-    raise kind(
-        "\n".join([f"{len(expected)} of {tasks} configurations failed{others}:", *lines]),
-        "\n".join(dict.fromkeys(error.remedy for error in expected.values())),
-    )
 
 
 _reports: Any = None
