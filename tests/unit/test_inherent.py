@@ -371,26 +371,33 @@ def test_one_failure_does_not_cost_the_rest(dataset: Path, monkeypatch: pytest.M
     assert there == [True, False, True, True]
 
 
-def test_bad_datasets_are_refused_before_anything_is_written(dataset: Path, tmp_path: Path) -> None:
+def test_a_dataset_that_is_not_there_or_in_use_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no dataset folder"):
         quench_dataset(tmp_path / "absent", Silent(), workers=1)
     assert not (tmp_path / "absent").exists()
-    last = sample_paths(dataset)[-1]
-    whole, sample = last.read_bytes(), read_sample(last)
-    write_sample(last, replace(sample, facts=sample.facts.model_copy(update={"cutoff": "smooth"})))
-    before = contents(dataset)
-    with pytest.raises(DatasetError, match=r"c0001\.h5: got the cutoff convention 'smooth'; expected one of uniform,"):
-        quench_dataset(dataset, Silent(), workers=1)
-    assert contents(dataset) == before
-    last.write_bytes(whole[:-100])
-    before = contents(dataset)
-    with pytest.raises(DatasetError, match="is not a whole HDF5 file"):
-        quench_dataset(dataset, Silent(), workers=1)
-    write_sample(last, synthetic_sample())
-    with pytest.raises(ConfigurationError, match=r"c0001\.h5: got box edges .* expected at least two cutoffs, 5"):
-        quench_dataset(dataset, Silent(), workers=1)
     with exclusive(dataset), pytest.raises(StorageError, match="another run is writing"):
         quench_dataset(dataset, Silent(), workers=1)
+
+
+def test_what_cannot_be_quenched_is_named_and_the_rest_is_quenched(dataset: Path) -> None:
+    *_, foreign, damaged = sample_paths(dataset)
+    whole, sample = damaged.read_bytes(), read_sample(foreign)
+    write_sample(foreign, replace(sample, facts=sample.facts.model_copy(update={"cutoff": "smooth"})))
+    damaged.write_bytes(whole[:-100])
+    before = foreign.read_bytes(), damaged.read_bytes()
+    with pytest.raises(DatasetError, match="2 of 4 configurations failed; the others are done") as caught:
+        quench_dataset(dataset, Silent(), workers=1)
+    assert f"{foreign}: got the cutoff convention 'smooth'; expected one of uniform," in caught.value.problem
+    assert f"{damaged} is not a whole HDF5 file" in caught.value.problem
+    assert before == (foreign.read_bytes(), damaged.read_bytes())
+    for path in sample_paths(dataset)[:2]:
+        assert read_sample(path).configuration.inherent_positions is not None
+    # Again: named again, and nothing else is left to do.
+    damaged.write_bytes(whole)
+    write_sample(foreign, synthetic_sample())
+    with pytest.raises(ConfigurationError, match=r"c0000\.h5: got box edges .* expected at least two cutoffs, 5"):
+        quench_dataset(dataset, Silent(), workers=1)
+    assert read_sample(damaged).configuration.inherent_positions is not None
 
 
 FEW = TINY_CAMPAIGN | {"configurations": 2}

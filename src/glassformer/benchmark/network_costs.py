@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
+from glassformer.core.workers import starting_workers
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
 from glassformer.physics.configuration import Configuration
@@ -102,7 +103,9 @@ def measure(settings: NetworkSettings, particles: int, threads: int) -> Measured
     # A fresh process: the most memory that it ever had is this network's.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(measure_here, settings, particles, threads).result()
+            with starting_workers():
+                measured = pool.submit(measure_here, settings, particles, threads)
+            return measured.result()
         except BrokenProcessPool:
             raise TrainingError(
                 f"measuring a training step of {particles} particles was killed, most likely for want of memory",

@@ -1,6 +1,7 @@
 """Commands. Exit codes: 0 done, 2 bad input, 1 anything else."""
 
 import contextlib
+import io
 import json
 import sys
 from dataclasses import asdict
@@ -11,6 +12,7 @@ import typer
 
 import glassformer
 from glassformer.cli.bench import bench
+from glassformer.cli.caches import matplotlib_folder
 from glassformer.cli.console import console, cores, print_error, print_table, progress, resumable
 from glassformer.core.errors import GlassformerError, SettingsError
 
@@ -35,8 +37,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 def main() -> None:
     """Run the command line; expected failures print one clear error instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name that is no text, as an old file system has them, is shown with its bytes.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        with matplotlib_folder():
+            app()
     except GlassformerError as error:
         print_error(error)
         sys.exit(error.exit_code)
@@ -358,7 +365,7 @@ def mode_coupling(
 
 @app.command()
 def doctor() -> None:
-    """Check what works on this machine, and say how to mend what does not."""
+    """Check what works on this machine, and say how to fix what does not."""
     from glassformer.cli.doctor import examine, print_findings
 
     if not print_findings(examine()):

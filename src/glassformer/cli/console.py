@@ -18,8 +18,9 @@ from glassformer.core.errors import GlassformerError
 # Seconds between two plain lines of progress.
 PLAIN_INTERVAL = 10.0
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Names of files are shown as they are, whatever is in them.
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -75,10 +76,14 @@ class StageProgress:
         self._began = self._printed = time.monotonic()
         if not self._plain:
             self._bar = Progress(
-                TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=8)),
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=8)),
                 BarColumn(bar_width=None, table_column=Column(min_width=8, ratio=1)),
                 TaskProgressColumn(),
-                TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)),
+                TextColumn(
+                    "{task.fields[state]}",
+                    markup=False,
+                    table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3),
+                ),
                 console=console,
                 expand=True,
             )

@@ -44,8 +44,8 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
     failed = [one.name for one in study.chosen(only) if one.name not in {result.name for result in results}]
     if failed:
         raise TrainingError(
-            f"{', '.join(failed)}: training went astray; the others are done: {page}",
-            "A lower learning rate may help: run it by itself with --only to see why.",
+            f"{', '.join(failed)}: training failed, as said above; the others are done: {page}",
+            "If it diverged, a lower learning rate may help. Run one by itself with --only.",
         )
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
     console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)

@@ -4,16 +4,18 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from glassformer.core.errors import InputError, StorageError
+from glassformer.core.errors import FullDiskError, InputError, StorageError
+from glassformer.core.lock import FolderLock, HeldError, Owner
 
 # .<name>.<process id>.tmp, for the kinds of file that the package writes.
-_OUR_TEMPORARY = re.compile(r"\..+\.(h5|npz|json|pt|ckpt|html|svg|png|pdf|gif|csv|restart)\.\d+\.tmp")
+_OUR_TEMPORARY = re.compile(r"\..+\.(h5|npz|json|pt|ckpt|html|svg|png|pdf|gif|csv|restart|lock)\.\d+\.tmp")
 
+LOCK_FILE = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space and run the same command again; finished work is kept.",
     errno.EDQUOT: "Your disk quota is used up: free some space and run the same command again; finished work is kept.",
@@ -25,7 +27,8 @@ _REMEDIES = {
 
 def storage_error(action: str, path: Path, error: OSError) -> StorageError:
     """Turn an `OSError` met on `action` at `path` into an error with its remedy."""
-    return StorageError(
+    kind = FullDiskError if error.errno in _FULL else StorageError
+    return kind(
         f"cannot {action} {path}: {error.strerror or error}",
         _REMEDIES.get(error.errno or 0, "Check the path and its permissions."),
     )
@@ -78,22 +81,46 @@ def remove_temporaries(folder: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process alone; the lock vanishes with the process, however it ends.
+    """Hold `folder` for this process alone; the lock ends with the process, however it ends.
 
+    If nothing was written, a folder that did not exist before does not exist afterwards.
     Raises `StorageError` if another process holds it.
     """
+    new = _missing(folder)
     make_folder(folder)
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FolderLock(folder / LOCK_FILE)
     try:
-        lock.acquire()
-    except Timeout:
-        raise StorageError(
-            f"another run is writing to {folder}",
-            "Wait until it ends, stop it, or choose another folder with --out.",
-        ) from None
-    except OSError as error:
-        raise storage_error("lock", folder, error) from error
-    try:
-        yield
+        try:
+            lock.acquire()
+        except HeldError as error:
+            raise _held(folder, error.owner) from None
+        except OSError as error:
+            raise storage_error("lock", folder, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
     finally:
-        lock.release()
+        for made in new:
+            with suppress(OSError):
+                # Only if it is empty.
+                made.rmdir()
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return which of `folder` and its parents do not exist, the deepest first."""
+    try:
+        return list(takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
+    except OSError:
+        # One that may not be looked into: making the folder will say so.
+        return []
+
+
+def _held(folder: Path, owner: Owner | None) -> StorageError:
+    problem = f"another run is writing to {folder}"
+    if owner is None:
+        return StorageError(problem, "Wait until it ends, stop it, or choose another folder with --out.")
+    remedy = "Wait until it ends, stop it, or choose another folder with --out."
+    if owner.alive is None:
+        remedy += f" If there is no such process any more, delete {folder / LOCK_FILE}."
+    return StorageError(f"{problem}: process {owner.process} on {owner.host}", remedy)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from glassformer.baselines.density_curve import DensityCurve
-from glassformer.core.errors import DatasetError, PredictionError, TrainingError
+from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError, PredictionError
 from glassformer.core.experiment import Experiment, Study
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import parameter_hash
@@ -90,7 +90,7 @@ def run_experiments(
     On CPUs, experiments run side by side, as many as there are `workers`, which share the threads: networks are too
     small to keep several threads busy. out/training/<name>/fold-<n>/test.h5 holds a network's predictions,
     out/training/<name>/result.json the scores. Configurations that are not in equilibrium are used: the report says
-    which. An experiment whose training goes astray is said to have failed, and has no result. Raises `SettingsError`,
+    which. An experiment that fails is said to have failed, and has no result. Raises `SettingsError`,
     `DatasetError` if a state point is missing, and what else `train_run` raises.
     """
     work = plan_work(study, scale, only, read_dataset(data), out)
@@ -128,8 +128,10 @@ def _run_share(order: Order, progress: Progress, rank: int, processes: int) -> N
     for one in plan_work(order.study, order.scale, order.parts[rank], read_dataset(order.data), order.out):
         try:
             _run_one(one, _Part(progress, one), order.threads)
-        except TrainingError as error:
-            # One that goes astray, as at too high a learning rate, does not cost the rest.
+        except FullDiskError:
+            raise
+        except GlassformerError as error:
+            # One that fails, as at too high a learning rate or in a folder of another run, does not cost the rest.
             progress.say(f"{one.experiment.name} FAILED: {error.problem}")
 
 

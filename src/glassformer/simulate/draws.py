@@ -97,7 +97,6 @@ def _run_group(
         seen, handover = run_lockstep_draws(
             configuration, temperature, seeds, campaign, report,
             unfinished.load(running), lambda arrays: unfinished.save(running, arrays),
-            unfinished.scratch(f"{running}.restart"),
         )  # fmt: skip
     else:
         seen = run_lammps_draw(configuration, temperature, seeds[0], campaign, report, unfinished, running)

@@ -19,6 +19,7 @@ from glassformer.simulate.draws import uses_lockstep
 from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
 from glassformer.simulate.stages import fewest_steps, most_steps
 
 # Seconds over which a rate is measured, and the steps of the first try.
@@ -57,6 +58,7 @@ class Plan:
     rates: Rates
     costs: tuple[Cost, ...]
     workers: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def core_hours(self) -> tuple[float, float]:
@@ -101,9 +103,13 @@ def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progre
     for point in campaign.state_points:
         observation_steps(campaign.at(point))
         fewest_steps(campaign, point)
+    refuse_small_boxes(campaign)
+    warnings = small_boxes(campaign)
+    for warning in warnings:
+        progress.say(warning)
     rates = measure_rates(campaign, progress)
     costs = [_cost(campaign, point, missing[point.label], rates) for point in campaign.state_points]
-    return Plan(rates, tuple(costs), workers)
+    return Plan(rates, tuple(costs), workers, tuple(warnings))
 
 
 def _cost(campaign: Campaign, point: StatePointSettings, there: list[int | None], rates: Rates) -> Cost:

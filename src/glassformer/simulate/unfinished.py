@@ -1,7 +1,6 @@
 """What is there of a sample that is not finished: files in a hidden folder beside it, gone when it is whole."""
 
 import io
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -55,10 +54,6 @@ class Unfinished:
         """Forget everything."""
         if self._folder.exists():
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def scratch(self, name: str) -> Path:
-        """Return a path for a file of another program, for the moment only."""
-        return self._folder / f".{name}.{os.getpid()}.tmp"
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.npz"

@@ -1,7 +1,6 @@
 """A vector of draws from its start to its last observation: checkpoints on the way, LAMMPS where it is faster."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -44,13 +43,12 @@ def run_lockstep_draws(
     report: Report,
     checkpoint: Mapping[str, NDArray[Any]] | None = None,
     save: Callable[[Arrays], None] = lambda arrays: None,
-    scratch: Path = Path("lockstep.restart.tmp"),
 ) -> tuple[Observations, float | None]:
     """Follow the draws that start with `seeds` (at most `DRAWS`); return what they did and when LAMMPS took over.
 
     With `campaign.engine` 'auto' the draws go on in LAMMPS one by one when their lists have become too long; the time
     is None if that did not happen. `save` receives a checkpoint now and then; given back as `checkpoint`, the run goes
-    on from there with the same numbers. `scratch` is a path for LAMMPS's restart file, for the moment.
+    on from there with the same numbers.
     Raises `EngineError`.
     """
     steps = observation_steps(campaign)
@@ -79,7 +77,7 @@ def run_lockstep_draws(
         reached = follow(engine, seen, configuration, campaign, reached, report, CHECKPOINT_STEPS, pause)
     if reached == steps[-1]:
         return seen, None
-    _continue_in_lammps(engine, seen, configuration, campaign, report, in_lammps, checkpoint or {}, save, scratch)
+    _continue_in_lammps(engine, seen, configuration, campaign, report, in_lammps, checkpoint or {}, save)
     return seen, reached * campaign.time_step
 
 
@@ -98,7 +96,6 @@ def _continue_in_lammps(
     first: int,
     checkpoint: Mapping[str, NDArray[Any]],
     save: Callable[[Arrays], None],
-    scratch: Path,
 ) -> None:
     """Take the draws from number `first` on from where they are to the last observation with LAMMPS."""
     left = int(observation_steps(campaign)[-1]) - engine.steps
@@ -114,11 +111,11 @@ def _continue_in_lammps(
             now = engine.steps
             if draw == first and "restart" in checkpoint:
                 now = int(checkpoint["lammps_steps"])
-                lammps.resume(checkpoint["restart"], scratch, now - engine.steps)
+                lammps.resume(checkpoint["restart"], now - engine.steps)
                 report(0, engine.steps - now)
 
             def pause(step: int, draw: int = draw, lammps: LammpsDraw = lammps) -> bool:
-                restart = lammps.renew(scratch, step - engine.steps)
+                restart = lammps.renew(step - engine.steps)
                 save(_arrays(engine, seen, draw) | {"restart": restart, "lammps_steps": np.array(step)})
                 return False
 
