@@ -224,8 +224,8 @@ def test_tables_that_do_not_fit_are_refused(samples: list[Sample], tmp_path: Pat
     path = tmp_path / "T0.50_P1.55.csv"
     for text, message in (
         ("", "is no table"),
-        ("time,msd\n1,2\n", "got columns time, msd"),
-        ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n1,2,3,4,x\n", "is no table"),
+        ("time,msd\n1,2\n", "got the columns 'time', 'msd'"),
+        ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n1,2,3,4,x\n", "line 2: got msd_b_std = 'x'"),
         ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n77,2,3,4,5\n", "no time in common"),
     ):
         path.write_text(text)

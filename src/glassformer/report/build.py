@@ -94,7 +94,9 @@ def training_labels(run: Run | None) -> tuple[str, str]:
     if one_by_one and targets.quantity == "squared-displacement":
         symbol = "$|r(t) - r(0)|^2$"
     whose = ("A and B" if targets.species == "both" else targets.species) + (" particles" if one_by_one else "")
-    return LOSSES[run.training.loss], f"ln {symbol} of {whose}" if targets.scale == "log" else f"{symbol} of {whose}  {unit}"
+    return LOSSES[
+        run.training.loss
+    ], f"ln {symbol} of {whose}" if targets.scale == "log" else f"{symbol} of {whose}  {unit}"
 
 
 def _text(
@@ -130,9 +132,7 @@ def _text(
 def provenance(samples: Sequence[Sample]) -> dict[str, str]:
     """Return how the samples were made: every value of the fact, if they differ."""
     names = ("engine", "time_step", "cutoff", "seed", "protocol")
-    return {
-        name: "; ".join(dict.fromkeys(str(getattr(sample.facts, name)) for sample in samples)) for name in names
-    }
+    return {name: "; ".join(dict.fromkeys(str(getattr(sample.facts, name)) for sample in samples)) for name in names}
 
 
 def read_histories(training: Path) -> list[list[dict[str, float]]]:

@@ -16,7 +16,7 @@ from glassformer.report.style import band_entry
 
 
 def cooling_figure(samples: Sequence[Sample]) -> tuple[Figure, str]:
-    """Volume per particle against temperature on the way down, with T_g where its slope changes, and that in a sentence.
+    """Volume per particle against temperature on the way down, with T_g where its slope changes, and a sentence.
 
     Two straight lines meet at T_g, which has a vertical line, with its standard error as a band. Where they cannot be
     fitted there are the points alone, and the sentence says why; several state points have a sentence each. Raises
@@ -24,27 +24,23 @@ def cooling_figure(samples: Sequence[Sample]) -> tuple[Figure, str]:
     """
     observable = OBSERVABLES["volume"]
     tables = {label: observable.columns(members) for label, members in by_state_point(samples).items()}
-    figure = draw(observable, tables, {label: f"to {title}" for label, title in titles_of(samples).items()})
-    assert figure is not None  # a volume is a number
-    (axes,) = figure.axes
-    sentences = []
+    sentences, found = [], []
     for label, columns in tables.items():
         beginning = f"To {name_of(label)}: " if len(tables) > 1 else ""
         try:
-            found = fit_transition(columns)
+            found.append(fit_transition(columns))
+            sentences.append(beginning + _sentence(found[-1]))
         except FitError as error:
             sentences.append(f"{beginning}There is no T_g: {error.problem.removeprefix('glass transition: ')}.")
-            continue
-        sentences.append(beginning + _sentence(found))
-        knee, error_of_knee = found.temperature, found.temperature_error
+    bands = [band_entry("$T_g$: standard error", "0.85", 1.0)] if found else []
+    titles = {label: f"to {title}" for label, title in titles_of(samples).items()}
+    figure = draw(observable, tables, titles, more=bands)
+    assert figure is not None  # a volume is a number
+    (axes,) = figure.axes
+    for one in found:
+        knee, error_of_knee = one.temperature, one.temperature_error
         axes.axvspan(knee - error_of_knee, knee + error_of_knee, color="0.85", lw=0, zorder=0)
         axes.axvline(knee, color="0.5", lw=0.8, ls=":", zorder=1)
-    if axes.patches:
-        (legend,) = figure.legends
-        entries = [*legend.legend_handles, band_entry("$T_g$: standard error", "0.85", 1.0)]
-        texts = [text.get_text() for text in legend.get_texts()]
-        legend.remove()
-        figure.legend(entries, [*texts, "$T_g$: standard error"], loc="outside right center", fontsize=8)
     return figure, " ".join(sentences)
 
 

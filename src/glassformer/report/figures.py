@@ -123,9 +123,8 @@ def scattering_figure(samples: Sequence[Sample]) -> Figure:
     )
     axes.set(xscale="log", xlabel=TIME_LABEL, ylabel=scattering_label(samples, (SPECIES_A,)))
     axes.set_ylim(min(0.0, axes.dataLim.ymin), 1.02)
-    figure.legend(
-        entries, texts, loc="outside right center", fontsize=9, handler_map={tuple: HandlerTuple(ndivide=1, pad=0)}
-    )
+    handlers = {tuple: HandlerTuple(ndivide=1, pad=0)}
+    figure.legend(entries, texts, loc="outside right center", fontsize=9, handler_map=handlers)  # type: ignore[call-overload]
     return figure
 
 
@@ -200,7 +199,7 @@ def _diagonal(axes: Axes, predictions: Predictions, rows: NDArray[np.bool_], tar
 def _round_values(span: FloatArray) -> list[float]:
     """Return round values between the ends of `span`: few in a wide range, finer ones in a narrow one."""
     decades = range(int(np.floor(np.log10(span[0]))), int(np.ceil(np.log10(span[1]))) + 1)
-    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), tuple(np.arange(10, 100) / 10)):
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(np.arange(10, 100) / 10)):
         found = [float(digit * 10.0**decade) for decade in decades for digit in digits]
         within = [value for value in found if span[0] <= value <= span[1]]
         if len(within) >= 3:

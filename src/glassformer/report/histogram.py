@@ -63,7 +63,8 @@ def prediction_histograms(
 ) -> Figure:
     """Distribution of labels and of predictions, one panel for each of `groups`: its title, with (labels, predictions).
 
-    Both are drawn in the bins of the labels, continued as far as the predictions reach. `y_unit`: the inverse of what the values are in.
+    Both are drawn in the bins of the labels, continued as far as the predictions reach. `y_unit`: the inverse of what
+    the values are in.
     """
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)

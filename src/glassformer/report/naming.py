@@ -15,7 +15,7 @@ LONGEST = 40
 
 
 def name_of(label: str) -> str:
-    """Return 'T = 0.50, P = 1.55' for 'T0.50_P1.55', and a label of another form as it is; a long one loses its middle."""
+    """Return 'T = 0.50, P = 1.55' for 'T0.50_P1.55'; another label as it is, a long one without its middle."""
     found = _LABEL.fullmatch(label)
     if found is None:
         return label if len(label) <= LONGEST else f"{label[: LONGEST - 11]}…{label[-10:]}"

@@ -1,6 +1,6 @@
 """The figure of an observable: all state points in one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -30,11 +30,16 @@ _POINTS = ({"marker": "o", "ls": ""}, {"marker": "s", "ls": "", "mfc": "none"})
 
 
 def draw(
-    observable: Observable, tables: Mapping[str, Columns], titles: Mapping[str, str], y_label: str = ""
+    observable: Observable,
+    tables: Mapping[str, Columns],
+    titles: Mapping[str, str],
+    y_label: str = "",
+    more: Sequence[Artist] = (),
 ) -> Figure | None:
     """Return the figure of `observable`: a colour per state point, a line style per column.
 
-    None if no state point has a value to be drawn. `y_label`: in the place of the observable's own.
+    None if no state point has a value to be drawn. `y_label`: in the place of the observable's own; `more`: further
+    entries of the legend.
     """
     figure = Figure(figsize=(8.4, 4.6))
     axes = figure.subplots()
@@ -60,7 +65,7 @@ def draw(
         entries.append(key_entry(ERRORS, marker="|", ms=10) if observable.points else band_entry(ERRORS))
     if observable.name == "volume":
         entries += _mark_knees(axes, tables)
-    figure.legend(handles=entries, loc="outside right center", fontsize=8)
+    figure.legend(handles=[*entries, *more], loc="outside right center", fontsize=8)
     return figure
 
 

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from glassformer.core.files import write_atomically
@@ -43,6 +43,7 @@ def template(name: str) -> jinja2.Template:
     environment.filters["number"] = number
     environment.filters["signed"] = signed
     environment.filters["general"] = general
+    environment.filters["symbols"] = symbols
     environment.filters["smallest"] = smallest
     return environment.get_template(name)
 
@@ -55,6 +56,14 @@ def number(value: float, digits: int = 3) -> str:
 def general(value: float, digits: int = 6) -> str:
     """Return `value` with as many significant digits, or 'n/a' for NaN."""
     return "n/a" if math.isnan(value) else f"{value:.{digits}g}"
+
+
+def symbols(text: str) -> Markup:
+    """Return `text`, whatever it holds made harmless, with the subscripts of physics."""
+    whole = str(escape(text))
+    for symbol, index in (("τ", "α"), ("F_", "s"), ("σ_", "AA")):
+        whole = whole.replace(symbol + index, f"{symbol.removesuffix('_')}<sub>{index}</sub>")
+    return Markup(whole)
 
 
 def signed(found: Difference) -> str:

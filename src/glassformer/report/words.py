@@ -1,4 +1,4 @@
-"""Sentences of the report. Each follows from the run and its numbers; none is said of a run for which it does not hold."""
+"""Sentences of the report. Each follows from the run and its numbers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -101,9 +101,7 @@ def lead(samples: Sequence[Sample], predictions: Predictions, run: Run | None) -
         seen += "it in training." if tested == 1 else "them in training."
     else:
         seen = "Every prediction below is for a configuration that the network had not seen in training."
-    return (
-        f"Can a network look at {looked} of a liquid and tell how far {whose} will move? {liquid(samples)}. {seen}"
-    )
+    return f"Can a network look at {looked} of a liquid and tell how far {whose} will move? {liquid(samples)}. {seen}"
 
 
 def told(run: Run) -> str:
@@ -199,9 +197,9 @@ def note(evaluation: Evaluation, samples: Sequence[Sample], label: str) -> str:
     rows = [row for row in evaluation.rows if row.state_point != ALL]
     what = label.removeprefix("ln ")
     text = (
-        f"The smallest error of each row is in bold. An error of 0.10 in {label} means that the predicted {what} is about"
-        " 10 % off. ± is one standard error, from resampling configurations; differences within two such errors mean"
-        " little. R² is 1 for a perfect prediction and 0 for one no better than knowing the mean of the row's"
+        f"The smallest error of each row is in bold. An error of 0.10 in {label} means that the predicted {what} is"
+        " about 10 % off. ± is one standard error, from resampling configurations; differences within two such errors"
+        " mean little. R² is 1 for a perfect prediction and 0 for one no better than knowing the mean of the row's"
         " configurations beforehand."
     )
     means = [row.models["state_point_mean"].r2 for row in rows]
@@ -236,8 +234,8 @@ def prediction_caption(predictions: Predictions) -> str:
 def msd_caption(samples: Sequence[Sample], times: FloatArray) -> str:
     """Return the caption of the MSD's figure, with what its slopes say."""
     text = (
-        "Mean squared displacement of A (solid) and B (dashed) particles. Grey lines: the slopes of free flight, t², and"
-        " of diffusion, t."
+        "Mean squared displacement of A (solid) and B (dashed) particles. Grey lines: the slopes of free flight, t²,"
+        " and of diffusion, t."
     )
     slopes = {
         name: _smallest_slope(members[0].ensemble.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
@@ -246,8 +244,8 @@ def msd_caption(samples: Sequence[Sample], times: FloatArray) -> str:
     caged = [name for name, slope in slopes.items() if slope < PLATEAU_SLOPE]
     if caged:
         text += (
-            " Neighbours hold a particle in a cage for a while, and the curve bends into a plateau: its slope for A falls"
-            f" to {listed(f'{slopes[name]:.2f} at {name_of(name)}' for name in caged)}."
+            " Neighbours hold a particle in a cage for a while, and the curve bends into a plateau: its slope for A"
+            f" falls to {listed(f'{slopes[name]:.2f} at {name_of(name)}' for name in caged)}."
         )
     if any(len(members) > 1 for members in by_state_point(samples).values()):
         text += " Shaded: from the slowest to the fastest configuration, A."
@@ -255,7 +253,7 @@ def msd_caption(samples: Sequence[Sample], times: FloatArray) -> str:
 
 
 def _smallest_slope(times: FloatArray, msd: FloatArray) -> float:
-    """Return the smallest slope of ln MSD against ln t, over pieces of about a third of a decade; NaN for short curves."""
+    """Return the smallest slope of ln MSD against ln t, over pieces of a factor of 2 in time; NaN for short curves."""
     places = [0]
     for place in range(1, len(times)):
         if times[place] >= 2 * times[places[-1]]:
@@ -282,8 +280,8 @@ def scattering_caption(samples: Sequence[Sample], data: Sequence[StatePointSumma
 def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary]) -> str:
     """Return how the table of equilibration is to be read."""
     text = (
-        "A glass former has forgotten how it was prepared only after several τα at its state point. τα is measured here,"
-        " from the decay of F_s."
+        "A glass former has forgotten how it was prepared only after several τα at its state point. τα is measured"
+        " here, from the decay of F_s."
     )
     if any(math.isnan(row.tau_alpha) for row in data):
         text += " n/a: the draws were too short to see it."
@@ -292,7 +290,9 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
             " Equilibrium counts as shown for a configuration if it was held for the τα asked for and its last two"
             " windows of holding agree in potential energy and F_s within their errors."
         )
-    ageing = [name_of(row.label) for row in data if 2 * row.in_equilibrium < row.configurations and examined(samples, row)]
+    ageing = [
+        name_of(row.label) for row in data if 2 * row.in_equilibrium < row.configurations and examined(samples, row)
+    ]
     if ageing:
         text += f" At {listed(ageing)} most configurations were not shown to be in equilibrium: these still may age."
     if any(row.configurations > 1 and row.density_std > 0 for row in data):
@@ -330,7 +330,9 @@ def particle_note(evaluation: Evaluation, samples: Sequence[Sample]) -> list[str
         else:
             text += f"; it is above zero by more than two standard errors {in_rows(clear, len(scores))}"
         shares = [score.pearson / score.pearson_ceiling for score in scores if score.pearson_ceiling > 0]
-        found.append(f"{text}, and {span((100 * share for share in shares), 0)} % of its ceiling." if shares else f"{text}.")
+        found.append(
+            f"{text}, and {span((100 * share for share in shares), 0)} % of its ceiling." if shares else f"{text}."
+        )
     meaning = (
         "Pearson: correlation of predicted and simulated values over the particles of one species in a configuration,"
         " the mean over configurations; ± is one standard error, from resampling configurations. Ceiling: what perfect"
@@ -349,10 +351,10 @@ def quantity_definition(predictions: Predictions) -> tuple[str, str]:
     """Return the quantity that is predicted, and what it is."""
     if predictions.quantity == "propensity":
         return "propensity", (
-            "of a particle: its distance |r(t) − r(0)| from where it started, the mean over the draws of a configuration;"
-            f" of a configuration: the mean of that over its {predictions.species} particles"
+            "of a particle: its distance |r(t) − r(0)| from where it started, the mean over the draws of a"
+            f" configuration; of a configuration: the mean of that over its {predictions.species} particles"
         )
     return "MSD", (
-        f"mean over particles of the squared distance |r(t) − r(0)|² from the start; here of species {predictions.species},"
-        " averaged over the draws of a configuration"
+        "mean over particles of the squared distance |r(t) − r(0)|² from the start; here of species"
+        f" {predictions.species}, averaged over the draws of a configuration"
     )
