@@ -7,7 +7,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator
 
 from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
@@ -27,6 +26,7 @@ from glassformer.report.style import (
     at_time,
     key_entry,
     literal,
+    log_scale,
     ordered_colors,
 )
 
@@ -47,7 +47,7 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
     color = ordered_colors(list(groups))
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
-    figure = Figure(figsize=(2.4 * columns + 0.8, 2.2 * rows + 1.0))
+    figure = Figure(figsize=(2.4 * columns + 2.6, 2.4 * rows + 0.3))
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes in panels.flat[len(groups) :]:
         axes.remove()
@@ -61,14 +61,15 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
                 _mark(axes, time, said, color[name], name in trained_on)
         axes.set_title(title_of(members[0]), fontsize=10)
         axes.tick_params(labelbottom=True)
+        axes.set_xlabel(TIME_LABEL, fontsize=9)
     panels[0, 0].set(xscale="log", yscale="log")
-    figure.supxlabel(TIME_LABEL, fontsize=10)
-    figure.supylabel(f"MSD of A  {MSD_LABEL}", fontsize=10)
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"MSD of A\n{MSD_LABEL}", fontsize=9)
     filled, open_ = (key_entry(f"mean prediction:\n{text}", marker="o", mfc=fill)
                      for text, fill in ((TRAINED, NEUTRAL), (OTHER, "white")))  # fmt: skip
     bars = [key_entry(f"{share} % of the predictions", ls="-", lw=width) for share, width in ((68.27, 3.2), (96, 1.0))]
     entries = [key_entry("simulated, mean", ls="-", lw=1.4), filled, open_, *bars]
-    figure.legend(handles=entries, loc="outside lower center", ncols=3, fontsize=9)
+    figure.legend(handles=entries, loc="outside right center", fontsize=9)
     return figure
 
 
@@ -118,9 +119,8 @@ def errors_figure(results: Sequence[ExperimentResult]) -> Figure:
             (entries[text],) = axes.plot(values, heights, marker, color=color, ms=5)
         for place in places:
             axes.axhline(place, color="0.92", lw=0.8, zorder=0)
-        axes.set(xscale="log", title=at_time(time), xlabel="MAE of ln MSD of A")
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("")
+        axes.set(title=at_time(time), xlabel="MAE of ln MSD of A")
+        log_scale(axes, "x", [one.mae for of in scores for one in of if one.time == time])
     panels[0].set_yticks(places, [literal(result.name) for result in results])
     panels[0].set_ylabel("experiment")
     entries["standard error over configurations"] = key_entry("", ls="-", lw=1)
@@ -161,11 +161,9 @@ def ratio_figure(results: Sequence[ExperimentResult], order: Sequence[str]) -> F
                 axes.plot(x, [row.scores[model].ratio for row in some], **look, **({} if trained else {"mfc": "white"}))
             entries[label] = Line2D([], [], **look)  # type: ignore[arg-type]
         axes.axhline(1, color="0.6", lw=0.8)
-        axes.set(title=at_time(time), xlabel="state point", yscale="log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set(title=at_time(time), xlabel="state point")
         axes.set_xticks(range(len(names)), [literal(name) for name in short_names(names).values()], fontsize=8)
+    log_scale(panels[0], "y", [row.scores[model].ratio for _, rows, model in lines for row in rows])
     panels[0].set_ylabel("predicted / simulated mean MSD of A")
     entries |= {TRAINED: key_entry("", marker="o", ms=7), OTHER: key_entry("", marker="o", ms=7, mfc="white")}
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=9)

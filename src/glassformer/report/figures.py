@@ -28,6 +28,7 @@ from glassformer.report.style import (
     at_time,
     band_entry,
     key_entry,
+    log_scale,
     markers,
     ordered_colors,
 )
@@ -129,12 +130,12 @@ def scattering_figure(samples: Sequence[Sample]) -> Figure:
 
 
 def scattering_label(samples: Sequence[Sample], species: tuple[int, ...], symbol: str = "F_s") -> str:
-    """Return '$F_s(k, t)$, $k$ = 7.25 (A), 5.5 (B) [1 / sigma_AA]': the label of an axis, with the wave numbers."""
+    """Return 'F_s(k, t), k sigma_AA = 7.25 (A), 5.5 (B)': the label of an axis, with the wave numbers."""
     parts = []
     for kind in species:
         known = {(one.facts.wave_number_a, one.facts.wave_number_b)[kind] for one in samples}
         parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({'AB'[kind]})")
-    return rf"${symbol}(k, t)$,  $k$ = {', '.join(parts)} $\sigma_{{AA}}^{{-1}}$"
+    return rf"${symbol}(k, t)$,  $k\,\sigma_{{AA}}$ = {', '.join(parts)}"
 
 
 def scored_rows(predictions: Predictions) -> NDArray[np.bool_]:
@@ -230,11 +231,10 @@ def training_figure(
         right.plot(epochs, errors, **look)
         kept = next(number for number, line in enumerate(history) if line["kept"])
         right.plot(epochs[kept], errors[kept], "o", color=look["color"], ms=6)
-    left.set(
-        yscale="log", xlabel="epoch", ylabel=f"training loss{f' ({loss})' if loss else ''}\nof standardised labels"
-    )
-    right.set(yscale="log", xlabel="epoch", ylabel=f"validation MAE of {error_of}")
-    for axes in (left, right):
+    left.set(xlabel="epoch", ylabel=f"training loss{f' ({loss})' if loss else ''}\nof standardised labels")
+    right.set(xlabel="epoch", ylabel=f"validation MAE\nof {error_of}")
+    for axes, name in ((left, "train_loss"), (right, "val_mae")):
+        log_scale(axes, "y", [line[name] for history in histories for line in history])
         axes.xaxis.get_major_locator().set_params(integer=True)
     entries = [*left.get_legend_handles_labels()[0], key_entry("epoch kept", marker="o")]
     figure.legend(handles=entries, loc="outside right center", fontsize=9)

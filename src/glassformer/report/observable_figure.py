@@ -18,6 +18,7 @@ from glassformer.report.style import (
     at_time,
     band_entry,
     key_entry,
+    log_scale,
     ordered_colors,
     split_legend,
 )
@@ -109,7 +110,7 @@ def _set_scales(axes: Axes, observable: Observable, tables: Mapping[str, Columns
     if observable.log_x:
         x = np.concatenate([columns[observable.x] for columns in tables.values()])
         if (x > 0).all():
-            axes.set_xscale("log")
+            log_scale(axes, "x", x)
         elif (x > 0).any():
             # A value of 0 keeps its place to the left.
             axes.set_xscale("symlog", linthresh=float(x[x > 0].min()), linscale=0.5)

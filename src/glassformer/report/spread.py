@@ -18,7 +18,7 @@ from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.physics.configuration import SPECIES_A, SPECIES_B
 from glassformer.physics.state_points import VFT_TEMPERATURE, estimated_relaxation_time
 from glassformer.report.figures import draw_slopes
-from glassformer.report.histogram import draw_histogram, gaussian_fits
+from glassformer.report.histogram import LEAST_VALUES, draw_histogram, gaussian_fits
 from glassformer.report.naming import title_of
 from glassformer.report.style import BAND_ALPHA, MSD_LABEL, TIME_LABEL, at_time, band_entry, ordered_colors
 
@@ -174,8 +174,11 @@ def _write_moments(axes: Axes, values: FloatArray) -> None:
     """Write number, mean and standard deviation into the panel, above what is drawn."""
     deviation = values.std(ddof=1) if len(values) > 1 else math.nan
     axes.set_ylim(0, 1.45 * axes.dataLim.ymax)
-    curve = "curve: Gaussian" if gaussian_fits(values) else "not Gaussian"
-    text = f"{_number(values)}\nmean {values.mean():.3g}\nsd {deviation:.2g}\n{curve}"
+    text = f"{_number(values)}\nmean {values.mean():.3g}\nsd {deviation:.2g}"
+    if gaussian_fits(values):
+        text += "\ncurve: Gaussian"
+    elif len(values) >= LEAST_VALUES:
+        text += "\nnot Gaussian"
     axes.text(0.98, 0.98, text, transform=axes.transAxes, ha="right", va="top", fontsize=9)
 
 

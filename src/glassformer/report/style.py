@@ -1,15 +1,18 @@
 """One look for all figures: a colour-blind-safe palette, axis labels with their units, and legends."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.font_manager import findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter
 
 mpl.use("Agg")
 
@@ -27,6 +30,8 @@ NEUTRAL = "0.35"
 BAND_ALPHA = 0.2
 # A legend with more entries than this is split: one entry per colour and one per line style.
 MOST_ENTRIES = 8
+# Largest over smallest value: below the first an axis is linear, below the second its ticks are 1, 2 and 5.
+NARROW, WIDE = 3, 100
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -95,6 +100,20 @@ def ordered_colors(labels: Sequence[str]) -> dict[str, str]:
 def _shades(labels: Sequence[str]) -> dict[str, str]:
     shades = mpl.colormaps["plasma"](np.linspace(0, DARK_ENOUGH, len(labels)))
     return {label: to_hex(shade) for label, shade in zip(labels, shades, strict=True)}
+
+
+def log_scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float]) -> None:
+    """Make an axis logarithmic, with ticks at plain numbers, unless the values span less than a factor of 3."""
+    known = np.array([value for value in values if np.isfinite(value) and value > 0])
+    ratio = known.max() / known.min() if len(known) else 1.0
+    if ratio < NARROW:
+        return
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    if ratio < WIDE:
+        axis = axes.xaxis if which == "x" else axes.yaxis
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_major_formatter("{x:g}")
 
 
 def markers(labels: Sequence[str]) -> dict[str, str]:
