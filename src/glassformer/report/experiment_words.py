@@ -23,7 +23,7 @@ def lead(samples: Sequence[Sample], results: Sequence[ExperimentResult]) -> str:
     times = sorted({float(sample.ensemble.times[-1]) for sample in samples})
     last = " to ".join(f"{time:g}" for time in dict.fromkeys((times[0], times[-1])))
     numbers = sorted({len(result.trained_on) for result in results})
-    trained = listed("one state point" if number == 1 else f"{number} state points together" for number in numbers)
+    trained = " or ".join("one state point" if number == 1 else f"{number} state points together" for number in numbers)
     new = any(set(result.tested_on) - set(result.trained_on) for result in results)
     tested = "configurations that they had not seen"
     if any(result.audit for result in results):
@@ -32,8 +32,8 @@ def lead(samples: Sequence[Sample], results: Sequence[ExperimentResult]) -> str:
         tested += " and on state points that they had not seen"
     networks = kinds[0].upper() + kinds[1:]
     return (
-        f"How much of how far its particles will move can be read off a liquid's structure? {liquid(samples)}, to t ="
-        f" {last}. {networks} are trained on {trained} and tested on {tested}."
+        "How far will the particles of a liquid move, and how much of that can be read off its structure?"
+        f" {liquid(samples)}, to t = {last}. {networks} are trained on {trained} and tested on {tested}."
     )
 
 
