@@ -101,12 +101,9 @@ def report(folder: Path, samples: Sequence[Sample], run: Run | None, made: Predi
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         text = text_of(build_report(written(folder, samples, made, run, **more)))
-    # Whatever the run: no number that is none, no plural of one, no word broken by hand, no phrase that the style avoids.
-    for wrong in (r"\bnan\b", r"\b1 (configurations|draws|folds|state points)", r"config- ?urations", r"a particle\b(?! moves)",
-                  r"several random", r"\bNone\b", r"\(\)", r"  "):  # fmt: skip
-        assert (
-            not re.search(wrong, text.replace("the structure of a particle", "")) or wrong == r"a particle\b(?! moves)"
-        )
+    # Whatever the run: no number that is none, no plural of one, no word broken by hand.
+    for wrong in (r"\bnan\b", r"\b1 (configurations|draws|folds|state points)", "config- ?urations", "several random"):
+        assert not re.search(wrong, text)
     return text
 
 

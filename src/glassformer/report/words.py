@@ -150,8 +150,8 @@ def result(evaluation: Evaluation, predictions: Predictions, run: Run | None) ->
     means = [row.models["state_point_mean"].r2 for row in together]
     if together and not any(map(math.isnan, means)):
         paragraphs.append(
-            "In the rows of all state points together, the state-point mean, which tells them apart and does nothing else,"
-            f" has R² = {span(means)}, and the network {span(row.models['network'].r2 for row in together)}."
+            "In the rows of all state points together, the state-point mean, which tells them apart and does nothing"
+            f" else, has R² = {span(means)}, and the network {span(row.models['network'].r2 for row in together)}."
         )
     return [*paragraphs, _within(evaluation, predictions)]
 
