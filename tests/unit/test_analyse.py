@@ -1,6 +1,8 @@
-"""Observables of a dataset as tables and figures, and the comparison with published curves."""
+"""Observables of a dataset as tables and figures."""
 
 import csv
+import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from glassformer.observables.structure import radial_distribution
 from glassformer.observables.wave_vectors import wave_vectors
 from glassformer.report.analyse import analyse
 from glassformer.report.analysis import DEFAULT, OBSERVABLES, alpha_2, collective, overlap, propensity, van_hove, volume
-from glassformer.report.comparison import compare, read_published
 from tests.conftest import synthetic_sample
 
 
@@ -185,55 +186,97 @@ def test_analyse_works_in_the_folder_itself(tiny_dataset: Path, monkeypatch: pyt
     assert (tiny_dataset.parent / f"{tiny_dataset.name}-analysis" / "msd" / "msd.png").exists()
 
 
-def published(samples: list[Sample], folder: Path, shift: float) -> None:
-    """A table in which the samples' mean lies `shift` standard deviations above, at each of its times."""
-    folder.mkdir(exist_ok=True)
-    mean = np.mean([sample.ensemble.msd.mean(0) for sample in samples], 0)
-    spread = 0.1 * mean
-    table = np.column_stack([samples[0].ensemble.times, mean[:, 0] - shift * spread[:, 0], spread[:, 0],
-                             mean[:, 1] + shift * spread[:, 1], spread[:, 1]])  # fmt: skip
-    header = "# a comment\ntime,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n"
-    text = "\n".join(",".join(f"{value:.12g}" for value in row) for row in table)
-    (folder / f"{samples[0].facts.state_point}.csv").write_text(header + text)
+def without(sample: Sample, *arrays: str) -> Sample:
+    return replace(sample, ensemble=replace(sample.ensemble, **dict.fromkeys(arrays)))
 
 
-def test_deviations_are_counted_in_standard_deviations(samples: list[Sample], tmp_path: Path) -> None:
-    published(samples[:2], tmp_path / "published", shift=2.5)
-    (found,) = compare(samples, tmp_path / "published", tmp_path / "out")
-    np.testing.assert_allclose(found.deviation, np.tile([2.5, -2.5], (3, 1)), rtol=1e-9)
-    assert found.largest == pytest.approx((2.5, 2.5))
-    assert found.runs == 6
-    assert found.published_density == 1.148
-    assert found.density == pytest.approx(1.2)
-    assert found.held_density == 1.5
-    table = rows(tmp_path / "out" / "compare" / "T0.50_P1.55.csv")
-    np.testing.assert_allclose(table["deviation_b"], -2.5, rtol=1e-6)
-    assert (tmp_path / "out" / "compare" / "compare.png").stat().st_size > 1000
+@pytest.fixture
+def no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
 
 
-def test_configurations_of_different_times_are_not_averaged(samples: list[Sample], tmp_path: Path) -> None:
-    published(samples[:2], tmp_path / "published", shift=1.0)
-    other = replace(samples[1].ensemble, times=samples[1].ensemble.times + 1)
-    with pytest.raises(DatasetError, match="observed at different times"):
-        compare([samples[0], replace(samples[1], ensemble=other)], tmp_path / "published", tmp_path / "out")
+def folders(out: Path) -> set[str]:
+    return {path.name for path in out.iterdir() if path.is_dir()}
 
 
-def test_tables_that_do_not_fit_are_refused(samples: list[Sample], tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="holds no table to compare with"):
-        compare(samples, tmp_path, tmp_path / "out")
-    path = tmp_path / "T0.50_P1.55.csv"
-    for text, message in (
-        ("", "is no table"),
-        ("time,msd\n1,2\n", "got columns time, msd"),
-        ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n1,2,3,4,x\n", "is no table"),
-        ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n77,2,3,4,5\n", "no time in common"),
-    ):
-        path.write_text(text)
-        with pytest.raises(DatasetError, match=message):
-            compare(samples, tmp_path, tmp_path / "out")
+@pytest.mark.usefixtures("no_warnings")
+def test_what_is_missing_is_left_out_by_name_and_the_rest_is_made(samples: list[Sample], tmp_path: Path) -> None:
+    said: list[str] = []
+    analyse([without(sample, "quartic") for sample in samples], [], tmp_path, said.append)
+    assert folders(tmp_path) == set(DEFAULT) - {"non-gaussian"}
+    assert said == [
+        f"non-gaussian, {point}: left out: {point}/c0000 holds no quartic" for point in ("T0.50_P1.55", "T0.56_P0.17")
+    ]
 
 
-def test_the_thesis_s_tables_can_be_read(reference_data: Path) -> None:
-    found = read_published(reference_data / "thesis_msd" / "T0.44_P2.93.csv")
-    assert len(found["time"]) == 200
-    assert found["msd_a_mean"][0] == pytest.approx(3.30895e-05)
+@pytest.mark.usefixtures("no_warnings")
+def test_a_state_point_that_lacks_an_array_does_not_cost_the_others(samples: list[Sample], tmp_path: Path) -> None:
+    said: list[str] = []
+    # One of the two configurations of the hot state point.
+    analyse([*samples[:3], without(samples[3], "overlap")], ["overlap", "chi4"], tmp_path, said.append)
+    for name in ("overlap", "chi4"):
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"T0.50_P1.55.csv", f"{name}.pdf", f"{name}.png"}
+    assert [line.partition(": left")[0] for line in said] == ["overlap, T0.56_P0.17", "chi4, T0.56_P0.17"]
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_what_one_draw_of_one_configuration_leaves_undefined_has_no_figure(tmp_path: Path) -> None:
+    said: list[str] = []
+    one = [synthetic_sample(0, draws=1)]
+    analyse(one, [], tmp_path / "all", said.append)
+    assert folders(tmp_path / "all") == set(DEFAULT) - {"chi4", "propensity"}
+    assert said == [
+        f"{name}, T0.50_P1.55: left out: every value of it is undefined at T0.50_P1.55; it takes two draws of each"
+        " configuration"
+        for name in ("chi4", "propensity")
+    ]
+    # By name it is an error, before anything is written.
+    with pytest.raises(DatasetError, match=r"undefined at T0.50_P1.55; it takes two draws"):
+        analyse(one, ["msd", "chi4"], tmp_path / "named")
+    assert not (tmp_path / "named").exists()
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_no_particle_times_no_propensity(samples: list[Sample], tmp_path: Path) -> None:
+    lean = []
+    for sample in samples:
+        none = {
+            name: getattr(sample.ensemble, name)[:0]
+            for name in ("particle_times", "displacement_mean", "displacement_sq_mean")
+        }
+        lean.append(replace(sample, ensemble=replace(sample.ensemble, displacements=None, **none)))
+    said: list[str] = []
+    analyse(lean, [], tmp_path, said.append)
+    assert folders(tmp_path) == set(DEFAULT) - {"propensity"}
+    assert all("has no particle times" in line for line in said)
+    assert len(said) == 2
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_values_that_no_logarithm_has_are_drawn_all_the_same(samples: list[Sample], tmp_path: Path) -> None:
+    for start in (0.0, -1.0):
+        times = np.array([start, 1.0, 2.0])
+        still = [replace(one, ensemble=replace(one.ensemble, times=times, msd=0 * one.ensemble.msd)) for one in samples]
+        analyse(still, ["msd", "scattering", "overlap"], tmp_path / str(start))
+    for times in (np.array([0.0]), np.array([1.0])):
+        short = [
+            replace(
+                one,
+                ensemble=replace(
+                    one.ensemble, times=times, msd=one.ensemble.msd[:, :1], overlap=None, quartic=None,
+                    self_scattering=one.ensemble.self_scattering[:, :1],
+                ),
+            )
+            for one in samples
+        ]  # fmt: skip
+        analyse(short, ["msd", "scattering"], tmp_path / f"one-{times[0]}")
+
+
+@pytest.mark.usefixtures("no_warnings")
+def test_a_label_that_is_a_path_stays_in_the_folder(samples: list[Sample], tmp_path: Path) -> None:
+    facts = samples[0].facts.model_copy(update={"state_point": "../../$x_1$/[red]"})
+    analyse([replace(samples[0], facts=facts)], ["msd"], tmp_path / "a" / "b")
+    assert [path.name for path in (tmp_path / "a" / "b" / "msd").glob("*.csv")] == ["_.._$x_1$_[red].csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a"}

@@ -32,7 +32,7 @@ from glassformer.report.histogram import (
     prediction_histograms,
 )
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, moments, species_figure
-from glassformer.report.style import PALETTE, STYLE, ordered_colors
+from glassformer.report.style import PALETTE, STYLE, TIME_UNIT, ordered_colors
 from tests.conftest import synthetic_sample
 
 SEVEN = (
@@ -156,7 +156,7 @@ def test_the_distributions_are_at_tau_g_or_the_last_time(last: float, expected: 
         assert which in title
         assert f"$\\tau_g$ = {tau_g:.3g}" in title
         at = int(np.abs(times - tau_g).argmin()) if which == "nearest" else 199
-        assert f"t = {times[at]:.3g}," in title
+        assert f"t = {times[at]:.3g} {TIME_UNIT}," in title
         (point,) = [point for point in SEVEN if point[1:5] == temperature]
         values = runs(samples, point)[:, at, 0]
         assert f"12 runs\nmean {values.mean():.3g}\nsd {values.std(ddof=1):.2g}" in texts(axes)
@@ -324,8 +324,8 @@ def test_the_bars_of_the_animation_are_the_shares_of_runs(tmp_path: Path, monkey
     monkeypatch.setattr(PillowWriter, "grab_frame", lambda self, **more: (look(self), grab(self, **more)))
     distribution_animation(samples, tmp_path / "a.gif")
     assert [(time, title) for time, title, _ in seen] == [
-        (0.1, "t = 0.1"), (1.0, "t = 1"), (10.0, "t = 10"), (50.0, "t = 50"),
-    ]  # fmt: skip
+        (time, f"t = {time:g} {TIME_UNIT}") for time in (0.1, 1.0, 10.0, 50.0)
+    ]
     for number, (_, _, shares) in enumerate(seen):
         assert list(shares) == [f"T = {SEVEN[n][1:5]}, P = {SEVEN[n][7:]}" for n in (0, 2, 4, 6)]
         for point, share in zip((SEVEN[n] for n in (0, 2, 4, 6)), shares.values(), strict=True):

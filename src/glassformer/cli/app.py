@@ -5,6 +5,7 @@ import io
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -320,7 +321,8 @@ def analyse(
     folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
     if compare is None or observables:
         wanted = [name.strip() for name in observables.split(",") if name.strip()]
-        print_fits(write_observables(samples, wanted, folder))
+        say = partial(console.print, markup=False, soft_wrap=True)
+        print_fits(write_observables(samples, wanted, folder, say))
     if compare is not None:
         from glassformer.report.comparison import compare as compare_with
 

@@ -2,64 +2,100 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import SettingsError
+from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.files import write_atomically
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, summarise
 from glassformer.observables.fits import FitError
-from glassformer.observables.glass_transition import GlassTransition, glass_transition
 from glassformer.observables.kww import StretchedExponential, fit_kww
 from glassformer.observables.vft import fit_vft
 from glassformer.report.analysis import DEFAULT, OBSERVABLES, Columns, Observable
-from glassformer.report.figures import title_of
-from glassformer.report.style import STYLE, colors
+from glassformer.report.figures import scattering_label
+from glassformer.report.naming import file_name, titles_of
+from glassformer.report.observable_figure import draw, fit_transition, lines_of
+from glassformer.report.style import STYLE
 
 # On the plateau, where the alpha relaxation begins.
 PLATEAU_TIME = 2.0
 # F_s at that time that leaves a decay to be fitted.
 LEAST_PLATEAU = 0.5
-# Change of the pressure along a cooling run that counts as none.
-PRESSURE_CHANGE = 0.1
-LINE_STYLES = ("-", "--", ":", "-.")
 
 
-def analyse(samples: Sequence[Sample], wanted: Sequence[str], out: Path) -> list[dict[str, Any]]:
+def analyse(
+    samples: Sequence[Sample], wanted: Sequence[str], out: Path, say: Callable[[str], None] = lambda _: None
+) -> list[dict[str, Any]]:
     """Write CSV tables and figures of `wanted` observables, a folder each, into `out`; return the fits.
 
-    Every state point has its own table; a figure shows all. The fits are written to out/fits.csv, too.
-    Raises `SettingsError` for an unknown observable, `DatasetError` if the samples do not hold what it needs,
-    `StorageError`.
+    Every state point has its own table; a figure shows all. The fits are written to out/fits.csv, too. Without `wanted`
+    all of `DEFAULT` are made that the samples allow. What a state point does not hold is left out, and `say` is told
+    in a line what and why.
+    Raises `SettingsError` for an unknown observable, `DatasetError` if one that is `wanted`, or every one, cannot be
+    made at any state point, `StorageError`.
     """
-    names = list(wanted) or list(DEFAULT)
-    strange = [name for name in names if name not in OBSERVABLES]
+    strange = [name for name in wanted if name not in OBSERVABLES]
     if strange:
         raise SettingsError(f"there is no observable '{strange[0]}'", f"There are: {', '.join(OBSERVABLES)}.")
+    tables, problems = _tables(samples, list(dict.fromkeys(wanted)) or list(DEFAULT))
+    for name in tables:
+        if not tables[name] and (wanted or not any(tables.values())):
+            raise next(error for observable, _, error in problems if observable == name)
+    for name, label, error in problems:
+        say(f"{name}, {label}: left out: {error.problem}")
+    titles = titles_of(samples)
     fits: list[dict[str, Any]] = []
-    groups = by_state_point(samples)
-    for name in names:
-        observable = OBSERVABLES[name]
-        tables = {label: observable.columns(members) for label, members in groups.items()}
-        for label, columns in tables.items():
-            write_csv(out / name / f"{label}.csv", columns)
-        titles = {label: title_of(members[0]) for label, members in groups.items()}
-        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-            save_figure(draw(observable, tables, titles), out / name / name)
-        fits += _fits(name, tables)
-    fits += _vft(samples) if "scattering" in names else []
+    for name, of_points in tables.items():
+        for label, columns in of_points.items():
+            write_csv(out / name / f"{file_name(label)}.csv", columns)
+        if of_points:
+            _save_drawn(OBSERVABLES[name], of_points, titles, samples, out)
+        fits += _fits(name, of_points)
+    fits += _vft(samples) if tables.get("scattering") else []
     if fits:
         _write_fits(out / "fits.csv", fits)
     return fits
+
+
+Problem = tuple[str, str, DatasetError]
+
+
+def _tables(samples: Sequence[Sample], names: Sequence[str]) -> tuple[dict[str, dict[str, Columns]], list[Problem]]:
+    """Return the columns of every observable and state point, and what could not be made: observable, label, why."""
+    tables: dict[str, dict[str, Columns]] = {name: {} for name in names}
+    problems: list[Problem] = []
+    for name in names:
+        observable = OBSERVABLES[name]
+        for label, members in by_state_point(samples).items():
+            try:
+                columns = observable.columns(members)
+                if not any(np.isfinite(columns[line]).any() for line in lines_of(observable, columns)):
+                    raise DatasetError(
+                        f"every value of it is undefined at {label}; it takes {observable.needs or 'values'}",
+                        "Leave it out, or simulate more draws.",
+                    )
+            except DatasetError as error:
+                problems.append((name, label, error))
+                continue
+            tables[name][label] = columns
+    return tables, problems
+
+
+def _save_drawn(
+    observable: Observable, tables: dict[str, Columns], titles: dict[str, str], samples: Sequence[Sample], out: Path
+) -> None:
+    label = scattering_label(samples, (0, 1), observable.symbol) if observable.symbol else ""
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = draw(observable, tables, titles, label)
+        assert figure is not None
+        save_figure(figure, out / observable.name / observable.name)
 
 
 def write_csv(path: Path, columns: Columns) -> None:
@@ -77,75 +113,6 @@ def save_figure(figure: Figure, stem: Path) -> None:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, dpi=160, bbox_inches="tight", pad_inches=0.08, metadata=metadata)
         write_atomically(stem.with_suffix(f".{suffix}"), buffer.getvalue())
-
-
-def draw(observable: Observable, tables: dict[str, Columns], titles: dict[str, str]) -> Figure:
-    """Return the figure of `observable`: a colour a state point, a line style a column."""
-    figure = Figure(figsize=(7.2, 4.6))
-    axes = figure.subplots()
-    color = colors(list(tables))
-    for label, columns in tables.items():
-        lines = observable.lines or _lines_in_time(columns)
-        for number, name in enumerate(lines):
-            if np.isnan(columns[name]).all():
-                continue
-            style = LINE_STYLES[number % len(LINE_STYLES)]
-            error = columns.get(f"{name}_error", np.full(len(columns[name]), np.nan))
-            _plot(axes, observable, columns[observable.x], columns[name], error, color[label], style,
-                  f"{titles[label]}, {_legend(name)}")  # fmt: skip
-    axes.set(xlabel=observable.x_label, ylabel=observable.y_label)
-    if observable.log_x:
-        _log_scale(axes, np.concatenate([columns[observable.x] for columns in tables.values()]))
-    if observable.name == "volume":
-        _mark_knees(axes, tables)
-    if observable.log_y:
-        axes.set_yscale("log")
-    axes.legend(fontsize=8, ncols=1 + (len(axes.lines) > 8))
-    return figure
-
-
-def _log_scale(axes: Axes, x: FloatArray) -> None:
-    """Make the horizontal axis logarithmic; a value of 0 keeps its place to the left."""
-    if x.min() > 0:
-        axes.set_xscale("log")
-    else:
-        axes.set_xscale("symlog", linthresh=float(x[x > 0].min()), linscale=0.5)
-
-
-def _mark_knees(axes: Axes, tables: dict[str, Columns]) -> None:
-    """Draw the two straight lines whose meeting is T_g."""
-    for columns in tables.values():
-        try:
-            found = fit_transition(columns)
-        except FitError:
-            continue
-        ends = columns["temperature"].min(), found.temperature, columns["temperature"].max()
-        slopes = found.glass_slope, 0.0, found.liquid_slope
-        volumes = [found.volume + slope * (end - found.temperature) for slope, end in zip(slopes, ends, strict=True)]
-        axes.plot(ends, volumes, color="0.3", lw=1, label=f"$T_g$ = {found.temperature:.3f}", zorder=3)
-
-
-def _plot(axes: Axes, observable: Observable, x: Any, y: Any, error: Any, color: str, style: str, label: str) -> None:
-    if observable.points:
-        marker = "o" if style == "-" else "s"
-        axes.errorbar(x, y, np.nan_to_num(error), fmt=marker, ms=4, lw=1, color=color, label=label,
-                      mfc=color if style == "-" else "none")  # fmt: skip
-        return
-    axes.plot(x, y, style, color=color, label=label)
-    axes.fill_between(x, y - np.nan_to_num(error), y + np.nan_to_num(error), color=color, alpha=0.2, lw=0)
-
-
-def _lines_in_time(columns: Columns) -> tuple[str, ...]:
-    """Return the columns of the first species, or pair of them, at every time."""
-    return tuple(name for name in columns if name.startswith("t") and name.endswith(("_a", "_aa")))
-
-
-def _legend(column: str) -> str:
-    if column.startswith("t") and column[1].isdigit():
-        return f"t = {column[1:].rpartition('_')[0]}"
-    special = {"chi_4": "all draws", "chi_4_draws": "within configurations", "s": "total", "overlap": "A",
-               "ceiling": "spread of draws", "ceiling_halves": "split halves", "volume": "cooling"}  # fmt: skip
-    return special.get(column, column.rpartition("_")[2].upper())
 
 
 def _fits(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
@@ -169,17 +136,6 @@ def _fit_alpha_relaxation(columns: Columns) -> StretchedExponential:
     if at_plateau < LEAST_PLATEAU:
         raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "It takes a colder liquid.")
     return fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
-
-
-def fit_transition(columns: Columns) -> GlassTransition:
-    """Fit T_g; raise `FitError` if the pressure changes along the way: V(T) then bends for another reason."""
-    pressure, temperature = columns["pressure"], columns["temperature"]
-    if len(pressure) > 4:
-        (slope, _), covariance = np.polyfit(temperature, pressure, 1, cov=True)
-        change, error = slope * np.ptp(temperature), np.sqrt(covariance[0, 0]) * np.ptp(temperature)
-        if abs(change) > max(PRESSURE_CHANGE, 4 * error):
-            raise FitError(f"the pressure changes by {change:.2g} along the way", "Cool at constant pressure.")
-    return glass_transition(temperature, columns["volume"])
 
 
 def _vft(samples: Sequence[Sample]) -> list[dict[str, Any]]:

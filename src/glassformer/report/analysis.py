@@ -1,4 +1,4 @@
-"""Observables of a dataset, a table a state point: from samples to columns of numbers.
+"""Observables of a dataset, one table per state point: from samples to columns of numbers.
 
 Columns called `_error` hold the standard error of the mean over configurations; with one configuration they are NaN:
 draws of one configuration are not independent samples of the liquid.
@@ -21,6 +21,14 @@ from glassformer.observables.scattering import collective_scattering
 from glassformer.observables.structure import radial_distribution, structure_factor, total_structure_factor
 from glassformer.observables.van_hove import distinct_van_hove, self_van_hove
 from glassformer.physics.configuration import SPECIES_A
+from glassformer.report.style import (
+    DISTANCE_LABEL,
+    MSD_LABEL,
+    TEMPERATURE_LABEL,
+    TIME_LABEL,
+    VOLUME_LABEL,
+    WAVE_NUMBER_LABEL,
+)
 
 Columns = dict[str, FloatArray]
 
@@ -38,7 +46,9 @@ ROWS_A_POINT = 10
 class Observable:
     """How the columns of an observable are made and drawn.
 
-    `x` and `lines` are names of columns; `x_label` and `y_label` go to the axes.
+    `x` and `lines` are names of columns; `x_label` and `y_label` go to the axes. A `symbol` stands for a scattering
+    function, whose wave numbers the samples know, in the place of `y_label`. `needs`: without what `lines` are
+    undefined.
     """
 
     name: str
@@ -51,6 +61,8 @@ class Observable:
     log_x: bool = True
     log_y: bool = False
     points: bool = False
+    symbol: str = ""
+    needs: str = ""
 
 
 def _mean_and_error(name: str, values: FloatArray) -> Columns:
@@ -210,7 +222,7 @@ def propensity(samples: Sequence[Sample]) -> Columns:
 
 
 def volume(samples: Sequence[Sample]) -> Columns:
-    """Volume and potential energy a particle, and pressure, against temperature on the way to the state point."""
+    """Volume and potential energy per particle, and pressure, against temperature on the way to the state point."""
     points = []
     for sample in samples:
         record = sample.equilibration
@@ -239,15 +251,14 @@ def _by_pair(name: str, values: FloatArray) -> Columns:
     return columns
 
 
+_REMEDIES = {"displacements": "Simulate with --set keep_displacements=true."}
+_NOT_RECORDED = "It was imported, or made by a version that did not record this: simulate it with this one."
+
+
 def _need(samples: Sequence[Sample], array: str) -> None:
     for sample in samples:
         if getattr(sample.ensemble, array) is None:
-            raise DatasetError(
-                f"{sample.identifier} holds no {array}",
-                "It was made by an older version: simulate it again."
-                if array != "displacements"
-                else "Simulate with --set keep_displacements=true.",
-            )
+            raise DatasetError(f"{sample.identifier} holds no {array}", _REMEDIES.get(array, _NOT_RECORDED))
 
 
 def _draws(sample: Sample) -> np.ndarray:
@@ -271,34 +282,35 @@ def _particle_times(samples: Sequence[Sample], kept: bool = True) -> FloatArray:
     return times
 
 
-_TIME = "time  $t$"
-_R = r"$r$  [$\sigma_{AA}$]"
+_TWO = "two draws of each configuration"
 OBSERVABLES = {
     observable.name: observable
     for observable in (
-        Observable("msd", "mean squared displacement", msd, "time", ("msd_a", "msd_b"), _TIME,
-                   r"MSD  [$\sigma_{AA}^2$]", log_y=True),
+        Observable("msd", "mean squared displacement", msd, "time", ("msd_a", "msd_b"), TIME_LABEL,
+                   f"MSD  {MSD_LABEL}", log_y=True),
         Observable("scattering", "self intermediate scattering function, with KWW fits", self_scattering, "time",
-                   ("f_s_a", "f_s_b"), _TIME, "$F_s(k, t)$"),
-        Observable("non-gaussian", "non-Gaussian parameter", alpha_2, "time", ("alpha_2_a", "alpha_2_b"), _TIME,
-                   r"$\alpha_2(t)$"),
-        Observable("overlap", "self overlap of A", overlap, "time", ("overlap",), _TIME, "$Q(t)$ of A"),
-        Observable("chi4", "dynamic susceptibility of A", overlap, "time", ("chi_4", "chi_4_draws"), _TIME,
-                   r"$\chi_4(t)$ of A"),
-        Observable("rdf", "partial radial distribution functions", pair_correlation, "r", ("g_aa", "g_ab", "g_bb"), _R,
-                   "$g(r)$", log_x=False),
+                   ("f_s_a", "f_s_b"), TIME_LABEL, "", symbol="F_s"),
+        Observable("non-gaussian", "non-Gaussian parameter", alpha_2, "time", ("alpha_2_a", "alpha_2_b"), TIME_LABEL,
+                   r"non-Gaussian parameter  $\alpha_2(t)$"),
+        Observable("overlap", "self overlap of A", overlap, "time", ("overlap",), TIME_LABEL,
+                   "self overlap  $Q(t)$ of A"),
+        Observable("chi4", "dynamic susceptibility of A", overlap, "time", ("chi_4", "chi_4_draws"), TIME_LABEL,
+                   r"dynamic susceptibility  $\chi_4(t)$ of A", needs=_TWO),
+        Observable("rdf", "partial radial distribution functions", pair_correlation, "r", ("g_aa", "g_ab", "g_bb"),
+                   DISTANCE_LABEL, "radial distribution  $g(r)$", log_x=False),
         Observable("structure", "partial and total structure factors", structure, "k", ("s", "s_aa", "s_ab", "s_bb"),
-                   r"$k$  [$\sigma_{AA}^{-1}$]", "$S(k)$", log_x=False),
-        Observable("van-hove", "self van Hove function at the particle times", van_hove, "r", (), _R,
-                   r"$4 \pi r^2 G_s(r, t)$ of A", log_x=False),
-        Observable("distinct", "distinct van Hove function at the particle times", distinct, "r", (), _R,
+                   WAVE_NUMBER_LABEL, "structure factor  $S(k)$", log_x=False),
+        Observable("van-hove", "self van Hove function at the particle times", van_hove, "r", (), DISTANCE_LABEL,
+                   r"$4 \pi r^2 G_s(r, t)$ of A  [$\sigma_{AA}^{-1}$]", log_x=False),
+        Observable("distinct", "distinct van Hove function at the particle times", distinct, "r", (), DISTANCE_LABEL,
                    r"$G_d(r, t) / \rho$ of A with A", log_x=False),
         Observable("collective", "coherent scattering function at the particle times", collective, "time",
-                   ("f_a", "f_b"), _TIME, "$F(k, t)$", points=True),
+                   ("f_a", "f_b"), TIME_LABEL, "", points=True, symbol="F"),
         Observable("propensity", "ceiling of the correlation with the propensity", propensity, "time",
-                   ("ceiling", "ceiling_halves"), _TIME, "ceiling of Pearson's $r$", points=True),
+                   ("ceiling", "ceiling_halves"), TIME_LABEL, "ceiling of Pearson's $r$ with the propensity of A",
+                   points=True, needs=_TWO),
         Observable("volume", "volume against temperature on the way to the state point", volume, "temperature",
-                   ("volume",), "temperature", r"volume a particle  [$\sigma_{AA}^3$]", log_x=False, points=True),
+                   ("volume",), TEMPERATURE_LABEL, VOLUME_LABEL, log_x=False, points=True),
     )
 }  # fmt: skip
 # What every dataset has; the others need displacements, or a run through many temperatures.

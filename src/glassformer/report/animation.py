@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -17,9 +18,11 @@ from glassformer.core.files import storage_error, write_atomically
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
 from glassformer.physics.configuration import SPECIES_A
-from glassformer.report.figures import TIME_LABEL, title_of
+from glassformer.report.naming import titles_of
 from glassformer.report.spread import msd_of_runs
-from glassformer.report.style import STYLE, ordered_colors
+from glassformer.report.style import STYLE, TIME_LABEL, at_time, ordered_colors
+
+Item = TypeVar("Item")
 
 FRAMES, FRAMES_A_SECOND, DPI = 60, 8, 100
 STATE_POINTS = 4
@@ -40,14 +43,17 @@ def distribution_animation(samples: Sequence[Sample], path: Path) -> None:
     times = samples[0].ensemble.times
     frames = frame_indices(times)
     color, chosen = ordered_colors(list(groups)), spread_out(list(groups), STATE_POINTS)
-    curves = {title_of(groups[name][0]): msd_of_runs(groups[name])[:, :, SPECIES_A] for name in chosen}
+    curves = {name: msd_of_runs(groups[name])[:, :, SPECIES_A] for name in chosen}
+    titles = titles_of(samples)
     shades = [color[name] for name in chosen]
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(2.6 * max(len(chosen), 2), 5.0))
         grid = figure.add_gridspec(2, 1, height_ratios=(3, 2))
         above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
-        shares, patches = _draw_histograms(above, {name: runs[:, frames] for name, runs in curves.items()}, shades)
-        line = _draw_curves(below, times, curves, shades)
+        shares, patches = _draw_histograms(
+            above, {name: runs[:, frames] for name, runs in curves.items()}, shades, titles
+        )
+        line = _draw_curves(below, times, curves, shades, titles)
         title = figure.suptitle(_time_text(times[0]), x=0.46, ha="left")
         # Laid out once: nothing may move from frame to frame.
         figure.draw_without_rendering()
@@ -69,14 +75,14 @@ def frame_indices(times: FloatArray, number: int = FRAMES) -> IntArray:
     return np.unique(np.abs(np.log(times[None] / wanted[:, None])).argmin(1))
 
 
-def spread_out(names: Sequence[str], number: int) -> list[str]:
+def spread_out(names: Sequence[Item], number: int) -> list[Item]:
     """Return `number` of `names` or all if there are fewer: the first, the last, and evenly many between."""
     at = np.unique(np.linspace(0, len(names) - 1, number).round().astype(int))
     return [names[index] for index in at]
 
 
 def _draw_histograms(
-    above: SubFigure, curves: Mapping[str, FloatArray], shades: Sequence[str]
+    above: SubFigure, curves: Mapping[str, FloatArray], shades: Sequence[str], titles: Mapping[str, str]
 ) -> tuple[list[FloatArray], list[StepPatch]]:
     """Draw a panel for each of `curves` (runs, frames); return what it shows at every frame, and the patches.
 
@@ -93,7 +99,7 @@ def _draw_histograms(
     for axes, name, share, shade in zip(panels, curves, shares, shades, strict=True):
         patches.append(axes.stairs(share[0], edges, fill=True, color=shade, alpha=0.8))
         axes.axvline(0, color="0.6", lw=0.8, ls=":", zorder=0)
-        axes.set_title(name, fontsize=10)
+        axes.set_title(titles[name], fontsize=10)
     panels[0].set_yscale("function", functions=(_root, np.square))
     panels[0].set(xlim=(-1.05 * farthest, 1.05 * farthest), ylim=(0, 1.1 * max(share.max() for share in shares)))
     panels[0].yaxis.set_major_locator(FixedLocator(MARKS))
@@ -108,18 +114,23 @@ def _root(values: FloatArray) -> FloatArray:
 
 
 def _draw_curves(
-    below: SubFigure, times: FloatArray, curves: Mapping[str, FloatArray], shades: Sequence[str]
+    below: SubFigure,
+    times: FloatArray,
+    curves: Mapping[str, FloatArray],
+    shades: Sequence[str],
+    titles: Mapping[str, str],
 ) -> Line2D:
     """Draw the mean of each of `curves` (runs, T) and a line at the first time, which is returned."""
     axes = below.subplots()
-    for runs, shade in zip(curves.values(), shades, strict=True):
-        axes.plot(times, runs.mean(0), color=shade, lw=1.4)
+    for (name, runs), shade in zip(curves.items(), shades, strict=True):
+        axes.plot(times, runs.mean(0), color=shade, lw=1.4, label=titles[name])
     axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel="mean MSD of A\n" + r"[$\sigma_{AA}^2$]")
+    axes.legend(loc="upper left", fontsize=8)
     return axes.axvline(times[0], color="0.2", lw=1)
 
 
 def _time_text(time: float) -> str:
-    return f"t = {time:.3g}"
+    return at_time(time, ".3g")
 
 
 def _gif(figure: Figure, frames: int, show: Callable[[int], None]) -> bytes:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -10,51 +11,55 @@ from markupsafe import Markup
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import write_atomically
 from glassformer.core.provenance import code_version
+from glassformer.core.run import Run
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
-from glassformer.dataset.summary import by_state_point, summarise
-from glassformer.evaluate.evaluation import ALL, evaluate
-from glassformer.report.figures import (
-    msd_figure,
-    prediction_figure,
-    scattering_figure,
-    title_of,
-    training_figure,
-)
+from glassformer.dataset.summary import StatePointSummary, summarise
+from glassformer.evaluate.evaluation import ALL, Evaluation, evaluate
+from glassformer.report import words
+from glassformer.report.figures import msd_figure, prediction_figure, scattering_figure, training_figure
+from glassformer.report.naming import name_of, titles_of
 from glassformer.report.page import save, template
-from glassformer.report.style import STYLE
+from glassformer.report.particle_figures import learned_species, particle_figure
+from glassformer.report.run_file import read_run
+from glassformer.report.style import QUANTITIES, STYLE
 
 DATA, TRAINING, REPORT = "data", "training", "report"
+LOSSES = {"mse": "mean squared error", "mae": "mean absolute error", "huber": "Huber"}
 
 
 def build_report(folder: Path) -> Path:
     """Write the report of `folder` and return the path of its page.
 
-    Reads sample files, predictions and training histories; writes report/index.html, which needs nothing beside it, and
-    every figure as SVG and PNG in report/figures. Raises `DatasetError`, `PredictionError`, `StorageError`.
+    Reads sample files, predictions, the run's settings and training histories; writes report/index.html, which needs
+    nothing beside it, and every figure as SVG and PNG in report/figures. Raises `DatasetError`, `PredictionError`,
+    `StorageError`.
     """
     samples = read_dataset(folder / DATA)
     predictions = read_predictions(folder / TRAINING / "predictions.h5")
     histories = read_histories(folder / TRAINING)
+    run = read_run(folder / TRAINING, predictions.parameter_hash)
     evaluation = evaluate(predictions)
-    titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
-    foreign = set(predictions.configurations) - {sample.identifier for sample in samples}
+    # Of a split by draw: 'state point/configuration#draw'.
+    foreign = {name.partition("#")[0] for name in predictions.configurations} - {one.identifier for one in samples}
     if foreign:
         raise DatasetError(f"{min(foreign)} is predicted but not in {folder / DATA}", "Train again on this data.")
-    target = folder / REPORT
+    target, data = folder / REPORT, summarise(samples)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figures = _draw(samples, predictions, histories, titles, target / "figures")
+        figures = _draw(samples, predictions, histories, run, target / "figures")
     page = template("demo.html.jinja").render(
         figures=figures,
-        titles=titles,
-        data=summarise(samples),
+        data=data,
         evaluation=evaluation,
         everything=ALL,
         predictions=predictions,
+        particle_letters=["AB"[kind] for kind in learned_species(predictions)],
         code_version=code_version(),
-        facts=samples[0].facts,
+        facts=provenance(samples),
         histories=histories,
+        run=run,
+        text=_text(samples, data, predictions, evaluation, histories, run),
     )
     path = target / "index.html"
     write_atomically(path, page.encode())
@@ -65,16 +70,69 @@ def _draw(
     samples: Sequence[Sample],
     predictions: Predictions,
     histories: list[list[dict[str, float]]],
-    titles: dict[str, str],
+    run: Run | None,
     folder: Path,
 ) -> dict[str, Markup]:
+    titles = titles_of(samples)
     figures = {
         "msd": msd_figure(samples, predictions.times),
         "scattering": scattering_figure(samples),
         "predictions": prediction_figure(predictions, titles),
-        "training": training_figure(histories),
+        "training": training_figure(histories, *training_labels(run)),
     }
+    for kind in learned_species(predictions):
+        figures[f"particles-{'AB'[kind]}"] = particle_figure(predictions, titles, kind)
     return {name: save(figure, name, folder) for name, figure in figures.items()}
+
+
+def training_labels(run: Run | None) -> tuple[str, str]:
+    """Return the name of the loss, and what the validation error is of, with its unit."""
+    if run is None:
+        return "", "the labels"
+    targets, one_by_one = run.targets, run.network.head == "particle"
+    symbol, unit = QUANTITIES[targets.quantity]
+    if one_by_one and targets.quantity == "squared-displacement":
+        symbol = "$|r(t) - r(0)|^2$"
+    whose = ("A and B" if targets.species == "both" else targets.species) + (" particles" if one_by_one else "")
+    return LOSSES[
+        run.training.loss
+    ], f"ln {symbol} of {whose}" if targets.scale == "log" else f"{symbol} of {whose}  {unit}"
+
+
+def _text(
+    samples: Sequence[Sample],
+    data: Sequence[StatePointSummary],
+    predictions: Predictions,
+    evaluation: Evaluation,
+    histories: list[list[dict[str, float]]],
+    run: Run | None,
+) -> dict[str, Any]:
+    """Return the sentences of the page."""
+    label = words.label_words(predictions)
+    return {
+        "lead": words.lead(samples, predictions, run),
+        "label": label,
+        "result": words.result(evaluation, predictions, run),
+        "note": words.note(evaluation, samples, label),
+        "particles": words.particle_note(evaluation, samples),
+        "predictions": words.prediction_caption(predictions),
+        "msd": words.msd_caption(samples, predictions.times),
+        "scattering": words.scattering_caption(samples, data),
+        "equilibrium": words.equilibrium_note(samples, data),
+        "training": words.training_caption(histories, run, evaluation.leaked),
+        "told": "" if run is None else words.told(run),
+        "quantity": words.quantity_definition(predictions),
+        "names": {row.label: name_of(row.label) for row in data},
+        "examined": {row.label: words.examined(samples, row) for row in data},
+        "folds": words.count(len(histories), "fold"),
+        "unit": "draws" if evaluation.leaked else "configurations",
+    }
+
+
+def provenance(samples: Sequence[Sample]) -> dict[str, str]:
+    """Return how the samples were made: every value of the fact, if they differ."""
+    names = ("engine", "time_step", "cutoff", "seed", "protocol")
+    return {name: "; ".join(dict.fromkeys(str(getattr(sample.facts, name)) for sample in samples)) for name in names}
 
 
 def read_histories(training: Path) -> list[list[dict[str, float]]]:
@@ -86,4 +144,4 @@ def read_histories(training: Path) -> list[list[dict[str, float]]]:
             raise ValueError("no epoch is marked as kept")
         return histories
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"a training history in {training} cannot be read: {error}", "Train it anew.") from error
+        raise DatasetError(f"a training history in {training} cannot be read: {error}", "Train again.") from error

@@ -1,5 +1,6 @@
 """A dataset's MSD beside published curves: a table of means and spreads over single runs for each state point."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from matplotlib.figure import Figure
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.core.files import read_whole
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.physics.state_points import THESIS_DENSITIES
 from glassformer.report.analyse import save_figure, write_csv
-from glassformer.report.figures import TIME_LABEL, title_of
-from glassformer.report.style import STYLE, colors
+from glassformer.report.naming import file_name, title_of
+from glassformer.report.style import STYLE, TIME_LABEL, band_entry, ordered_colors
 
 COLUMNS = ("time", "msd_a_mean", "msd_a_std", "msd_b_mean", "msd_b_std")
 # Times are the same if they agree to this fraction.
@@ -62,39 +64,87 @@ def compare(samples: Sequence[Sample], folder: Path, out: Path) -> list[Comparis
     found = []
     titles = {}
     for label, members in by_state_point(samples).items():
-        path = folder / f"{label}.csv"
+        path = folder / f"{file_name(label)}.csv"
         if path.exists():
             found.append(_compare(label, members, read_published(path), path))
             titles[label] = title_of(members[0])
     if not found:
-        names = ", ".join(f"{label}.csv" for label in by_state_point(samples))
+        names = ", ".join(f"{file_name(label)}.csv" for label in by_state_point(samples))
         raise DatasetError(f"{folder} holds no table to compare with", f"Looked for {names}.")
     for one in found:
         columns = {"time": one.times}
         for species, name in enumerate("ab"):
             columns |= {f"ratio_{name}": one.ratio[:, species], f"deviation_{name}": one.deviation[:, species]}
-        write_csv(out / "compare" / f"{one.label}.csv", columns)
+        write_csv(out / "compare" / f"{file_name(one.label)}.csv", columns)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         save_figure(_draw(found, titles), out / "compare" / "compare")
     return found
 
 
 def read_published(path: Path) -> dict[str, FloatArray]:
-    """Return the columns of a published table. Raises `DatasetError`."""
+    """Return the columns of a published table. Raises `DatasetError`.
+
+    It may come out of a spreadsheet: a byte order mark, separators ';' (numbers then may have a decimal comma) or tabs,
+    spaces about names, quotes, empty cells at the end and empty lines make no difference.
+    """
+    wanted = f"Expected CSV with the columns {', '.join(COLUMNS)}, after any lines that begin with #."
+    lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), 1) if not _is_comment(line)]
+    if not lines:
+        raise DatasetError(f"{path} is no table: it is empty", wanted)
+    separator = next((one for one in (",", ";", "\t") if one in lines[0][1]), ",")
+    names = _cells(lines[0][1], separator)
+    if not set(COLUMNS) <= set(names):
+        raise DatasetError(f"{path}: got the columns {', '.join(map(repr, names))}", wanted)
+    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if twice:
+        raise DatasetError(f"{path} has two columns {twice[0]}", wanted)
+    columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
+    for number, line in lines[1:]:
+        cells = _cells(line, separator)
+        if len(cells) != len(names):
+            raise DatasetError(f"{path}, line {number}: got {len(cells)} values, {line!r}", f"Expected {len(names)}.")
+        for name, cell in zip(names, cells, strict=True):
+            if name in columns:
+                columns[name].append(_value(path, number, name, cell, separator))
+    if not columns["time"]:
+        raise DatasetError(f"{path} is no table: it has no line of numbers", wanted)
+    return {name: np.array(values) for name, values in columns.items()}
+
+
+def _text(path: Path) -> str:
+    """Return the text of `path`; in comments, characters that are no UTF-8 make no difference."""
+    data = read_whole(path, DatasetError, "Check the path.")
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return data.decode(encoding, errors="replace")
+
+
+def _is_comment(line: str) -> bool:
+    """Return whether a line says nothing: a comment, which a spreadsheet may have put in quotes, or empty cells."""
+    return line.lstrip(' "').startswith("#") or not line.strip(" ,;\t")
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """Return the cells of a line without the space about them, and without empty ones at the end."""
+    cells = [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _value(path: Path, number: int, name: str, cell: str, separator: str) -> float:
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-        names, rows = lines[0].split(","), np.loadtxt(lines[1:], delimiter=",", ndmin=2)
-    except (OSError, ValueError, IndexError) as error:
-        raise DatasetError(f"{path} is no table: {error}", f"Expected CSV with {', '.join(COLUMNS)}.") from error
-    if not set(COLUMNS) <= set(names) or rows.shape[1:] != (len(names),):
-        raise DatasetError(f"{path}: got columns {', '.join(names)}", f"Expected {', '.join(COLUMNS)}.")
-    return dict(zip(names, rows.T, strict=True))
+        value = float(cell.replace(",", ".") if separator != "," else cell)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise DatasetError(f"{path}, line {number}: got {name} = {cell!r}", "Expected a finite number.")
+    return value
 
 
 def _compare(label: str, members: list[Sample], published: dict[str, FloatArray], path: Path) -> Comparison:
     times = members[0].ensemble.times
-    at = np.abs(times[:, None] / published["time"] - 1).argmin(1)
-    same = np.abs(times / published["time"][at] - 1) < TIME_TOLERANCE
+    at = np.abs(times[:, None] - published["time"]).argmin(1)
+    same = np.abs(times - published["time"][at]) < TIME_TOLERANCE * published["time"][at]
     if not same.any():
         raise DatasetError(f"{path} and {label} have no time in common", "Simulate at the times of the table.")
     # Every configuration counts alike, whatever its number of draws.
@@ -102,6 +152,9 @@ def _compare(label: str, members: list[Sample], published: dict[str, FloatArray]
     expected, spread = (
         np.stack([published[f"msd_{species}_{what}"][at[same]] for species in "ab"], 1) for what in ("mean", "std")
     )
+    if (spread <= 0).any():
+        time = times[same][(spread <= 0).any(1)][0]
+        raise DatasetError(f"{path}: a standard deviation at t = {time:g} is not above 0", "Leave that time out.")
     facts = members[0].facts
     return Comparison(
         label=label,
@@ -120,9 +173,9 @@ def _held_density(sample: Sample) -> float:
 
 
 def _draw(found: list[Comparison], titles: dict[str, str]) -> Figure:
-    figure = Figure(figsize=(7.2, 6.0))
+    figure = Figure(figsize=(8.4, 6.0))
     above, below = figure.subplots(2, 1, sharex=True)
-    color = colors([one.label for one in found])
+    color = ordered_colors([one.label for one in found])
     for one in found:
         for species, style in enumerate(("-", "--")):
             letter = "AB"[species]
@@ -130,9 +183,12 @@ def _draw(found: list[Comparison], titles: dict[str, str]) -> Figure:
                        label=f"{titles[one.label]}, {letter}")  # fmt: skip
             below.plot(one.times, one.deviation[:, species], style, color=color[one.label])
     above.axhline(0, color="0.6", lw=0.8)
-    below.axhspan(-1, 1, color="0.9", lw=0, zorder=0)
-    below.axhspan(-4, 4, color="0.95", lw=0, zorder=-1)
-    above.set(xscale="log", ylabel="MSD, difference  [%]")
+    bands = []
+    for width, shade, order in ((1, "0.85", 0), (4, "0.94", -1)):
+        below.axhspan(-width, width, color=shade, lw=0, zorder=order)
+        bands.append(band_entry(f"within {width} standard\ndeviation{'s' * (width > 1)} of one run", shade, 1.0))
+    above.set(xscale="log", ylabel="MSD less the published one  [%]")
     below.set(xlabel=TIME_LABEL, ylabel="difference in standard\ndeviations of one run")
-    above.legend(fontsize=8, ncols=2)
+    entries = [*above.get_legend_handles_labels()[0], *bands]
+    figure.legend(handles=entries, loc="outside right center", fontsize=8)
     return figure

@@ -9,40 +9,38 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
 from glassformer.observables.fits import FitError
 from glassformer.observables.glass_transition import GlassTransition
-from glassformer.report.analyse import draw, fit_transition
 from glassformer.report.analysis import OBSERVABLES
-from glassformer.report.figures import title_of
+from glassformer.report.naming import name_of, titles_of
+from glassformer.report.observable_figure import draw, fit_transition
+from glassformer.report.style import band_entry
 
 
 def cooling_figure(samples: Sequence[Sample]) -> tuple[Figure, str]:
-    """Volume a particle against temperature on the way down, with T_g where its slope changes, and that in a sentence.
+    """Volume per particle against temperature on the way down, with T_g where its slope changes, and a sentence.
 
     Two straight lines meet at T_g, which has a vertical line, with its standard error as a band. Where they cannot be
     fitted there are the points alone, and the sentence says why; several state points have a sentence each. Raises
     `DatasetError` if the samples hold no way long enough.
     """
     observable = OBSERVABLES["volume"]
-    groups = by_state_point(samples)
-    tables = {label: observable.columns(members) for label, members in groups.items()}
-    titles = {label: title_of(members[0]) for label, members in groups.items()}
-    figure = draw(observable, tables, {label: f"to {title}" for label, title in titles.items()})
-    (axes,) = figure.axes
-    axes.set_xlabel(r"temperature  $T$  [$\epsilon_{AA} / k_B$]")
-    sentences = []
+    tables = {label: observable.columns(members) for label, members in by_state_point(samples).items()}
+    sentences, found = [], []
     for label, columns in tables.items():
-        beginning = f"To {titles[label]}: " if len(tables) > 1 else ""
+        beginning = f"To {name_of(label)}: " if len(tables) > 1 else ""
         try:
-            found = fit_transition(columns)
+            found.append(fit_transition(columns))
+            sentences.append(beginning + _sentence(found[-1]))
         except FitError as error:
             sentences.append(f"{beginning}There is no T_g: {error.problem.removeprefix('glass transition: ')}.")
-            continue
-        sentences.append(beginning + _sentence(found))
-        knee, error_of_knee = found.temperature, found.temperature_error
-        axes.axvspan(
-            knee - error_of_knee, knee + error_of_knee, color="0.85", lw=0, zorder=0, label="its standard error"
-        )
+    bands = [band_entry("$T_g$: standard error", "0.85", 1.0)] if found else []
+    titles = {label: f"to {title}" for label, title in titles_of(samples).items()}
+    figure = draw(observable, tables, titles, more=bands)
+    assert figure is not None  # a volume is a number
+    (axes,) = figure.axes
+    for one in found:
+        knee, error_of_knee = one.temperature, one.temperature_error
+        axes.axvspan(knee - error_of_knee, knee + error_of_knee, color="0.85", lw=0, zorder=0)
         axes.axvline(knee, color="0.5", lw=0.8, ls=":", zorder=1)
-    axes.legend(fontsize=9)
     return figure, " ".join(sentences)
 
 

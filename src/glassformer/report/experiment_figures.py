@@ -1,11 +1,12 @@
 """Figures of experiments: predictions on the MSD curves, errors of all experiments, relative errors by state point."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.lines import Line2D
 
 from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
@@ -14,45 +15,61 @@ from glassformer.dataset.summary import by_state_point
 from glassformer.evaluate.experiments import NETWORK, mean_scores
 from glassformer.evaluate.results import ExperimentResult
 from glassformer.physics.configuration import SPECIES_A
-from glassformer.report.figures import MSD_LABEL, TIME_LABEL, title_of
+from glassformer.report.naming import short_names, title_of
 from glassformer.report.spread import msd_of_runs
-from glassformer.report.style import PALETTE, ordered_colors
+from glassformer.report.style import (
+    MARKERS,
+    MSD_LABEL,
+    NEUTRAL,
+    PALETTE,
+    TIME_LABEL,
+    at_time,
+    key_entry,
+    literal,
+    log_scale,
+    ordered_colors,
+)
 
 # Ends of the two bars on a prediction, in per cent: 68.27 % and 96 % of the predictions lie within.
 INNER, OUTER = (15.865, 84.135), (2, 98)
-# State points are drawn side by side at a target time, this factor in time from the first to the last.
-SIDE_BY_SIDE = 1.8
 MODELS = {NETWORK: "network", "density_curve": "density alone, interpolated"}
+COLUMNS = 4
+TRAINED, OTHER = "state points trained on", "other state points"
 
 
 def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], trained_on: Sequence[str]) -> Figure:
-    """Mean MSD of A of every state point, and on it what the networks of `tests` predict.
+    """Mean MSD of A at every state point, a panel each, and on it what the networks of `tests` predict.
 
-    A symbol at the mean of the predictions of all configurations, with a thick bar that holds 68.27 % of them and a
-    thin one that holds 96 %; filled where the state point was trained on. Side by side, so that they can be told apart.
+    A symbol at the mean of the predictions of all configurations, at its time, with a thick bar that holds 68.27 % of
+    them and a thin one that holds 96 %; filled where the state point was trained on.
     """
     groups = by_state_point(samples)
     color = ordered_colors(list(groups))
-    figure = Figure(figsize=(8.6, 5.2))
-    axes = figure.subplots()
-    shift = np.geomspace(SIDE_BY_SIDE**-0.5, SIDE_BY_SIDE**0.5, len(groups))
-    for name in reversed(groups):
-        times, mean = groups[name][0].ensemble.times, msd_of_runs(groups[name])[:, :, SPECIES_A].mean(0)
+    columns = min(COLUMNS, len(groups))
+    rows = -(-len(groups) // columns)
+    figure = Figure(figsize=(2.4 * columns + 2.6, 2.4 * rows + 0.3))
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes in panels.flat[len(groups) :]:
+        axes.remove()
+    for axes, (name, members) in zip(panels.flat, groups.items(), strict=False):
+        times, mean = members[0].ensemble.times, msd_of_runs(members)[:, :, SPECIES_A].mean(0)
         later = times > tests[0].times.min() / 20
-        axes.plot(times[later], mean[later], color=color[name], lw=1.2, alpha=0.8, label=title_of(groups[name][0]))
-    for (name, members), factor in zip(groups.items(), shift, strict=True):
+        axes.plot(times[later], mean[later], color=color[name], lw=1.4)
         for target, time in enumerate(tests[0].times):
             said = np.exp(predicted(tests, name)[:, target])
             if len(said):
-                truth = float(np.interp(time, members[0].ensemble.times, _mean_a(members)))
-                _mark(axes, time * factor, said, truth, color[name], name in trained_on)
-    for time in tests[0].times:
-        axes.axvline(time, color="0.8", lw=0.8, ls=":", zorder=0)
-    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD of A  {MSD_LABEL}")
-    for fill, text in (("0.3", "predicted, trained on"), ("white", "predicted, not trained on")):
-        axes.plot([], [], "o", color="0.3", mfc=fill, label=text)
-    axes.plot([], [], "_", color="black", ms=12, mew=3, label="simulated")
-    figure.legend(loc="outside right center", fontsize=9)
+                _mark(axes, time, said, color[name], name in trained_on)
+        axes.set_title(title_of(members[0]), fontsize=10)
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(TIME_LABEL, fontsize=9)
+    panels[0, 0].set(xscale="log", yscale="log")
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"MSD of A\n{MSD_LABEL}", fontsize=9)
+    filled, open_ = (key_entry(f"mean prediction:\n{text}", marker="o", mfc=fill)
+                     for text, fill in ((TRAINED, NEUTRAL), (OTHER, "white")))  # fmt: skip
+    bars = [key_entry(f"{share} % of the predictions", ls="-", lw=width) for share, width in ((68.27, 3.2), (96, 1.0))]
+    entries = [key_entry("simulated, mean", ls="-", lw=1.4), filled, open_, *bars]
+    figure.legend(handles=entries, loc="outside right center", fontsize=9)
     return figure
 
 
@@ -72,73 +89,82 @@ def simulated(tests: Sequence[Predictions], state_point: str) -> FloatArray:
     return np.stack(list(labels.values()))
 
 
-def _mean_a(members: Sequence[Sample]) -> FloatArray:
-    mean: FloatArray = msd_of_runs(members)[:, :, SPECIES_A].mean(0)
-    return mean
-
-
-def _mark(axes: Axes, time: float, said: FloatArray, truth: float, color: str, trained: bool) -> None:
+def _mark(axes: Axes, time: float, said: FloatArray, color: str, trained: bool) -> None:
     for ends, width in ((INNER, 3.2), (OUTER, 1.0)):
         axes.plot([time, time], np.percentile(said, ends), color=color, lw=width, solid_capstyle="butt", alpha=0.7)
     axes.plot(time, said.mean(), "o", color=color, mfc=color if trained else "white", ms=6, zorder=3)
-    # The curve rises within the width of the group: where it is at the target time itself.
-    axes.plot(time, truth, "_", color="black", ms=12, mew=3, zorder=1)
-    axes.plot(time, truth, "_", color=color, ms=11, mew=1.6, zorder=2)
 
 
 def errors_figure(results: Sequence[ExperimentResult]) -> Figure:
-    """MAE of ln MSD_A of every experiment, a panel a time: at state points trained on, and at the others.
+    """MAE of ln MSD_A of every experiment, one panel per time: at state points trained on, and at the others.
 
     The mean over state points; bars are standard errors.
     """
     scores = [mean_scores(result.rows) for result in results]
-    times = sorted({row.time for row in results[0].rows})
-    figure = Figure(figsize=(10.0, 1.6 + 0.27 * len(results)))
+    times = _times(results)
+    figure = Figure(figsize=(10.0, 1.9 + 0.27 * len(results)))
     panels = np.atleast_1d(figure.subplots(1, len(times), sharey=True))
     places = -np.arange(len(results))
+    entries: dict[str, Artist] = {}
     for axes, time in zip(panels, times, strict=True):
         for trained, (color, marker), offset in ((True, (PALETTE[0], "o"), 0.12), (False, (PALETTE[1], "s"), -0.12)):
-            label = "held-out configurations of the state points trained on" if trained else "other state points"
             found = [(place, one) for place, of in zip(places, scores, strict=True) for one in of]
             chosen = [(place + offset, one) for place, one in found if (one.time, one.trained) == (time, trained)]
-            if chosen:
-                heights, ones = zip(*chosen, strict=True)
-                values, bars = [one.mae for one in ones], [one.mae_error for one in ones]
-                axes.errorbar(values, heights, xerr=bars, fmt=marker, color=color, ms=5, lw=1, label=label)
+            if not chosen:
+                continue
+            heights, ones = zip(*chosen, strict=True)
+            values, bars = [one.mae for one in ones], np.nan_to_num([one.mae_error for one in ones])
+            axes.errorbar(values, heights, xerr=bars, fmt="none", color=color, lw=1)
+            text = "held-out configurations of the state points trained on" if trained else OTHER
+            (entries[text],) = axes.plot(values, heights, marker, color=color, ms=5)
         for place in places:
             axes.axhline(place, color="0.92", lw=0.8, zorder=0)
-        axes.set(xscale="log", title=f"t = {time:g}", xlabel="MAE of ln MSD of A")
-    panels[0].set_yticks(places, [result.name for result in results])
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+        axes.set(title=at_time(time), xlabel="MAE of ln MSD of A")
+        log_scale(axes, "x", [one.mae for of in scores for one in of if one.time == time])
+    panels[0].set_yticks(places, [literal(result.name) for result in results])
+    panels[0].set_ylabel("experiment")
+    entries["standard error over configurations"] = key_entry("", ls="-", lw=1)
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 
-def ratio_figure(results: Sequence[ExperimentResult], titles: Mapping[str, str]) -> Figure:
-    """Predicted over simulated mean MSD of A by state point, for each of `results` and for the density alone."""
-    times = sorted({row.time for row in results[0].rows})
-    figure = Figure(figsize=(5.0 * len(times) + 0.4, 4.4))
+def _times(results: Sequence[ExperimentResult]) -> list[float]:
+    return sorted({row.time for result in results for row in result.rows})
+
+
+def ratio_figure(results: Sequence[ExperimentResult], order: Sequence[str]) -> Figure:
+    """Predicted over simulated mean MSD of A by state point, for each of `results` and for the density alone.
+
+    `order`: labels of the data's state points, from cold to hot; others follow.
+    """
+    times = _times(results)
+    figure = Figure(figsize=(5.0 * len(times) + 0.4, 4.8))
     panels = np.atleast_1d(figure.subplots(1, len(times), sharey=True))
-    names = [name for name in titles if any(row.state_point == name for row in results[0].rows)]
-    places = {name: place for place, name in enumerate(names)}
+    there = {row.state_point: None for result in results for row in result.rows}
+    names = [*(name for name in order if name in there), *(name for name in there if name not in order)]
+    lines = [(literal(result.title), result.rows, NETWORK) for result in results]
+    lines.append((MODELS["density_curve"], results[0].rows, "density_curve"))
+    entries: dict[str, Artist] = {}
     for axes, time in zip(panels, times, strict=True):
-        lines = [(result.title, result.rows, NETWORK) for result in results]
-        lines.append((MODELS["density_curve"], results[0].rows, "density_curve"))
         for number, (label, rows, model) in enumerate(lines):
             chosen = [row for row in rows if row.time == time]
-            x = np.array([places[row.state_point] for row in chosen]) + 0.12 * (number - (len(lines) - 1) / 2)
-            y = [row.scores[model].ratio for row in chosen]
-            color, marker = PALETTE[number % len(PALETTE)], "osD^vPX"[number % 7]
-            axes.plot(x, y, marker, color=color, mfc="white", ms=7, label=label)
-            trained = np.array([row.trained for row in chosen])
-            axes.plot(x[trained], np.array(y)[trained], marker, color=color, ms=7)
+            shift = 0.12 * (number - (len(lines) - 1) / 2)
+            look = {
+                "ls": "",
+                "color": PALETTE[number % len(PALETTE)],
+                "marker": MARKERS[number % len(MARKERS)],
+                "ms": 7,
+            }
+            for trained in (True, False):
+                some = [row for row in chosen if row.trained is trained]
+                x = [names.index(row.state_point) + shift for row in some]
+                axes.plot(x, [row.scores[model].ratio for row in some], **look, **({} if trained else {"mfc": "white"}))
+            entries[label] = Line2D([], [], **look)  # type: ignore[arg-type]
         axes.axhline(1, color="0.6", lw=0.8)
-        axes.set(title=f"t = {time:g}", xticks=list(places.values()), yscale="log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.set_xticklabels([titles[name].partition(",")[0] for name in names], fontsize=8)
+        axes.set(title=at_time(time), xlabel="state point")
+        axes.set_xticks(range(len(names)), [literal(name) for name in short_names(names).values()], fontsize=8)
+    log_scale(panels[0], "y", [row.scores[model].ratio for _, rows, model in lines for row in rows])
     panels[0].set_ylabel("predicted / simulated mean MSD of A")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    entries |= {TRAINED: key_entry("", marker="o", ms=7), OTHER: key_entry("", marker="o", ms=7, mfc="white")}
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=9)
     return figure

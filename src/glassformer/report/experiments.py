@@ -14,28 +14,34 @@ from markupsafe import Markup
 from glassformer.core.errors import DatasetError, PredictionError
 from glassformer.core.files import write_atomically
 from glassformer.core.provenance import code_version
+from glassformer.core.run import Run
 from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
-from glassformer.dataset.summary import by_state_point, summarise
+from glassformer.dataset.summary import StatePointSummary, summarise
 from glassformer.evaluate.audit import compare_audits
 from glassformer.evaluate.experiments import compare_rows
 from glassformer.evaluate.paired import difference
 from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, pairs, read_result
+from glassformer.report import experiment_words, words
 from glassformer.report.animation import distribution_animation
-from glassformer.report.build import read_histories
+from glassformer.report.build import provenance, read_histories, training_labels
 from glassformer.report.cooling import cooling_figure
 from glassformer.report.experiment_figures import curves_figure, errors_figure, predicted, ratio_figure, simulated
-from glassformer.report.figures import scattering_figure, title_of, training_figure
+from glassformer.report.figures import scattering_figure, training_figure
 from glassformer.report.histogram import prediction_histograms
+from glassformer.report.naming import name_of, titles_of
 from glassformer.report.page import save, template
+from glassformer.report.run_file import read_run
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
-from glassformer.report.style import STYLE
+from glassformer.report.style import STYLE, at_time
 
 DATA, COOLING, TRAINING, REPORT = "data", "cooling", "training", "report"
 FORMATS = ("svg", "pdf", "png")
 # Experiments whose predictions are drawn one by one: the thesis's training scenarios.
 SCENARIOS = ("one", "four", "structure", "replaced")
+# Those whose predictions at state points between are compared.
+INTERPOLATED = ("four", "structure")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +63,21 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
     samples = read_dataset(folder / DATA)
     results = read_results(folder, order)
     figures = folder / REPORT / "figures"
-    titles = {name: title_of(members[0]) for name, members in by_state_point(samples).items()}
+    titles, data = titles_of(samples), summarise(samples)
     compared = pairs(results, results)
+    runs = {result.name: read_run(folder / TRAINING / result.name, result.parameter_hash) for result in results}
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         scored = [result for result in results if result.rows]
         liquid, sentence = _liquid(samples, folder / COOLING, figures)
         parts = {
             "liquid": liquid,
             "cooling_sentence": sentence,
-            "overview": _overview(scored, titles, figures),
-            "scenarios": [_scenario(folder, result, samples, titles) for result in scored if result.group in SCENARIOS],
+            "overview": _overview(scored, list(titles), figures),
+            "scenarios": [
+                _scenario(folder, result, samples, titles, runs[result.name])
+                for result in scored
+                if result.group in SCENARIOS
+            ],
         }
     page = template("experiments.html.jinja").render(
         results=scored,
@@ -77,9 +88,9 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
         difference=difference,
         data_hash=data_hash(samples),
         shown=SCENARIOS,
-        titles=titles,
-        data=summarise(samples),
-        facts=samples[0].facts,
+        data=data,
+        facts=provenance(samples),
+        text=_text(samples, data, results, scored, runs, any(one.name == "four-again" for one, _ in compared)),
         code_version=code_version(),
         animation=_embedded(figures / "animation.gif"),
         **parts,
@@ -98,7 +109,7 @@ def read_results(folder: Path, order: Sequence[str]) -> list[ExperimentResult]:
     names = [name for name in order if name in there] + [name for name in there if name not in order]
     found = []
     for name in names:
-        # One of an older version, which its own study will make anew, does not cost the page.
+        # One of an older version, which its own study will make again, does not cost the page.
         with contextlib.suppress(PredictionError):
             found.append(read_result(folder / TRAINING / name / RESULT_FILE))
     if not found:
@@ -123,29 +134,67 @@ def _liquid(samples: Sequence[Sample], cooling: Path, figures: Path) -> tuple[di
     return {name: save(figure, name, figures, FORMATS) for name, figure in drawn.items()}, sentence
 
 
-def _overview(results: Sequence[ExperimentResult], titles: Mapping[str, str], figures: Path) -> dict[str, Markup]:
+def _overview(results: Sequence[ExperimentResult], order: Sequence[str], figures: Path) -> dict[str, Markup]:
     if not results:
         return {}
     drawn = {"errors": save(errors_figure(results), "errors", figures, FORMATS)}
-    together = [result for result in results if result.group in ("four", "structure")]
+    together = [result for result in results if result.group in INTERPOLATED]
     if together:
-        drawn["ratio"] = save(ratio_figure(together, titles), "ratio", figures, FORMATS)
+        drawn["ratio"] = save(ratio_figure(together, order), "ratio", figures, FORMATS)
     return drawn
 
 
-def _scenario(folder: Path, result: ExperimentResult, samples: Sequence[Sample], titles: Mapping[str, str]) -> Scenario:
+def _text(
+    samples: Sequence[Sample],
+    data: Sequence[StatePointSummary],
+    results: Sequence[ExperimentResult],
+    scored: Sequence[ExperimentResult],
+    runs: experiment_words.Runs,
+    again: bool,
+) -> dict[str, Any]:
+    """Return the sentences of the page."""
+    audits = [result for result in results if result.audit]
+    points = {row.state_point for result in results for row in result.rows} | {row.label for row in data}
+    return {
+        "lead": experiment_words.lead(samples, results),
+        "errors": experiment_words.errors_caption(scored),
+        "ratio": experiment_words.ratio_caption([one for one in scored if one.group in INTERPOLATED]),
+        "scores": experiment_words.score_note(scored),
+        "audit": experiment_words.audit_note(audits, runs),
+        "comparison": experiment_words.comparison_note(again),
+        "run": experiment_words.run_words(samples),
+        "equilibrium": experiment_words.equilibrium_note(samples, data),
+        "names": {label: name_of(label) for label in points},
+        "trained_on": {result.name: experiment_words.trained_on(result) for result in results},
+        "curves": {result.name: experiment_words.curves_caption(result) for result in results},
+        "told": {name: words.told(run) for name, run in runs.items() if run is not None},
+        "scattering": words.scattering_caption(samples, data),
+        "examined": {row.label: words.examined(samples, row) for row in data},
+    }
+
+
+def _scenario(
+    folder: Path, result: ExperimentResult, samples: Sequence[Sample], titles: Mapping[str, str], run: Run | None
+) -> Scenario:
     training, figures = folder / TRAINING / result.name, folder / REPORT / "figures"
     tests = [read_predictions(training / f"fold-{fold}" / "test.h5") for fold in range(result.folds)]
     histograms = {}
     for target, time in enumerate(tests[0].times):
         name = f"{result.name}-histogram-t{time:g}"
-        figure = prediction_histograms(_msd(tests, target, titles), f"t = {time:g}", r"MSD of A  [$\sigma_{AA}^2$]")
+        unit = r"[$\sigma_{AA}^2$]"
+        groups = _msd(tests, target, titles)
+        figure = prediction_histograms(groups, at_time(time), f"MSD of A  {unit}", r"[$\sigma_{AA}^{-2}$]")
         histograms[f"{time:g}"] = save(figure, name, figures, FORMATS)
     return Scenario(
         result,
         save(curves_figure(samples, tests, result.trained_on), f"{result.name}-curves", figures, FORMATS),
         histograms,
-        save(training_figure(read_histories(training)), f"{result.name}-training", figures, FORMATS),
+        save(
+            training_figure(read_histories(training), *training_labels(run)),
+            f"{result.name}-training",
+            figures,
+            FORMATS,
+        ),
     )
 
 

@@ -1,10 +1,12 @@
 """The figures of the report. Each takes checked data and returns a matplotlib figure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.ticker import FixedLocator
 from numpy.typing import NDArray
 
@@ -14,17 +16,25 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
 from glassformer.evaluate.scores import label_noise
 from glassformer.physics.configuration import SPECIES_A
-from glassformer.report.style import colors, markers
+from glassformer.report.naming import title_of
+from glassformer.report.style import (
+    BAND_ALPHA,
+    LINE_STYLES,
+    MSD_LABEL,
+    NEUTRAL,
+    PALETTE,
+    QUANTITIES,
+    TIME_LABEL,
+    at_time,
+    band_entry,
+    key_entry,
+    log_scale,
+    markers,
+    ordered_colors,
+)
 
-MSD_LABEL = r"$\langle |r(t) - r(0)|^2 \rangle$  [$\sigma_{AA}^2$]"
-TIME_LABEL = "time  $t$  [LJ units]"
-
-
-def title_of(sample: Sample) -> str:
-    """Return 'T = 0.50, P = 1.55' for the legend."""
-    temperature, _, second = sample.facts.state_point.partition("_")
-    symbol, value = ("P", second[1:]) if second.startswith("P") else ("$\\rho$", second[3:])
-    return f"T = {temperature[1:]}, {symbol} = {value}"
+# Target times nearer than this fraction of the axis have their labels one above the other.
+LABEL_WIDTH = 0.09
 
 
 def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
@@ -32,7 +42,7 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
     figure = Figure(figsize=(7.2, 4.6))
     axes = figure.subplots()
     groups = by_state_point(samples)
-    color = colors(list(groups))
+    color = ordered_colors(list(groups))
     for name, members in groups.items():
         times = members[0].ensemble.times
         msd = mean_over_ensembles(members, "msd")
@@ -40,11 +50,16 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
             axes.plot(
                 times, msd[:, :, species].mean(0), style, color=color[name], label=f"{title_of(members[0])}, {letter}"
             )
-        axes.fill_between(times, msd[:, :, 0].min(0), msd[:, :, 0].max(0), color=color[name], alpha=0.2, lw=0)
-    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=MSD_LABEL)
+        if len(members) > 1:
+            low, high = msd[:, :, 0].min(0), msd[:, :, 0].max(0)
+            axes.fill_between(times, low, high, color=color[name], alpha=BAND_ALPHA, lw=0)
+    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD  {MSD_LABEL}")
     draw_slopes(axes, samples)
     _mark_targets(axes, targets)
-    axes.legend(loc="lower right", fontsize=9, bbox_to_anchor=(0.93, 0.02))
+    entries = axes.get_legend_handles_labels()[0]
+    if any(len(members) > 1 for members in groups.values()):
+        entries.append(band_entry("slowest to fastest\nconfiguration, A"))
+    figure.legend(handles=entries, loc="outside right center", fontsize=9)
     return figure
 
 
@@ -57,7 +72,7 @@ def draw_slopes(axes: Axes, samples: Sequence[Sample], species: int = SPECIES_A)
     ballistic = 3 * first * (early / early[0]) ** 2
     diffusive = 2.2 * last * late / late[-1]
     for line, values, text in ((early, ballistic, r"ballistic, $t^2$"), (late, diffusive, r"diffusive, $t$")):
-        axes.plot(line, values, color="0.35", lw=1)
+        axes.plot(line, values, color=NEUTRAL, lw=1)
         axes.annotate(
             text, (line[-1], values[-1]), xytext=(-9, 0), textcoords="offset points",
             ha="right", va="center", color="0.25", fontsize=9,
@@ -65,11 +80,19 @@ def draw_slopes(axes: Axes, samples: Sequence[Sample], species: int = SPECIES_A)
 
 
 def _mark_targets(axes: Axes, targets: FloatArray) -> None:
-    for time in targets:
+    """Mark the target times; the labels of times that are close together stand one above the other."""
+    low, high = np.log(axes.get_xlim())
+    taken: list[float] = []
+    for time in np.sort(targets):
+        place = float((np.log(time) - low) / (high - low))
+        # The lowest row in which the last label is far enough.
+        row = next((n for n, last in enumerate(taken) if place - last > LABEL_WIDTH), len(taken))
+        taken[row : row + 1] = [place]
         axes.axvline(time, color="0.6", lw=0.8, ls=":")
-        axes.text(
-            time, 1.01, f"t = {time:g}", transform=axes.get_xaxis_transform(), ha="center", fontsize=8, color="0.35"
-        )
+        axes.annotate(
+            f"t = {time:g}", (time, 1), xycoords=axes.get_xaxis_transform(), xytext=(0, 3 + 11 * row),
+            textcoords="offset points", ha="center", fontsize=8, color=NEUTRAL,
+        )  # fmt: skip
 
 
 def scattering_figure(samples: Sequence[Sample]) -> Figure:
@@ -77,55 +100,89 @@ def scattering_figure(samples: Sequence[Sample]) -> Figure:
     figure = Figure(figsize=(7.2, 4.0))
     axes = figure.subplots()
     groups = by_state_point(samples)
-    color, marker = colors(list(groups)), markers(list(groups))
+    color, marker = ordered_colors(list(groups)), markers(list(groups))
+    entries: list[Artist | tuple[Artist, ...]] = []
+    texts = []
     for summary, (name, members) in zip(summarise(samples), groups.items(), strict=True):
         times = members[0].ensemble.times
         curves = mean_over_ensembles(members, "self_scattering")[:, :, 0]
-        axes.plot(times, curves.T, color=color[name], lw=0.6, alpha=0.35)
-        axes.plot(times, curves.mean(0), color=color[name], lw=2, label=title_of(members[0]))
+        if len(members) > 1:
+            axes.plot(times, curves.T, color=color[name], lw=0.6, alpha=0.35)
+        (line,) = axes.plot(times, curves.mean(0), color=color[name], lw=2)
+        entries.append(line)
+        texts.append(title_of(members[0]))
         if np.isfinite(summary.tau_alpha):
-            text = rf"$\tau_\alpha$ = {summary.tau_alpha:.3g}"
-            axes.plot(summary.tau_alpha, np.exp(-1), marker[name], color=color[name], ms=8, label=text)
+            (knee,) = axes.plot(summary.tau_alpha, np.exp(-1), marker[name], color=color[name], ms=8)
+            entries[-1] = (line, knee)
+            texts[-1] += rf": $\tau_\alpha$ = {summary.tau_alpha:.3g}"
+    if any(len(members) > 1 for members in groups.values()):
+        entries.append(key_entry("", ls="-", lw=0.6))
+        texts.append("single configurations")
     axes.axhline(np.exp(-1), color="0.6", lw=0.8, ls=":")
     axes.annotate(
-        "1/e", (samples[0].ensemble.times[0], np.exp(-1)), xytext=(0, 3), textcoords="offset points", color="0.35"
+        "1/e", (samples[0].ensemble.times[0], np.exp(-1)), xytext=(0, 3), textcoords="offset points", color=NEUTRAL
     )
-    axes.set(
-        xscale="log",
-        ylim=(0, 1.02),
-        xlabel=TIME_LABEL,
-        ylabel=rf"$F_s(k = {samples[0].facts.wave_number_a:g}, t)$ of A",
-    )
-    axes.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0, 0.4))
+    axes.set(xscale="log", xlabel=TIME_LABEL, ylabel=scattering_label(samples, (SPECIES_A,)))
+    axes.set_ylim(min(0.0, axes.dataLim.ymin), 1.02)
+    handlers = {tuple: HandlerTuple(ndivide=1, pad=0)}
+    figure.legend(entries, texts, loc="outside right center", fontsize=9, handler_map=handlers)  # type: ignore[call-overload]
     return figure
 
 
-def prediction_figure(predictions: Predictions, titles: dict[str, str]) -> Figure:
-    """Predicted against simulated MSD_A of configurations that training had not seen, a panel a target time."""
+def scattering_label(samples: Sequence[Sample], species: tuple[int, ...], symbol: str = "F_s") -> str:
+    """Return 'F_s(k, t), k sigma_AA = 7.25 (A), 5.5 (B)': the label of an axis, with the wave numbers."""
+    parts = []
+    for kind in species:
+        known = {(one.facts.wave_number_a, one.facts.wave_number_b)[kind] for one in samples}
+        parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({'AB'[kind]})")
+    return rf"${symbol}(k, t)$,  $k\,\sigma_{{AA}}$ = {', '.join(parts)}"
+
+
+def scored_rows(predictions: Predictions) -> NDArray[np.bool_]:
+    """Return which configurations are scored: as in `evaluate.evaluation.evaluate`."""
+    role = "leaked" if "leaked" in predictions.roles else "test"
+    return np.array([one == role for one in predictions.roles])
+
+
+def prediction_figure(predictions: Predictions, titles: Mapping[str, str]) -> Figure:
+    """Predicted against simulated mean of every configuration that is scored, one panel per target time."""
     number = len(predictions.times)
-    figure = Figure(figsize=(4.4 * number + 0.4, 4.6))
+    figure = Figure(figsize=(4.4 * number + 2.2, 4.6))
     panels = np.atleast_1d(figure.subplots(1, number))
-    unseen = np.array([role == "test" for role in predictions.roles])
-    names = [name for name in titles if name in predictions.state_points]
-    color, marker = colors(list(titles)), markers(list(titles))
+    unseen = scored_rows(predictions)
+    names = [name for name in titles if name in np.array(predictions.state_points)[unseen]]
+    symbol, unit = QUANTITIES[predictions.quantity]
+    quantity = f"{symbol} of {predictions.species}  {unit}"
+    entries: dict[str, Artist] = {}
     for target, axes in enumerate(panels):
-        for name in names:
-            rows = unseen & (np.array(predictions.state_points) == name)
-            label, predicted = np.exp(predictions.label[rows, target]), np.exp(predictions.prediction[rows, target])
-            error = label * np.sqrt(label_noise(predictions.msd_draws[rows][:, :, target]))
-            axes.errorbar(
-                label, predicted, xerr=np.nan_to_num(error), fmt=marker[name], color=color[name], ms=6, lw=1,
-                label=titles[name],
-            )  # fmt: skip
-            mean = np.exp(predictions.state_point_mean[rows, target])
-            axes.plot(label, mean, "_", color=color[name], ms=9, alpha=0.6)
+        entries |= _draw_predictions(axes, predictions, unseen, target, {name: titles[name] for name in names})
         _diagonal(axes, predictions, unseen, target)
-        axes.set_title(f"t = {predictions.times[target]:g}", fontsize=11)
-        axes.set_xlabel(r"simulated MSD of A  [$\sigma_{AA}^2$]")
-    panels[0].set_ylabel(r"predicted MSD of A  [$\sigma_{AA}^2$]")
-    panels[0].plot([], [], "_", color="0.4", ms=9, label="state-point mean")
-    panels[0].legend(loc="upper left", fontsize=9)
+        axes.set_title(at_time(predictions.times[target]), fontsize=11)
+        axes.set(xlabel=f"simulated {quantity}", ylabel=f"predicted {quantity}")
+    figure.legend(entries.values(), entries.keys(), loc="outside right center", fontsize=9)
     return figure
+
+
+def _draw_predictions(
+    axes: Axes, predictions: Predictions, unseen: NDArray[np.bool_], target: int, titles: Mapping[str, str]
+) -> dict[str, Artist]:
+    """Draw the symbols of one panel; return the entries of its legend by their texts."""
+    color, marker = ordered_colors(list(titles)), markers(list(titles))
+    entries: dict[str, Artist] = {}
+    extra: dict[str, Artist] = {}
+    for name, title in titles.items():
+        rows = unseen & (np.array(predictions.state_points) == name)
+        label, predicted = np.exp(predictions.label[rows, target]), np.exp(predictions.prediction[rows, target])
+        (entries[title],) = axes.plot(label, predicted, marker[name], color=color[name], ms=6)
+        error = label * np.sqrt(label_noise(predictions.draws[rows][:, :, target]))
+        if np.isfinite(error).any():
+            axes.errorbar(label, predicted, xerr=np.nan_to_num(error), fmt="none", color=color[name], lw=1)
+            extra["standard error of the\nsimulated value"] = key_entry("", ls="-", lw=1)
+        mean = np.exp(predictions.state_point_mean[rows, target])
+        if np.isfinite(mean).any():
+            (extra["state-point mean"],) = axes.plot(label, mean, "_", color="0.55", ms=9, zorder=1)
+    (extra["prediction = simulation"],) = axes.plot([], [], color="0.6", lw=0.8)
+    return entries | extra
 
 
 def _diagonal(axes: Axes, predictions: Predictions, rows: NDArray[np.bool_], target: int) -> None:
@@ -141,26 +198,44 @@ def _diagonal(axes: Axes, predictions: Predictions, rows: NDArray[np.bool_], tar
 
 
 def _round_values(span: FloatArray) -> list[float]:
+    """Return round values between the ends of `span`: few in a wide range, finer ones in a narrow one."""
     decades = range(int(np.floor(np.log10(span[0]))), int(np.ceil(np.log10(span[1]))) + 1)
-    return [digit * 10.0**decade for decade in decades for digit in (1, 2, 3, 5)]
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 5, 6, 8), tuple(np.arange(10, 100) / 10)):
+        found = [float(digit * 10.0**decade) for decade in decades for digit in digits]
+        within = [value for value in found if span[0] <= value <= span[1]]
+        if len(within) >= 3:
+            break
+    # Of very many, as few as are told apart.
+    return within[:: max(1, len(within) // 5)]
 
 
-def training_figure(histories: Sequence[Sequence[dict[str, float]]]) -> Figure:
-    """Loss on the training set and MAE on the validation set against the epoch, a line a fold."""
+def training_figure(
+    histories: Sequence[Sequence[dict[str, float]]], loss: str = "", error_of: str = "the labels"
+) -> Figure:
+    """Loss on the training set and MAE on the validation set against the epoch, one line per fold.
+
+    `loss`: its name; `error_of`: what the validation error is of, with its unit.
+    """
     figure = Figure(figsize=(8.8, 3.6))
     left, right = figure.subplots(1, 2)
     for number, history in enumerate(histories):
-        color = colors([str(n) for n in range(len(histories))])[str(number)]
+        look = {
+            "color": PALETTE[number % len(PALETTE)],
+            "ls": LINE_STYLES[number // len(PALETTE) % len(LINE_STYLES)],
+            # A line of one point is seen by its marker alone.
+            "marker": "." if len(history) == 1 else "",
+        }
         epochs = [line["epoch"] + 1 for line in history]
         errors = [line["val_mae"] for line in history]
-        left.plot(epochs, [line["train_loss"] for line in history], color=color, label=f"fold {number + 1}")
-        right.plot(epochs, errors, color=color)
+        left.plot(epochs, [line["train_loss"] for line in history], label=f"fold {number + 1}", **look)
+        right.plot(epochs, errors, **look)
         kept = next(number for number, line in enumerate(history) if line["kept"])
-        right.plot(epochs[kept], errors[kept], "o", color=color, ms=6)
-    left.set(yscale="log", xlabel="epoch", ylabel="training loss (standardised labels)")
-    right.set(yscale="log", xlabel="epoch", ylabel="validation MAE of ln MSD")
-    right.plot([], [], "o", color="0.4", label="epoch kept")
-    for axes in (left, right):
-        axes.legend(fontsize=9)
+        right.plot(epochs[kept], errors[kept], "o", color=look["color"], ms=6)
+    left.set(xlabel="epoch", ylabel=f"training loss{f' ({loss})' if loss else ''}\nof standardised labels")
+    right.set(xlabel="epoch", ylabel=f"validation MAE\nof {error_of}")
+    for axes, name in ((left, "train_loss"), (right, "val_mae")):
+        log_scale(axes, "y", [line[name] for history in histories for line in history])
         axes.xaxis.get_major_locator().set_params(integer=True)
+    entries = [*left.get_legend_handles_labels()[0], key_entry("epoch kept", marker="o")]
+    figure.legend(handles=entries, loc="outside right center", fontsize=9)
     return figure

@@ -58,10 +58,13 @@ def draw_histogram(
         axes.plot(x, curve, "-" if filled else "--", color=color, lw=1.6, label=f"{label}, Gaussian")
 
 
-def prediction_histograms(groups: Mapping[str, tuple[FloatArray, FloatArray]], title: str, x_label: str) -> Figure:
-    """Distribution of labels and of predictions, a panel each of `groups`: its title, with (labels, predictions).
+def prediction_histograms(
+    groups: Mapping[str, tuple[FloatArray, FloatArray]], title: str, x_label: str, y_unit: str = ""
+) -> Figure:
+    """Distribution of labels and of predictions, one panel for each of `groups`: its title, with (labels, predictions).
 
-    Both are drawn in the bins of the labels, continued as far as the predictions reach.
+    Both are drawn in the bins of the labels, continued as far as the predictions reach. `y_unit`: the inverse of what
+    the values are in.
     """
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
@@ -77,7 +80,7 @@ def prediction_histograms(groups: Mapping[str, tuple[FloatArray, FloatArray]], t
         axes.set_title(name, fontsize=10)
         legend |= {str(handle.get_label()): handle for handle in axes.get_legend_handles_labels()[0]}
     for axes in panels[:, 0]:
-        axes.set_ylabel("density")
+        axes.set_ylabel(f"density  {y_unit}")
     figure.suptitle(title)
     figure.supxlabel(x_label, fontsize=10)
     figure.legend(handles=list(legend.values()), loc="outside right center", fontsize=9)

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from glassformer.core.files import write_atomically
@@ -42,19 +42,28 @@ def template(name: str) -> jinja2.Template:
     )
     environment.filters["number"] = number
     environment.filters["signed"] = signed
-    environment.filters["plain"] = plain
+    environment.filters["general"] = general
+    environment.filters["symbols"] = symbols
     environment.filters["smallest"] = smallest
     return environment.get_template(name)
 
 
 def number(value: float, digits: int = 3) -> str:
     """Return `value`, or 'n/a' for NaN."""
-    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
+    return "n/a" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
-def plain(text: str) -> str:
-    """Return a figure's title without the formulae that only matplotlib reads."""
-    return text.replace("$\\rho$", "ρ")
+def general(value: float, digits: int = 6) -> str:
+    """Return `value` with as many significant digits, or 'n/a' for NaN."""
+    return "n/a" if math.isnan(value) else f"{value:.{digits}g}"
+
+
+def symbols(text: str) -> Markup:
+    """Return `text`, whatever it holds made harmless, with the subscripts of physics."""
+    whole = str(escape(text))
+    for symbol, index in (("τ", "α"), ("F_", "s"), ("σ_", "AA")):
+        whole = whole.replace(symbol + index, f"{symbol.removesuffix('_')}<sub>{index}</sub>")
+    return Markup(whole)
 
 
 def signed(found: Difference) -> str:
@@ -65,5 +74,5 @@ def signed(found: Difference) -> str:
 
 
 def smallest(values: list[float]) -> float:
-    """Return the smallest of `values` that is a number."""
-    return min(value for value in values if not math.isnan(value))
+    """Return the smallest of `values` that is a number, NaN if none is."""
+    return min((value for value in values if not math.isnan(value)), default=math.nan)

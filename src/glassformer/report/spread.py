@@ -17,9 +17,10 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.physics.configuration import SPECIES_A, SPECIES_B
 from glassformer.physics.state_points import VFT_TEMPERATURE, estimated_relaxation_time
-from glassformer.report.figures import MSD_LABEL, TIME_LABEL, draw_slopes, title_of
-from glassformer.report.histogram import draw_histogram, gaussian_fits
-from glassformer.report.style import ordered_colors
+from glassformer.report.figures import draw_slopes
+from glassformer.report.histogram import LEAST_VALUES, draw_histogram, gaussian_fits
+from glassformer.report.naming import title_of
+from glassformer.report.style import BAND_ALPHA, MSD_LABEL, TIME_LABEL, at_time, band_entry, ordered_colors
 
 # Ends of the band, in per cent of the runs: 96 % lie within.
 BAND = (2, 98)
@@ -40,15 +41,21 @@ def band_figure(samples: Sequence[Sample]) -> Figure:
     """Mean MSD of A over all runs of every state point, with the band that holds 96 % of the runs at each time."""
     figure = Figure(figsize=(8.4, 5.0))
     axes = figure.subplots()
+    several = False
     for name, members, color in _hottest_first(samples):
         times, runs = members[0].ensemble.times, msd_of_runs(members)[:, :, SPECIES_A]
-        low, high = np.percentile(runs, BAND, axis=0)
-        axes.fill_between(times, low, high, color=color, alpha=0.22, lw=0, label=f"_{name}")
-        for edge in (low, high):
-            axes.plot(times, edge, color=color, lw=0.6, alpha=0.7)
+        if len(runs) > 1:
+            several = True
+            low, high = np.percentile(runs, BAND, axis=0)
+            axes.fill_between(times, low, high, color=color, alpha=BAND_ALPHA, lw=0, label=f"_{name}")
+            for edge in (low, high):
+                axes.plot(times, edge, color=color, lw=0.6, alpha=0.7)
         axes.plot(times, runs.mean(0), color=color, lw=1.6, label=f"{title_of(members[0])}: {_number(runs)}")
     axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD of A  {MSD_LABEL}")
-    figure.legend(loc="outside right center", fontsize=9, title="mean, and band of\n96 % of the runs")
+    entries = axes.get_legend_handles_labels()[0]
+    if several:
+        entries.append(band_entry(f"{BAND[1] - BAND[0]} % of the runs"))
+    figure.legend(handles=entries, loc="outside right center", fontsize=9, title="mean over runs")
     return figure
 
 
@@ -77,8 +84,7 @@ def _two_species(samples: Sequence[Sample]) -> Figure:
             mean = msd_of_runs(members)[:, :, species].mean(0)
             label = title_of(members[0]) if species == SPECIES_A else ""
             axes.plot(members[0].ensemble.times, mean, color=color, lw=1.6, label=label)
-        axes.set(xlabel=TIME_LABEL, title=letter)
-    panels[0].set_ylabel(MSD_LABEL)
+        axes.set(xlabel=TIME_LABEL, ylabel=f"MSD of {letter}  {MSD_LABEL}", title=letter)
     figure.legend(loc="outside right center", fontsize=9)
     return figure
 
@@ -141,7 +147,7 @@ def distribution_figure(samples: Sequence[Sample]) -> Figure:
     groups = by_state_point(samples)
     color = ordered_colors(list(groups))
     chosen = moments(groups)
-    figure = Figure(figsize=(3.5 * len(chosen) + 0.4, 3.9))
+    figure = Figure(figsize=(3.7 * len(chosen) + 0.4, 3.9))
     for axes, moment in zip(np.atleast_1d(figure.subplots(1, len(chosen))), chosen, strict=True):
         members = groups[moment.label]
         values = msd_of_runs(members)[:, moment.index, SPECIES_A]
@@ -154,10 +160,10 @@ def distribution_figure(samples: Sequence[Sample]) -> Figure:
 
 
 def _time_text(moment: Moment, sample: Sample) -> str:
-    time = sample.ensemble.times[moment.index]
+    time = at_time(sample.ensemble.times[moment.index], ".3g")
     if moment.reached:
-        return rf"t = {time:.3g}, nearest to $\tau_g$ = {moment.tau_g:.3g}"
-    return rf"t = {time:.3g}, the last, less than $\tau_g$ = {_plain(moment.tau_g)}"
+        return rf"{time}, nearest to $\tau_g$ = {moment.tau_g:.3g}"
+    return rf"{time}, the last, less than $\tau_g$ = {_plain(moment.tau_g)}"
 
 
 def _plain(value: float) -> str:
@@ -168,8 +174,11 @@ def _write_moments(axes: Axes, values: FloatArray) -> None:
     """Write number, mean and standard deviation into the panel, above what is drawn."""
     deviation = values.std(ddof=1) if len(values) > 1 else math.nan
     axes.set_ylim(0, 1.45 * axes.dataLim.ymax)
-    curve = "curve: Gaussian" if gaussian_fits(values) else "not Gaussian"
-    text = f"{_number(values)}\nmean {values.mean():.3g}\nsd {deviation:.2g}\n{curve}"
+    text = f"{_number(values)}\nmean {values.mean():.3g}\nsd {deviation:.2g}"
+    if gaussian_fits(values):
+        text += "\ncurve: Gaussian"
+    elif len(values) >= LEAST_VALUES:
+        text += "\nnot Gaussian"
     axes.text(0.98, 0.98, text, transform=axes.transAxes, ha="right", va="top", fontsize=9)
 
 
