@@ -61,7 +61,8 @@ def print_findings(findings: list[Finding]) -> bool:
     """Print the findings; return whether everything needed works."""
     for finding in findings:
         mark, style = ("ok", "green") if finding.works else ("no", "red" if finding.needed else "yellow")
-        console.print(f"[{style}]{mark}[/{style}]  {finding.name}: ", end="")
+        console.print(mark, style=style, end="")
+        console.print(f"  {finding.name}: ", end="")
         console.print(finding.found, markup=False, soft_wrap=True)
         if not finding.works and finding.remedy:
             console.print(f"    {finding.remedy}", markup=False, soft_wrap=True)
