@@ -180,13 +180,15 @@ def progress() -> Iterator[StageProgress]:
 
 
 def duration(seconds: float) -> str:
-    """Return '42 s', '3 min 05 s' or '2 h 10 min'."""
+    """Return '42 s', '3 min 05 s', '2 h 10 min' or '5 days'."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 3 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{round(whole / 86400)} days"
 
 
 def print_table(headings: list[str], rows: list[list[str]], justify: list[JustifyMethod] | None = None) -> None:

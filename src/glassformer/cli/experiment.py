@@ -17,6 +17,7 @@ from glassformer.core.files import exclusive, remove_temporaries, write_atomical
 from glassformer.core.presets import load_campaign, study_presets
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
+from glassformer.core.words import counted
 from glassformer.simulate.schedule import observation_steps, particle_steps
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _print_audit(results: "Sequence[ExperimentResult]", known: "Sequence[Experim
 
 
 def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
-    """Print the experiments of a study."""
+    """Print the experiments of a study, with the temperatures trained on."""
     print_table(
         ["experiment", "what it is", "trained on"],
         [
@@ -231,7 +232,7 @@ def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
 
 
 def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers: int) -> None:
-    """Print what there is to simulate and to train, and how long it takes, measured on this machine."""
+    """Print what there is to simulate and to train, and an estimate of the time, from seconds of measuring."""
     from glassformer.simulate.plan import plan_campaign
 
     check_study(study, scale, only)
@@ -241,30 +242,37 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
         for source, folder in ((settings.cooling, out / "cooling"), (settings.campaign, out / "data")):
             if source:
                 planned = plan_campaign(load_campaign(source), folder if folder.exists() else None, workers, stages)
+                console.print(f"\ncampaign {source}", style="bold")
                 print_plan(planned)
                 console.print()
         hours = _training_hours(study.runs(scale, only), campaign, workers, stages)
     print_study(study, scale, only)
-    console.print(f"\n{len(study.chosen(only))} trainings: about {duration(3600 * hours)} on {workers} cores.")
+    trainings = counted(len(study.chosen(only)), "training")
+    console.print(f"\nEstimate: {trainings}, about {duration(3600 * hours)} on {counted(workers, 'core')}.")
+    console.print(
+        "From one training step of each network on a few particles, scaled by N: expect it to be right within a factor"
+        " of two. What has been trained already is counted again.",
+        style="dim",
+    )
 
 
 def _training_hours(
     runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, workers: int, stages: Progress
 ) -> float:
-    from glassformer.benchmark.network_costs import measure
+    from glassformer.benchmark.network_costs import estimate_training
 
     known: dict[str, float] = {}
     seconds = 0.0
-    stages.start("measure", len(runs), "networks")
+    networks = {run.network.model_dump_json(): run.network for _, run in runs}
+    stages.start("measure", len(networks), "")
+    for key, network in networks.items():
+        known[key] = estimate_training(network, campaign.particles)
+        stages.advance(1, f"network {len(known)} of {len(networks)}")
     for experiment, run in runs:
-        key = run.network.model_dump_json()
-        if key not in known:
-            known[key] = measure(run.network, campaign.particles, 1).train_seconds
         points = [point for point in campaign.state_points if point.label.startswith(experiment.train)]
         each = campaign.draws if run.targets.draws == "each" else 1
         trained = len(points) * campaign.configurations * each * (1 - 1 / run.split.folds) * run.split.training_share
-        networks = run.split.trained_folds or run.split.folds
-        seconds += OVERHEAD * networks * run.training.epochs * trained * known[key]
-        stages.advance(1, experiment.name)
-    # A thread an experiment.
+        folds = run.split.trained_folds or run.split.folds
+        seconds += OVERHEAD * folds * run.training.epochs * trained * known[run.network.model_dump_json()]
+    # Experiments run side by side, one thread each.
     return seconds / 3600 / min(workers, len(runs))

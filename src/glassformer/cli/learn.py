@@ -117,7 +117,7 @@ def networks(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="NETWORK...", help="Files (TOML), or names of networks that ship.", show_default="all that ship"
+            metavar="NETWORK", help="Files (TOML), or names of networks that ship.", show_default="all that ship"
         ),
     ] = [],  # noqa: B006
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles per configuration.")] = 4096,
