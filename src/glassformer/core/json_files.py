@@ -15,8 +15,8 @@ T = TypeVar("T")
 def read_json(path: Path, error: type[InputError], what: str, remedy: str) -> Any:
     """Return what the JSON file `path` holds.
 
-    Raises `error`, saying that `path` is no `what`, for a file that does not exist or is no JSON, and `StorageError` for
-    one that cannot be read.
+    Raises `error`, saying that `path` is no `what`, for a file that does not exist or is no JSON, and `StorageError`
+    for one that cannot be read.
     """
     whole = read_whole(path, error, remedy)
     try:

@@ -10,6 +10,7 @@ from glassformer.core.files import exclusive, remove_temporaries, write_atomical
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
+from glassformer.core.words import counted
 from glassformer.dataset.extend import join
 from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import Ensemble, Facts, Sample, configuration_id, read_sample, write_sample
@@ -21,15 +22,15 @@ from glassformer.physics.crystallinity import bond_order, crystalline_fraction
 from glassformer.physics.kob_andersen import mixture
 from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
-from glassformer.simulate.isoconfigurational import Report, collect
+from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.lammps import load_lammps
+from glassformer.simulate.mismatch import CAMPAIGN_FILE, read_campaign, refuse
 from glassformer.simulate.pool import run_tasks
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
 from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
-
-CAMPAIGN_FILE = "campaign.json"
+from glassformer.simulate.work import Tally, lammps_cost, sample_work
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,6 @@ class Task:
     def name(self) -> str:
         """Name of the sample that the task makes."""
         return f"{self.point.label}/{configuration_id(self.index)}"
-
-    def steps(self, draws_there: int | None) -> int:
-        """Return the steps to be done where `draws_there` draws are there; None: not even the configuration.
-
-        Of the equilibration, the fewest that it can take.
-        """
-        last = int(observation_steps(self.campaign)[-1])
-        equilibration = 0 if draws_there is not None else fewest_steps(self.campaign, self.point)
-        return equilibration + (self.campaign.draws - (draws_there or 0)) * last
 
     @property
     def parameter_hash(self) -> str:
@@ -157,6 +149,7 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
 
 def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilibrated:
     """Return the equilibrated configuration, from `unfinished` if it is there."""
+    report = weighed(report, lammps_cost(task.campaign))
     saved = unfinished.load("configuration")
     if saved is not None:
         report(0, -fewest_steps(task.campaign, task.point))
@@ -225,29 +218,29 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
         fewest_steps(campaign, point)
     with exclusive(dataset):
         remove_temporaries(dataset)
-        missing: dict[Task, int] = {}
+        missing: dict[Task, float] = {}
         for task in all_tasks:
             there = draws_there(task)
             if there is not None and there >= campaign.draws:
                 # Left by a process that was killed between the sample's last byte and this.
                 Unfinished(task.path, task.parameter_hash).clear()
             else:
-                missing[task] = task.steps(there)
+                missing[task] = sample_work(task.campaign, task.point, there)
         write_atomically(dataset / CAMPAIGN_FILE, _with_earlier_points(campaign, dataset).model_dump_json().encode())
         done = len(all_tasks) - len(missing)
         if done:
-            progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
+            progress.say(f"{done} of {counted(len(all_tasks), 'configuration')} exist already and are kept")
         if missing:
-            progress.start("simulate", sum(missing.values()), "steps")
+            tally = Tally(progress, {task.name: work for task, work in missing.items()})
             workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
-            run_tasks(list(missing), simulate_sample, progress, workers, threads)
+            run_tasks(list(missing), simulate_sample, tally, workers, threads)
     return len(missing)
 
 
 def _with_earlier_points(campaign: Campaign, dataset: Path) -> Campaign:
     """Return `campaign` with the state points of the one last run into `dataset`, of which this may be a part."""
     try:
-        earlier = Campaign.model_validate_json((dataset / CAMPAIGN_FILE).read_bytes())
+        earlier = read_campaign(dataset / CAMPAIGN_FILE)
     except (OSError, ValueError):
         return campaign
     labels = {point.label for point in campaign.state_points}
@@ -265,11 +258,5 @@ def draws_there(task: Task) -> int | None:
     sample = read_sample(task.path)
     facts = sample.facts
     if facts.parameter_hash != task.parameter_hash:
-        raise DatasetError(
-            f"{task.path} was made with other parameters, or by another engine or version"
-            f" (hash {facts.parameter_hash}, made by {facts.engine}; this campaign has {task.parameter_hash}, made by"
-            f" {engine_used(task.campaign)})",
-            'Choose another folder with --out; or, if only the engine differs, set engine = "lammps", "lockstep" or'
-            ' "auto" as the old data have it.',
-        )
+        raise refuse(task, facts, _protocol(task))
     return len(sample.ensemble.seeds)

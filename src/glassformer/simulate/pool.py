@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from glassformer.core.errors import EngineError, FullDiskError
 from glassformer.core.failures import describe, named, raise_failures
-from glassformer.core.progress import Progress
 from glassformer.core.workers import CRASHES, cause_of_death, end_with_parent, starting_workers
+from glassformer.simulate.work import Tally
 
 # Seconds between two looks at what the workers have reported.
 POLL = 0.2
@@ -30,8 +30,8 @@ class Named(Protocol):
 Work = Callable[[Any, Callable[..., None], int], None]
 
 
-def run_tasks(tasks: Sequence[Named], work: Work, progress: Progress, workers: int, threads: int) -> None:
-    """Call `work(task, report, threads)` for each of `tasks`, in `workers` processes.
+def run_tasks(tasks: Sequence[Named], work: Work, tally: Tally, workers: int, threads: int) -> None:
+    """Call `work(task, report, threads)` for each of `tasks`, in `workers` processes; `tally` counts what is done.
 
     A task that fails, or whose process crashes, does not cost the others: they are done first. Raises what the tasks
     raised, naming all that failed; `FullDiskError` at once; `EngineError` if a worker was killed or could not start.
@@ -39,7 +39,7 @@ def run_tasks(tasks: Sequence[Named], work: Work, progress: Progress, workers: i
     failures: dict[str, Exception] = {}
     left = list(tasks)
     while left:
-        pool = _Pool(work, progress, workers, threads, failures)
+        pool = _Pool(work, tally, workers, threads, failures)
         left = pool.run(left)
     raise_failures(failures, len(tasks))
 
@@ -47,11 +47,9 @@ def run_tasks(tasks: Sequence[Named], work: Work, progress: Progress, workers: i
 class _Pool:
     """Worker processes, until one of them dies."""
 
-    def __init__(
-        self, work: Work, progress: Progress, workers: int, threads: int, failures: dict[str, Exception]
-    ) -> None:
+    def __init__(self, work: Work, tally: Tally, workers: int, threads: int, failures: dict[str, Exception]) -> None:
         context = multiprocessing.get_context("spawn")
-        self._work, self._progress, self._threads, self._failures = work, progress, threads, failures
+        self._work, self._tally, self._threads, self._failures = work, tally, threads, failures
         self._begun: dict[int, str] = {}
         try:
             self._reports = context.Queue()
@@ -74,7 +72,7 @@ class _Pool:
                 finished, pending = wait(pending, POLL, FIRST_COMPLETED)
                 self._drain()
                 for future in finished:
-                    self._collect(future, futures[future], len(pending))
+                    self._collect(future, futures[future])
                     done.append(futures[future])
         except BrokenProcessPool:
             self._stop()
@@ -85,7 +83,7 @@ class _Pool:
             self._stop()
         return []
 
-    def _collect(self, future: "Future[None]", task: Named, to_go: int) -> None:
+    def _collect(self, future: "Future[None]", task: Named) -> None:
         try:
             future.result()
         except BrokenProcessPool:
@@ -94,9 +92,9 @@ class _Pool:
             raise named(task.name, error) from None
         except Exception as error:
             self._failures[task.name] = error
-            self._progress.say(f"{task.name} failed: {describe(error)}")
+            self._tally.fail(task.name, describe(error))
         else:
-            self._progress.advance(0, f"{task.name} done, {to_go} to go")
+            self._tally.finish(task.name)
 
     def _crashed(self, processes: list[Any]) -> str:
         """Return the name of the task whose process crashed, as a failure. Raises `EngineError` if none did."""
@@ -108,21 +106,22 @@ class _Pool:
         error = EngineError(f"a worker process died ({cause})", remedy)
         if name and process.exitcode is not None and -process.exitcode in CRASHES:
             self._failures[name] = error
-            self._progress.say(f"{name} failed: {error.problem}")
+            self._tally.fail(name, error.problem)
             return name
         raise named(name, error) if name else error
 
     def _drain(self) -> None:
-        steps = 0
+        """Pass on what has been reported, in one sum per task."""
+        sums: dict[str, tuple[float, float]] = {}
         try:
             while True:
                 process, name, done, more = self._reports.get_nowait()
-                if name:
-                    self._begun[process] = name
-                steps += done
-                self._progress.expect(more)
+                self._begun[process] = name
+                before = sums.get(name, (0.0, 0.0))
+                sums[name] = before[0] + done, before[1] + more
         except Empty:
-            self._progress.advance(steps)
+            for name, (done, more) in sums.items():
+                self._tally.report(name, done, more)
 
     def _stop(self) -> None:
         """End the workers at once, also in the middle of a run: they write whole files only."""
@@ -142,4 +141,4 @@ def _begin_worker(reports: Any) -> None:
 
 def _call(work: Work, task: Named, threads: int) -> None:
     _reports.put((os.getpid(), task.name, 0, 0))
-    work(task, lambda done, more=0: _reports.put((os.getpid(), "", done, more)), threads)
+    work(task, lambda done, more=0: _reports.put((os.getpid(), task.name, done, more)), threads)

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.files import LOCK_FILE, read_whole
 from glassformer.core.lock import is_held
+from glassformer.core.text import decode
 from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import read_sample
-from glassformer.simulate.campaign import CAMPAIGN_FILE
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT
+from glassformer.simulate.mismatch import CAMPAIGN_FILE
 from glassformer.simulate.unfinished import Unfinished
 
 
@@ -52,8 +53,8 @@ def campaign_status(dataset: Path) -> Status:
     path = dataset / CAMPAIGN_FILE
     whole = read_whole(path, DatasetError, "Is it a dataset that `glassformer simulate` makes?")
     try:
-        campaign = Campaign.model_validate_json(whole)
-    except ValueError as error:
+        campaign = Campaign.model_validate_json(decode(whole, path))
+    except (ValueError, SettingsError) as error:
         raise DatasetError(
             f"{path} is no campaign of this version", "Run `glassformer simulate` again with the campaign file."
         ) from error

@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
 
 from glassformer.core.arrays import FloatArray
+from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
 from glassformer.core.progress import Progress
@@ -58,7 +60,7 @@ def train_run(
     # Before anything is written: what cannot be trained is refused here.
     task = _task(run, samples, out, max(1, threads // processes))
     graphs = build_graphs(task.samples, run.network)
-    _refuse_other_run(out, task.identity)
+    _refuse_other_run(out, task.identity, run)
     torch.set_num_threads(threads)
     keep_large_blocks()
     with exclusive(out):
@@ -187,18 +189,22 @@ def _refuse_too_many(processes: int) -> None:
         )
 
 
-def _refuse_other_run(out: Path, identity: str) -> None:
+def _refuse_other_run(out: Path, identity: str, run: Run) -> None:
     path = out / "run.json"
     if not path.exists():
         return
     try:
-        found = json.loads(path.read_text())["parameter_hash"]
-    except (OSError, ValueError, KeyError) as error:
+        # From bytes, of which json finds the encoding.
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        known = found.pop("parameter_hash")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(
             f"{path} cannot be read: {error}", "Delete the folder or choose another --out."
         ) from error
-    if found != identity:
+    if known != identity:
+        settings = differences(found, run.model_dump(mode="json"), "that run", "this one")
+        other = listed(settings) or "the settings are the same, but the data or their labels differ"
         raise CheckpointError(
-            f"{out} holds a run with other settings or data (hash {found}; this one has {identity})",
+            f"{out} holds a run with other settings or data: {other}",
             "Choose another folder with --out, or delete the old run.",
         )

@@ -12,15 +12,21 @@ from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
-from glassformer.simulate.isoconfigurational import LammpsDraw, Observations, Report, follow
+from glassformer.simulate.isoconfigurational import (
+    DRAWS,
+    LAMMPS_COST,
+    LammpsDraw,
+    Observations,
+    Report,
+    follow,
+    weighed,
+)
 from glassformer.simulate.lammps import checkpoint_steps
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.schedule import observation_steps
 
 # Part of a sample's parameter hash: raise it when a change here changes its numbers.
 VERSION = 2
-# Draws that share a vector, so that a draw's numbers do not depend on how many follow it.
-DRAWS = 16
 # Steps between two checkpoints. Lists are made anew there, whether anything is written or not: a resumed run is the
 # same to the last bit.
 CHECKPOINT_STEPS = 5_000
@@ -99,6 +105,10 @@ def _continue_in_lammps(
 ) -> None:
     """Take the draws from number `first` on from where they are to the last observation with LAMMPS."""
     left = int(observation_steps(campaign)[-1]) - engine.steps
+    # `report` counts a step of the vector as one of each draw; in LAMMPS a draw's step costs more than such a share.
+    cost = LAMMPS_COST * engine.draws / DRAWS
+    report(0, (cost - 1) * (engine.draws - first) * left)
+    report = weighed(report, cost)
     all_displacements, all_velocities = engine.displacements(), engine.velocities()
     for draw in range(first, engine.draws):
         displacements = all_displacements[draw]
