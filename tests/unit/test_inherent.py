@@ -31,6 +31,7 @@ from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
 from tests.conftest import TINY_CAMPAIGN, edited, random_mixture, rattled_lattice, synthetic_sample
+from tests.unit.test_core import dead_process
 
 
 @pytest.fixture(scope="module")
@@ -346,7 +347,7 @@ def test_an_interrupted_quench_goes_on(dataset: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(quench, "quench_sample", once)
     with pytest.raises(KeyboardInterrupt):
         quench_dataset(dataset, Silent(), workers=1)
-    (dataset / "T0.50_P1.55" / ".c0000.h5.77.tmp").write_text("half")
+    (dataset / "T0.50_P1.55" / f".c0000.h5.glassformer-{dead_process()}.tmp").write_text("half")
     there = sum(sample.configuration.inherent_positions is not None for sample in read_dataset(dataset))
     # What had begun was finished; the rest was not begun.
     assert 0 < there < 3

@@ -120,8 +120,8 @@ class FolderLock:
     def _replace(self, dead: bytes) -> bool:
         """Put a file that names this process in the place of one with the contents `dead`; false if it has changed."""
         host, process = socket.gethostname(), os.getpid()
-        mine = self._path.with_name(f".{host}.lock.{process}.tmp")
-        old = self._path.with_name(f".{host}.old.lock.{process}.tmp")
+        mine = self._path.with_name(f".{host}.lock.glassformer-{process}.tmp")
+        old = self._path.with_name(f".{host}.old.lock.glassformer-{process}.tmp")
         try:
             mine.write_text(json.dumps(asdict(Owner.this())))
             os.rename(self._path, old)

@@ -108,6 +108,7 @@ def simulate_sample(task: Task, report: Report = lambda done, more=0: None, thre
         sample = _with_more_draws(task, read_sample(task.path), report, unfinished, threads)
     else:
         sample = _new_sample(task, report, unfinished, threads)
+    unfinished.check_home()
     write_sample(task.path, sample)
     unfinished.clear()
 
