@@ -85,10 +85,11 @@ def predict(
     from glassformer.cli.tables import print_notices
     from glassformer.core.errors import PredictionError
     from glassformer.dataset.folder import read_dataset
-    from glassformer.dataset.predictions import write_predictions
+    from glassformer.dataset.predictions import refuse_to_replace, write_predictions
     from glassformer.train.checkpoint import read_model
     from glassformer.train.prediction import predict as run_model
 
+    refuse_to_replace(out)
     model, samples = read_model(checkpoint), read_dataset(dataset)
     predictions = run_model(model, samples)
     if strict and predictions.notices:

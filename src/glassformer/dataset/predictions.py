@@ -109,6 +109,20 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     write_hdf5(path, fill)
 
 
+def refuse_to_replace(path: Path) -> None:
+    """Raise `PredictionError` if there is a file `path` that is no prediction file: a result must not replace it."""
+    if not path.exists():
+        return
+    remedy = "Choose another name, or delete it first."
+    try:
+        with open_hdf5(path, PredictionError, "prediction file") as (file, _):
+            known = file.attrs.get("format") == FORMAT
+    except PredictionError:
+        known = False
+    if not known:
+        raise PredictionError(f"{path} exists and is no prediction file: it is not replaced", remedy)
+
+
 def read_predictions(path: Path) -> Predictions:
     """Read and check the prediction file `path`. Raises `PredictionError`."""
     with open_hdf5(path, PredictionError, "prediction file") as (file, size):

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import distributed
@@ -14,6 +13,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.json_files import read_json
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
@@ -193,14 +193,11 @@ def _refuse_other_run(out: Path, identity: str, run: Run) -> None:
     path = out / "run.json"
     if not path.exists():
         return
-    try:
-        # From bytes, of which json finds the encoding.
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        known = found.pop("parameter_hash")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}", "Delete the folder or choose another --out."
-        ) from error
+    remedy = "Delete the folder or choose another --out."
+    found = read_json(path, CheckpointError, "run file", remedy)
+    if not isinstance(found, dict) or "parameter_hash" not in found:
+        raise CheckpointError(f"{path} is no run file: it holds no parameter_hash", remedy)
+    known = found.pop("parameter_hash")
     if known != identity:
         settings = differences(found, run.model_dump(mode="json"), "that run", "this one")
         other = listed(settings) or "the settings are the same, but the data or their labels differ"
