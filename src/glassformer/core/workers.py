@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from types import ModuleType
 
+from glassformer.core.signals import ctrl_c_held_back
+
 # A crash of compiled code, which follows from what the worker was doing.
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE)
 AGAIN = "Run the same command again; finished work is kept."
@@ -33,20 +35,16 @@ def starting_workers() -> Iterator[None]:
     """Let processes that are spawned inside neither run the main script again nor listen to Ctrl-C.
 
     They need nothing of the main script, which may lack a main guard, come from standard input or be gone. Ctrl-C
-    reaches this process, which ends them; they inherit how a signal is treated.
+    reaches this process, once they are started, and it ends them.
     """
-    main, handler = sys.modules["__main__"], None
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if in_main_thread:
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    main = sys.modules["__main__"]
     # multiprocessing looks here for the script to run first; this one has no file.
     sys.modules["__main__"] = ModuleType("__main__")
     try:
-        yield
+        with ctrl_c_held_back():
+            yield
     finally:
         sys.modules["__main__"] = main
-        if in_main_thread:
-            signal.signal(signal.SIGINT, handler)
 
 
 def end_with_parent() -> None:

