@@ -14,7 +14,15 @@ import glassformer
 from glassformer.cli import learn
 from glassformer.cli.bench import bench
 from glassformer.cli.caches import matplotlib_folder
-from glassformer.cli.console import console, print_error, print_file, print_table, progress, resumable
+from glassformer.cli.console import (
+    InterruptedByUserError,
+    console,
+    print_error,
+    print_file,
+    print_table,
+    progress,
+    resumable,
+)
 from glassformer.cli.options import (
     ALL_CORES,
     AsJson,
@@ -26,7 +34,9 @@ from glassformer.cli.options import (
     Workers,
     flag,
 )
+from glassformer.cli.streams import guard_streams
 from glassformer.core.errors import GlassformerError, SettingsError
+from glassformer.core.signals import StopRequested, stop_on_signals
 from glassformer.core.words import counted
 
 app = typer.Typer(
@@ -47,12 +57,24 @@ def main() -> None:
         # A name that is no text, as an old file system has them, is shown with its bytes.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    guard_streams()
+    stop_on_signals()
     try:
         with matplotlib_folder():
             app()
     except GlassformerError as error:
-        print_error(error)
+        _print_last(error)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt as stop:
+        # Of a command that has nothing to continue.
+        _print_last(InterruptedByUserError(f"stopped by {stop.name}" if isinstance(stop, StopRequested) else "stopped"))
+        sys.exit(1)
+
+
+def _print_last(error: GlassformerError) -> None:
+    """Print the error that ends the command, if there is still somewhere to print to."""
+    with contextlib.suppress(OSError, ValueError):
+        print_error(error)
 
 
 def _version(value: bool) -> None:

@@ -2,8 +2,8 @@
 
 import functools
 import os
-import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +15,10 @@ from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from glassformer.cli.streams import LogStream
+from glassformer.core.checksum import OlderFileWarning
 from glassformer.core.errors import GlassformerError
+from glassformer.core.signals import StopRequested
 from glassformer.core.text import read_text
 
 # Seconds between two plain lines of progress.
@@ -40,13 +43,16 @@ def _forget_useless_sizes() -> None:
 _forget_useless_sizes()
 # Labels, paths and messages are printed as they are: none of them is markup or an emoji, whatever it holds.
 console = Console(highlight=False, markup=False, emoji=False)
+# Progress: a log that is lost, as when the terminal has gone, does not stop the work.
+log = Console(file=LogStream(), highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
+CONTINUE = "Run the same command again to continue from here."
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class InterruptedByUserError(GlassformerError):
-    """The user pressed Ctrl-C."""
+    """The user pressed Ctrl-C, closed the terminal or stopped the process."""
 
 
 def resumable(function: Function) -> Function:
@@ -56,8 +62,10 @@ def resumable(function: Function) -> Function:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except StopRequested as stop:
+            raise InterruptedByUserError(f"stopped by {stop.name}; finished work is saved", CONTINUE) from None
         except KeyboardInterrupt:
-            raise InterruptedByUserError("stopped", "Run the same command again to continue from here.") from None
+            raise InterruptedByUserError("stopped; finished work is saved", CONTINUE) from None
 
     return wrapper  # type: ignore[return-value]
 
@@ -80,6 +88,20 @@ def print_error(error: GlassformerError) -> None:
         errors.print(error.remedy, soft_wrap=True)
 
 
+def show_notices() -> None:
+    """Print the package's own warnings as a plain line, the first of each kind."""
+    show, seen = warnings.showwarning, set[type[Warning]]()
+
+    def plain(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, OlderFileWarning):
+            show(message, category, *where, **more)
+        elif category not in seen:
+            seen.add(category)
+            errors.print(f"note: {message}", soft_wrap=True)
+
+    warnings.showwarning = plain
+
+
 def print_file(path: Path) -> None:
     """Print the text file `path` as it is. Raises `SettingsError`."""
     print(read_text(path), end="")
@@ -90,7 +112,7 @@ class StageProgress:
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
-        self._plain = not console.is_terminal
+        self._plain = not log.is_terminal
         self._stage, self._unit, self._total, self._done, self._note = "", "", 1.0, 0.0, ""
         self._began = self._printed = 0.0
 
@@ -109,7 +131,7 @@ class StageProgress:
                     markup=False,
                     table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3),
                 ),
-                console=console,
+                console=log,
                 expand=True,
             )
             self._bar.start()
@@ -136,7 +158,7 @@ class StageProgress:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        (self._bar.console if self._bar is not None else console).print(text, soft_wrap=True)
+        (self._bar.console if self._bar is not None else log).print(text, soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the last bar on the screen as it is."""
@@ -146,8 +168,8 @@ class StageProgress:
 
     def _print(self) -> None:
         self._printed = time.monotonic()
-        console.print(f"{self._stage} {self._percent()}  {self._state()}", soft_wrap=True)
-        sys.stdout.flush()
+        log.print(f"{self._stage} {self._percent()}  {self._state()}", soft_wrap=True)
+        log.file.flush()
 
     def _whole(self) -> bool:
         """Tell whether everything is done, to rounding."""

@@ -5,6 +5,7 @@ SHA-256 of all that follows. Archives of torch and numpy end with such a line, w
 """
 
 import hashlib
+import multiprocessing
 import warnings
 from enum import Enum
 from pathlib import Path
@@ -58,12 +59,14 @@ def check_last_line(whole: bytes) -> tuple[bytes, Checksum]:
 
 
 def warn_of_older_files(path: Path) -> None:
-    """Say, once for a folder, that damage in its files may go unseen."""
-    warnings.warn(
-        f"files in {path.parent} were written by an older version and carry no checksum: damage in them may go unseen",
-        OlderFileWarning,
-        stacklevel=2,
-    )
+    """Say, once for a folder, that damage in its files may go unseen; worker processes leave it to their parent."""
+    if multiprocessing.parent_process() is None:
+        warnings.warn(
+            f"files in {path.parent} were written by an older version and carry no checksum: damage in them may go"
+            " unseen",
+            OlderFileWarning,
+            stacklevel=2,
+        )
 
 
 def _block(whole: bytes) -> bytes:

@@ -1,20 +1,20 @@
 """Give the samples of a dataset their inherent structures."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
-from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError
+from glassformer.core.errors import FullDiskError, GlassformerError
 from glassformer.core.failures import describe, named, raise_failures
 from glassformer.core.files import exclusive, remove_temporaries
 from glassformer.core.progress import Progress
 from glassformer.dataset.folder import sample_paths
-from glassformer.dataset.sample import Sample, read_sample, write_sample
+from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.physics.inherent import InherentStructure, inherent_structure
-from glassformer.physics.kob_andersen import CutoffConvention, PairPotential, kob_andersen
+from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import check_box
 
 
@@ -65,7 +65,8 @@ def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
 def quench_sample(path: Path) -> InherentStructure:
     """Find the inherent structure of the sample at `path` and write it there, whatever was there before."""
     sample = read_sample(path)
-    found = inherent_structure(sample.configuration, _potential(sample))
+    stop = getattr(_thread, "stop", None)
+    found = inherent_structure(sample.configuration, kob_andersen(sample.facts.cutoff), stop=stop)
     configuration = replace(sample.configuration, inherent_positions=found.positions)
     write_sample(path, replace(sample, configuration=configuration))
     return found
@@ -75,7 +76,8 @@ def _quench_all(
     paths: list[Path], failures: dict[str, Exception], progress: Progress, workers: int
 ) -> list[InherentStructure]:
     # Threads: the compiled loop over pairs lets others run, is compiled once, and leaves no orphans.
-    pool = ThreadPoolExecutor(workers)
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(workers, initializer=_begin_thread, initargs=(stop,))
     found: list[InherentStructure] = []
     try:
         tasks = {pool.submit(quench_sample, path): path for path in paths}
@@ -86,8 +88,17 @@ def _quench_all(
                 _note(tasks[task], error, failures, progress)
             progress.advance(1)
     finally:
+        # Ctrl-C does not wait for a minimisation that takes long.
+        stop.set()
         pool.shutdown(cancel_futures=True)
     return found
+
+
+_thread = threading.local()
+
+
+def _begin_thread(stop: threading.Event) -> None:
+    _thread.stop = stop
 
 
 def _note(path: Path, error: Exception, failures: dict[str, Exception], progress: Progress) -> None:
@@ -101,16 +112,5 @@ def _note(path: Path, error: Exception, failures: dict[str, Exception], progress
 def _is_missing(path: Path) -> bool:
     """Tell whether the sample at `path` lacks its inherent structure. Raises `InputError` if it cannot be found."""
     sample = read_sample(path)
-    check_box(sample.configuration, _potential(sample))
+    check_box(sample.configuration, kob_andersen(sample.facts.cutoff))
     return sample.configuration.inherent_positions is None
-
-
-def _potential(sample: Sample) -> PairPotential:
-    convention: CutoffConvention
-    for convention in get_args(CutoffConvention):
-        if convention == sample.facts.cutoff:
-            return kob_andersen(convention)
-    raise DatasetError(
-        f"got the cutoff convention '{sample.facts.cutoff}'; expected one of {', '.join(get_args(CutoffConvention))}",
-        "Without the potential there is no inherent structure.",
-    )
