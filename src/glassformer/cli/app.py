@@ -22,6 +22,7 @@ from glassformer.cli.console import (
     print_table,
     progress,
     resumable,
+    show_notices,
 )
 from glassformer.cli.options import (
     ALL_CORES,
@@ -59,6 +60,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     guard_streams()
     stop_on_signals()
+    show_notices()
     try:
         with matplotlib_folder():
             app()
