@@ -47,7 +47,7 @@ console = Console(highlight=False, markup=False, emoji=False)
 log = Console(file=LogStream(), highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-CONTINUE = "Run the same command again to continue from here."
+CONTINUE = "Finished work is saved. Run the same command again to continue."
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -63,9 +63,9 @@ def resumable(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except StopRequested as stop:
-            raise InterruptedByUserError(f"stopped by {stop.name}; finished work is saved", CONTINUE) from None
+            raise InterruptedByUserError(f"stopped by {stop.name}", CONTINUE) from None
         except KeyboardInterrupt:
-            raise InterruptedByUserError("stopped; finished work is saved", CONTINUE) from None
+            raise InterruptedByUserError("stopped", CONTINUE) from None
 
     return wrapper  # type: ignore[return-value]
 
