@@ -2,12 +2,16 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from glassformer.core.campaign import Campaign
+from glassformer.core.checksum import with_user_block
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
@@ -87,6 +91,14 @@ def tiny_dataset(tiny_campaign: Campaign, tmp_path_factory: pytest.TempPathFacto
     dataset = tmp_path_factory.mktemp("tiny") / "data"
     run_campaign(tiny_campaign, dataset, Silent(), workers=2)
     return dataset
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """Open one of the package's HDF5 files to be changed, and give it the checksum of what it then holds."""
+    with h5py.File(path, "a") as file:
+        yield file
+    path.write_bytes(with_user_block(path.read_bytes()))
 
 
 def random_mixture(particles: int, seed: int = 0, density: float = 1.2) -> Configuration:

@@ -64,8 +64,44 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         ({"positions": np.zeros((32, 99, 3))}, DatasetError, "got shapes"),
         ({"types": np.full(100, 2, np.int8)}, ConfigurationError, "species"),
         ({"initial_positions": np.full((100, 3), np.nan)}, ConfigurationError, "not finite"),
+        ({"types": np.where(np.arange(100) < 80, 256, 1)}, ConfigurationError, r"got species \[256\] for 80 of 100"),
+        ({"types": np.where(np.arange(100) < 80, 0.4, 1.6)}, ConfigurationError, r"got species \[0.4, 1.6\]"),
+        ({"types": np.where(np.arange(100) == 3, np.nan, 1)}, ConfigurationError, r"got species \[nan\]"),
+        ({"types": np.full(100, -1)}, ConfigurationError, r"got species \[-1\]"),
+        ({"types": np.full(100, "A")}, ConfigurationError, r"got species \[A\]"),
+        ({"types": np.zeros((100, 1), np.int8)}, DatasetError, "got shapes"),
+        ({"positions": np.full((4, 100, 3), np.nan)}, DatasetError, "400 final positions are not finite"),
+        ({"positions": np.full((4, 100, 3), "x")}, DatasetError, "is no BOTAN file"),
+        ({"positions": np.zeros((100, 3))}, DatasetError, "got shapes"),
     ],
 )
 def test_strange_contents_are_refused(changes: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=message):
         read_botan(written(tmp_path, arrays(**changes)))
+
+
+@pytest.mark.parametrize("origin", [0.0, -EDGE / 2])
+def test_wrapped_final_positions_are_refused(origin: float, tmp_path: Path) -> None:
+    content = arrays()
+    start, moved = content["initial_positions"], content["positions"] - content["initial_positions"]
+    wrapped = (start + moved - origin) % EDGE + origin
+    with pytest.raises(DatasetError, match="final positions are wrapped into the box"):
+        read_botan(written(tmp_path, content | {"positions": wrapped}))
+    # Some particles may really have gone far.
+    _, displacements = read_botan(written(tmp_path, content | {"positions": start + 20 * moved}))
+    np.testing.assert_allclose(displacements, 20 * moved, atol=1e-12)
+
+
+def test_an_unwrapped_crystal_is_read(tmp_path: Path) -> None:
+    # Lattice sites moved by whole boxes come out at either end of the box, by rounding.
+    for sites in range(5, 12):
+        number, edge = sites**3, (sites**3 / 1.2) ** (1 / 3)
+        grid = np.stack(np.meshgrid(*[np.arange(sites)] * 3, indexing="ij"), -1).reshape(-1, 3)
+        types = (np.arange(number) >= 0.8 * number).astype(int)
+        for hop in range(2, 9):
+            start = (grid + hop * sites) * (edge / sites)
+            configuration, displacements = read_botan(
+                written(tmp_path, {"types": types, "initial_positions": start, "positions": start[None]})
+            )
+            assert ((configuration.positions >= 0) & (configuration.positions < configuration.box)).all()
+            assert not displacements.any()

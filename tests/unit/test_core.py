@@ -2,13 +2,15 @@
 
 import errno
 import multiprocessing
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from glassformer.core.errors import StorageError
-from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.errors import DatasetError, StorageError
+from glassformer.core.files import exclusive, read_whole, remove_temporaries, write_atomically
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.seeds import generator, named_seed
 
@@ -67,13 +69,58 @@ def test_unwritable_folder(tmp_path: Path) -> None:
         write_atomically(tmp_path / "file" / "below" / "a.h5", b"")
 
 
+def dead_process() -> int:
+    """The number of a process that has ended."""
+    done = subprocess.Popen(["true"])
+    done.wait()
+    return done.pid
+
+
 def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / ".c0000.h5.123.tmp").write_text("half")
-    (tmp_path / "a" / ".editor.tmp").write_text("of another program")
-    (tmp_path / "a" / "c0000.h5").write_text("whole")
+    dead, running = dead_process(), os.getppid()
+    (tmp_path / "a" / f".c0000.h5.glassformer-{dead}.tmp").write_text("half")
+    # Of a process that is still at it, of other programs and of a person.
+    kept = [f".c0000.h5.glassformer-{running}.tmp", ".c0000.h5.77.tmp", ".editor.tmp", ".notes.glassformer-x.tmp"]
+    for name in (*kept, "c0000.h5"):
+        (tmp_path / "a" / name).write_text("whole")
     remove_temporaries(tmp_path)
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".editor.tmp", "c0000.h5"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted([*kept, "c0000.h5"])
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    left = tmp_path / f".report[1].html.glassformer-{dead_process()}.tmp"
+    left.write_text("half")
+    other = tmp_path / f".other.html.glassformer-{dead_process()}.tmp"
+    other.write_text("half")
+    write_atomically(tmp_path / "report[1].html", b"whole")
+    assert sorted(tmp_path.iterdir()) == sorted([other, tmp_path / "report[1].html"])
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_regular_file_is_neither_read_nor_replaced(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = Path("/dev/null")
+    before = path.stat().st_mode
+    with pytest.raises(StorageError, match="it is no regular file"):
+        read_whole(path, DatasetError, "")
+    if kind != "device":
+        with pytest.raises(StorageError, match="it is no regular file"):
+            write_atomically(path, b"data")
+    assert path.stat().st_mode == before
+
+
+def test_a_name_that_is_too_long_is_said_to_be(tmp_path: Path) -> None:
+    for action in (lambda path: write_atomically(path, b""), lambda path: read_whole(path, DatasetError, "")):
+        with pytest.raises(StorageError) as caught:
+            action(tmp_path / ("x" * 300))
+        assert "File name too long" in caught.value.problem
+        assert "255 bytes" in caught.value.remedy
 
 
 def _hold(folder: Path, held: "multiprocessing.synchronize.Event", done: "multiprocessing.synchronize.Event") -> None:

@@ -1,6 +1,7 @@
 """Sample files by damage, dataset folders, labels, splits and prediction files."""
 
 import contextlib
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from glassformer.cli.app import app
 from glassformer.core.errors import ConfigurationError, DatasetError, InputError, PredictionError
 from glassformer.core.run import Split
 from glassformer.dataset.folder import read_dataset, sample_path
@@ -17,7 +20,7 @@ from glassformer.dataset.predictions import Predictions, read_predictions, write
 from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.dataset.splits import folds
 from glassformer.dataset.summary import summarise
-from tests.conftest import synthetic_sample
+from tests.conftest import edited, synthetic_sample
 
 
 def test_a_sample_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -64,7 +67,7 @@ def remove(name: str) -> object:
         (edit("isoconfigurational/times", 1, 9.0), "times that do not increase"),
         (remove("configuration/species"), "the array 'species' is missing"),
         (remove("isoconfigurational"), "the group 'isoconfigurational' is missing"),
-        (lambda file: file.attrs.__setitem__("schema_version", 99), "got schema version 99; expected 1"),
+        (lambda file: file.attrs.__setitem__("schema_version", 99), "got schema version 99; expected 1 to 2"),
         (lambda file: file.attrs.__setitem__("temperature", "cold"), "attribute temperature"),
         (lambda file: file.attrs.__delitem__("seed"), "attribute seed"),
     ],
@@ -72,7 +75,7 @@ def remove(name: str) -> object:
 def test_damaged_contents_are_named(change: object, message: str, tmp_path: Path) -> None:
     path = tmp_path / "c0000.h5"
     write_sample(path, synthetic_sample())
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         change(file)
     with pytest.raises(InputError) as caught:
         read_sample(path)
@@ -102,6 +105,53 @@ def test_flipped_bytes_raise_our_error_or_change_nothing_vital(flips: int, tmp_p
     path.write_bytes(bytes(damaged))
     with contextlib.suppress(InputError):
         assert read_sample(path).configuration.particles == 100
+
+
+def changed_structure(**changes: object) -> Sample:
+    sample = synthetic_sample()
+    return replace(sample, configuration=replace(sample.configuration, **changes))
+
+
+STRANGE_LIQUIDS = {
+    r"got 65 A particles of 100, 65.0%; expected 80%": changed_structure(
+        species=(np.arange(100) >= 65).astype(np.uint8)
+    ),
+    r"got 100 A particles of 100": changed_structure(species=np.zeros(100, np.uint8)),
+    r"all 100 particles have the same z": changed_structure(
+        positions=synthetic_sample().configuration.positions * [1, 1, 0]
+    ),
+    r"got 1.2 particles per volume in a sample of density 1.1": replace(
+        synthetic_sample(), facts=synthetic_sample().facts.model_copy(update={"density": 1.1, "pressure": None})
+    ),
+}
+
+
+@pytest.mark.parametrize("message", STRANGE_LIQUIDS)
+def test_other_liquids_are_refused_on_reading_and_writing(
+    message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data" / "T0.50_P1.55" / "c0000.h5"
+    with pytest.raises(InputError, match=message):
+        write_sample(path, STRANGE_LIQUIDS[message])
+    # As another program, or an older version, may have written it.
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr("glassformer.dataset.sample.check_sample", lambda sample, where: None)
+        write_sample(path, STRANGE_LIQUIDS[message])
+    for command in ("info", "quench", "analyse"):
+        done = CliRunner().invoke(app, [command, str(tmp_path / "data")])
+        assert isinstance(done.exception, InputError)
+        assert re.search(message, done.exception.problem)
+        assert "c0000.h5" in done.exception.problem
+
+
+def test_an_unknown_cutoff_convention_is_refused(tmp_path: Path) -> None:
+    write_sample(tmp_path / "c0000.h5", synthetic_sample())
+    with edited(tmp_path / "c0000.h5") as file:
+        file.attrs["cutoff"] = "nonsense"
+    with pytest.raises(
+        DatasetError, match=r"c0000.h5: got the cutoff convention 'nonsense'; expected one of uniform, scaled"
+    ):
+        read_sample(tmp_path / "c0000.h5")
 
 
 def test_a_bad_sample_is_never_written(tmp_path: Path) -> None:

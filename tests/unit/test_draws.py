@@ -154,8 +154,7 @@ def test_a_draw_killed_within_lammps_goes_on_from_there(
     def save(arrays: dict[str, np.ndarray]) -> None:
         kept.append({name: array.copy() for name, array in arrays.items()})
 
-    scratch = tmp_path / "x.restart.tmp"
-    expected, _ = run_lockstep_draws(structure, 0.7, SEEDS, settings, ignore, None, save, scratch)
+    expected, _ = run_lockstep_draws(structure, 0.7, SEEDS, settings, ignore, None, save)
     within = [arrays for arrays in kept if "restart" in arrays]
     # Handed over at step 60; each of three draws is saved at 150 and 300 on its way to 400.
     assert [(int(a["in_lammps"]), int(a["lammps_steps"])) for a in within] == [
@@ -163,9 +162,7 @@ def test_a_draw_killed_within_lammps_goes_on_from_there(
     ]
     for arrays in within:
         reported: list[int] = []
-        resumed, _ = run_lockstep_draws(
-            structure, 0.7, SEEDS, settings, count(reported), arrays, lambda arrays: None, scratch
-        )
+        resumed, _ = run_lockstep_draws(structure, 0.7, SEEDS, settings, count(reported), arrays)
         assert same(resumed, expected)
         assert sum(reported) == 3 * 400
 

@@ -58,7 +58,7 @@ def test_only_takes_names_and_groups_and_names_those_there_are() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"experiments": [STUDY["experiments"][0]] * 2}, "experiment first is there twice"),  # type: ignore[index]
+        ({"experiments": [STUDY["experiments"][0]] * 2}, "two experiments are called first"),  # type: ignore[index]
         ({"experiments": [STUDY["experiments"][1]]}, "there is no experiment first"),  # type: ignore[index]
         ({"scales": {"huge": {"campaign": "demo"}}}, "demo"),
         ({"runs": "thesis"}, "unknown key runs"),

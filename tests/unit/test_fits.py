@@ -188,3 +188,27 @@ def test_an_undetermined_parameter_is_refused() -> None:
 def test_a_fit_that_does_not_converge_is_refused() -> None:
     with pytest.raises(FitError, match="no convergence"):
         least_squares("nothing", lambda x, a: np.full_like(x, np.nan) * a, TIMES, TIMES, (1.0,))
+
+
+@pytest.mark.parametrize("amplitude", [1.0, 0.75])
+@pytest.mark.parametrize("time", [1.0, 5.0])
+@pytest.mark.parametrize("exponent", [1.0, 0.6])
+def test_kww_where_a_logarithm_is_zero(amplitude: float, time: float, exponent: float) -> None:
+    # F_s of a Brownian particle, in nine digits as the tables have them: ln f, ln tau or ln beta vanish.
+    times = np.geomspace(0.05, 150, 60)
+    exact = amplitude * np.exp(-((times / time) ** exponent))
+    found = fit_kww(times, np.array([float(f"{value:.9g}") for value in exact]), times[0])
+    assert found.non_ergodicity == pytest.approx(amplitude, rel=1e-7)
+    assert found.time == pytest.approx(time, rel=1e-7)
+    assert found.exponent == pytest.approx(exponent, rel=1e-7)
+    assert 0 < found.time_error < 1e-7
+
+
+def test_errors_do_not_depend_on_where_zero_is() -> None:
+    x = np.linspace(0, 1, 20)
+    y = 2 * x + 0.01 * np.random.default_rng(0).normal(size=20)
+    for offset in (0.0, 1.0):
+        (slope, level), errors = least_squares("line", lambda x, a, b: a * x + b, x, y + offset, (1.0, 0.0))
+        expected, covariance = np.polyfit(x, y + offset, 1, cov=True)
+        np.testing.assert_allclose((slope, level), expected, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(errors, np.sqrt(np.diag(covariance)), rtol=1e-6)

@@ -8,7 +8,6 @@ import time
 from dataclasses import fields, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
@@ -31,7 +30,8 @@ from glassformer.physics.pair_forces import PairForces
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
-from tests.conftest import TINY_CAMPAIGN, random_mixture, rattled_lattice, synthetic_sample
+from tests.conftest import TINY_CAMPAIGN, edited, random_mixture, rattled_lattice, synthetic_sample
+from tests.unit.test_core import dead_process
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +203,21 @@ def test_overlapping_particles_come_apart(convention: str) -> None:
     assert found.greatest_force <= TOLERANCE
 
 
+def test_particles_that_do_not_interact_are_their_own_inherent_structure() -> None:
+    for separation in ([8.0, 8, 8], [2.5, 0, 0], [3.0, 0, 0]):
+        positions = np.array([[1.0, 1, 1], np.add([1, 1, 1], separation)])
+        apart = Configuration(positions, np.array([0, 1], np.uint8), np.full(3, 20.0))
+        found = inherent_structure(apart, kob_andersen("uniform"))
+        np.testing.assert_array_equal(found.positions, positions)
+        assert found.energy == found.start_energy == found.greatest_force == 0
+
+
+def test_a_pair_that_hardly_interacts_comes_together() -> None:
+    apart = Configuration(np.array([[1.0, 1, 1], [3.49, 1, 1]]), np.array([0, 1], np.uint8), np.full(3, 20.0))
+    found = inherent_structure(apart, kob_andersen("uniform"))
+    assert found.positions[1, 0] - found.positions[0, 0] == pytest.approx(0.8 * 2 ** (1 / 6), abs=1e-6)
+
+
 def test_what_cannot_be_quenched_is_refused() -> None:
     structure = rattled_lattice(6)
     with pytest.raises(EngineError, match=r"no energy minimum was reached: the greatest force is .* after 5\d"):
@@ -260,7 +275,7 @@ def test_a_sample_keeps_its_inherent_structure_and_its_fingerprint(tmp_path: Pat
 def test_damaged_inherent_structures_are_refused(value: np.ndarray, message: str, tmp_path: Path) -> None:
     path = tmp_path / "c0000.h5"
     write_sample(path, synthetic_sample())
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file["configuration/inherent_positions"] = value
     with pytest.raises(InputError) as caught:
         read_sample(path)
@@ -332,7 +347,7 @@ def test_an_interrupted_quench_goes_on(dataset: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(quench, "quench_sample", once)
     with pytest.raises(KeyboardInterrupt):
         quench_dataset(dataset, Silent(), workers=1)
-    (dataset / "T0.50_P1.55" / ".c0000.h5.77.tmp").write_text("half")
+    (dataset / "T0.50_P1.55" / f".c0000.h5.glassformer-{dead_process()}.tmp").write_text("half")
     there = sum(sample.configuration.inherent_positions is not None for sample in read_dataset(dataset))
     # What had begun was finished; the rest was not begun.
     assert 0 < there < 3
@@ -357,26 +372,33 @@ def test_one_failure_does_not_cost_the_rest(dataset: Path, monkeypatch: pytest.M
     assert there == [True, False, True, True]
 
 
-def test_bad_datasets_are_refused_before_anything_is_written(dataset: Path, tmp_path: Path) -> None:
+def test_a_dataset_that_is_not_there_or_in_use_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no dataset folder"):
         quench_dataset(tmp_path / "absent", Silent(), workers=1)
     assert not (tmp_path / "absent").exists()
-    last = sample_paths(dataset)[-1]
-    whole, sample = last.read_bytes(), read_sample(last)
-    write_sample(last, replace(sample, facts=sample.facts.model_copy(update={"cutoff": "smooth"})))
-    before = contents(dataset)
-    with pytest.raises(DatasetError, match=r"c0001\.h5: got the cutoff convention 'smooth'; expected one of uniform,"):
-        quench_dataset(dataset, Silent(), workers=1)
-    assert contents(dataset) == before
-    last.write_bytes(whole[:-100])
-    before = contents(dataset)
-    with pytest.raises(DatasetError, match="is not a whole HDF5 file"):
-        quench_dataset(dataset, Silent(), workers=1)
-    write_sample(last, synthetic_sample())
-    with pytest.raises(ConfigurationError, match=r"c0001\.h5: got box edges .* expected at least two cutoffs, 5"):
-        quench_dataset(dataset, Silent(), workers=1)
     with exclusive(dataset), pytest.raises(StorageError, match="another run is writing"):
         quench_dataset(dataset, Silent(), workers=1)
+
+
+def test_what_cannot_be_quenched_is_named_and_the_rest_is_quenched(dataset: Path) -> None:
+    *_, foreign, damaged = sample_paths(dataset)
+    whole, sample = damaged.read_bytes(), read_sample(foreign)
+    write_sample(foreign, replace(sample, facts=sample.facts.model_copy(update={"cutoff": "smooth"})))
+    damaged.write_bytes(whole[:-100])
+    before = foreign.read_bytes(), damaged.read_bytes()
+    with pytest.raises(DatasetError, match="2 of 4 configurations failed; the others are done") as caught:
+        quench_dataset(dataset, Silent(), workers=1)
+    assert f"{foreign}: got the cutoff convention 'smooth'; expected one of uniform," in caught.value.problem
+    assert f"{damaged} is not a whole HDF5 file" in caught.value.problem
+    assert before == (foreign.read_bytes(), damaged.read_bytes())
+    for path in sample_paths(dataset)[:2]:
+        assert read_sample(path).configuration.inherent_positions is not None
+    # Again: named again, and nothing else is left to do.
+    damaged.write_bytes(whole)
+    write_sample(foreign, synthetic_sample())
+    with pytest.raises(ConfigurationError, match=r"c0000\.h5: got box edges .* expected at least two cutoffs, 5"):
+        quench_dataset(dataset, Silent(), workers=1)
+    assert read_sample(damaged).configuration.inherent_positions is not None
 
 
 FEW = TINY_CAMPAIGN | {"configurations": 2}

@@ -28,6 +28,26 @@ def test_wrap_lands_in_the_half_open_box() -> None:
     np.testing.assert_allclose(minimum_image(wrapped - positions, BOX), 0, atol=1e-12)
 
 
+def test_wrap_of_lattice_sites_that_have_hopped_by_whole_boxes() -> None:
+    sites = np.arange(10)
+    for spacing in np.round(np.arange(0.8, 1.3, 0.001), 3):
+        box = np.full(3, 10 * spacing)
+        for hop in range(-70, 80, 10):
+            wrapped = wrap(np.repeat((sites + hop)[:, None] * spacing, 3, 1), box)
+            assert (wrapped >= 0).all()
+            assert (wrapped < box).all()
+            moved = minimum_image(wrapped - sites[:, None] * spacing, box)
+            np.testing.assert_allclose(moved, 0, atol=1e-12)
+
+
+def test_wrap_far_away_and_next_to_the_edges() -> None:
+    edges = np.array(
+        [np.nextafter(0, -1), -5e-324, 0.0, np.nextafter(6, 0), 6.0, np.nextafter(6, 7), -6.0, 1e15, -1e15]
+    )
+    wrapped = wrap(np.repeat(edges[:, None], 3, 1), BOX)
+    assert ((wrapped >= 0) & (wrapped < BOX)).all()
+
+
 def test_minimum_image_is_the_shortest_of_all_images() -> None:
     separations = np.random.default_rng(0).uniform(-20, 20, (50, 3))
     shifts = np.stack(np.meshgrid(*[np.arange(-4, 5)] * 3), -1).reshape(-1, 3) * BOX

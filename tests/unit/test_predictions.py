@@ -3,13 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from glassformer.core.errors import PredictionError
 from glassformer.dataset.predictions import Predictions, join, read_predictions, write_predictions
 from glassformer.evaluate.evaluation import evaluate
+from tests.conftest import edited
 from tests.unit.test_dataset import synthetic_predictions
 from tests.unit.test_scores import particle_predictions
 
@@ -40,7 +40,7 @@ def test_the_propensity_comes_back_under_its_name(tmp_path: Path) -> None:
 
 def test_files_from_before_there_were_particles_are_read(tmp_path: Path) -> None:
     write_predictions(tmp_path / "p.h5", synthetic_predictions())
-    with h5py.File(tmp_path / "p.h5", "a") as file:
+    with edited(tmp_path / "p.h5") as file:
         del file.attrs["quantity"], file.attrs["species"]
     found = read_predictions(tmp_path / "p.h5")
     assert_equal(synthetic_predictions(), found)
@@ -72,7 +72,7 @@ def test_configurations_with_fewer_draws_are_padded_when_joined() -> None:
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_a_missing_array_is_named(name: str, written: Path) -> None:
-    with h5py.File(written, "a") as file:
+    with edited(written) as file:
         del file[name]
     with pytest.raises(PredictionError, match=f"'{name}' is missing"):
         read_predictions(written)
@@ -94,7 +94,7 @@ def test_a_missing_array_is_named(name: str, written: Path) -> None:
     ],
 )
 def test_damaged_particles_are_refused(name: str, change: object, message: str, written: Path) -> None:
-    with h5py.File(written, "a") as file:
+    with edited(written) as file:
         damaged = change(file[name][()])  # type: ignore[operator]
         del file[name]
         file.create_dataset(name, data=damaged)
@@ -103,11 +103,11 @@ def test_damaged_particles_are_refused(name: str, change: object, message: str, 
 
 
 def test_a_quantity_that_nobody_knows_is_refused(written: Path) -> None:
-    with h5py.File(written, "a") as file:
+    with edited(written) as file:
         file.attrs["quantity"] = "speed"
     with pytest.raises(PredictionError, match="got quantity 'speed'; expected squared-displacement or propensity"):
         read_predictions(written)
-    with h5py.File(written, "a") as file:
+    with edited(written) as file:
         file.attrs["quantity"] = "propensity"
     with pytest.raises(PredictionError, match="'propensity_draws' belongs to the quantity propensity"):
         read_predictions(written)

@@ -54,6 +54,8 @@ def test_a_folder_of_them_starts_a_campaign(tmp_path: Path) -> None:
         ({"header": HEADER.replace("Rectangular", "LeesEdwards")}, "a LeesEdwardsSimulationBox"),
         ({"header": HEADER.replace(",6,6.5,7", ",6,6.5")}, "of 2 edges"),
         ({"header": HEADER.replace("type,", "kind,")}, "'type'"),
+        ({"header": HEADER.replace(",6,6.5,7", ",6,-6.5,7")}, "box edges [6.0, -6.5, 7.0]"),
+        ({"header": HEADER.replace(",6,6.5,7", ",0,6.5,7")}, "box edges [0.0, 6.5, 7.0]"),
         ({"number": 49}, "50 of 49 particles"),
         ({"rows": table()[:, :-1]}, "is no RUMD configuration"),
     ],
@@ -77,3 +79,21 @@ def test_damage_and_strange_species_are_told(tmp_path: Path) -> None:
     strange[0, 0] = 2
     with pytest.raises(ConfigurationError, match=r"got species \[2\]"):
         read_rumd(write(path, strange))
+
+
+@pytest.mark.parametrize("kind", [256.0, 0.4, np.nan, -1.0])
+def test_types_that_are_no_species_are_refused(kind: float, tmp_path: Path) -> None:
+    rows = table()
+    path = write(tmp_path / "a.xyz.gz", rows)
+    text = gzip.decompress(path.read_bytes()).decode().splitlines()
+    text[2] = f"{kind} " + text[2].partition(" ")[2]
+    path.write_bytes(gzip.compress("\n".join(text).encode()))
+    with pytest.raises(ConfigurationError, match=r"a.xyz.gz: got species \[.*\] for 1 of 50 particles"):
+        read_rumd(path)
+
+
+def test_positions_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    rows = table()
+    rows[7, 2] = np.inf
+    with pytest.raises(DatasetError, match="the positions of 1 particles are not finite"):
+        read_rumd(write(tmp_path / "a.xyz.gz", rows))

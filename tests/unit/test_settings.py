@@ -72,7 +72,7 @@ def test_mistakes_in_state_points_are_named(point: dict[str, float], message: st
 
 def test_a_state_point_may_not_stand_twice() -> None:
     point = {"temperature": 0.5, "pressure": 1.0, "hold_time": 1.0}
-    with pytest.raises(SettingsError, match=r"T0\.50_P1\.00 is there twice"):
+    with pytest.raises(SettingsError, match=r"T0\.50_P1\.00 is given twice"):
         check_settings(broken(state_points=[point, point]), Campaign, "file.toml")
 
 

@@ -68,8 +68,8 @@ def test_two_particles_that_change_places() -> None:
     start = np.array([[1.0, 1, 1], [2, 1, 1]])
     swap = np.array([[1.0, 0, 0], [-1, 0, 0]])
     found = distinct_van_hove(start, swap, np.zeros(2, np.uint8), np.full(3, 6.0), np.array([0.0, 0.1, 0.9, 1.1]))
-    # Each stands where the other was, at r = 0: the first bin, 0 < r, does not hold it, and no other pair is left.
-    np.testing.assert_array_equal(found[0], 0)
+    # Each stands where the other was, at r = 0, which the first bin holds, and no other pair is left.
+    np.testing.assert_allclose(found[0], [216 / (4 / 3 * np.pi * 0.1**3), 0, 0])
     found = distinct_van_hove(start, 0.95 * swap, np.zeros(2, np.uint8), np.full(3, 6.0), np.array([0.0, 0.1, 0.9]))
     assert found[0, 0] == pytest.approx(216 / (4 / 3 * np.pi * 0.1**3))
     assert found[0, 1] == 0
@@ -78,3 +78,17 @@ def test_two_particles_that_change_places() -> None:
 def test_edges_beyond_half_the_box_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="half the shortest"):
         distinct_van_hove(START, MOVED, SPECIES, BOX, np.array([0, 2.5]))
+
+
+@pytest.mark.parametrize("hop", [3, 20, 23, 40, 70])
+def test_a_crystal_whose_particles_have_hopped_by_lattice_vectors(hop: int) -> None:
+    # A hop along the diagonal: each start finds one particle at its place, another one unless the hop is a period.
+    sites, spacings = 10, np.round(np.arange(0.8, 1.3, 0.01), 3)
+    grid = np.stack(np.meshgrid(*[np.arange(sites)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    for spacing in spacings:
+        box = np.full(3, sites * spacing)
+        start, moved = grid * spacing, np.full((sites**3, 3), hop * spacing)
+        edges = np.array([0.0, 0.5 * spacing, 1.2 * spacing])
+        found = distinct_van_hove(start, moved, np.zeros(sites**3, np.uint8), box, edges)[0]
+        shells = 4 / 3 * np.pi * np.diff(edges**3) / np.prod(box) * (sites**3 - 1)
+        np.testing.assert_allclose(found * shells, [hop % sites > 0, 6], rtol=1e-12)

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
+from glassformer.core.workers import starting_workers
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
 from glassformer.physics.configuration import Configuration
@@ -25,6 +26,8 @@ DENSITY = 1.2
 # Of one target.
 OUTPUTS = 1
 ROUNDS = 3
+# Particles on which an estimate is measured.
+ESTIMATED_PARTICLES = 250
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def edges(settings: NetworkSettings, particles: int) -> int:
         if settings.neighbors >= particles:
             raise SettingsError(
                 f"got k = {settings.neighbors} neighbours for {particles} particles; expected k < N",
-                "Ask for more: --particles.",
+                "Set a larger --particles.",
             )
         return particles * settings.neighbors
     return round(particles * DENSITY * 4 / 3 * np.pi * settings.cutoff**3)
@@ -102,7 +105,9 @@ def measure(settings: NetworkSettings, particles: int, threads: int) -> Measured
     # A fresh process: the most memory that it ever had is this network's.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(measure_here, settings, particles, threads).result()
+            with starting_workers():
+                measured = pool.submit(measure_here, settings, particles, threads)
+            return measured.result()
         except BrokenProcessPool:
             raise TrainingError(
                 f"measuring a training step of {particles} particles was killed, most likely for want of memory",
@@ -140,10 +145,28 @@ def measure_here(settings: NetworkSettings, particles: int, threads: int) -> Mea
     return Measured(threads, predict_seconds, predict_bytes, train_seconds, _most_memory() - before)
 
 
-def _seconds(step: Callable[[], None]) -> float:
+def estimate_training(settings: NetworkSettings, particles: int) -> float:
+    """Return roughly the seconds of a training step per configuration, on one thread, measured in this process.
+
+    Measured on at most `ESTIMATED_PARTICLES`, or as many as the network needs, and scaled in proportion.
+    """
+    needed = settings.neighbors + 1 if isinstance(settings, ParticleNetSettings) else 0
+    measured = min(particles, max(ESTIMATED_PARTICLES, needed))
+    torch.set_num_threads(1)
+    network = build_network(settings, OUTPUTS).train()
+    graph = _graph(settings, measured)
+
+    def train() -> None:
+        outputs: Tensor = network(graph)
+        nn.functional.mse_loss(outputs, torch.zeros_like(outputs)).backward()  # type: ignore[no-untyped-call]
+
+    return _seconds(train, rounds=1) * particles / measured
+
+
+def _seconds(step: Callable[[], None], rounds: int = ROUNDS) -> float:
     """Return the median time of `step`, after once to warm up."""
     times = []
-    for _ in range(ROUNDS + 1):
+    for _ in range(rounds + 1):
         began = time.perf_counter()
         step()
         times.append(time.perf_counter() - began)

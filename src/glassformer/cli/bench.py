@@ -1,4 +1,4 @@
-"""The bench commands: speed and memory beside a named peer, in one run."""
+"""The bench commands: speed and memory compared with a named peer in the same run."""
 
 import contextlib
 import json
@@ -8,28 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from glassformer.cli.console import cores, errors, progress, resumable
+from glassformer.cli.options import AsJson, Group, flag
 from glassformer.core.errors import SettingsError
+from glassformer.core.words import counted
 
 if TYPE_CHECKING:
     from glassformer.benchmark.network_task import Shape
     from glassformer.benchmark.networks import Call
     from glassformer.core.progress import Progress
 
-bench = typer.Typer(help="Measure speed beside a named peer, in one run.", no_args_is_help=True)
+bench = typer.Typer(cls=Group, help="Measure speed and compare it with named peers.", no_args_is_help=True)
 
-# What published timings use; fewer where there are fewer.
+# What published timings use; fewer on a machine that has fewer.
 TWO_CORES = min(2, cores())
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Particles = Annotated[int, typer.Option(min=5, help="Particles N of a configuration.")]
-Neighbors = Annotated[int, typer.Option(min=1, help="Neighbours k of a particle.")]
-Batch = Annotated[int, typer.Option(min=1, help="Configurations at once.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Turns that each takes.")]
-Threads = Annotated[int, typer.Option(min=1, help="CPU threads of each.")]
-Precision = Annotated[Literal["float32", "bf16"], typer.Option(help="Of glassformer's network; the peers' is float32.")]
+Particles = Annotated[int, typer.Option(min=5, metavar="N", help="Particles per configuration.")]
+Neighbors = Annotated[int, typer.Option(min=1, metavar="K", help="Neighbours per particle.")]
+Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Configurations per batch.")]
+Rounds = Annotated[int, typer.Option(min=1, metavar="N", help="Times that each contender is measured.")]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of each contender.")]
+Precision = Annotated[
+    Literal["float32", "bf16"],
+    typer.Option(metavar="TYPE", help="Precision of glassformer's network: float32 or bf16. Peers use float32."),
+]
 KerasPython = Annotated[
     str | None,
-    typer.Option(help="Python that has TensorFlow; or set GLASSFORMER_KERAS_PYTHON.", show_default="this one"),
+    typer.Option(
+        metavar="PYTHON",
+        help="Python with TensorFlow, to compare with Keras; or set GLASSFORMER_KERAS_PYTHON.",
+        show_default="this one",
+    ),
 ]
 
 
@@ -46,15 +54,20 @@ def _print_json(value: Any) -> None:
 @bench.command("isoconfigurational")
 @resumable
 def isoconfigurational(
-    steps: Annotated[int, typer.Option(min=100, help="Steps of lockstep.")] = 20_000,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that the engines take.")] = 5,
-    decay: Annotated[bool, typer.Option(help="Also follow the ratio in time at T = 0.44, 0.50, 0.56.")] = False,
-    until: Annotated[float, typer.Option(min=2, help="Last time of --decay.")] = 100.0,
+    steps: Annotated[int, typer.Option(min=100, metavar="N", help="Steps of lockstep.")] = 20_000,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Rounds in which the engines take turns.")] = 5,
+    decay: Annotated[
+        bool, flag("--decay", "Also measure how the ratio changes with time at T = 0.44, 0.50, 0.56.")
+    ] = False,
+    until: Annotated[float, typer.Option(min=2, metavar="TIME", help="Last time of --decay.")] = 100.0,
     as_json: AsJson = False,
 ) -> None:
-    """Lockstep beside LAMMPS: 16 draws of 4096 particles, T = 0.44, one core each."""
+    """Compare lockstep with LAMMPS: 16 draws of 4096 particles at T = 0.44, one core each."""
     if rounds > steps:
-        raise SettingsError(f"got {rounds} rounds of {steps} steps; expected at least a step a round", "Ask for fewer.")
+        raise SettingsError(
+            f"got {counted(rounds, 'round')} and {counted(steps, 'step')}; expected at least one step per round",
+            "Ask for fewer rounds.",
+        )
     from glassformer.benchmark.isoconfigurational import compare
     from glassformer.benchmark.isoconfigurational import decay as follow_decay
     from glassformer.cli.bench_tables import print_comparison, print_decay
@@ -72,12 +85,14 @@ def isoconfigurational(
 @bench.command("gpu")
 @resumable
 def gpu(
-    configurations: Annotated[list[int], typer.Option(min=1, help="Configurations of 32 draws at once.")] = [1, 8, 64],  # noqa: B006
-    steps: Annotated[int, typer.Option(min=1, help="Steps a round.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 5,
+    configurations: Annotated[
+        list[int], typer.Option(min=1, metavar="N", help="Configurations of 32 draws run together. Repeatable.")
+    ] = [1, 8, 64],  # noqa: B006
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps per round.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Times that each number is measured.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Lockstep on a GPU: atom-steps per second."""
+    """Measure lockstep on a GPU, in atom-steps per second."""
     from glassformer.benchmark.gpu import measure
     from glassformer.cli.bench_tables import print_gpu_speeds
 
@@ -101,7 +116,7 @@ def train_step(
     keras_python: KerasPython = None,
     as_json: AsJson = False,
 ) -> None:
-    """A training step of ParticleNet beside the same network in Keras and in plain torch."""
+    """Compare a training step of ParticleNet with the same network in Keras and in plain torch."""
     from glassformer.benchmark.network_task import Shape
 
     _compare("train_step", Shape(particles, neighbors, batch, threads, precision), rounds, keras_python, as_json)
@@ -119,7 +134,7 @@ def predict(
     keras_python: KerasPython = None,
     as_json: AsJson = False,
 ) -> None:
-    """A prediction of ParticleNet, from positions on, beside Keras and plain torch."""
+    """Compare a prediction of ParticleNet, from positions to outputs, with Keras and plain torch."""
     from glassformer.benchmark.network_task import Shape
 
     _compare("predict", Shape(particles, neighbors, batch, threads, precision), rounds, keras_python, as_json)
@@ -136,7 +151,7 @@ def _compare(call: "Call", shape: "Shape", rounds: int, keras_python: str | None
     else:
         print_networks(comparison)
     if comparison.keras_missing:
-        errors.print(comparison.keras_missing, markup=False, soft_wrap=True)
+        errors.print(comparison.keras_missing, soft_wrap=True)
 
 
 @bench.command("neighbors")
@@ -148,7 +163,7 @@ def neighbors(
     threads: Threads = TWO_CORES,
     as_json: AsJson = False,
 ) -> None:
-    """Nearest neighbours in feature space beside torch.cdist with topk, and SciPy's k-d tree."""
+    """Compare the search for neighbours in feature space with torch.cdist and with SciPy's k-d tree."""
     from glassformer.benchmark.feature_neighbors import compare_searches
     from glassformer.cli.bench_tables import print_searches
 
@@ -163,7 +178,9 @@ def neighbors(
 @bench.command("cost")
 @resumable
 def cost(
-    particles: Annotated[list[int], typer.Option(min=5, help="Sizes N.")] = [1000, 4096, 16_000, 64_000],  # noqa: B006
+    particles: Annotated[
+        list[int], typer.Option(min=5, metavar="N", help="Particles per configuration. Repeatable.")
+    ] = [1000, 4096, 16_000, 64_000],  # noqa: B006
     neighbors: Neighbors = 20,
     batch: Batch = 1,
     rounds: Rounds = 3,
@@ -171,7 +188,7 @@ def cost(
     precision: Precision = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Time and memory of ParticleNet's training step and prediction as N grows."""
+    """Measure how time and memory of ParticleNet grow with N, in training and in prediction."""
     from glassformer.benchmark.cost_by_size import measure_costs
     from glassformer.benchmark.network_task import Shape
     from glassformer.cli.bench_tables import print_costs

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glassformer.cli.console import console, print_table
+from glassformer.core.words import counted
 
 if TYPE_CHECKING:
     from glassformer.benchmark.cost_by_size import Costs
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 def print_comparison(comparison: "Comparison") -> None:
     """Print how fast lockstep and its peers ran, and the ratios."""
+    draws, particles = counted(comparison.draws, "draw"), counted(comparison.particles, "particle")
     console.print(
-        f"{comparison.configuration}; {comparison.draws} draws of {comparison.particles} particles, {comparison.steps}"
-        f" steps, one core each; {comparison.host}; {comparison.lammps}"
+        f"{comparison.configuration}; {draws} of {particles}, {counted(comparison.steps, 'step')}, one core each;"
+        f" {comparison.host}; {comparison.lammps}"
     )
     rows = []
     for name, speed in comparison.speed.items():
@@ -35,19 +37,20 @@ def print_comparison(comparison: "Comparison") -> None:
         )
     print_table(["engine", "M atom-steps/s", "energy drift", "ratio", "range", "with compilation"], rows)
     console.print(
-        f"Ratio: lockstep's speed over this one's. Pairs a particle: {comparison.pairs_first:.1f} at first,"
-        f" {comparison.pairs_last:.1f} at last; compilation took {comparison.compile_seconds:.1f} s. Energy drift a"
-        " particle: the most of lockstep's draws over all steps, and one draw of LAMMPS over a quarter of them.",
+        f"ratio: speed of lockstep divided by that of the engine, median of the rounds. Pairs per particle:"
+        f" {comparison.pairs_first:.1f} at the start, {comparison.pairs_last:.1f} at the end. Compilation took"
+        f" {comparison.compile_seconds:.1f} s. energy drift: per particle, the largest of lockstep's draws over all"
+        " steps, and that of one LAMMPS draw over a quarter of them.",
         style="dim",
     )
 
 
 def print_decay(decays: "list[Decay]") -> None:
-    """Print how lockstep's advantage falls with time."""
+    """Print how the speedup of lockstep falls with time."""
     for decay in decays:
         console.print(f"\nT = {decay.temperature:.2f}: lockstep over lj/cut/opt")
         print_table(
-            ["t", "pairs a particle", "ratio"],
+            ["t", "pairs per particle", "ratio"],
             [
                 [f"{moment:.3g}", f"{pairs:.0f}", f"{ratio:.1f}"]
                 for moment, pairs, ratio in zip(decay.times, decay.pairs, decay.ratios, strict=True)
@@ -57,7 +60,9 @@ def print_decay(decays: "list[Decay]") -> None:
 
 def print_gpu_speeds(speeds: "list[GpuSpeed]") -> None:
     """Print speeds by number of configurations."""
-    console.print(f"{speeds[0].device}; {speeds[0].configuration}; {speeds[0].draws} draws, N = {speeds[0].particles}")
+    console.print(
+        f"{speeds[0].device}; {speeds[0].configuration}; {counted(speeds[0].draws, 'draw')}, N = {speeds[0].particles}"
+    )
     print_table(
         ["configurations", "M atom-steps/s", "range", "energy drift"],
         [
@@ -73,11 +78,11 @@ def print_gpu_speeds(speeds: "list[GpuSpeed]") -> None:
 
 
 def print_networks(comparison: "NetworkComparison") -> None:
-    """Print time and memory of ParticleNet and its peers, and the ratios."""
+    """Print time and memory of ParticleNet and its peers, and their ratios."""
     shape = comparison.shape
     console.print(
         f"{comparison.call.replace('_', ' ')}: N = {shape.particles}, k = {shape.neighbors}, batches of {shape.batch},"
-        f" {shape.threads} threads; {comparison.host}; first graph {comparison.first_graph}"
+        f" {counted(shape.threads, 'thread')}; {comparison.host}; first graph {comparison.first_graph}"
     )
     rows = []
     for name, contest in comparison.contests.items():
@@ -93,17 +98,18 @@ def print_networks(comparison: "NetworkComparison") -> None:
                 "" if ratios is None else _decimals(comparison.memory_ratio(name), 2),
             ]
         )
-    print_table(["network", "s/config", "speedup", "range", "peak GB", "rise", "ratio"], rows)
+    print_table(["network", "s per config", "speedup", "range", "peak GB", "rise GB", "memory ratio"], rows)
     _print_agreement(comparison)
     if comparison.sgemm:
         console.print(
-            f"The layers' {comparison.network_gflop:.0f} GFLOP at the speed of a matrix product here,"
-            f" {np.median(comparison.sgemm):.0f} GFLOP/s, would take {np.median(comparison.sgemm_shares()):.0%} of the"
-            " time of glassformer's step."
+            f"The {comparison.network_gflop:.0f} GFLOP of the layers would take"
+            f" {np.median(comparison.sgemm_shares()):.0%} of the time of glassformer's step at the speed of a matrix"
+            f" product on this machine, {np.median(comparison.sgemm):.0f} GFLOP/s."
         )
     console.print(
-        "speedup: this one's time over glassformer's, median of the rounds; peak: of the whole process; rise: above the"
-        " memory before the first call; ratio: glassformer's peak over this one's.",
+        "speedup: time of the network divided by that of glassformer, median of the rounds; peak: memory of the whole"
+        " process; rise: above the memory before the first call; memory ratio: peak of glassformer divided by that of"
+        " the network.",
         style="dim",
     )
 
@@ -113,12 +119,14 @@ def _print_agreement(comparison: "NetworkComparison") -> None:
         outputs, losses = comparison.output_difference(name), comparison.loss_difference(name)
         if name != "glassformer" and outputs is not None:
             of_losses = "" if losses is None else f", and the losses of the first steps by {losses:.0e}"
-            console.print(f"{name}: the first outputs differ by {outputs:.0e} of the largest{of_losses}.")
+            console.print(f"{name}: the first outputs differ by {outputs:.0e} of the largest output{of_losses}.")
 
 
 def print_searches(searches: "Searches") -> None:
-    """Print the time of each search for neighbours, and where its outcome differs from the exact one."""
-    console.print(f"N = {searches.particles}, k = {searches.neighbors}, {searches.threads} threads; {searches.host}")
+    """Print the time of each neighbour search, and where its result differs from the exact one."""
+    console.print(
+        f"N = {searches.particles}, k = {searches.neighbors}, {counted(searches.threads, 'thread')}; {searches.host}"
+    )
     rows = []
     for one in searches.by_channels:
         for name, search in one.searches.items():
@@ -137,8 +145,8 @@ def print_searches(searches: "Searches") -> None:
     headings = ["C, features", "method", "s", "speedup", "range", "differ", "excess"]
     print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
     console.print(
-        "speedup: this one's time over glassformer's; differ: particles with other neighbours than the k-d tree finds"
-        " in float64; excess: by how much the squared distance to the farthest of those is too long, relatively.",
+        "speedup: time of the method divided by that of glassformer; differ: particles whose neighbours are not those"
+        " that the k-d tree finds in float64; excess: relative error of the squared distance to the farthest of these.",
         style="dim",
     )
 
@@ -146,7 +154,7 @@ def print_searches(searches: "Searches") -> None:
 def print_costs(costs: "Costs") -> None:
     """Print time and memory by N."""
     shape = costs.shape
-    console.print(f"k = {shape.neighbors}, batches of {shape.batch}, {shape.threads} threads; {costs.host}")
+    console.print(f"k = {shape.neighbors}, batches of {shape.batch}, {counted(shape.threads, 'thread')}; {costs.host}")
     rows = []
     for size in costs.sizes:
         for name, cost in (("predict", size.predict), ("train step", size.train_step)):
@@ -162,14 +170,14 @@ def print_costs(costs: "Costs") -> None:
                         _gigabytes(cost.increase_bytes),
                     ]
                 )
-    headings = ["N", "call", "s/config", "exponent", "in neighbours", "peak GB", "rise"]
+    headings = ["N", "call", "s per config", "exponent", "in neighbours", "peak GB", "rise GB"]
     print_table(headings, rows, ["right", "left", "right", "right", "right", "right", "right"])
     for size in costs.sizes:
         if size.failed:
-            console.print(f"N = {size.particles}: {size.failed}", style="yellow", markup=False, soft_wrap=True)
+            console.print(f"N = {size.particles}: {size.failed}", style="yellow", soft_wrap=True)
     console.print(
-        "exponent: of the time as a power of N, from the size before; in neighbours: part of the time that finding"
-        " neighbours in feature space takes; rise: above the memory before the first call.",
+        "exponent: of the time as a power of N, from the previous size; in neighbours: share of the time spent on"
+        " finding neighbours in feature space; rise: above the memory before the first call.",
         style="dim",
     )
 

@@ -2,41 +2,70 @@
 
 import functools
 import os
-import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column, Table
 
+from glassformer.cli.streams import LogStream
+from glassformer.core.checksum import OlderFileWarning
 from glassformer.core.errors import GlassformerError
+from glassformer.core.signals import StopRequested
+from glassformer.core.text import read_text
 
 # Seconds between two plain lines of progress.
 PLAIN_INTERVAL = 10.0
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+# Columns and lines below which a terminal's size is not believed: COLUMNS=0 means that it is not known.
+LEAST_SIZE = 20
+# Columns that a column of text, such as what a campaign is, needs to be readable.
+LEAST_TEXT = 24
+# Part of the total that rounding may leave when all parts are done.
+ROUNDING = 1e-9
 
+
+def _forget_useless_sizes() -> None:
+    """Remove COLUMNS and LINES from the environment where nothing could be printed in them, the help included."""
+    for name in ("COLUMNS", "LINES"):
+        size = os.environ.get(name, "")
+        if size.strip() and not (size.isdecimal() and int(size) >= LEAST_SIZE):
+            del os.environ[name]
+
+
+_forget_useless_sizes()
+# Labels, paths and messages are printed as they are: none of them is markup or an emoji, whatever it holds.
+console = Console(highlight=False, markup=False, emoji=False)
+# Progress: a log that is lost, as when the terminal has gone, does not stop the work.
+log = Console(file=LogStream(), highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+CONTINUE = "Run the same command again to continue from here."
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class InterruptedByUserError(GlassformerError):
-    """The user pressed Ctrl-C."""
+    """The user pressed Ctrl-C, closed the terminal or stopped the process."""
 
 
 def resumable(function: Function) -> Function:
-    """Let a command end cleanly on Ctrl-C, saying that it can go on."""
+    """Let a command end cleanly on Ctrl-C, and say that the same command continues."""
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
+        except StopRequested as stop:
+            raise InterruptedByUserError(f"stopped by {stop.name}; finished work is saved", CONTINUE) from None
         except KeyboardInterrupt:
-            raise InterruptedByUserError("stopped", "Run the same command again to go on from here.") from None
+            raise InterruptedByUserError("stopped; finished work is saved", CONTINUE) from None
 
     return wrapper  # type: ignore[return-value]
 
@@ -54,59 +83,82 @@ def cores() -> int:
 def print_error(error: GlassformerError) -> None:
     """Print problem and remedy to stderr."""
     errors.print("error: ", style="bold red", end="")
-    errors.print(error.problem, markup=False, soft_wrap=True)
+    errors.print(error.problem, soft_wrap=True)
     if error.remedy:
-        errors.print(error.remedy, markup=False, soft_wrap=True)
+        errors.print(error.remedy, soft_wrap=True)
+
+
+def show_notices() -> None:
+    """Print the package's own warnings as a plain line, the first of each kind."""
+    show, seen = warnings.showwarning, set[type[Warning]]()
+
+    def plain(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, OlderFileWarning):
+            show(message, category, *where, **more)
+        elif category not in seen:
+            seen.add(category)
+            errors.print(f"note: {message}", soft_wrap=True)
+
+    warnings.showwarning = plain
+
+
+def print_file(path: Path) -> None:
+    """Print the text file `path` as it is. Raises `SettingsError`."""
+    print(read_text(path), end="")
 
 
 class StageProgress:
-    """A bar with rate and time left on a terminal; elsewhere a line every ten seconds."""
+    """A bar with the time left on a terminal; elsewhere a line every ten seconds. With a unit, also a rate."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
-        self._plain = not console.is_terminal
+        self._plain = not log.is_terminal
         self._stage, self._unit, self._total, self._done, self._note = "", "", 1.0, 0.0, ""
         self._began = self._printed = 0.0
 
     def start(self, stage: str, total: float, unit: str) -> None:
-        """Begin a stage."""
+        """Start a stage."""
         self.stop()
         self._stage, self._unit, self._total, self._done, self._note = stage, unit, total, 0.0, ""
         self._began = self._printed = time.monotonic()
         if not self._plain:
             self._bar = Progress(
-                TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=8)),
+                TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=8)),
                 BarColumn(bar_width=None, table_column=Column(min_width=8, ratio=1)),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[state]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)),
-                console=console,
+                TextColumn("{task.fields[percent]}", markup=False, table_column=Column(no_wrap=True)),
+                TextColumn(
+                    "{task.fields[state]}",
+                    markup=False,
+                    table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3),
+                ),
+                console=log,
                 expand=True,
             )
             self._bar.start()
-            self._bar.add_task(stage, total=total, state="")
+            self._bar.add_task(stage, total=total, state="", percent=self._percent())
 
     def advance(self, amount: float, note: str = "") -> None:
         """Add `amount`; show it."""
-        before, self._done = self._done, self._done + amount
+        was_whole, self._done = self._whole(), self._done + amount
         self._note = note or self._note
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], advance=amount, state=self._state())
-        elif self._plain and (time.monotonic() - self._printed > PLAIN_INTERVAL or self._done >= self._total > before):
+            self._bar.update(self._bar.task_ids[0], advance=amount, state=self._state(), percent=self._percent())
+        elif self._plain and (time.monotonic() - self._printed > PLAIN_INTERVAL or (self._whole() and not was_whole)):
             self._print()
 
     def expect(self, amount: float) -> None:
-        """Let the stage be longer by `amount`."""
+        """Let the stage be longer by `amount`, or shorter where it is negative."""
         if amount:
-            # Also less, when some of it turns out to be there.
             self._total = max(1.0, self._total + amount)
             if self._bar is not None:
-                self._bar.update(self._bar.task_ids[0], total=self._total, state=self._state())
-            elif self._plain and self._done >= self._total:
+                task = self._bar.task_ids[0]
+                self._bar.update(task, total=self._total, state=self._state(), percent=self._percent())
+            elif self._plain and self._whole():
                 self._print()
 
     def say(self, text: str) -> None:
         """Print one line."""
-        (self._bar.console if self._bar is not None else console).print(text, markup=False, soft_wrap=True)
+        (self._bar.console if self._bar is not None else log).print(text, soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the last bar on the screen as it is."""
@@ -116,18 +168,27 @@ class StageProgress:
 
     def _print(self) -> None:
         self._printed = time.monotonic()
-        console.print(f"{self._stage} {self._done / self._total:4.0%}  {self._state()}", markup=False, soft_wrap=True)
-        sys.stdout.flush()
+        log.print(f"{self._stage} {self._percent()}  {self._state()}", soft_wrap=True)
+        log.file.flush()
+
+    def _whole(self) -> bool:
+        """Tell whether everything is done, to rounding."""
+        return self._done >= self._total * (1 - ROUNDING)
+
+    def _percent(self) -> str:
+        """Return ' 42%': 100 % only when nothing is left."""
+        return f"{100 if self._whole() else int(min(99, 100 * self._done / self._total)):3d}%"
 
     def _state(self) -> str:
         elapsed = time.monotonic() - self._began
         if elapsed < 1 or not self._done:
             return ""
         rate = self._done / elapsed
+        whole = self._whole()
+        timing = f"took {duration(elapsed)}" if whole else f"{duration((self._total - self._done) / rate)} left"
         speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 0.1 else f"{rate:.2g}"
-        left = max(self._total - self._done, 0.0) / rate
-        timing = f"{duration(left)} left" if left else f"took {duration(elapsed)}"
-        return f"{timing}, {speed} {self._unit}/s" + (f"; {self._note}" if self._note else "")
+        rated = f"{timing}, {speed} {self._unit}/s" if self._unit else timing
+        return rated + (f"; {self._note}" if self._note else "")
 
 
 @contextmanager
@@ -141,22 +202,52 @@ def progress() -> Iterator[StageProgress]:
 
 
 def duration(seconds: float) -> str:
-    """Return '42 s', '3 min 05 s' or '2 h 10 min'."""
+    """Return '42 s', '3 min 05 s', '2 h 10 min' or '5 days'."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 3 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{round(whole / 86400)} days"
 
 
 def print_table(headings: list[str], rows: list[list[str]], justify: list[JustifyMethod] | None = None) -> None:
-    """Print a table that fits the terminal: first column left, the others to the right, or as `justify` says."""
+    """Print a table: first column left, the others to the right, or as `justify` says.
+
+    Where the terminal is too narrow for it, every row becomes a list of headings and values instead: a number or a
+    name that is cut cannot be read.
+    """
+    sides: list[JustifyMethod] = justify or ["left", *["right"] * (len(headings) - 1)]  # type: ignore[list-item]
+    if _least_width(headings, rows, sides) > console.width:
+        _print_records(headings, rows)
+        return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for index, heading in enumerate(headings):
-        default: JustifyMethod = "left" if index == 0 else "right"
-        # A name that is cut cannot be typed.
-        table.add_column(heading, justify=default if justify is None else justify[index], no_wrap=index == 0)
+    for index, (heading, side) in enumerate(zip(headings, sides, strict=True)):
+        table.add_column(heading, justify=side, no_wrap=index == 0)
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def _least_width(headings: list[str], rows: list[list[str]], sides: list[JustifyMethod]) -> int:
+    """Return the width that the table needs: names and numbers stay whole, headings and texts break between words."""
+    widths = []
+    for index, heading in enumerate(headings):
+        cells = [row[index] for row in rows]
+        text = index > 0 and sides[index] == "left"
+        width = max(map(cell_len, cells), default=0)
+        widths.append(max(min(width, LEAST_TEXT) if text else width, *map(cell_len, heading.split() or [""]), 0))
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _print_records(headings: list[str], rows: list[list[str]]) -> None:
+    """Print each row as its first cell, and below it a line for every other cell that is not empty."""
+    wide = max(map(cell_len, headings[1:]), default=0)
+    console.print(headings[0], style="bold")
+    for row in rows:
+        console.print(row[0], soft_wrap=True)
+        for heading, cell in zip(headings[1:], row[1:], strict=True):
+            if cell:
+                console.print(Padding(f"{heading:{wide}}  {cell}", (0, 0, 0, 2)))

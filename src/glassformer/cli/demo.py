@@ -1,4 +1,4 @@
-"""The main job, small: simulate, train, evaluate, report, from nothing to a page, resumable at any moment."""
+"""The whole path at a small size: simulate, train, evaluate, report; it can be stopped at any moment and resumed."""
 
 import json
 import time
@@ -10,6 +10,7 @@ from glassformer.core.files import exclusive, remove_temporaries, write_atomical
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
 from glassformer.core.settings import load_settings
+from glassformer.core.words import counted
 
 RESULTS_FILE = "results.json"
 
@@ -31,19 +32,19 @@ def run_demo(out: Path, campaign_file: Path, run_file: Path, workers: int) -> No
 def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, stages: Progress) -> None:
     from glassformer.simulate.campaign import run_campaign
 
-    points, each, draws = len(campaign.state_points), campaign.configurations, campaign.draws
-    console.print(
-        f"Kob-Andersen mixture, N = {campaign.particles}: {points} state points x {each} configurations x {draws} draws"
-    )
+    points = counted(len(campaign.state_points), "state point")
+    each, draws = counted(campaign.configurations, "configuration"), counted(campaign.draws, "draw")
+    console.print(f"Kob-Andersen mixture, N = {campaign.particles}: {points} x {each} x {draws}")
     run_campaign(campaign, out / "data", stages, workers)
     # Only now: importing torch takes seconds, and the workers above do without it.
+    from glassformer.cli.tables import not_in_equilibrium
     from glassformer.dataset.folder import read_dataset
     from glassformer.train.training import train_run
 
     samples = read_dataset(out / "data")
     ageing = sum(sample.facts.equilibrated is False for sample in samples)
     if ageing:
-        stages.say(f"{ageing} of {len(samples)} configurations were not shown to be in equilibrium; used all the same")
+        stages.say(not_in_equilibrium(ageing, len(samples)))
     train_run(run, samples, out / "training", stages, workers, allow_unequilibrated=True)
 
 

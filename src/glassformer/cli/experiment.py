@@ -1,4 +1,4 @@
-"""Studies from nothing to their report: simulate, quench, train, test, score, draw; resumable at any moment."""
+"""Run a study from the simulations to the report; it can be stopped at any moment and resumed."""
 
 import json
 import time
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glassformer.cli.console import console, duration, print_table, progress
-from glassformer.cli.tables import number, print_plan
+from glassformer.cli.tables import not_in_equilibrium, number, print_plan
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.experiment import Experiment, Scale, Study, load_study
@@ -17,6 +17,7 @@ from glassformer.core.files import exclusive, remove_temporaries, write_atomical
 from glassformer.core.presets import load_campaign, study_presets
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
+from glassformer.core.words import counted
 from glassformer.simulate.schedule import observation_steps, particle_steps
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from glassformer.evaluate.results import ExperimentResult
 
 RESULTS_FILE = "results.json"
-# Beside the training steps: validation, measuring the batch norms anew, tests.
+# Time of a training beside its steps: validation, recomputing the batch norms, tests.
 OVERHEAD = 1.5
 
 
@@ -32,7 +33,7 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
     """Run what is missing of `study` in `out`: data/, cooling/, training/, report/ and results.json."""
     began = time.monotonic()
     settings = study.at(scale)
-    # What cannot be run is told before hours are spent on data.
+    # Errors in the study are reported before hours are spent on data.
     check_study(study, scale, only)
     with exclusive(out):
         remove_temporaries(out)
@@ -44,8 +45,8 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
     failed = [one.name for one in study.chosen(only) if one.name not in {result.name for result in results}]
     if failed:
         raise TrainingError(
-            f"{', '.join(failed)}: training went astray; the others are done: {page}",
-            "A lower learning rate may help: run it by itself with --only to see why.",
+            f"{', '.join(failed)}: training failed, as said above; the others are finished: {page}",
+            "If it diverged, a lower learning rate may help. Run one by itself with --only.",
         )
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
     console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)
@@ -70,7 +71,7 @@ def _train(
     samples = read_dataset(out / "data")
     ageing = sum(sample.facts.equilibrated is False for sample in samples)
     if ageing:
-        stages.say(f"{ageing} of {len(samples)} configurations were not shown to be in equilibrium; used all the same")
+        stages.say(not_in_equilibrium(ageing, len(samples)))
     return run_experiments(study, scale, only, out / "data", out, stages, workers)
 
 
@@ -104,13 +105,13 @@ def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
         if missing:
             raise SettingsError(
                 f"experiment {experiment.name} trains on {missing[0]}; {settings.campaign} has {', '.join(labels)}",
-                "Add the state point to the campaign, or leave the experiment out: --only.",
+                "Add the state point to the campaign, or leave the experiment out with --only.",
             )
         if (run.targets.quantity, run.targets.species) != ("squared-displacement", "A"):
             raise SettingsError(
                 f"experiment {experiment.name} learns the {run.targets.quantity} of {run.targets.species}; studies are"
                 " scored by MSD_A",
-                "Train it by itself: glassformer train.",
+                "Train it by itself with glassformer train.",
             )
         known = observed[run.network.head]
         for wanted in run.targets.times:
@@ -118,8 +119,8 @@ def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
                 near = min(known, key=lambda one: abs(one - wanted), default=float("nan"))
                 raise SettingsError(
                     f"experiment {experiment.name} learns t = {wanted:g}, which {settings.campaign} does not observe;"
-                    f" the nearest time is {near:g}",
-                    "Choose that, or add the time to the campaign's particle_times.",
+                    f" the nearest observed time is {near:g}",
+                    "Choose that time, or add yours to the campaign's particle_times.",
                 )
 
 
@@ -131,7 +132,7 @@ def _times(campaign: Campaign, head: str) -> list[float]:
 
 
 def print_results(results: "Sequence[ExperimentResult]", known: "Sequence[ExperimentResult]") -> None:
-    """Print a line an experiment: errors at the state points it was trained on, and at others; then what differs.
+    """Print one line per experiment and time: errors at the state points trained on and at others; then comparisons.
 
     `known`: those that the results may be compared with.
     """
@@ -145,11 +146,12 @@ def print_results(results: "Sequence[ExperimentResult]", known: "Sequence[Experi
             rows.append([result.name, f"{found.time:g}", _where(found.trained), *values, *gain, number(found.r2, 2)])
     if rows:
         console.print()
-        print_table(["experiment", "t", "tested", "MAE", "(rho)", "less", "+-", "R2"], rows)
+        print_table(["experiment", "t", "tested", "MAE", "MAE (rho)", "difference", "std. error", "R2"], rows)
         console.print(
-            "MAE of ln MSD_A and R2 within a state point, means over the state points trained on (held out) and over"
-            " the others. (rho): the density alone, interpolated between the trained state points; MAE less (rho), on"
-            " the same configurations: below 0, the network knows more.",
+            "MAE of ln MSD_A, and R2 within a state point: means over the state points trained on (held-out"
+            " configurations) and over the others (elsewhere). MAE (rho): from the density alone, interpolated between"
+            " the trained state points. difference: MAE minus MAE (rho) on the same configurations, with its standard"
+            " error; below 0 the network is better.",
             style="dim",
         )
     _print_comparisons(results, known)
@@ -174,13 +176,14 @@ def _print_comparisons(results: "Sequence[ExperimentResult]", known: "Sequence[E
         return
     console.print()
     print_table(
-        ["experiment", "beside", "t", "tested", "MAE less", "+-", "n"],
+        ["experiment", "compared with", "t", "tested", "MAE difference", "std. error", "n"],
         rows,
         ["left", "left", "right", "right", "right", "right", "right"],
     )
     console.print(
-        "MAE less that of the experiment beside it, on the same n configurations: below 0, the first is better. +-:"
-        " over configurations; that two trainings of the same differ, too, is not in it.",
+        "MAE difference: MAE of the experiment minus that of the one it is compared with, on the same n configurations;"
+        " below 0 the first is better. The standard error is that over configurations; it does not include the"
+        " difference between two trainings of the same network.",
         style="dim",
     )
 
@@ -205,16 +208,19 @@ def _print_audit(results: "Sequence[ExperimentResult]", known: "Sequence[Experim
     if not rows:
         return
     console.print()
-    print_table(["experiment", "t", "MAE", "less", "+-", "R2 within", "+-", "(mean)"], rows)
+    print_table(
+        ["experiment", "t", "MAE", "MAE difference", "std. error", "R2 within", "std. error", "R2 (mean)"], rows
+    )
     console.print(
-        "Of single draws. MAE less that of the network with no leak, on the same draws. R2 within: beyond the state"
-        " points' own means; (mean): of the state-point mean, for the same draws.",
+        "Scores of single draws. MAE difference: MAE minus that of the network without a leak, on the same draws. R2"
+        " within: about the means of the state points; R2 (mean): that of the state-point mean, for the same draws."
+        " Each standard error belongs to the column before it.",
         style="dim",
     )
 
 
 def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
-    """Print the experiments of a study."""
+    """Print the experiments of a study, with the temperatures trained on."""
     print_table(
         ["experiment", "what it is", "trained on"],
         [
@@ -226,7 +232,7 @@ def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
 
 
 def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers: int) -> None:
-    """Print what there is to simulate and to train, and how long it takes, measured on this machine."""
+    """Print what there is to simulate and to train, and an estimate of the time, from seconds of measuring."""
     from glassformer.simulate.plan import plan_campaign
 
     check_study(study, scale, only)
@@ -236,30 +242,37 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
         for source, folder in ((settings.cooling, out / "cooling"), (settings.campaign, out / "data")):
             if source:
                 planned = plan_campaign(load_campaign(source), folder if folder.exists() else None, workers, stages)
+                console.print(f"\ncampaign {source}", style="bold")
                 print_plan(planned)
                 console.print()
         hours = _training_hours(study.runs(scale, only), campaign, workers, stages)
     print_study(study, scale, only)
-    console.print(f"\n{len(study.chosen(only))} trainings: about {duration(3600 * hours)} on {workers} cores.")
+    trainings = counted(len(study.chosen(only)), "training")
+    console.print(f"\nEstimate: {trainings}, about {duration(3600 * hours)} on {counted(workers, 'core')}.")
+    console.print(
+        "From one training step of each network on a few particles, scaled by N: expect it to be right within a factor"
+        " of two. What has been trained already is counted again.",
+        style="dim",
+    )
 
 
 def _training_hours(
     runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, workers: int, stages: Progress
 ) -> float:
-    from glassformer.benchmark.network_costs import measure
+    from glassformer.benchmark.network_costs import estimate_training
 
     known: dict[str, float] = {}
     seconds = 0.0
-    stages.start("measure", len(runs), "networks")
+    networks = {run.network.model_dump_json(): run.network for _, run in runs}
+    stages.start("measure", len(networks), "")
+    for key, network in networks.items():
+        known[key] = estimate_training(network, campaign.particles)
+        stages.advance(1, f"network {len(known)} of {len(networks)}")
     for experiment, run in runs:
-        key = run.network.model_dump_json()
-        if key not in known:
-            known[key] = measure(run.network, campaign.particles, 1).train_seconds
         points = [point for point in campaign.state_points if point.label.startswith(experiment.train)]
         each = campaign.draws if run.targets.draws == "each" else 1
         trained = len(points) * campaign.configurations * each * (1 - 1 / run.split.folds) * run.split.training_share
-        networks = run.split.trained_folds or run.split.folds
-        seconds += OVERHEAD * networks * run.training.epochs * trained * known[key]
-        stages.advance(1, experiment.name)
-    # A thread an experiment.
+        folds = run.split.trained_folds or run.split.folds
+        seconds += OVERHEAD * folds * run.training.epochs * trained * known[run.network.model_dump_json()]
+    # Experiments run side by side, one thread each.
     return seconds / 3600 / min(workers, len(runs))

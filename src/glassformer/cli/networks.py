@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from glassformer.cli.console import console, print_table
 from glassformer.core.presets import load_network, network_presets
 from glassformer.core.progress import Progress
+from glassformer.core.words import counted
 
 if TYPE_CHECKING:
     # Importing it takes a second, for torch.
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def network_costs(
     sources: Sequence[str], particles: int, threads: int, measured: bool, progress: Progress
 ) -> "list[NetworkCost]":
-    """Return what the networks of `sources` cost, presets or files; without any, all that ship."""
+    """Return the cost of the networks of `sources`, presets or files; of all that ship if there are none."""
     presets = network_presets()
     chosen = {source: load_network(source) for source in sources or presets}
     from glassformer.benchmark.network_costs import measure, network_cost
@@ -33,7 +34,7 @@ def network_costs(
 
 
 def print_networks(costs: "Sequence[NetworkCost]") -> None:
-    """Print a row a network."""
+    """Print one row per network."""
     print_table(
         ["network", "what it is", "head", "parameters", "GFLOP"],
         [
@@ -43,19 +44,19 @@ def print_networks(costs: "Sequence[NetworkCost]") -> None:
         ["left", "left", "left", "right", "right"],
     )
     console.print(
-        f"One target. GFLOP: 10^9 floating point operations of the matrix products of a prediction, N ="
-        f" {costs[0].particles}, rho = 1.2. Head: one output a configuration (system), or a particle.",
+        f"For one target. head: one output per configuration (system) or per particle (particle). GFLOP: 10^9 floating"
+        f" point operations in the matrix products of one prediction, N = {costs[0].particles}, rho = 1.2.",
         style="dim",
     )
     measured = [(cost.name, cost.measured) for cost in costs if cost.measured is not None]
     if measured:
         print_table(
-            ["network", "prediction", "memory", "training step", "memory"],
+            ["network", "prediction", "prediction memory", "training step", "training memory"],
             [[name, *_row(found)] for name, found in measured],
         )
         console.print(
-            f"Measured here: one configuration in float32 on {measured[0][1].threads} threads, median of three; memory"
-            " on top of what Python, torch and the graph take.",
+            f"Measured on this machine: one configuration in float32 on {counted(measured[0][1].threads, 'thread')},"
+            " median of three; memory in addition to that of Python, torch and the graph.",
             style="dim",
         )
 

@@ -4,35 +4,44 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from glassformer.cli.console import console, print_table
+from glassformer.core.words import counted
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.evaluation import Evaluation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     # Importing it takes half a second, for numba, which other commands do not need.
     from glassformer.report.comparison import Comparison as PublishedComparison
     from glassformer.simulate.plan import Plan
     from glassformer.simulate.status import Status
 
 
-# A liquid has some by chance, about one in a thousand.
+# In a liquid about one particle in a thousand has such surroundings by chance.
 CRYSTALLISED = 0.05
 
 
 def print_summary(summaries: list[StatePointSummary]) -> None:
     """Print what a dataset holds and how well it was equilibrated."""
     print_table(
-        ["state point", "samples", "density", "tau_alpha", "held, in tau_alpha", "in equilibrium"],
+        ["state point", "samples", "density", "tau_alpha", "held", "held / tau_alpha", "in equilibrium"],
         [
             [
                 row.label,
                 f"{row.configurations} x {row.draws}",
                 f"{row.density:.4f}",
                 number(row.hold_tau_alpha if math.isnan(row.tau_alpha) else row.tau_alpha, 1),
-                f"{row.equilibration_time:g}, {number(row.equilibration_in_tau_alpha, 1)}",
+                f"{row.equilibration_time:g}",
+                number(row.equilibration_in_tau_alpha, 1),
                 f"{row.in_equilibrium} of {row.configurations}",
             ]
             for row in summaries
         ],
+    )
+    console.print(
+        "samples: configurations x draws; tau_alpha: time at which F_s of A falls to 1/e; held: time spent at the state"
+        " point before the draws, mean over configurations.",
+        style="dim",
     )
     crystals = [row for row in summaries if row.crystalline_fraction > CRYSTALLISED]
     for row in crystals:
@@ -43,34 +52,41 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
         )
 
 
+def not_in_equilibrium(number_of: int, samples: int) -> str:
+    """Return the line that says how many of the configurations used were not shown to be in equilibrium."""
+    verb = "was" if number_of == 1 else "were"
+    of = f"{number_of} of {counted(samples, 'configuration')}"
+    return f"{of} {verb} not shown to be in equilibrium; {'it is' if number_of == 1 else 'they are'} used anyway"
+
+
 def print_plan(plan: "Plan") -> None:
     """Print what a campaign costs."""
     rates = plan.rates
     console.print(
-        f"one core: {rates.equilibration:,.0f} steps/s of LAMMPS to equilibrate, {rates.draws:,.0f} steps/s of draws by"
-        f" {rates.engine}"
+        f"one core: {rates.equilibration:,.0f} steps/s in equilibration (LAMMPS), {rates.draws:,.0f} draw steps/s"
+        f" ({rates.engine}){plan.source}"
     )
     print_table(
-        ["state point", "configs", "draws", "equilibration", "draws take", "files"],
+        ["state point", "configs", "draws", "equilibration, core-hours", "draws, core-hours", "files"],
         [
             [
                 cost.label,
                 str(cost.configurations),
                 str(cost.draws),
-                f"{_span(cost.equilibration_hours, cost.most_equilibration_hours)} h",
-                f"{_hours(cost.draw_hours)} h",
+                _span(cost.equilibration_hours, cost.most_equilibration_hours),
+                _hours(cost.draw_hours),
                 _size(cost.bytes),
             ]
             for cost in plan.costs
         ],
     )
     console.print(
-        f"In all {_span(*plan.core_hours)} core-hours, {_size(plan.bytes)};"
-        f" on {plan.workers} cores {_wall(*plan.wall_hours)}."
+        f"Estimate: {_span(*plan.core_hours)} core-hours and {_size(plan.bytes)} in total;"
+        f" {_wall(*plan.wall_hours)} on {counted(plan.workers, 'core')}."
     )
     console.print(
-        "From ... to: holding ends after two windows at best, at worst when its budget is used up. Draws in lockstep"
-        " become slower as they drift apart: long runs of a hot liquid take longer than said.",
+        "Equilibration takes at least two windows of holding and at most most_windows. Draws in lockstep become slower"
+        " as they diverge: long runs of a hot liquid take longer than estimated.",
         style="dim",
     )
 
@@ -101,7 +117,7 @@ def _size(size: int) -> str:
 def print_status(status: "Status") -> None:
     """Print how a campaign stands."""
     print_table(
-        ["state point", "asked", "done", "in equilibrium", "begun", "missing"],
+        ["state point", "asked for", "done", "in equilibrium", "started", "not started"],
         [
             [
                 point.label,
@@ -113,11 +129,11 @@ def print_status(status: "Status") -> None:
     for point in status.points:
         for line in point.begun:
             console.print(f"{point.label}/{line}")
-    console.print("A run is going on." if status.running else "No run is going on.")
+    console.print("A run is in progress." if status.running else "No run is in progress.")
 
 
 def print_fits(fits: list[dict[str, Any]]) -> None:
-    """Print every fit in a line."""
+    """Print one line per fit."""
     for fit in fits:
         if "failed" in fit:
             console.print(f"{fit['fit']}, {fit['state_point']}: not fitted: {fit['failed']}", style="dim")
@@ -125,12 +141,14 @@ def print_fits(fits: list[dict[str, Any]]) -> None:
         names = [name for name in fit if name not in ("fit", "state_point") and not name.endswith("_error")]
         values = [f"{name} = {fit[name]:.4g} +- {fit[f'{name}_error']:.1g}" for name in names]
         console.print(f"{fit['fit']}, {fit['state_point']}: {', '.join(values)}")
+    if any("failed" not in fit for fit in fits):
+        console.print("+-: standard error of the fit.", style="dim")
 
 
 def print_published_comparison(found: "list[PublishedComparison]") -> None:
     """Print how far a dataset lies from published curves."""
     print_table(
-        ["state point", "times", "A", "at t", "B", "at t", "density", "held", "published"],
+        ["state point", "times", "A", "A at t", "B", "B at t", "density", "density held", "density published"],
         [
             [
                 one.label,
@@ -148,7 +166,7 @@ def print_published_comparison(found: "list[PublishedComparison]") -> None:
     )
     console.print(
         "A, B: largest difference of the mean MSD from the published mean, in published standard deviations of one run."
-        " held: mean density of the last two windows of holding.",
+        " density held: mean of the last two windows of holding.",
         style="dim",
     )
 
@@ -156,7 +174,7 @@ def print_published_comparison(found: "list[PublishedComparison]") -> None:
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print MAE and R^2 of the network beside its baselines, and how well it sorts particles."""
     print_table(
-        ["state point", "t", "n", "MAE", "(mean)", "(rho)", "R2", "(mean)", "(rho)", "R2 max"],
+        ["state point", "t", "n", "MAE", "MAE (mean)", "MAE (rho)", "R2", "R2 (mean)", "R2 (rho)", "R2 max"],
         [
             [
                 row.state_point,
@@ -171,19 +189,27 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     scored = "draws of configurations that it saw" if evaluation.leaked else "configurations that the network never saw"
     console.print(
-        f"MAE and R2 of {evaluation.label} for {scored}. (mean): the state-point mean instead of the network; (rho): a"
-        " line in the density; R2 max: what the draws' noise leaves possible.",
+        f"MAE and R2 of {evaluation.label} for {scored}; n: configurations. (mean): the state-point mean instead of the"
+        " network; (rho): a linear function of the density; R2 max: the highest R2 that the noise of the draws allows.",
         style="dim",
     )
     _print_particle_scores(evaluation)
     if evaluation.leaked:
         console.print(
-            "LEAKED: the split was by draw, so the network was trained on other draws of these very structures. The"
-            " scores say nothing of structures that it has not seen.",
+            "LEAKED: the split was by draw, so the network was trained on other draws of the same structures. These"
+            " scores say nothing about structures that it has not seen.",
             style="bold red",
         )
+    print_notices(evaluation.notices)
     if evaluation.left_out:
-        console.print(f"{evaluation.left_out} configurations were seen in training and are not scored.")
+        seen = counted(evaluation.left_out, "configuration")
+        console.print(f"{seen} {'was' if evaluation.left_out == 1 else 'were'} seen in training and not scored.")
+
+
+def print_notices(notices: "Sequence[str]") -> None:
+    """Print where a network was used outside what it was trained on."""
+    for notice in notices:
+        console.print(f"warning: {notice}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _print_particle_scores(evaluation: Evaluation) -> None:
@@ -192,7 +218,7 @@ def _print_particle_scores(evaluation: Evaluation) -> None:
         return
     console.print()
     print_table(
-        ["state point", "t", "species", "n", "Pearson", "+-", "max"],
+        ["state point", "t", "species", "n", "Pearson", "std. error", "max"],
         [
             [
                 row.state_point,
@@ -205,12 +231,12 @@ def _print_particle_scores(evaluation: Evaluation) -> None:
         ],
     )
     console.print(
-        "Pearson: correlation of predicted and simulated displacements over the particles of a configuration, the mean"
-        " over configurations; max: what the draws' noise leaves possible, where the data tell.",
+        "Pearson: correlation of predicted and simulated displacements over the particles of a configuration, mean over"
+        " n configurations with its standard error; max: the highest that the noise of the draws allows.",
         style="dim",
     )
 
 
 def number(value: float, decimals: int, signed: bool = False) -> str:
-    """Return `value`, with its sign in any case if `signed`, or 'n/a' for NaN."""
+    """Return `value`, always with its sign if `signed`, or 'n/a' for NaN."""
     return "n/a" if math.isnan(value) else f"{value:{'+' if signed else ''}.{decimals}f}"

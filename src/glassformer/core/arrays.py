@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from glassformer.core.errors import InputError
 
-SCHEMA_VERSION = 1
+# Files of version 1 carry no checksum.
+SCHEMA_VERSION, OLDEST_VERSION = 2, 1
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

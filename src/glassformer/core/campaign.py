@@ -7,16 +7,16 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from glassformer.core.equilibration import Equilibration
 from glassformer.core.settings import Settings
 
-# A parameter that the code could silently round or misread is refused instead.
+# An 80:20 mixture, to this tolerance: a number of particles is never rounded silently.
 COMPOSITION = 0.8
 COMPOSITION_TOLERANCE = 1e-4
 
 
 class StatePointSettings(Settings):
-    """Temperature with either a pressure (NPT) or a number density (NVT), and what is particular there.
+    """Temperature with either a pressure (NPT) or a number density (NVT), and settings of this state point alone.
 
     `hold_time` is the length of one window of holding; without it, `equilibration.relaxations` estimated relaxation
-    times. `particle_times` and `until` take the place of the campaign's.
+    times. `particle_times` and `until` replace those of the campaign.
     """
 
     temperature: PositiveFloat
@@ -55,7 +55,7 @@ class Schedule(Settings):
 
 
 class Campaign(Settings):
-    """A set of state points x configurations x draws, with everything that decides their numbers."""
+    """A set of state points x configurations x draws, and every setting that determines their numbers."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     particles: Annotated[int, Field(ge=100)]
@@ -67,7 +67,7 @@ class Campaign(Settings):
     # What runs the draws. 'auto': lockstep where the processor can, and LAMMPS once the draws have drifted apart.
     engine: Literal["auto", "lammps", "lockstep"] = "auto"
     particle_times: tuple[PositiveFloat, ...] = ()
-    # Keep every draw's displacements at the particle times: 12 bytes a particle, time and draw.
+    # Keep every draw's displacements at the particle times: 12 bytes per particle, time and draw.
     keep_displacements: bool = False
     equilibration: Equilibration = Equilibration()
     schedule: Schedule = Schedule()
@@ -79,11 +79,11 @@ class Campaign(Settings):
         labels = [point.label for point in self.state_points]
         twice = {label for label in labels if labels.count(label) > 1}
         if twice:
-            raise ValueError(f"state point {min(twice)} is there twice")
+            raise ValueError(f"state point {min(twice)} is given twice")
         return self
 
     def at(self, point: StatePointSettings) -> "Campaign":
-        """Return the campaign with `point`'s own particle times and end in the place of the general ones."""
+        """Return the campaign with the particle times and the end of `point` in place of the general ones."""
         changes: dict[str, Any] = {}
         if point.particle_times is not None:
             changes["particle_times"] = point.particle_times
@@ -92,12 +92,12 @@ class Campaign(Settings):
         return self.model_copy(update=changes)
 
     def sample_parameters(self, point: StatePointSettings) -> dict[str, Any]:
-        """Return what decides the numbers of one sample at `point`.
+        """Return the settings that determine the numbers of one sample at `point`.
 
-        That is all but the engine and the number of configurations and draws, in which a campaign may grow.
+        These are all but the engine and the numbers of configurations and draws, which may grow in a dataset.
         """
         parameters = self.model_dump(mode="json", exclude={"configurations", "draws", "state_points", "engine"})
-        # Where the starts lie does not matter, but what they are: the task adds their contents.
+        # The contents of the start configurations matter, not their folder: the task adds these.
         parameters["equilibration"].pop("start_from")
         return parameters | {"state_point": point.model_dump(mode="json")}
 

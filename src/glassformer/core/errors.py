@@ -45,6 +45,10 @@ class StorageError(InputError):
     """The file system refused: full, read-only, or in use by another run."""
 
 
+class FullDiskError(StorageError):
+    """The disk is full, or the user's quota is used up: whatever else is written will fail, too."""
+
+
 class EngineError(GlassformerError):
     """The simulation engine is missing or failed."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from glassformer.core.errors import SettingsError
-from glassformer.core.presets import RUNS, STUDIES, preset, study_presets
+from glassformer.core.presets import RUNS, STUDIES, find, named
 from glassformer.core.run import Run
 from glassformer.core.settings import Settings, check_settings, read_toml
 
@@ -55,7 +55,7 @@ class Study(Settings):
         names = [experiment.name for experiment in self.experiments]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"experiment {min(twice)} is there twice")
+            raise ValueError(f"two experiments are called {min(twice)}")
         unknown = {experiment.compare for experiment in self.experiments} - {*names, ""}
         if unknown:
             raise ValueError(f"compare: there is no experiment {min(unknown)}")
@@ -64,7 +64,7 @@ class Study(Settings):
     def at(self, scale: str) -> Scale:
         """Return the scale called `scale`. Raises `SettingsError` if there is none."""
         if scale not in self.scales:
-            raise SettingsError(f"got scale '{scale}'; expected {' or '.join(self.scales)}", "Choose one of those.")
+            raise SettingsError(f"got scale '{scale}'; expected {' or '.join(self.scales)}", "Choose one of these.")
         return self.scales[scale]
 
     def chosen(self, only: Sequence[str]) -> list[Experiment]:
@@ -77,7 +77,7 @@ class Study(Settings):
         groups = {one.group for one in self.experiments} - set(names)
         strange = [name for name in only if name not in {*names, *groups}]
         if strange:
-            raise SettingsError(f"there is no experiment '{strange[0]}'", f"There are: {', '.join(names)}.")
+            raise SettingsError(f"there is no experiment '{strange[0]}'", f"The experiments are: {', '.join(names)}.")
         return [
             one
             for one in self.experiments
@@ -89,8 +89,7 @@ class Study(Settings):
 
         Raises `SettingsError`.
         """
-        shipped = preset(RUNS, self.run)
-        base = read_toml(shipped if shipped.exists() and not self.run.endswith(".toml") else Path(self.run))
+        base = read_toml(find(RUNS, self.run))
         return [(one, self._run(base, scale, one)) for one in self.chosen(only)]
 
     def _run(self, base: Changes, scale: str, experiment: Experiment) -> Run:
@@ -104,16 +103,10 @@ class Study(Settings):
 
 def load_study(source: str) -> Study:
     """Return the study that `source` names: one that ships with the package, or a TOML file. Raises `SettingsError`."""
-    shipped = study_presets()
-    path = preset(STUDIES, source) if source in shipped else Path(source)
-    if not path.exists():
-        raise SettingsError(
-            f"there is no study file {source}, and none of that name ships with glassformer",
-            f"Those that do: {', '.join(shipped)} (glassformer experiment --list).",
-        )
+    path = find(STUDIES, source)
     values = read_toml(path)
     _from_its_folder(values, path.resolve().parent)
-    study = check_settings(values, Study, str(path))
+    study = check_settings(values, Study, *named(STUDIES, source))
     for scale in study.scales:
         study.runs(scale)
     return study

@@ -1,34 +1,53 @@
 """Whole files or none: everything the package writes goes through here."""
 
 import errno
+import glob
 import os
 import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from glassformer.core.errors import FullDiskError, InputError, StorageError
+from glassformer.core.lock import FolderLock, HeldError, Owner
 
-from glassformer.core.errors import InputError, StorageError
+# .<name>.glassformer-<process id>.tmp: a name that no user gives to a file.
+_TEMPORARY = re.compile(r"\.(.+)\.glassformer-(\d+)\.tmp")
 
-# .<name>.<process id>.tmp, for the kinds of file that the package writes.
-_OUR_TEMPORARY = re.compile(r"\..+\.(h5|npz|json|pt|ckpt|html|svg|png|pdf|gif|csv|restart)\.\d+\.tmp")
-
+LOCK_FILE = ".lock"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space and run the same command again; finished work is kept.",
     errno.EDQUOT: "Your disk quota is used up: free some space and run the same command again; finished work is kept.",
     errno.EROFS: "The file system is read-only: choose another folder with --out.",
     errno.EACCES: "You may not write there: choose another folder with --out, or change its permissions.",
     errno.EFBIG: "The file would be larger than this shell's limit (ulimit -f) or the file system allows.",
+    errno.ENAMETOOLONG: "The name is too long: file systems allow 255 bytes for each part of a path.",
+    errno.EMFILE: "The limit on open files is too low: raise it (ulimit -n 1024).",
+    errno.ENOTDIR: "A part of the path is a file: choose another folder.",
+}
+_READING = {
+    errno.EACCES: "You may not read it: change its permissions, or ask its owner.",
+    errno.EISDIR: "It is a folder; a file was expected.",
+    errno.EIO: "The disk, or the connection to it, fails: copy the data elsewhere.",
 }
 
 
 def storage_error(action: str, path: Path, error: OSError) -> StorageError:
     """Turn an `OSError` met on `action` at `path` into an error with its remedy."""
-    return StorageError(
-        f"cannot {action} {path}: {error.strerror or error}",
-        _REMEDIES.get(error.errno or 0, "Check the path and its permissions."),
+    kind = FullDiskError if error.errno in _FULL else StorageError
+    remedies = _REMEDIES | _READING if action.startswith("read") else _REMEDIES
+    return kind(
+        f"cannot {action} {_shortened(path)}: {error.strerror or error}",
+        remedies.get(error.errno or 0, "Check the path and its permissions."),
     )
+
+
+def _shortened(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:150]} ... {text[-100:]}"
 
 
 def make_folder(path: Path) -> None:
@@ -42,25 +61,49 @@ def make_folder(path: Path) -> None:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a file with this name is always whole.
 
-    The bytes go to a temporary name in the same folder, are flushed to the disk, and the file is renamed. A process
-    killed at any moment leaves the old file or the new one. Raises `StorageError`; then no temporary file is left.
+    The bytes go to a temporary name in the same folder, are flushed to the disk, and the file is renamed; then the
+    folder is flushed. A process killed at any moment leaves the old file or the new one, and perhaps a temporary file,
+    which the next writer of this file removes. Raises `StorageError`, also where `path` is a device, a pipe or a
+    folder; then no temporary file is left.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.glassformer-{os.getpid()}.tmp")
     try:
+        if path.exists() and not path.is_file():
+            raise StorageError(f"cannot write {path}: it is no regular file", "Choose another name.")
+        for leftover in path.parent.glob(f"{glob.escape(f'.{path.name}.')}*"):
+            _remove_if_left(leftover)
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+        _flush_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise storage_error("write", path, error) from error
 
 
-def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
-    """Return the bytes of `path`. Raises `error` with `remedy` if it is not there, else `StorageError`."""
+def _flush_folder(folder: Path) -> None:
+    """Make a rename durable, where the file system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
+    """Return the bytes of `path`.
+
+    Raises `error` with `remedy` if it does not exist, `StorageError` if it cannot be read or is a device, a pipe or a
+    folder, which might never end.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StorageError(f"cannot read {path}: it is no regular file", "Give the name of a file.")
         return path.read_bytes()
     except FileNotFoundError:
         raise error(f"there is no file {path}", remedy) from None
@@ -69,31 +112,75 @@ def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left in `folder` and two levels below; call only while holding the folder's lock."""
+    """Remove what killed processes left in `folder` and two levels below; call only while holding the folder's lock.
+
+    Only files that this package marked as temporary go, and only if the process that wrote them is gone.
+    """
     for pattern in (".*.tmp", "*/.*.tmp", "*/*/.*.tmp"):
         for leftover in folder.glob(pattern):
-            if _OUR_TEMPORARY.fullmatch(leftover.name):
-                leftover.unlink(missing_ok=True)
+            _remove_if_left(leftover)
+
+
+def _remove_if_left(path: Path) -> None:
+    marked = _TEMPORARY.fullmatch(path.name)
+    if marked is None or not path.is_file() or _runs(int(marked.group(2))):
+        return
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process alone; the lock vanishes with the process, however it ends.
+    """Hold `folder` for this process alone; the lock ends with the process, however it ends.
 
+    If nothing was written, a folder that did not exist before does not exist afterwards.
     Raises `StorageError` if another process holds it.
     """
+    new = _missing(folder)
     make_folder(folder)
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FolderLock(folder / LOCK_FILE)
     try:
-        lock.acquire()
-    except Timeout:
-        raise StorageError(
-            f"another run is writing to {folder}",
-            "Wait until it ends, stop it, or choose another folder with --out.",
-        ) from None
-    except OSError as error:
-        raise storage_error("lock", folder, error) from error
-    try:
-        yield
+        try:
+            lock.acquire()
+        except HeldError as error:
+            raise _held(folder, error.owner) from None
+        except OSError as error:
+            raise storage_error("lock", folder, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
     finally:
-        lock.release()
+        for made in new:
+            with suppress(OSError):
+                # Only if it is empty.
+                made.rmdir()
+
+
+def _missing(folder: Path) -> list[Path]:
+    """Return which of `folder` and its parents do not exist, the deepest first."""
+    try:
+        return list(takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
+    except OSError:
+        # One that may not be looked into: making the folder will say so.
+        return []
+
+
+def _held(folder: Path, owner: Owner | None) -> StorageError:
+    problem = f"another run is writing to {folder}"
+    if owner is None:
+        return StorageError(problem, "Wait until it ends, stop it, or choose another folder with --out.")
+    remedy = "Wait until it ends, stop it, or choose another folder with --out."
+    if owner.alive is None:
+        remedy += f" If there is no such process any more, delete {folder / LOCK_FILE}."
+    return StorageError(f"{problem}: process {owner.process} on {owner.host}", remedy)

@@ -1,5 +1,6 @@
 """The campaign, run and network files that ship with the package, and changes to them from the command line."""
 
+import copy
 import difflib
 import tomllib
 from collections.abc import Sequence
@@ -16,9 +17,19 @@ from glassformer.core.network_settings import (
     NetworkSettings,
     ParticleNetSettings,
 )
-from glassformer.core.settings import check_settings, read_toml
+from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
+from glassformer.core.text import read_text
 
 CAMPAIGNS, RUNS, NETWORKS, STUDIES = "campaigns", "runs", "networks", "studies"
+
+
+# How a file of each kind is called, and the command that lists and shows those that ship.
+_KINDS = {
+    CAMPAIGNS: ("campaign", "glassformer simulate", " --list"),
+    RUNS: ("run", "glassformer train", " --list"),
+    NETWORKS: ("network", "glassformer networks", ""),
+    STUDIES: ("study", "glassformer experiment", " --list"),
+}
 
 
 def preset(kind: str, name: str) -> Path:
@@ -31,6 +42,11 @@ def campaign_presets() -> dict[str, str]:
     return _shipped(CAMPAIGNS)
 
 
+def run_presets() -> dict[str, str]:
+    """Return the names of the runs that ship with the package, and the first sentence of each."""
+    return _shipped(RUNS)
+
+
 def network_presets() -> dict[str, str]:
     """Return the names of the networks that ship with the package, and the first sentence of each."""
     return _shipped(NETWORKS)
@@ -41,46 +57,53 @@ def study_presets() -> dict[str, str]:
     return _shipped(STUDIES)
 
 
+def find(kind: str, source: str) -> Path:
+    """Return the file that `source` names: one that ships with the package, by its name, or a file.
+
+    Raises `SettingsError` if it is neither.
+    """
+    shipped = list(_shipped(kind))
+    if source in shipped:
+        return preset(kind, source)
+    path = Path(source)
+    if not path.exists():
+        noun, command, listing = _KINDS[kind]
+        close = difflib.get_close_matches(source, shipped, n=1, cutoff=0.5)
+        raise SettingsError(
+            f"there is no {noun} file {source}, and no {noun} of that name ships with glassformer"
+            + (f"; did you mean '{close[0]}'?" if close else ""),
+            f"These ship: {', '.join(shipped)} ({command}{listing}).",
+        )
+    return path
+
+
+def named(kind: str, source: str) -> tuple[str, str]:
+    """Return how messages call what `source` names, and what to do about a mistake in it.
+
+    Nobody should edit a file inside the package: what ships is copied first.
+    """
+    if source not in _shipped(kind):
+        return source, CORRECT_THE_FILE
+    noun, command, _ = _KINDS[kind]
+    return f"{noun} {source}", f"Change a copy of it: {command} {source} --show > my.toml."
+
+
 def load_network(source: str) -> NetworkSettings:
     """Return the network that `source` names: one that ships with the package, or a TOML file.
 
     Raises `SettingsError`.
     """
-    presets = list(network_presets())
-    path = preset(NETWORKS, source) if source in presets else Path(source)
-    if not path.exists():
-        close = difflib.get_close_matches(source, presets, n=1, cutoff=0.5)
-        raise SettingsError(
-            f"there is no network file {source}, and none of that name ships with glassformer"
-            + (f"; did you mean '{close[0]}'?" if close else ""),
-            f"Those that do: {', '.join(presets)} (glassformer networks).",
-        )
-    values = read_toml(path)
+    values = read_toml(find(NETWORKS, source))
+    where, remedy = named(NETWORKS, source)
     name = values.get("name", "particlenet")
     # By name and not by trying all: so a message is about the keys of the network that is meant.
     if name == "particlenet":
-        return check_settings(values, ParticleNetSettings, str(path))
+        return check_settings(values, ParticleNetSettings, where, remedy)
     if name == "message-passing":
-        return check_settings(values, MessagePassingSettings, str(path))
+        return check_settings(values, MessagePassingSettings, where, remedy)
     if name == "continuous-filter":
-        return check_settings(values, ContinuousFilterSettings, str(path))
-    raise SettingsError(f"{path}: name: got {name!r}; expected one of {', '.join(NAMES)}", "Mend the file.")
-
-
-def find_campaign(source: str) -> Path:
-    """Return the campaign file that `source` names: a file, or one that ships with the package.
-
-    Raises `SettingsError` if it is neither.
-    """
-    if source in campaign_presets():
-        return preset(CAMPAIGNS, source)
-    path = Path(source)
-    if not path.exists():
-        raise SettingsError(
-            f"there is no campaign file {source}, and none of that name ships with glassformer",
-            f"Those that do: {', '.join(campaign_presets())} (glassformer simulate --list).",
-        )
-    return path
+        return check_settings(values, ContinuousFilterSettings, where, remedy)
+    raise SettingsError(f"{where}: name: got {name!r}; expected one of {', '.join(NAMES)}", remedy)
 
 
 def load_campaign(source: str, changes: Sequence[str] = (), only: Sequence[str] = ()) -> Campaign:
@@ -90,21 +113,45 @@ def load_campaign(source: str, changes: Sequence[str] = (), only: Sequence[str] 
     state points to keep. `equilibration.start_from` counts from the campaign file's folder.
     Raises `SettingsError`.
     """
-    path = find_campaign(source)
+    path = find(CAMPAIGNS, source)
+    where, remedy = named(CAMPAIGNS, source)
     values = read_toml(path)
     _absolute_start(values, path.resolve().parent)
+    changed = copy.deepcopy(values)
     for change in changes:
-        _apply(values, change)
-    _absolute_start(values, Path.cwd())
-    campaign = check_settings(values, Campaign, str(path))
+        _apply(changed, change)
+    _absolute_start(changed, Path.cwd())
+    found = checked(changed, Campaign)
+    if isinstance(found, list):
+        # Mistakes of the file itself come first; what is wrong only now is a matter of the changes.
+        check_settings(values if changes else changed, Campaign, where, remedy)
+        raise SettingsError(
+            "\n".join(f"{_given(problem, changes)}: {problem.text}" for problem in found),
+            "Correct the option --set and run the same command again.",
+        )
     if not only:
-        return campaign
-    labels = [point.label for point in campaign.state_points]
+        return found
+    labels = [point.label for point in found.state_points]
     strange = [part for part in only if not any(label.startswith(part) for label in labels)]
     if strange:
         raise SettingsError(f"{source} has no state point {strange[0]}", f"It has: {', '.join(labels)}.")
-    kept = [point for point in campaign.state_points if point.label.startswith(tuple(only))]
-    return campaign.model_copy(update={"state_points": tuple(kept)})
+    kept = [point for point in found.state_points if point.label.startswith(tuple(only))]
+    return found.model_copy(update={"state_points": tuple(kept)})
+
+
+def _given(problem: Problem, changes: Sequence[str]) -> str:
+    """Return the changes to which `problem` is due, as they were given: those at its place, or else all."""
+    at_its_place = [change for change in changes if _share_a_place(_keys(change), problem.keys)]
+    return " ".join(f"--set {change}" for change in at_its_place or changes)
+
+
+def _share_a_place(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Tell whether one of the two places is inside the other, or both are the same."""
+    return all(a == b for a, b in zip(one, other, strict=False)) and bool(one and other)
+
+
+def _keys(change: str) -> list[str]:
+    return change.partition("=")[0].strip().split(".")
 
 
 def _absolute_start(values: dict[str, Any], base: Path) -> None:
@@ -128,7 +175,9 @@ def _apply(values: dict[str, Any], change: str) -> None:
         inside = [table.setdefault(part, {}) for table in tables]
         found: list[Any] = [one for value in inside for one in (value if isinstance(value, list) else [value])]
         if not all(isinstance(one, dict) for one in found):
-            raise SettingsError(f"got --set {change}; '{'.'.join(path[: number + 1])}' is no table", "Mend the key.")
+            raise SettingsError(
+                f"got --set {change}; '{'.'.join(path[: number + 1])}' is not a table", "Correct the key."
+            )
         tables = found
     for table in tables:
         table[last] = value
@@ -148,7 +197,7 @@ def _refuse_if_overridden(values: dict[str, Any], change: str, place: str) -> No
 
 def _shipped(kind: str) -> dict[str, str]:
     paths = sorted(Path(str(resources.files("glassformer").joinpath("presets", kind))).glob("*.toml"))
-    return {path.stem: _first_sentence(path.read_text(encoding="utf-8")) for path in paths}
+    return {path.stem: _first_sentence(read_text(path)) for path in paths}
 
 
 def _first_sentence(text: str) -> str:

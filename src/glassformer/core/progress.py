@@ -1,4 +1,4 @@
-"""How long work reports on itself: to a terminal, a log, or nobody. The command line supplies the display."""
+"""How long work reports its progress: to a terminal, a log, or nobody. The command line supplies the display."""
 
 from typing import Protocol
 
@@ -7,13 +7,13 @@ class Progress(Protocol):
     """Receives what a stage has done."""
 
     def start(self, stage: str, total: float, unit: str) -> None:
-        """Begin a stage of `total` units of work."""
+        """Start a stage of `total` units of work; with an empty `unit` its rate means nothing to a reader."""
 
     def advance(self, amount: float, note: str = "") -> None:
-        """Add `amount` units; `note` says how it stands."""
+        """Add `amount` units; `note` describes the state after them."""
 
     def expect(self, amount: float) -> None:
-        """Take it that the stage has `amount` more units of work than was said."""
+        """Add `amount` units to the work of the stage; a negative amount takes them off."""
 
     def say(self, text: str) -> None:
         """Print one line."""

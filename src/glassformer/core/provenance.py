@@ -22,8 +22,8 @@ def parameter_hash(parameters: dict[str, Any]) -> str:
 def fingerprint(*arrays: NDArray[np.generic]) -> str:
     """Return 16 hexadecimal digits of SHA-256 of the arrays' contents, types and shapes.
 
-    A configuration keeps its fingerprint when its file is renamed or copied, so training and test can be told apart
-    by content.
+    It tells to the last bit what a result was made from. Whether two structures are the same is another question:
+    `glassformer.physics.signature`.
     """
     digest = hashlib.sha256()
     for array in arrays:

@@ -1,14 +1,12 @@
 """The run file: what to learn, with which network, and how to train and test it."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from glassformer.core.errors import SettingsError
 from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
-from glassformer.core.presets import RUNS, load_network, preset
-from glassformer.core.settings import Settings, check_settings, read_toml
+from glassformer.core.presets import RUNS, find, load_network, named
+from glassformer.core.settings import Settings, check_settings, checked, read_toml
 
 Quantity = Literal["squared-displacement", "propensity"]
 
@@ -55,14 +53,14 @@ class Split(Settings):
 class Training(Settings):
     """How to train. The thesis: Adam, MSE, the learning rate drops once.
 
-    `schedule` 'step': `late_learning_rate` from `late_from_epoch` on; 'cosine': up linearly over `warmup_epochs`, then
+    `schedule` 'step': `late_learning_rate` from epoch `late_from_epoch`; 'cosine': up linearly in `warmup_epochs`, then
     down to `late_learning_rate` along a cosine. `early_stopping`: epochs without a better validation error before the
     end; 0 means none. `clip_gradient`: largest norm of the gradient; 0 means none. `precision` 'bf16': matrix products
-    in bfloat16. `augmentation`: the cube's 48 symmetries, its 24 rotations, or any rotation, drawn anew for every
+    in bfloat16. `augmentation`: the cube's 48 symmetries, its 24 rotations, or any rotation, drawn again for every
     configuration and epoch. `batches` 'stratified': each holds labels from all over their range, so that batch norms,
     which take their batch's mean off, leave the differences between state points; 'shuffled': as it falls. From epoch
     `frozen_norms_from_epoch` on, counted from 0, batch norms train with the statistics of the whole training set, which
-    are measured anew after every epoch, as they predict with them; 0 means never. `keep`: the epoch with the smallest
+    are measured again after every epoch, as they predict with them; 0 means never. `keep`: the epoch with the smallest
     validation error, or the last, where few configurations make that error noisy.
     """
 
@@ -146,15 +144,15 @@ def load_run(source: str, network: str = "") -> Run:
 
     `network`: in place of the run's own, a network that ships, or a TOML file. Raises `SettingsError`.
     """
-    path = preset(RUNS, source)
-    if not path.exists() or Path(source).name != source:
-        path = Path(source)
-    if not path.exists():
-        shipped = ", ".join(sorted(entry.stem for entry in preset(RUNS, "demo").parent.glob("*.toml")))
-        raise SettingsError(
-            f"there is no run file {source}, and none of that name ships with glassformer", f"Those that do: {shipped}."
+    values = read_toml(find(RUNS, source))
+    where, remedy = named(RUNS, source)
+    if not network:
+        return check_settings(values, Run, where, remedy)
+    alone = checked(values, Run)
+    values["network"] = load_network(network).model_dump(mode="json")
+    if isinstance(alone, Run):
+        where, remedy = (
+            f"{where} with --network {network}",
+            f"Choose another network, or {remedy[0].lower()}{remedy[1:]}",
         )
-    values = read_toml(path)
-    if network:
-        values["network"] = load_network(network).model_dump(mode="json")
-    return check_settings(values, Run, str(path))
+    return check_settings(values, Run, where, remedy)

@@ -3,11 +3,12 @@
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from glassformer.core.errors import SettingsError
+from glassformer.core.text import read_text
 
 
 class Settings(BaseModel):
@@ -20,29 +21,45 @@ Model = TypeVar("Model", bound=Settings)
 
 
 def load_settings(path: Path, model: type[Model]) -> Model:
-    """Read the TOML file `path` into `model`. Raises `SettingsError` with every problem found, a line each."""
+    """Read the TOML file `path` into `model`. Raises `SettingsError` with one line per problem found."""
     return check_settings(read_toml(path), model, str(path))
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return what the TOML file `path` says. Raises `SettingsError`."""
+    """Return the contents of the TOML file `path`. Raises `SettingsError`."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}", "Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}", "See https://toml.io for the format.") from error
 
 
-def check_settings(values: dict[str, Any], model: type[Model], where: str) -> Model:
-    """Check `values` against `model`. Raises `SettingsError`, naming `where`."""
+CORRECT_THE_FILE = "Correct the file and run the same command again."
+
+
+def check_settings(values: dict[str, Any], model: type[Model], where: str, remedy: str = CORRECT_THE_FILE) -> Model:
+    """Check `values` against `model`. Raises `SettingsError` with a line per problem, naming `where`, and `remedy`."""
+    found = checked(values, model)
+    if isinstance(found, list):
+        raise SettingsError("\n".join(f"{where}: {problem.text}" for problem in found), remedy)
+    return found
+
+
+class Problem(NamedTuple):
+    """What is wrong with settings, and the keys of the place where it is."""
+
+    keys: tuple[str, ...]
+    text: str
+
+
+def checked(values: dict[str, Any], model: type[Model]) -> Model | list[Problem]:
+    """Return `values` as a `model`, or what is wrong with them."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(problem, model) for problem in _first_at_each_place(error.errors())]
-        raise SettingsError(
-            f"{where}: " + f"\n{where}: ".join(problems), "Mend the file and run the same command again."
-        ) from None
+        return [
+            Problem(tuple(part for part in problem["loc"] if isinstance(part, str)), _describe(problem, model))
+            for problem in _first_at_each_place(error.errors())
+        ]
 
 
 def _describe(problem: Any, model: type[Settings]) -> str:
@@ -54,7 +71,8 @@ def _describe(problem: Any, model: type[Settings]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if isinstance(problem["input"], dict):
         return f"{place}: {message}" if place else message
-    wanted = message.removeprefix("Input should be ")
+    # After a comma pydantic says how it tried.
+    wanted = message.removeprefix("Input should be ").partition(", unable to ")[0]
     return f"{place}: got {problem['input']!r}; expected {wanted}" if wanted != message else f"{place}: {message}"
 
 

@@ -1,11 +1,14 @@
 """A dataset is a folder: <dataset>/<state point>/<configuration id>.h5. The folder is the truth; there is no index."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.files import storage_error
 from glassformer.core.provenance import fingerprint, parameter_hash
-from glassformer.dataset.sample import Sample, configuration_id, read_sample
+from glassformer.dataset.consistency import check_state_points, refuse_copies
+from glassformer.dataset.sample import MOST_DRIFT, Sample, configuration_id, read_sample
 
 
 def sample_path(dataset: Path, state_point: str, index: int) -> Path:
@@ -14,29 +17,43 @@ def sample_path(dataset: Path, state_point: str, index: int) -> Path:
 
 
 def sample_paths(dataset: Path) -> list[Path]:
-    """Return the sample files of `dataset`, by state point and configuration. Raises `DatasetError` if it is empty."""
+    """Return the sample files of `dataset`, by state point and configuration.
+
+    Raises `DatasetError` if there are none, `StorageError` if a folder may not be read.
+    """
     if not dataset.is_dir():
         raise DatasetError(f"there is no dataset folder {dataset}", "Make one with `glassformer simulate`.")
-    paths = sorted(path for path in dataset.glob("*/*.h5") if not path.name.startswith("."))
+    try:
+        # Not by a pattern: that passes over a folder that may not be read.
+        folders = [entry for entry in dataset.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+        entries = [entry for folder in folders for entry in folder.iterdir()]
+    except OSError as error:
+        raise storage_error("read", Path(error.filename or dataset), error) from error
+    paths = sorted(path for path in entries if path.suffix == ".h5" and not path.name.startswith("."))
     if not paths:
         raise DatasetError(f"the dataset {dataset} is empty", "Fill it with `glassformer simulate`.")
     return paths
 
 
 def read_dataset(dataset: Path) -> list[Sample]:
-    """Read and check every sample of `dataset`. Raises `DatasetError`, naming the file at fault."""
-    samples = []
-    seen: dict[str, Path] = {}
-    for path in sample_paths(dataset):
-        sample = read_sample(path)
-        twin = seen.setdefault(sample.configuration.fingerprint, path)
-        if twin != path:
-            raise DatasetError(
-                f"{path} is a copy of {twin}",
-                "A configuration on both sides of a split would flatter every score: delete one of the two.",
-            )
-        samples.append(sample)
+    """Read and check every sample of `dataset`, each called by its file.
+
+    A sample that `simulate` wrote keeps its name, '<state point>/<configuration id>'; one that lies in a folder of
+    another name, as in datasets put together from several campaigns, is called '<state point>/<folder>-<file>'.
+    Raises `DatasetError`, naming the files at fault, also for copies of one structure and for samples under one label
+    that do not belong together.
+    """
+    paths = sample_paths(dataset)
+    samples = [_named(read_sample(path), path) for path in paths]
+    refuse_copies(samples, [str(path) for path in paths])
+    check_state_points(samples)
     return samples
+
+
+def _named(sample: Sample, path: Path) -> Sample:
+    folder = path.parent.name
+    name = path.stem if folder == sample.facts.state_point else f"{folder}-{path.stem}"
+    return replace(sample, name=name)
 
 
 def data_hash(samples: Sequence[Sample]) -> str:
@@ -50,7 +67,7 @@ def data_hash(samples: Sequence[Sample]) -> str:
 
 
 def refuse_unequilibrated(samples: Sequence[Sample]) -> None:
-    """Raise `DatasetError` if any of `samples` was found not to be in equilibrium."""
+    """Raise `DatasetError` if any of `samples` was found not to be in equilibrium, or has draws that gained energy."""
     ageing = [sample.identifier for sample in samples if sample.facts.equilibrated is False]
     if ageing:
         raise DatasetError(
@@ -58,4 +75,12 @@ def refuse_unequilibrated(samples: Sequence[Sample]) -> None:
             " they were not held for the relaxation times asked for, or were still changing",
             "Hold them longer, in a new folder (hold_time, equilibration.most_windows; these may be its"
             " equilibration.start_from), or train with --allow-unequilibrated.",
+        )
+    drifting = [sample for sample in samples if not sample.facts.conserves_energy]
+    if drifting:
+        raise DatasetError(
+            f"{len(drifting)} of {len(samples)} configurations have draws that do not conserve energy, first"
+            f" {drifting[0].identifier}: it changed by {drifting[0].facts.energy_drift:.2g} per particle, more than"
+            f" {MOST_DRIFT:g}",
+            "Simulate again with a smaller time_step, or train with --allow-unequilibrated.",
         )

@@ -1,6 +1,5 @@
 """Prediction files: what a network and its baselines said, beside what the draws did."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +9,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from glassformer.core.arrays import PREDICTIONS, SCHEMA_VERSION, ByteArray, FloatArray, IntArray, check_arrays
+from glassformer.core.arrays import PREDICTIONS, ByteArray, FloatArray, IntArray, check_arrays
 from glassformer.core.errors import PredictionError
-from glassformer.core.files import read_whole, write_atomically
+from glassformer.core.hdf5 import open_hdf5, read_arrays, read_texts, write_hdf5
 from glassformer.core.run import Quantity
-from glassformer.dataset.sample import HDF5_ERRORS
 
 # 'leaked': the network saw this structure with other draws (split.by = "draw").
 Role = Literal["train", "validation", "test", "leaked"]
@@ -29,6 +27,8 @@ class Predictions:
     `role` says what the network knew of each configuration: only 'test' was never seen in training. `prediction` and
     the baselines are of ln of the mean of `quantity` over the particles of `species`. What a network with a particle
     head says of each particle, one configuration after the other, is in the arrays whose names begin with 'particle'.
+    `notices` say where the network was used outside what it was trained on; `fingerprints` are those of the
+    configurations, none in files of older versions.
     """
 
     network: str
@@ -45,6 +45,8 @@ class Predictions:
     density_fit: FloatArray
     quantity: Quantity = "squared-displacement"
     species: Literal["A", "B"] = "A"
+    notices: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
     propensity_draws: FloatArray | None = None
     particles: IntArray | None = None
     particle_species: ByteArray | None = None
@@ -76,6 +78,8 @@ class Predictions:
 
 
 _TEXTS = ("configurations", "state_points", "roles")
+# Not in every file.
+_OPTIONAL_TEXTS = ("notices", "fingerprints")
 _NAMES = ("network", "parameter_hash", "code_version")
 # What files of older versions, which held nothing else, do not say.
 _KINDS = {"quantity": ("squared-displacement", "propensity"), "species": ("A", "B")}
@@ -86,14 +90,14 @@ _TOGETHER = ("particles", *_OF_PARTICLES, "particle_ceiling")
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write `predictions` to `path`, whole or not at all. Raises `StorageError` or `PredictionError`."""
     _check(predictions, str(path))
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+
+    def fill(file: Any) -> None:
         file.attrs["format"] = FORMAT
-        file.attrs["schema_version"] = SCHEMA_VERSION
         for name in (*_NAMES, *_KINDS):
             file.attrs[name] = getattr(predictions, name)
-        for name in _TEXTS:
-            file.create_dataset(name, data=list(getattr(predictions, name)), dtype=h5py.string_dtype())
+        for name in (*_TEXTS, *_OPTIONAL_TEXTS):
+            if texts := list(getattr(predictions, name)):
+                file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
         for spec in PREDICTIONS:
             array = getattr(predictions, spec.name)
             if array is None:
@@ -101,23 +105,35 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             dataset = file.create_dataset(spec.name, data=array)
             dataset.attrs["unit"] = spec.unit
             dataset.attrs["meaning"] = spec.meaning
-    write_atomically(path, buffer.getvalue())
+
+    write_hdf5(path, fill)
+
+
+def refuse_to_replace(path: Path) -> None:
+    """Raise `PredictionError` if there is a file `path` that is no prediction file: a result must not replace it."""
+    if not path.exists():
+        return
+    remedy = "Choose another name, or delete it first."
+    try:
+        with open_hdf5(path, PredictionError, "prediction file") as (file, _):
+            known = file.attrs.get("format") == FORMAT
+    except PredictionError:
+        known = False
+    if not known:
+        raise PredictionError(f"{path} exists and is no prediction file: it is not replaced", remedy)
 
 
 def read_predictions(path: Path) -> Predictions:
     """Read and check the prediction file `path`. Raises `PredictionError`."""
-    whole = read_whole(path, PredictionError, "Check the path.")
-    try:
-        with h5py.File(io.BytesIO(whole), "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
-            names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
-            names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}
-            texts: dict[str, Any] = {name: tuple(file[name].asstr()[()]) for name in _TEXTS}
-            held = [spec.name for spec in PREDICTIONS if spec.name in file or not spec.optional]
-            arrays: dict[str, Any] = {name: file[name][()] for name in held}
-    except HDF5_ERRORS as error:
-        raise PredictionError(f"{path} is not a whole prediction file: {error}", "Make it again.") from error
+    with open_hdf5(path, PredictionError, "prediction file") as (file, size):
+        if file.attrs.get("format") != FORMAT:
+            raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
+        names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
+        names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}
+        there = (*_TEXTS, *(name for name in _OPTIONAL_TEXTS if name in file))
+        texts: dict[str, Any] = {name: read_texts(file, name, size) for name in there}
+        arrays: dict[str, Any] = read_arrays(file, PREDICTIONS, size)
+        check_arrays(PREDICTIONS, arrays, PredictionError, str(path))
     predictions = Predictions(**names, **texts, **arrays)
     _check(predictions, str(path))
     return predictions
@@ -144,6 +160,9 @@ def join(parts: Sequence[Predictions], chosen: Sequence[Sequence[int]]) -> Predi
     first = parts[0]
     joined: dict[str, Any] = {name: getattr(first, name) for name in (*_NAMES, *_KINDS)}
     joined |= {name: texts(name) for name in _TEXTS}
+    joined["notices"] = tuple(dict.fromkeys(notice for part in parts for notice in part.notices))
+    if all(part.fingerprints for part in parts):
+        joined["fingerprints"] = texts("fingerprints")
     joined |= {spec.name: first.times if spec.name == "times" else rows(spec.name) for spec in PREDICTIONS}
     return Predictions(**joined)
 
@@ -163,6 +182,8 @@ def _check(predictions: Predictions, where: str) -> None:
     for name in _TEXTS:
         if len(getattr(predictions, name)) != sizes["C"]:
             raise PredictionError(f"{where}: '{name}' has {len(getattr(predictions, name))} entries, not {sizes['C']}")
+    if len(predictions.fingerprints) not in (0, sizes["C"]):
+        raise PredictionError(f"{where}: 'fingerprints' has {len(predictions.fingerprints)} entries, not {sizes['C']}")
     strange = set(predictions.roles) - set(get_args(Role))
     if strange:
         raise PredictionError(f"{where}: got roles {sorted(strange)}; expected {', '.join(get_args(Role))}")

@@ -1,19 +1,20 @@
 """Give the samples of a dataset their inherent structures."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
-from glassformer.core.errors import ConfigurationError, DatasetError, EngineError, GlassformerError, InputError
+from glassformer.core.errors import FullDiskError, GlassformerError
+from glassformer.core.failures import describe, named, raise_failures
 from glassformer.core.files import exclusive, remove_temporaries
 from glassformer.core.progress import Progress
 from glassformer.dataset.folder import sample_paths
-from glassformer.dataset.sample import Sample, read_sample, write_sample
+from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.physics.inherent import InherentStructure, inherent_structure
-from glassformer.physics.kob_andersen import CutoffConvention, PairPotential, kob_andersen
+from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import check_box
 
 
@@ -33,71 +34,83 @@ class Quench:
 def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
     """Find the inherent structure of every sample of `dataset` that lacks it, `workers` at a time, and write it there.
 
-    Each file is replaced whole; a run that was killed goes on with what is missing. One sample that fails does not cost
-    the others. Raises `DatasetError` or `ConfigurationError` before anything is written, `EngineError`, `StorageError`.
+    Each file is replaced whole; a run that was killed continues with what is missing. A sample that fails does not cost
+    the others, which are quenched first. Raises what the samples raised, naming each; `StorageError`.
     """
     # Before the lock, which would make the folder.
     sample_paths(dataset)
+    failures: dict[str, Exception] = {}
     with exclusive(dataset):
         remove_temporaries(dataset)
         paths = sample_paths(dataset)
-        missing = [path for path in paths if _is_missing(path)]
-        there = len(paths) - len(missing)
+        missing = []
+        for path in paths:
+            try:
+                if _is_missing(path):
+                    missing.append(path)
+            except GlassformerError as error:
+                _note(path, error, failures, progress)
+        there = len(paths) - len(missing) - len(failures)
         if there:
             progress.say(f"{there} of {len(paths)} inherent structures are there already and are kept")
-        if not missing:
-            return Quench(there, 0, np.nan, np.nan)
-        progress.start("quench", len(missing), "configurations")
-        found = _quench_all(missing, progress, workers)
-    means = np.array([(one.start_energy, one.energy) for one in found]).mean(0)
-    return Quench(there, len(found), *means.tolist())
+        found = []
+        if missing:
+            progress.start("quench", len(missing), "configurations")
+            found = _quench_all(missing, failures, progress, workers)
+    raise_failures(failures, len(paths))
+    means = np.array([(one.start_energy, one.energy) for one in found]).mean(0) if found else (np.nan, np.nan)
+    return Quench(there, len(found), *map(float, means))
 
 
 def quench_sample(path: Path) -> InherentStructure:
     """Find the inherent structure of the sample at `path` and write it there, whatever was there before."""
     sample = read_sample(path)
-    found = inherent_structure(sample.configuration, _potential(sample))
+    stop = getattr(_thread, "stop", None)
+    found = inherent_structure(sample.configuration, kob_andersen(sample.facts.cutoff), stop=stop)
     configuration = replace(sample.configuration, inherent_positions=found.positions)
     write_sample(path, replace(sample, configuration=configuration))
     return found
 
 
-def _quench_all(paths: list[Path], progress: Progress, workers: int) -> list[InherentStructure]:
+def _quench_all(
+    paths: list[Path], failures: dict[str, Exception], progress: Progress, workers: int
+) -> list[InherentStructure]:
     # Threads: the compiled loop over pairs lets others run, is compiled once, and leaves no orphans.
-    pool = ThreadPoolExecutor(workers)
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(workers, initializer=_begin_thread, initargs=(stop,))
     found: list[InherentStructure] = []
-    failures: list[GlassformerError] = []
     try:
         tasks = {pool.submit(quench_sample, path): path for path in paths}
         for task in as_completed(tasks):
             try:
                 found.append(task.result())
-            except (ConfigurationError, EngineError) as error:
-                failures.append(type(error)(f"{tasks[task]}: {error.problem}", error.remedy))
+            except Exception as error:
+                _note(tasks[task], error, failures, progress)
             progress.advance(1)
     finally:
+        # Ctrl-C does not wait for a minimisation that takes long.
+        stop.set()
         pool.shutdown(cancel_futures=True)
-    if failures:
-        raise failures[0]
     return found
+
+
+_thread = threading.local()
+
+
+def _begin_thread(stop: threading.Event) -> None:
+    _thread.stop = stop
+
+
+def _note(path: Path, error: Exception, failures: dict[str, Exception], progress: Progress) -> None:
+    """Add `error` to `failures` and tell it, or raise it if no other sample can be written either."""
+    if isinstance(error, FullDiskError):
+        raise named(str(path), error) from None
+    failures[str(path)] = error
+    progress.say(f"{path} failed: {describe(error)}")
 
 
 def _is_missing(path: Path) -> bool:
     """Tell whether the sample at `path` lacks its inherent structure. Raises `InputError` if it cannot be found."""
     sample = read_sample(path)
-    try:
-        check_box(sample.configuration, _potential(sample))
-    except InputError as error:
-        raise type(error)(f"{path}: {error.problem}", error.remedy) from None
+    check_box(sample.configuration, kob_andersen(sample.facts.cutoff))
     return sample.configuration.inherent_positions is None
-
-
-def _potential(sample: Sample) -> PairPotential:
-    convention: CutoffConvention
-    for convention in get_args(CutoffConvention):
-        if convention == sample.facts.cutoff:
-            return kob_andersen(convention)
-    raise DatasetError(
-        f"got the cutoff convention '{sample.facts.cutoff}'; expected one of {', '.join(get_args(CutoffConvention))}",
-        "Without the potential there is no inherent structure.",
-    )

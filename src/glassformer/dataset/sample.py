@@ -8,15 +8,22 @@
 Shapes, types and units are those of `glassformer.core.arrays`.
 """
 
-import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    NonNegativeInt,
+    ValidationError,
+)
 
 from glassformer.core.arrays import (
     CONFIGURATION,
@@ -28,14 +35,33 @@ from glassformer.core.arrays import (
     IntArray,
     check_arrays,
 )
+from glassformer.core.campaign import COMPOSITION
 from glassformer.core.errors import DatasetError
-from glassformer.core.files import read_whole, write_atomically
-from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
+from glassformer.physics.configuration import SPECIES_A, Configuration, check_configuration
+from glassformer.physics.kob_andersen import CutoffConvention
 
+# Relative difference between the density of the box and the one that a sample is said to have.
+DENSITY_TOLERANCE = 1e-3
+# How far beyond free flight at its temperature a draw may move, and rounding of what cannot exceed 1.
+FARTHEST, ROUNDING = 10, 1e-6
 FORMAT = "glassformer sample"
+# Change of the total energy per particle along a draw, in epsilon_AA, at which its dynamics are still those of the
+# liquid: 1 % of the thermal energy at T = 0.5. A time step of 0.005 makes 1e-4, one of 0.02 makes 4e-2.
+MOST_DRIFT = 5e-3
+# Bytes of a state point's label; files are called by it, with a suffix.
+MOST_LABEL = 200
 
-# What h5py raises on damaged contents, depending on where the damage lies.
-HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
+
+def _usable_label(label: str) -> str:
+    """Refuse what is no name of a folder: results are written into folders called by their state point."""
+    if not label or label in (".", "..") or len(label.encode()) > MOST_LABEL or any(c in label for c in "/\\\0\n\r\t"):
+        raise ValueError(f"got the label {label!r}; expected a name that a folder can have")
+    return label
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Label = Annotated[str, AfterValidator(_usable_label)]
 
 
 class Facts(BaseModel):
@@ -48,14 +74,14 @@ class Facts(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
-    state_point: str
-    temperature: float
-    pressure: float | None = None
-    density: float | None = None
-    cutoff: str
-    time_step: float
-    seed: int
-    index: int
+    state_point: Label
+    temperature: Positive
+    pressure: FiniteFloat | None = None
+    density: Positive | None = None
+    cutoff: CutoffConvention
+    time_step: Positive
+    seed: NonNegativeInt
+    index: NonNegativeInt
     engine: str
     protocol: str
     parameter_hash: str
@@ -64,14 +90,19 @@ class Facts(BaseModel):
     tau_alpha: float
     equilibration_in_tau_alpha: float
     energy_drift: float
-    wave_number_a: float
-    wave_number_b: float
+    wave_number_a: Positive
+    wave_number_b: Positive
     equilibrated: bool | None = None
     hold_tau_alpha: float | None = None
     q6: float | None = None
     crystalline_fraction: float | None = None
     box: str = "as-it-fell"
     start: str = "random"
+
+    @property
+    def conserves_energy(self) -> bool:
+        """Whether no draw gained or lost more energy per particle than `MOST_DRIFT`."""
+        return abs(self.energy_drift) <= MOST_DRIFT
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,17 +135,21 @@ class EquilibrationRecord:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A configuration with its isoconfigurational ensemble and facts."""
+    """A configuration with its isoconfigurational ensemble and facts.
+
+    `name` tells it from the others of its state point in a dataset; without one, that is its configuration id.
+    """
 
     configuration: Configuration
     ensemble: Ensemble
     facts: Facts
     equilibration: EquilibrationRecord | None = None
+    name: str | None = None
 
     @property
     def identifier(self) -> str:
-        """Name of the sample inside its dataset: '<state point>/<configuration id>'."""
-        return f"{self.facts.state_point}/{configuration_id(self.facts.index)}"
+        """Name of the sample inside its dataset: '<state point>/<name>', such as 'T0.50_P1.55/c0003'."""
+        return f"{self.facts.state_point}/{self.name or configuration_id(self.facts.index)}"
 
 
 def configuration_id(index: int) -> str:
@@ -125,6 +160,7 @@ def configuration_id(index: int) -> str:
 def check_sample(sample: Sample, where: str) -> None:
     """Check every array of `sample`. Raises `ConfigurationError` or `DatasetError`, naming `where`."""
     check_configuration(sample.configuration, where)
+    _check_liquid(sample, where)
     sizes = check_arrays(ISOCONFIGURATIONAL, vars(sample.ensemble), DatasetError, where)
     if sizes["N"] != sample.configuration.particles and sizes["S"]:
         raise DatasetError(
@@ -138,42 +174,92 @@ def check_sample(sample: Sample, where: str) -> None:
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
     if (sample.ensemble.msd <= 0).any():
         raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
+    _check_dynamics(sample, where)
+
+
+def _check_label(sample: Sample, path: Path) -> None:
+    """Raise `DatasetError` if the label, where it has the form that `simulate` gives it, names another temperature."""
+    facts = sample.facts
+    named = re.fullmatch(r"T(\d+\.\d+)_(?:P|rho)-?\d+\.\d+", facts.state_point)
+    if named and float(named.group(1)) != facts.temperature:
+        raise DatasetError(
+            f"{path}: got temperature {facts.temperature:g} under the label {facts.state_point}",
+            "The file contradicts itself and cannot be used.",
+        )
+
+
+def _check_dynamics(sample: Sample, where: str) -> None:
+    """Raise `DatasetError` for what no dynamics can do, whatever the liquid."""
+    ensemble, temperature = sample.ensemble, sample.facts.temperature
+    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= 3 T t^2 for the mean over time of T, which is not exact.
+    farthest = FARTHEST * 3 * temperature * ensemble.times[:, None] ** 2
+    known = ensemble.seeds[ensemble.seeds >= 0]
+    impossible = {
+        "a particle time of 0 or less": (ensemble.particle_times <= 0).any(),
+        "particle times that do not increase": (np.diff(ensemble.particle_times) <= 0).any(),
+        "a first time of 0 or less": ensemble.times[0] <= 0,
+        f"a mean squared displacement beyond {FARTHEST} times that of free flight": (ensemble.msd > farthest).any(),
+        "a self scattering function beyond 1": (np.abs(ensemble.self_scattering) > 1 + ROUNDING).any(),
+        "one velocity seed for several draws": len(np.unique(known)) < len(known),
+    }
+    if ensemble.overlap is not None:
+        impossible["an overlap that is no share"] = ((ensemble.overlap < 0) | (ensemble.overlap > 1 + ROUNDING)).any()
+    if ensemble.quartic is not None:
+        impossible["a mean fourth power of the displacement below the square of the mean second"] = (
+            np.sqrt(np.maximum(ensemble.quartic, 0)) < ensemble.msd * (1 - ROUNDING)
+        ).any()
+    found = [what for what, there in impossible.items() if there]
+    if found:
+        raise DatasetError(f"{where}: got {found[0]}", "No simulation can give that: the file cannot be used.")
+
+
+def _check_liquid(sample: Sample, where: str) -> None:
+    """Check that the structure is that of the mixture and at the density that the facts name."""
+    configuration, facts = sample.configuration, sample.facts
+    number_a = int((configuration.species == SPECIES_A).sum())
+    # The nearest whole number is as close as a mixture of N particles can come.
+    if abs(number_a - COMPOSITION * configuration.particles) >= 1:
+        share = number_a / configuration.particles
+        raise DatasetError(
+            f"{where}: got {number_a} A particles of {configuration.particles}, {share:.1%}; expected"
+            f" {COMPOSITION:.0%}: the Kob-Andersen 80:20 mixture",
+            "Other mixtures are not supported.",
+        )
+    if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
+        raise DatasetError(
+            f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
+            "The file contradicts itself and cannot be used.",
+        )
 
 
 def write_sample(path: Path, sample: Sample) -> None:
     """Check `sample` and write it to `path`, whole or not at all. Raises `InputError`."""
     check_sample(sample, str(path))
-    # HDF5 writes into memory, so that a full disk meets plain file writing, where it can be told and mended.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+
+    def fill(file: Any) -> None:
         file.attrs["format"] = FORMAT
         _write_group(file, "configuration", CONFIGURATION, sample.configuration)
         _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
         if sample.equilibration is not None:
             _write_group(file, "equilibration", EQUILIBRATION, sample.equilibration)
-        for name, value in sample.facts.model_dump(exclude_none=True).items():
+        for name, value in sample.facts.model_dump(exclude_none=True, exclude={"schema_version"}).items():
             file.attrs[name] = value
-    write_atomically(path, buffer.getvalue())
+
+    write_hdf5(path, fill)
 
 
 def read_sample(path: Path) -> Sample:
     """Read and check the sample file `path`. Raises `DatasetError` or `ConfigurationError`, naming the file."""
-    whole = read_whole(path, DatasetError, "Check the path.")
-    try:
-        with h5py.File(io.BytesIO(whole), "r") as file:
-            facts = _read_facts(path, dict(file.attrs))
-            configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path))
-            ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path))
-            record = None
-            if "equilibration" in file:
-                record = EquilibrationRecord(**_read_group(file, "equilibration", EQUILIBRATION, path))
-    except HDF5_ERRORS as error:
-        raise DatasetError(
-            f"{path} is not a whole HDF5 file: {error}",
-            "It is truncated or damaged: delete it and simulate again, or copy it anew.",
-        ) from error
+    with open_hdf5(path, DatasetError, "HDF5 file") as (file, size):
+        facts = _read_facts(path, dict(file.attrs))
+        configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path, size))
+        ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path, size))
+        record = None
+        if "equilibration" in file:
+            record = EquilibrationRecord(**_read_group(file, "equilibration", EQUILIBRATION, path, size))
     sample = Sample(configuration, ensemble, facts, record)
     check_sample(sample, str(path))
+    _check_label(sample, path)
     return sample
 
 
@@ -188,11 +274,10 @@ def _write_group(file: Any, name: str, specs: tuple[ArraySpec, ...], source: obj
         dataset.attrs["meaning"] = spec.meaning
 
 
-def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path) -> dict[str, Any]:
+def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path, size: int) -> dict[str, Any]:
     if name not in file:
         raise DatasetError(f"{path}: the group '{name}' is missing", "This is no glassformer sample file.")
-    group = file[name]
-    arrays = {spec.name: group[spec.name][()] for spec in specs if spec.name in group}
+    arrays = read_arrays(group(file, name), specs, size)
     check_arrays(specs, arrays, DatasetError, str(path))
     return arrays
 
@@ -204,11 +289,11 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
             f"{path} is no sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
         )
-    version = plain.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if plain.get("cutoff") not in get_args(CutoffConvention):
         raise DatasetError(
-            f"{path}: got schema version {version}; expected {SCHEMA_VERSION}",
-            "The file was not written by this version of glassformer.",
+            f"{path}: got the cutoff convention {plain.get('cutoff')!r}; expected one of"
+            f" {', '.join(get_args(CutoffConvention))}",
+            "Without the potential the liquid is not known.",
         )
     try:
         return Facts.model_validate(plain)

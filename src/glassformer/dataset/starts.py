@@ -1,5 +1,6 @@
 """Configurations to start from: those of a folder, in the order of the files' names."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
@@ -7,19 +8,21 @@ from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.formats.botan import read_botan
 from glassformer.dataset.formats.rumd import read_rumd
 from glassformer.physics.configuration import Configuration
+from glassformer.physics.signature import first_of_each
 
 
 def read_starts(folder: Path) -> list[Configuration]:
     """Return the configurations of a dataset, or of a folder of BOTAN's .npz or RUMD's .xyz.gz files.
 
+    Each structure is returned once: BOTAN's data have a file for every observation time of a configuration.
     Raises `DatasetError` or `ConfigurationError`, naming the file at fault.
     """
     if not folder.is_dir():
-        raise DatasetError(f"there is no folder {folder} to start from", "Mend equilibration.start_from.")
+        raise DatasetError(f"there is no folder {folder} to start from", "Correct equilibration.start_from.")
     if files := sorted(folder.glob("*.npz")):
-        return [read_botan(path)[0] for path in files]
+        return _different([read_botan(path)[0] for path in files])
     if files := sorted(folder.glob("*.xyz.gz")):
-        return [read_rumd(path).configuration for path in files]
+        return _different([read_rumd(path).configuration for path in files])
     samples = read_dataset(folder)
     labels = sorted({sample.facts.state_point for sample in samples})
     if len(labels) > 1:
@@ -28,3 +31,8 @@ def read_starts(folder: Path) -> list[Configuration]:
             "Name the folder of a dataset with one: copy the configurations to start from to a folder of their own.",
         )
     return [sample.configuration for sample in samples]
+
+
+def _different(configurations: Sequence[Configuration]) -> list[Configuration]:
+    first = first_of_each([configuration.signature for configuration in configurations])
+    return [configurations[number] for number in dict.fromkeys(first)]

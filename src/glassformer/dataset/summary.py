@@ -9,6 +9,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.dataset.consistency import check_state_points
 from glassformer.dataset.sample import Sample
 from glassformer.observables.relaxation import relaxation_time
 
@@ -19,8 +20,9 @@ class StatePointSummary:
 
     `tau_alpha` is that of the mean F_s of A over configurations and draws; NaN if the draws are too short for it.
     `slowest_tau_alpha` is the largest of any single configuration. `hold_tau_alpha` is the mean of those measured while
-    holding, `in_equilibrium` the number of configurations of which equilibrium was shown, and `crystalline_fraction`
-    the largest of any configuration. `equilibration_in_tau_alpha` counts in `tau_alpha`, else in `hold_tau_alpha`.
+    holding, `in_equilibrium` the number of configurations of which equilibrium was shown, `conserving_energy` of those
+    whose draws conserve energy, and `crystalline_fraction` the largest of any configuration.
+    `equilibration_in_tau_alpha` counts in `tau_alpha`, else in `hold_tau_alpha`.
     """
 
     label: str
@@ -40,6 +42,7 @@ class StatePointSummary:
     crystalline_fraction: float
     last_time: float
     energy_drift: float
+    conserving_energy: int
     engine: str
     cutoff: str
 
@@ -49,7 +52,11 @@ class StatePointSummary:
 
 
 def by_state_point(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    """Return the samples of each state point, coldest first."""
+    """Return the samples of each state point, coldest first.
+
+    Raises `DatasetError` if those of one do not belong together: `glassformer.dataset.consistency`.
+    """
+    check_state_points(samples)
     ordered = sorted(samples, key=lambda sample: (sample.facts.temperature, sample.facts.state_point))
     groups: dict[str, list[Sample]] = {}
     for sample in ordered:
@@ -104,6 +111,7 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         crystalline_fraction=max((f for f in fractions if f is not None), default=math.nan),
         last_time=float(times[-1]),
         energy_drift=max(sample.facts.energy_drift for sample in members),
+        conserving_energy=sum(sample.facts.conserves_energy for sample in members),
         engine=first.facts.engine,
         cutoff=first.facts.cutoff,
     )

@@ -65,7 +65,8 @@ class Evaluation:
     """All rows of one prediction file, and how many configurations were left out because training had seen them.
 
     `label`: what MAE, bias and R^2 are about, such as 'ln MSD_A'. `leaked`: training had seen other draws of the very
-    structures that are scored; what these scores say of new structures is nothing.
+    structures that are scored; what these scores say of new structures is nothing. `notices`: where the network was
+    used outside what it was trained on.
     """
 
     network: str
@@ -75,6 +76,7 @@ class Evaluation:
     rows: tuple[Row, ...]
     label: str = "ln MSD_A"
     leaked: bool = False
+    notices: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, with null for NaN."""
@@ -118,6 +120,7 @@ def evaluate(predictions: Predictions) -> Evaluation:
         tuple(rows),
         predictions.label_name,
         leaked,
+        predictions.notices,
     )
 
 

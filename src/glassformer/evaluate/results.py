@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from glassformer.core.errors import PredictionError
-from glassformer.core.files import read_whole, write_atomically
+from glassformer.core.files import write_atomically
+from glassformer.core.json_files import checked, read_json
 from glassformer.evaluate.audit import AuditRow
 from glassformer.evaluate.evaluation import without_nan
-from glassformer.evaluate.experiments import Score, ScoreRow
+from glassformer.evaluate.experiments import ScoreRow
 
 FORMAT = "glassformer experiment 3"
 RESULT_FILE = "result.json"
@@ -60,24 +61,20 @@ def write_result(path: Path, result: ExperimentResult) -> None:
 
 def read_result(path: Path) -> ExperimentResult:
     """Read what `write_result` wrote. Raises `PredictionError`."""
-    whole = read_whole(path, PredictionError, "Run the experiment again.")
+    what, remedy = "result of an experiment", "Delete it and run the experiment again."
+    values = read_json(path, PredictionError, what, remedy)
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise PredictionError(f"{path} is no {what}: its format is not '{FORMAT}'", remedy)
     try:
-        values = json.loads(whole)
-        if values.pop("format") != FORMAT:
-            raise ValueError(f"its format is not '{FORMAT}'")
-        texts = {name: tuple(values[name]) for name in ("trained_on", "tested_on")}
-        rows = {"rows": tuple(_row(row) for row in values["rows"])}
-        audit = {"audit": tuple(AuditRow(**_numbers(row)) for row in values["audit"])}
-        return ExperimentResult(**(values | texts | rows | audit))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PredictionError(
-            f"{path} is no result of an experiment: {error}", "Delete it and run the experiment again."
-        ) from error
+        rows = [_row(row) for row in values["rows"]]
+        audit = [_numbers(row) for row in values["audit"]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise PredictionError(f"{path} is no {what}: {type(error).__name__} {error}", remedy) from None
+    return checked(values | {"rows": rows, "audit": audit}, ExperimentResult, path, PredictionError, what, remedy)
 
 
-def _row(values: Mapping[str, Any]) -> ScoreRow:
-    scores = {name: Score(**_numbers(score)) for name, score in values["scores"].items()}
-    return ScoreRow(**(_numbers(values) | {"scores": scores}))
+def _row(values: Mapping[str, Any]) -> dict[str, Any]:
+    return _numbers(values) | {"scores": {name: _numbers(score) for name, score in values["scores"].items()}}
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from glassformer.baselines.density_curve import DensityCurve
-from glassformer.core.errors import DatasetError, PredictionError, TrainingError
+from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError, PredictionError
 from glassformer.core.experiment import Experiment, Study
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import parameter_hash
@@ -90,7 +90,7 @@ def run_experiments(
     On CPUs, experiments run side by side, as many as there are `workers`, which share the threads: networks are too
     small to keep several threads busy. out/training/<name>/fold-<n>/test.h5 holds a network's predictions,
     out/training/<name>/result.json the scores. Configurations that are not in equilibrium are used: the report says
-    which. An experiment whose training goes astray is said to have failed, and has no result. Raises `SettingsError`,
+    which. An experiment that fails is said to have failed, and has no result. Raises `SettingsError`,
     `DatasetError` if a state point is missing, and what else `train_run` raises.
     """
     work = plan_work(study, scale, only, read_dataset(data), out)
@@ -128,8 +128,10 @@ def _run_share(order: Order, progress: Progress, rank: int, processes: int) -> N
     for one in plan_work(order.study, order.scale, order.parts[rank], read_dataset(order.data), order.out):
         try:
             _run_one(one, _Part(progress, one), order.threads)
-        except TrainingError as error:
-            # One that goes astray, as at too high a learning rate, does not cost the rest.
+        except FullDiskError:
+            raise
+        except GlassformerError as error:
+            # One that fails, as at too high a learning rate or in a folder of another run, does not cost the rest.
             progress.say(f"{one.experiment.name} FAILED: {error.problem}")
 
 
@@ -241,12 +243,12 @@ def _test_structures(work: Work, models: Sequence[Model]) -> list[NetworkTest]:
 
 def _is_unseen(work: Work, model: Model, sample: Sample) -> bool:
     """Tell whether `sample` is of another state point, or held out: not if it was only left out to train on fewer."""
-    role = model.roles.get(sample.configuration.fingerprint)
+    role = model.role_of(sample.configuration)
     return role == "test" or (role is None and sample.facts.state_point not in work.trained_on)
 
 
 def _density_curve(work: Work, model: Model) -> DensityCurve:
-    known = [sample for sample in work.samples if model.roles.get(sample.configuration.fingerprint) == "train"]
+    known = [sample for sample in work.samples if model.role_of(sample.configuration) == "train"]
     times = np.array(model.times)
     labels = np.stack([log_mean(sample, times, "squared-displacement", SPECIES_A) for sample in known])
     density = np.array([sample.configuration.density for sample in known])
@@ -267,6 +269,6 @@ def _audit(work: Work, models: Sequence[Model], liquid: Liquid) -> tuple[AuditRo
 
 def _test_draws(work: Work, model: Model) -> Predictions:
     """Return what a network says of every draw of the configurations that were held out, each by itself."""
-    held_out = [sample for sample in work.samples if model.roles.get(sample.configuration.fingerprint) == "test"]
+    held_out = [sample for sample in work.samples if model.role_of(sample.configuration) == "test"]
     names = [f"{sample.identifier}#{draw}" for sample in held_out for draw in range(len(sample.ensemble.seeds))]
     return replace(predict(model, single_draws(held_out)), configurations=tuple(names))

@@ -10,12 +10,13 @@ cannot hold old code.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from glassformer.core.compiled import cached_njit
+
 # Reordered and fused float operations, but NaN stays NaN: a diverged training must be seen.
-_jit: Any = numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "arcp", "nsz"}, error_model="numpy")
-_jit_exact: Any = numba.njit(nogil=True, cache=True, error_model="numpy")
+_jit: Any = cached_njit(nogil=True, fastmath={"contract", "reassoc", "arcp", "nsz"}, error_model="numpy")
+_jit_exact: Any = cached_njit(nogil=True, error_model="numpy")
 
 
 @_jit

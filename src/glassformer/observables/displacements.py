@@ -3,6 +3,7 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.observables.checks import check_vectors
 from glassformer.observables.species import mean_by_species
 
 # First peak of the structure factor of each species, where F_s is measured. A: W. Kob and H. C. Andersen, Phys. Rev. E
@@ -15,6 +16,7 @@ def mean_squared_displacement(displacements: FloatArray, species: ByteArray) -> 
 
     NaN for a species that is absent.
     """
+    check_vectors("displacements", displacements, species)
     return mean_by_species((displacements**2).sum(1), species)
 
 
@@ -23,6 +25,7 @@ def quartic_displacement(displacements: FloatArray, species: ByteArray) -> Float
 
     NaN for a species that is absent.
     """
+    check_vectors("displacements", displacements, species)
     return mean_by_species((displacements**2).sum(1) ** 2, species)
 
 
@@ -44,5 +47,6 @@ def self_scattering(
     The wave vectors lie along the three axes of the box; `wave_numbers` are |k| for A and for B.
     J.-P. Hansen and I. R. McDonald, Theory of Simple Liquids, chapter 7.
     """
+    check_vectors("displacements", displacements, species)
     wave_number = np.asarray(wave_numbers)[species]
     return mean_by_species(np.cos(wave_number[:, None] * displacements).mean(1), species)

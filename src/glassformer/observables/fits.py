@@ -1,15 +1,16 @@
 """Least-squares fits that say why they fail."""
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import OptimizeWarning, curve_fit
+from scipy import optimize
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import InputError
 
 REMEDY = "Look at the points: do they follow this law?"
+# Of the Jacobian with columns of unit length.
+MOST_CONDITION = 3e5
 
 
 class FitError(InputError):
@@ -34,18 +35,24 @@ def least_squares(
     residuals are independent and of one size. Raises `FitError` if the fit does not converge or leaves a parameter
     undetermined; `what` names it.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", OptimizeWarning)
+
+    def residuals(parameters: FloatArray) -> FloatArray:
         # A step may try parameters where the law overflows; it is then rejected.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        try:
-            parameters, inverse = curve_fit(law, x, y, guess, absolute_sigma=True, maxfev=10_000)
-        except (RuntimeError, OptimizeWarning, ValueError) as error:
-            raise FitError(f"{what}: no convergence ({error})", REMEDY) from None
-    scale = np.sqrt(np.diag(inverse))
-    # J is made of differences, so that a singular J^T J comes out with a condition number of 1e12 or more.
-    if np.linalg.cond(inverse / np.outer(scale, scale)) > 1e11:
+        with np.errstate(all="ignore"):
+            return law(x, *parameters) - y
+
+    try:
+        # Not curve_fit: its differences are relative to a parameter, and vanish where the parameter is 0.
+        found = optimize.least_squares(residuals, guess, "3-point", xtol=1e-12, ftol=1e-12, gtol=1e-12, x_scale="jac")
+    except ValueError as error:
+        raise FitError(f"{what}: no convergence ({error})", REMEDY) from None
+    if not found.success:
+        raise FitError(f"{what}: no convergence ({found.message})", REMEDY)
+    jacobian = np.asarray(found.jac)
+    scale = np.sqrt((jacobian**2).sum(0))
+    # J is made of differences, so that dependent columns come out with a condition number of 1e6 or more, not infinity.
+    if not scale.all() or np.linalg.cond(jacobian / scale) > MOST_CONDITION:
         raise FitError(f"{what}: the points do not determine all parameters", REMEDY)
-    residual = y - law(x, *parameters)
-    errors: FloatArray = scale * np.sqrt(residual @ residual / (len(x) - len(parameters)))
-    return parameters, errors
+    covariance = np.linalg.inv(jacobian.T @ jacobian) * (2 * found.cost / (len(x) - len(guess)))
+    errors: FloatArray = np.sqrt(np.diag(covariance))
+    return found.x, errors

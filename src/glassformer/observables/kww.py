@@ -43,9 +43,8 @@ def fit_kww(times: FloatArray, scattering: FloatArray, from_time: float) -> Stre
     guess = (np.log(scattering[0]), np.log(times[decayed[0]]), np.log(0.7))
     # The logarithms keep all three positive.
     logs, errors = least_squares("stretched exponential", _law, times, scattering, guess)
-    f, tau, beta = np.exp(logs)
-    f_error, tau_error, beta_error = np.exp(logs) * errors
-    return StretchedExponential(f, tau, beta, f_error, tau_error, beta_error)
+    values = np.exp(logs)
+    return StretchedExponential(*map(float, values), *map(float, values * errors))
 
 
 def _law(times: FloatArray, log_f: float, log_tau: float, log_beta: float) -> FloatArray:

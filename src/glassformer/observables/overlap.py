@@ -3,6 +3,7 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.observables.checks import check_vectors
 from glassformer.observables.species import mean_by_species
 
 # In sigma_AA: beyond the rattling in the cage, well short of a neighbour's place.
@@ -15,11 +16,12 @@ def overlap(displacements: FloatArray, species: ByteArray, length: float = OVERL
     `displacements` (N, 3) are unwrapped; `length` is a, in sigma_AA. NaN for a species that is absent.
     N. Lačević, F. W. Starr, T. B. Schrøder and S. C. Glotzer, J. Chem. Phys. 119, 7372 (2003).
     """
+    check_vectors("displacements", displacements, species)
     stayed = (displacements**2).sum(1) < length**2
     return mean_by_species(stayed.astype(np.float64), species)
 
 
-def dynamic_susceptibility(overlaps: FloatArray, particles: int) -> FloatArray:
+def dynamic_susceptibility(overlaps: FloatArray, particles: float) -> FloatArray:
     """Return chi_4(t) = N [<Q^2> - <Q>^2] over runs, (T,), from `overlaps` (R, T) of R independent runs.
 
     `particles` is the number N of particles that each Q is a mean over. The variance is the unbiased estimate, with

@@ -5,6 +5,7 @@ from scipy.spatial import cKDTree
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
+from glassformer.observables.checks import check_positions, check_vectors
 from glassformer.physics.box import minimum_image, wrap
 
 SPECIES_PAIRS = ((0, 0), (0, 1), (1, 1))
@@ -17,11 +18,15 @@ def pair_distribution(
 
     For species a of i and b of j: counts(a, b) / [N_pairs V_shell / V], with N_pairs = N_a (N_a - 1) ordered pairs for
     a = b and N_a N_b for two species: exactly 1 on average for uniform, independent points. `start` and `end` (N, 3)
-    may be unwrapped; bin i holds edges[i] < r <= edges[i + 1] of `edges` (bins + 1,), in sigma_AA. Returns AA, AB and
-    BB, (3, bins), with AB averaged over both orders; NaN where there is no such pair.
+    may be unwrapped; bin i holds edges[i] < r <= edges[i + 1] of `edges` (bins + 1,), in sigma_AA, and r = 0 belongs to
+    a first bin that starts at 0. Returns AA, AB and BB, (3, bins), with AB averaged over both orders; NaN where there
+    is no such pair.
 
-    Raises `ConfigurationError` if `edges` do not rise from zero or more to at most half the shortest box edge.
+    Raises `ConfigurationError` if `edges` do not rise from zero or more to at most half the shortest box edge, or for
+    positions, species or a box of another form.
     """
+    check_positions(start, species, box)
+    check_vectors("positions", end, species)
     _check_edges(edges, box)
     wrapped = [[wrap(points[species == kind], box) for kind in (0, 1)] for points in (start, end)]
     before, after = ([cKDTree(points, boxsize=box) for points in of_kind] for of_kind in wrapped)
@@ -29,14 +34,17 @@ def pair_distribution(
     found = np.full((len(SPECIES_PAIRS), len(edges) - 1), np.nan)
     for row, (a, b) in zip(found, SPECIES_PAIRS, strict=True):
         # Cumulative counts: memory does not grow with the number of pairs.
-        within = before[a].count_neighbors(after[b], edges)
+        within = np.asarray(before[a].count_neighbors(after[b], edges))
         if a == b:
             moved = np.sqrt((minimum_image(wrapped[1][a] - wrapped[0][a], box) ** 2).sum(1))
             within = within - np.searchsorted(np.sort(moved), edges, side="right")
             pairs = before[a].n * (before[a].n - 1)
         else:
-            within = within + before[b].count_neighbors(after[a], edges)
+            within = within + np.asarray(before[b].count_neighbors(after[a], edges))
             pairs = 2 * before[a].n * before[b].n
+        if edges[0] == 0:
+            # The first bin is closed: a particle may come to lie exactly where another one was.
+            within[0] = 0
         if pairs:
             row[:] = np.diff(within) / (pairs * shells)
     return found

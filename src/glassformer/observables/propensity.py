@@ -3,7 +3,9 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.errors import ConfigurationError
 from glassformer.core.seeds import generator, named_seed
+from glassformer.observables.checks import check_species
 from glassformer.physics.configuration import SPECIES_A
 
 _HALVINGS = 20
@@ -14,6 +16,7 @@ def propensity(displacements: FloatArray) -> FloatArray:
 
     A. Widmer-Cooper, P. Harrowell and H. Fynewever, Phys. Rev. Lett. 93, 135701 (2004), who average the square.
     """
+    _check(displacements)
     mean: FloatArray = _distances(displacements).mean(0)
     return mean
 
@@ -27,6 +30,8 @@ def split_half_ceiling(displacements: FloatArray, species: ByteArray, seed: int 
     not positive. `displacements` are (D, N, 3). NaN for fewer than two draws or A particles, or equal propensities.
     C. Spearman, Br. J. Psychol. 3, 271 (1910); W. Brown, Br. J. Psychol. 3, 296 (1910).
     """
+    _check(displacements)
+    check_species(species, displacements.shape[1])
     distances = _distances(displacements[:, species == SPECIES_A])
     draws, particles = distances.shape
     if draws < 2 or particles < 2:
@@ -54,6 +59,14 @@ def moment_ceiling(displacement_mean: FloatArray, displacement_sq_mean: FloatArr
         return float("nan")
     noise = (displacement_sq_mean - displacement_mean**2).mean() / (draws - 1)
     return float(np.sqrt(max(1 - noise / displacement_mean.var(ddof=1), 0.0)))
+
+
+def _check(displacements: FloatArray) -> None:
+    if displacements.ndim != 3 or displacements.shape[2] != 3 or not len(displacements):
+        raise ConfigurationError(
+            f"got displacements of shape {displacements.shape}; expected (D, N, 3), D draws of at least one",
+            "Give those of all draws together.",
+        )
 
 
 def _distances(displacements: FloatArray) -> FloatArray:

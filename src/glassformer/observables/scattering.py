@@ -3,6 +3,7 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.observables.checks import check_positions, check_vectors
 from glassformer.observables.wave_vectors import wave_vectors
 
 # Phases held at one time.
@@ -21,6 +22,8 @@ def collective_scattering(
 
     Raises `ConfigurationError` if there is no such wave vector.
     """
+    check_positions(start, species, box)
+    check_vectors("displacements", displacements, species)
     vectors = wave_vectors(box, wave_number, width)
     found = np.full(2, np.nan)
     for kind in np.unique(species):

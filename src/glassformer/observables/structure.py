@@ -4,6 +4,7 @@ import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
+from glassformer.observables.checks import check_positions
 from glassformer.observables.pairs import pair_distribution
 
 # Particles whose phase factors are held at one time.
@@ -31,8 +32,9 @@ def structure_factor(
     k = 2 pi n / L, |k| <= `largest` (1 / sigma_AA), in shells of width 2 pi / L_max centred on its multiples. The wave
     number of a shell is its mean |k|. J.-P. Hansen and I. R. McDonald, Theory of Simple Liquids, chapter 4.
 
-    Raises `ConfigurationError` if no wave vector is so short.
+    Raises `ConfigurationError` if no wave vector is so short, or for positions, species or a box of another form.
     """
+    check_positions(positions, species, box)
     unit = 2 * np.pi / box
     numbers = np.floor(largest / unit).astype(np.int64)
     x, y, z = (np.arange(first, last + 1) for first, last in zip((0, *-numbers[1:]), numbers, strict=True))

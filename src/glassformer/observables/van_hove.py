@@ -3,6 +3,7 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.observables.checks import check_positions, check_vectors
 from glassformer.observables.pairs import pair_distribution
 
 
@@ -13,6 +14,7 @@ def self_van_hove(displacements: FloatArray, species: ByteArray, edges: FloatArr
     that the integral over r is the share of them whose displacement lies within `edges`. NaN for a species that is
     absent. L. Van Hove, Phys. Rev. 95, 249 (1954).
     """
+    check_vectors("displacements", displacements, species)
     distances = np.sqrt((displacements**2).sum(1))
     found = np.full((2, len(edges) - 1), np.nan)
     for kind in np.unique(species):
@@ -30,6 +32,8 @@ def distinct_van_hove(
     ways since then, `edges` (bins + 1,) in sigma_AA; bins and normalisation are those of `pair_distribution`, and AB is
     averaged over both orders. NaN for a species that is absent. L. Van Hove, Phys. Rev. 95, 249 (1954).
 
-    Raises `ConfigurationError` if `edges` do not rise from zero or more to at most half the shortest box edge.
+    Raises `ConfigurationError` as `pair_distribution` does.
     """
+    check_positions(start, species, box)
+    check_vectors("displacements", displacements, species)
     return pair_distribution(start, start + displacements, species, box, edges)

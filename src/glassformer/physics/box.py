@@ -6,9 +6,11 @@ from glassformer.core.arrays import FloatArray
 
 
 def wrap(positions: FloatArray, box: FloatArray) -> FloatArray:
-    """Return `positions` (N, 3) moved by whole periods into [0, L)."""
+    """Return `positions` (N, 3) moved by whole periods into [0, L), whatever rounding does."""
     wrapped = positions - box * np.floor(positions / box)
-    # A position just below zero rounds to L itself, which is outside [0, L).
+    # The product rounds: a coordinate that is a whole number of periods can come out just below zero.
+    wrapped = np.where(wrapped < 0, wrapped + box, wrapped)
+    # A coordinate just below zero rounds to L itself, which is outside [0, L).
     return np.where(wrapped >= box, 0.0, wrapped)
 
 

@@ -1,15 +1,20 @@
 """A configuration: the structure that is the parent of an isoconfigurational ensemble."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glassformer.core.arrays import CONFIGURATION, ByteArray, FloatArray, check_arrays
 from glassformer.core.errors import ConfigurationError
 from glassformer.core.provenance import fingerprint
 from glassformer.physics.box import number_density
+from glassformer.physics.signature import signature
 
 SPECIES_A, SPECIES_B = 0, 1
+# Fewer particles than this may lie in a plane by intention.
+LEAST_FLAT = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +41,13 @@ class Configuration:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the contents: equal for equal configurations, whatever their file is called."""
+        """Hash of the contents, to the last bit: it tells which arrays a result was made from."""
         return fingerprint(self.positions, self.species, self.box)
+
+    @cached_property
+    def signature(self) -> FloatArray:
+        """What the structure is, whatever its origin, numbering or rounding: `glassformer.physics.signature`."""
+        return signature(self.positions, self.species, self.box)
 
 
 def check_configuration(configuration: Configuration, where: str) -> None:
@@ -56,9 +66,23 @@ def check_configuration(configuration: Configuration, where: str) -> None:
         )
     if not (configuration.species == SPECIES_A).any():
         raise ConfigurationError(f"{where}: got no particle of species 0 (A); expected a mixture")
+    check_not_flat(configuration.positions, where)
     _check_inside(configuration.positions, configuration.box, where)
     if configuration.inherent_positions is not None:
         _check_inside(configuration.inherent_positions, configuration.box, f"{where}: inherent structure")
+
+
+def check_not_flat(positions: NDArray[np.floating], where: str) -> None:
+    """Raise `ConfigurationError`, naming `where`, if many particles all lie in one plane: a two-dimensional system."""
+    if len(positions) < LEAST_FLAT:
+        return
+    flat = np.flatnonzero(np.ptp(positions, axis=0) == 0)
+    if len(flat):
+        raise ConfigurationError(
+            f"{where}: all {len(positions)} particles have the same {'xyz'[flat[0]]}; expected positions in three"
+            " dimensions",
+            "Two-dimensional systems are not supported.",
+        )
 
 
 def _check_inside(positions: FloatArray, box: FloatArray, where: str) -> None:

@@ -10,7 +10,7 @@ from scipy.special import sph_harm_y
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.physics.box import minimum_image
-from glassformer.physics.configuration import Configuration
+from glassformer.physics.configuration import Configuration, check_configuration
 
 # First minimum of g_AA of the Kob-Andersen mixture at density 1.2 (1.42 at T = 0.45), in sigma_AA.
 BOND_CUTOFF = 1.4
@@ -37,8 +37,9 @@ def bond_order(configuration: Configuration, cutoff: float = BOND_CUTOFF) -> Bon
     Q_6 is the same of the mean of Y_6m over all bonds (P. J. Steinhardt, D. R. Nelson and M. Ronchetti, Phys. Rev. B
     28, 784 (1983)): of order 1 / sqrt(bonds) in a liquid. A particle without bonds has q_6m = 0.
 
-    Raises `ConfigurationError` if the box is shorter than two cutoffs.
+    Raises `ConfigurationError` for a bad configuration, or a box shorter than two cutoffs.
     """
+    check_configuration(configuration, "the configuration")
     box, particles = configuration.box, configuration.particles
     if box.min() < 2 * cutoff:
         raise ConfigurationError(

@@ -12,6 +12,7 @@ at every minimum, and a step down is as deep as its slope promises, or deeper: t
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Event
 
 import numpy as np
 
@@ -52,15 +53,19 @@ class InherentStructure:
 
 
 def inherent_structure(
-    configuration: Configuration, potential: PairPotential, most_evaluations: int = MOST_EVALUATIONS
+    configuration: Configuration,
+    potential: PairPotential,
+    most_evaluations: int = MOST_EVALUATIONS,
+    stop: Event | None = None,
 ) -> InherentStructure:
     """Return the inherent structure of `configuration` under `potential`, in the same box.
 
     No force exceeds `TOLERANCE`. Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs,
-    or particles in one place; `EngineError` if `most_evaluations` of the forces do not suffice.
+    or particles in one place; `EngineError` if `most_evaluations` of the forces do not suffice, or if another thread
+    sets `stop` meanwhile.
     """
     check_configuration(configuration, "the start of a quench")
-    forces = PairForces(configuration, potential)
+    forces = PairForces(configuration, potential, stop)
     # Where particles are in one place, or nearly.
     with np.errstate(over="ignore", invalid="ignore"):
         start = forces(configuration.positions)
@@ -90,6 +95,9 @@ def _descend(forces: PairForces, positions: FloatArray, here: Field, most: int) 
     Runge-Kutta-Chebyshev of second order: s stages are stable for steps of 0.65 s^2 over the stiffness. B. P.
     Sommeijer, L. F. Shampine and J. G. Verwer, J. Comput. Appl. Math. 88, 315 (1998); so is the error's estimate.
     """
+    if here.greatest <= DESCENT_END:
+        # Also where no pair interacts, and the stiffness is 0.
+        return positions, here
     step, slack = 1 / here.stiffness, ROUNDING * len(positions)
     while here.greatest > DESCENT_END and forces.evaluations < most:
         end = _chebyshev_step(forces, positions, here, step)

@@ -6,7 +6,7 @@ W. Kob and H. C. Andersen, Phys. Rev. E 51, 4626 (1995), eq. (1) and the paramet
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -35,8 +35,13 @@ def kob_andersen(convention: CutoffConvention) -> PairPotential:
     """Return the Kob-Andersen potential, cut at 2.5 for every pair ('uniform') or at 2.5 sigma_ab ('scaled').
 
     'uniform' is the convention of the thesis's simulations; 'scaled' is that of the literature. The two differ in
-    pressure and dynamics: a sample records which one made it.
+    pressure and dynamics: a sample records which one made it. Raises `ConfigurationError` for any other name.
     """
+    if convention not in get_args(CutoffConvention):
+        raise ConfigurationError(
+            f"got the cutoff convention {convention!r}; expected one of {', '.join(get_args(CutoffConvention))}",
+            "Without the potential neither energies nor forces are known.",
+        )
     cutoff = np.full((2, 2), CUTOFF) if convention == "uniform" else CUTOFF * SIGMA
     return PairPotential(EPSILON, SIGMA, cutoff)
 

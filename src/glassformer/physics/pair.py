@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.physics.box import minimum_image
-from glassformer.physics.configuration import Configuration
+from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import PairPotential
 
 
@@ -27,8 +27,10 @@ def interactions(configuration: Configuration, potential: PairPotential) -> Inte
     With s = (sigma / r)^6: pair energy 4 eps (s^2 - s) - shift, force on i from j 24 eps (2 s^2 - s) r_ij / r^2, virial
     r . F = 24 eps (2 s^2 - s). Sum of the energies: total U; pressure: P = rho T + sum(virial) / (3 V).
 
-    Raises `ConfigurationError` if the box is shorter than two cutoffs (minimum images would not be enough).
+    Raises `ConfigurationError` for a bad configuration, or if the box is shorter than two cutoffs (minimum images would
+    not be enough).
     """
+    check_configuration(configuration, "the configuration")
     check_box(configuration, potential)
     box, longest = configuration.box, float(potential.cutoff.max())
     tree = cKDTree(configuration.positions, boxsize=box)

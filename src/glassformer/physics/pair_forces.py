@@ -5,6 +5,7 @@ F_ij = (a r^-12 - b r^-6) r_ij / r^2.
 """
 
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numba
@@ -12,6 +13,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import EngineError
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import PairPotential
@@ -40,11 +42,13 @@ class Field:
 class PairForces:
     """The forces of `potential` on the particles of `configuration`, at its positions and wherever they move.
 
-    `evaluations` counts the calls. Raises `ConfigurationError` if the box is shorter than two cutoffs.
+    `evaluations` counts the calls, which raise `EngineError` once `stop` is set. Raises `ConfigurationError` if the box
+    is shorter than two cutoffs.
     """
 
-    def __init__(self, configuration: Configuration, potential: PairPotential) -> None:
+    def __init__(self, configuration: Configuration, potential: PairPotential, stop: Event | None = None) -> None:
         check_box(configuration, potential)
+        self._stop = stop
         self.evaluations = 0
         self._box, self._species = configuration.box, configuration.species.astype(np.int64)
         self._reach = potential.cutoff + SKIN
@@ -56,6 +60,8 @@ class PairForces:
 
     def __call__(self, positions: FloatArray) -> Field:
         """Return what acts at `positions` (N, 3), in whatever periodic images; NaN where they are not finite."""
+        if self._stop is not None and self._stop.is_set():
+            raise EngineError("stopped", "Run the same command again.")
         self.evaluations += 1
         moved2 = float(((positions - self._listed_at) ** 2).sum(1).max())
         if not moved2 < ASTRAY**2:

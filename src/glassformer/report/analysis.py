@@ -11,6 +11,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.dataset.consistency import check_state_points
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import mean_over_ensembles
 from glassformer.observables.displacements import non_gaussian
@@ -108,12 +109,13 @@ def overlap(samples: Sequence[Sample]) -> Columns:
     """
     _need(samples, "overlap")
     curves = [np.asarray(sample.ensemble.overlap)[:, :, SPECIES_A] for sample in samples]
-    particles = int((samples[0].configuration.species == SPECIES_A).sum())
-    within = np.mean([dynamic_susceptibility(curve, particles) for curve in curves], 0)
+    numbers = [int((sample.configuration.species == SPECIES_A).sum()) for sample in samples]
+    each = [dynamic_susceptibility(curve, number) for curve, number in zip(curves, numbers, strict=True)]
+    within = np.mean(each, 0)
     by_configuration = np.stack([curve.mean(0) for curve in curves])
     # The mean over D draws still holds a D-th of their own fluctuation.
-    counted_twice = np.mean([dynamic_susceptibility(curve, particles) / len(curve) for curve in curves], 0)
-    overall = within - counted_twice + dynamic_susceptibility(by_configuration, particles)
+    counted_twice = np.mean([one / len(curve) for one, curve in zip(each, curves, strict=True)], 0)
+    overall = within - counted_twice + dynamic_susceptibility(by_configuration, float(np.mean(numbers)))
     means = _mean_and_error("overlap", by_configuration)
     return _times(samples) | means | {"chi_4_draws": within, "chi_4": overall}
 
@@ -130,6 +132,7 @@ def pair_correlation(samples: Sequence[Sample]) -> Columns:
 
 def structure(samples: Sequence[Sample]) -> Columns:
     """Partial and total structure factors of the configurations, in shells that follow each box."""
+    check_state_points(samples)
     found = [
         structure_factor(c.positions, c.species, c.box, LARGEST_WAVE_NUMBER) for c in (s.configuration for s in samples)
     ]

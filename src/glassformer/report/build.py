@@ -1,6 +1,6 @@
 """Build the report of a folder: <folder>/data and <folder>/training in, <folder>/report/index.html out."""
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import write_atomically
+from glassformer.core.json_files import checked, read_json
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
 from glassformer.dataset.folder import read_dataset
@@ -25,6 +26,8 @@ from glassformer.report.particle_figures import learned_species, particle_figure
 from glassformer.report.run_file import read_run
 from glassformer.report.style import QUANTITIES, STYLE
 
+# What the page needs of every epoch.
+HISTORY = ("epoch", "train_loss", "val_mae", "kept")
 DATA, TRAINING, REPORT = "data", "training", "report"
 LOSSES = {"mse": "mean squared error", "mae": "mean absolute error", "huber": "Huber"}
 
@@ -41,10 +44,7 @@ def build_report(folder: Path) -> Path:
     histories = read_histories(folder / TRAINING)
     run = read_run(folder / TRAINING, predictions.parameter_hash)
     evaluation = evaluate(predictions)
-    # Of a split by draw: 'state point/configuration#draw'.
-    foreign = {name.partition("#")[0] for name in predictions.configurations} - {one.identifier for one in samples}
-    if foreign:
-        raise DatasetError(f"{min(foreign)} is predicted but not in {folder / DATA}", "Train again on this data.")
+    _refuse_foreign(predictions, samples, folder)
     target, data = folder / REPORT, summarise(samples)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figures = _draw(samples, predictions, histories, run, target / "figures")
@@ -64,6 +64,24 @@ def build_report(folder: Path) -> Path:
     path = target / "index.html"
     write_atomically(path, page.encode())
     return path
+
+
+def _refuse_foreign(predictions: Predictions, samples: Sequence[Sample], folder: Path) -> None:
+    """Raise `DatasetError` if a configuration is predicted that is not in the data: by name, and by its contents."""
+    known = {one.identifier: one.configuration.fingerprint for one in samples}
+    # Of a split by draw: 'state point/configuration#draw'.
+    names = [name.partition("#")[0] for name in predictions.configurations]
+    absent = set(names) - known.keys()
+    if absent:
+        raise DatasetError(f"{min(absent)} is predicted but not in {folder / DATA}", "Train again on this data.")
+    pairs = zip(names, predictions.fingerprints, strict=False)
+    other = sorted({name for name, fingerprint in pairs if known[name] != fingerprint})
+    if other:
+        raise DatasetError(
+            f"{folder / TRAINING} predicts other configurations than those in {folder / DATA}: of {len(set(names))}"
+            f" with these names {len(other)} have other contents, first {other[0]}",
+            "Give the data that it was trained on, or train again on these.",
+        )
 
 
 def _draw(
@@ -136,12 +154,23 @@ def provenance(samples: Sequence[Sample]) -> dict[str, str]:
 
 
 def read_histories(training: Path) -> list[list[dict[str, float]]]:
-    """Return the training histories of all folds in `training`, in order. Raises `DatasetError`."""
-    try:
-        paths = sorted(training.glob("fold-*/history.json"), key=lambda path: int(path.parent.name.partition("-")[2]))
-        histories = [json.loads(path.read_text()) for path in paths]
-        if not all(any(line["kept"] for line in history) for history in histories):
-            raise ValueError("no epoch is marked as kept")
-        return histories
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"a training history in {training} cannot be read: {error}", "Train again.") from error
+    """Return the training histories of all folds in `training`, in order. Raises `DatasetError`, `StorageError`."""
+    numbered = {}
+    for path in training.glob("fold-*/history.json"):
+        number = path.parent.name.partition("-")[2]
+        if number.isdecimal():
+            numbered[int(number)] = path
+    return [_read_history(path) for _, path in sorted(numbered.items())]
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    what, remedy = "training history", f"Delete {path.parent} and train again."
+    values = read_json(path, DatasetError, what, remedy)
+    # A null stands for what is no number.
+    history = checked(values, list[dict[str, float | None]], path, DatasetError, what, remedy)
+    lines = [{name: math.nan if value is None else value for name, value in line.items()} for line in history]
+    missing = [name for name in HISTORY if not all(name in line for line in lines)]
+    if missing or not any(line["kept"] for line in lines):
+        reason = f"it says no {missing[0]}" if missing else "no epoch is marked as kept"
+        raise DatasetError(f"{path} is no {what}: {reason}", remedy)
+    return lines

@@ -22,5 +22,5 @@ def read_run(training: Path, parameter_hash: str) -> Run | None:
         if values.pop(HASH) != parameter_hash:
             return None
         return Run.model_validate_json(json.dumps(values))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError, RecursionError):
         return None

@@ -1,26 +1,16 @@
 """Run a campaign: every configuration a task from parameters to a file, tasks on all cores, finished ones skipped."""
 
 import math
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from queue import Empty
-from typing import Any
 
 from glassformer.core.campaign import Campaign, StatePointSettings
-from glassformer.core.errors import DatasetError, EngineError
+from glassformer.core.errors import DatasetError
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
+from glassformer.core.words import counted
 from glassformer.dataset.extend import join
 from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import Ensemble, Facts, Sample, configuration_id, read_sample, write_sample
@@ -32,17 +22,15 @@ from glassformer.physics.crystallinity import bond_order, crystalline_fraction
 from glassformer.physics.kob_andersen import mixture
 from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
-from glassformer.simulate.isoconfigurational import Report, collect
+from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.lammps import load_lammps
+from glassformer.simulate.mismatch import CAMPAIGN_FILE, read_campaign, refuse
+from glassformer.simulate.pool import run_tasks
 from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.small_boxes import refuse_small_boxes
 from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
-
-# Seconds between two looks at what the workers have reported.
-POLL = 0.2
-
-
-CAMPAIGN_FILE = "campaign.json"
+from glassformer.simulate.work import Tally, lammps_cost, sample_work
 
 
 @dataclass(frozen=True)
@@ -62,15 +50,6 @@ class Task:
     def name(self) -> str:
         """Name of the sample that the task makes."""
         return f"{self.point.label}/{configuration_id(self.index)}"
-
-    def steps(self, draws_there: int | None) -> int:
-        """Return the steps to be done where `draws_there` draws are there; None: not even the configuration.
-
-        Of the equilibration, the fewest that it can take.
-        """
-        last = int(observation_steps(self.campaign)[-1])
-        equilibration = 0 if draws_there is not None else fewest_steps(self.campaign, self.point)
-        return equilibration + (self.campaign.draws - (draws_there or 0)) * last
 
     @property
     def parameter_hash(self) -> str:
@@ -129,6 +108,7 @@ def simulate_sample(task: Task, report: Report = lambda done, more=0: None, thre
         sample = _with_more_draws(task, read_sample(task.path), report, unfinished, threads)
     else:
         sample = _new_sample(task, report, unfinished, threads)
+    unfinished.check_home()
     write_sample(task.path, sample)
     unfinished.clear()
 
@@ -170,6 +150,7 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
 
 def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilibrated:
     """Return the equilibrated configuration, from `unfinished` if it is there."""
+    report = weighed(report, lammps_cost(task.campaign))
     saved = unfinished.load("configuration")
     if saved is not None:
         report(0, -fewest_steps(task.campaign, task.point))
@@ -225,39 +206,42 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
     """Simulate what is missing of `campaign` in `dataset` on `workers` cores; return how many samples were made.
 
     A killed run loses what its workers did since their last checkpoints; running again goes on there, with the same
-    numbers.
-    Raises `DatasetError` if the folder holds samples of other parameters, `EngineError`, `StorageError`.
+    numbers. A configuration that fails does not cost the others, which are made first.
+    Raises `DatasetError` if the folder holds samples of other parameters, `SettingsError`, both before anything is
+    written; `StorageError`; and what the configurations raise, naming each.
     """
     load_lammps()
     all_tasks = tasks(campaign, dataset)
+    engine_used(campaign)
+    refuse_small_boxes(campaign)
     for point in campaign.state_points:
         observation_steps(campaign.at(point))
         fewest_steps(campaign, point)
     with exclusive(dataset):
         remove_temporaries(dataset)
-        missing: dict[Task, int] = {}
+        missing: dict[Task, float] = {}
         for task in all_tasks:
             there = draws_there(task)
             if there is not None and there >= campaign.draws:
                 # Left by a process that was killed between the sample's last byte and this.
                 Unfinished(task.path, task.parameter_hash).clear()
             else:
-                missing[task] = task.steps(there)
+                missing[task] = sample_work(task.campaign, task.point, there)
         write_atomically(dataset / CAMPAIGN_FILE, _with_earlier_points(campaign, dataset).model_dump_json().encode())
         done = len(all_tasks) - len(missing)
         if done:
-            progress.say(f"{done} of {len(all_tasks)} configurations are there already and are kept")
+            progress.say(f"{done} of {counted(len(all_tasks), 'configuration')} exist already and are kept")
         if missing:
-            progress.start("simulate", sum(missing.values()), "steps")
+            tally = Tally(progress, {task.name: work for task, work in missing.items()})
             workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
-            _run_tasks(list(missing), progress, workers, threads)
+            run_tasks(list(missing), simulate_sample, tally, workers, threads)
     return len(missing)
 
 
 def _with_earlier_points(campaign: Campaign, dataset: Path) -> Campaign:
     """Return `campaign` with the state points of the one last run into `dataset`, of which this may be a part."""
     try:
-        earlier = Campaign.model_validate_json((dataset / CAMPAIGN_FILE).read_bytes())
+        earlier = read_campaign(dataset / CAMPAIGN_FILE)
     except (OSError, ValueError):
         return campaign
     labels = {point.label for point in campaign.state_points}
@@ -275,93 +259,5 @@ def draws_there(task: Task) -> int | None:
     sample = read_sample(task.path)
     facts = sample.facts
     if facts.parameter_hash != task.parameter_hash:
-        raise DatasetError(
-            f"{task.path} was made with other parameters, or by another engine or version"
-            f" (hash {facts.parameter_hash}, made by {facts.engine}; this campaign has {task.parameter_hash}, made by"
-            f" {engine_used(task.campaign)})",
-            'Choose another folder with --out; or, if only the engine differs, set engine = "lammps", "lockstep" or'
-            ' "auto" as the old data have it.',
-        )
+        raise refuse(task, facts, _protocol(task))
     return len(sample.ensemble.seeds)
-
-
-def _run_tasks(missing: list[Task], progress: Progress, workers: int, threads: int) -> None:
-    context = multiprocessing.get_context("spawn")
-    reports = context.Queue()
-    pool = ProcessPoolExecutor(workers, context, _begin_worker, (reports,))
-    failures: list[EngineError] = []
-    try:
-        with _workers_deaf_to_ctrl_c():
-            names = {pool.submit(_work, task, threads): task.name for task in missing}
-        pending: set[Future[None]] = set(names)
-        while pending:
-            finished, pending = wait(pending, POLL, FIRST_COMPLETED)
-            _drain(reports, progress)
-            for future in finished:
-                try:
-                    future.result()
-                except EngineError as error:
-                    failures.append(EngineError(f"{names[future]}: {error.problem}", error.remedy))
-                progress.advance(0, f"{names[future]} done, {len(pending)} to go")
-    except BrokenProcessPool:
-        raise EngineError(
-            "a worker process died: killed, out of memory, or LAMMPS crashed on unstable dynamics",
-            "Run the same command again; finished work is kept. If it recurs: fewer --workers, or a smaller time_step.",
-        ) from None
-    finally:
-        _stop(pool)
-    if failures:
-        # The others are finished first: one bad configuration does not cost the rest.
-        raise failures[0]
-
-
-@contextmanager
-def _workers_deaf_to_ctrl_c() -> Iterator[None]:
-    """Start processes that leave Ctrl-C to this one, which ends them; they inherit how a signal is treated."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _drain(reports: Any, progress: Progress) -> None:
-    steps = 0
-    try:
-        while True:
-            done, more = reports.get_nowait()
-            steps += done
-            progress.expect(more)
-    except Empty:
-        progress.advance(steps)
-
-
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers at once, also in the middle of a run: they write whole files only."""
-    for process in list((pool._processes or {}).values()):
-        process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)
-
-
-_reports: Any = None
-
-
-def _begin_worker(reports: Any) -> None:
-    global _reports
-    _reports = reports
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """End this worker when its parent is gone, even by kill -9: no orphan writes beside the next run."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os._exit(1)
-
-
-def _work(task: Task, threads: int) -> None:
-    simulate_sample(task, lambda done, more=0: _reports.put((done, more)), threads)

@@ -8,7 +8,7 @@ import numpy as np
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError
 from glassformer.physics.configuration import Configuration
-from glassformer.simulate.isoconfigurational import Observations, Report, run_lammps_draw
+from glassformer.simulate.isoconfigurational import DRAWS, Observations, Report, run_lammps_draw, weighed
 from glassformer.simulate.lammps import engine_version
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.unfinished import Unfinished
@@ -56,8 +56,6 @@ def run_draws(
     kept in `unfinished`, and taken from there. Raises `EngineError` or `StorageError`.
     """
     if uses_lockstep(campaign):
-        from glassformer.simulate.lockstep.ensemble import DRAWS
-
         groups = [seeds[first : first + DRAWS] for first in range(0, len(seeds), DRAWS)]
     else:
         groups, threads = [[seed] for seed in seeds], 1
@@ -82,6 +80,9 @@ def _run_group(
     unfinished: Unfinished,
 ) -> tuple[Observations, float | None]:
     """Follow one vector of draws, or one draw on LAMMPS, unless `unfinished` holds it already."""
+    if uses_lockstep(campaign):
+        # A vector that is not full takes as long as a full one.
+        report = weighed(report, DRAWS / len(seeds))
     # By first and last, so that a vector that has grown since is not taken for the same.
     name = f"draws-{first}-{first + len(seeds) - 1}"
     finished, running = name, f"{name}-running"
@@ -97,7 +98,6 @@ def _run_group(
         seen, handover = run_lockstep_draws(
             configuration, temperature, seeds, campaign, report,
             unfinished.load(running), lambda arrays: unfinished.save(running, arrays),
-            unfinished.scratch(f"{running}.restart"),
         )  # fmt: skip
     else:
         seen = run_lammps_draw(configuration, temperature, seeds[0], campaign, report, unfinished, running)

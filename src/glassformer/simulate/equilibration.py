@@ -6,7 +6,6 @@ there or not: a resumed run is the same to the last bit.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -236,7 +235,7 @@ class _Run:
 
     def _checkpoint(self) -> None:
         """Save everything, and go on as a resumed run would."""
-        restart = self._engine.renew(self._file())
+        restart = self._engine.renew()
         state = {f"hold_{name}": array for name, array in self._hold.state().items()}
         position = {"number": np.array(self._number), "done": np.array(self._done), "time": np.array(self._time)}
         trace = np.array(self._trace).reshape(-1, len(TRACE))
@@ -255,9 +254,4 @@ class _Run:
         unexpected = max(0, windows - 2 + (windows >= 2 and not self._held_enough()))
         # What is there already is no work: less is left.
         self._report(0, unexpected * self._window.steps - round(self._time / self._settings.time_step))
-        return Lammps.from_restart(
-            saved["restart"], self._file(), self._species, self._potential, self._settings.time_step
-        )
-
-    def _file(self) -> Path:
-        return self._unfinished.scratch("equilibration.restart")
+        return Lammps.from_restart(saved["restart"], self._species, self._potential, self._settings.time_step)

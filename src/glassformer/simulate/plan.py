@@ -1,5 +1,6 @@
 """What a campaign will cost: steps and bytes counted, rates measured on this machine."""
 
+import functools
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -12,29 +13,43 @@ from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
+from glassformer.physics.kob_andersen import CutoffConvention, kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import draws_there, tasks
 from glassformer.simulate.draws import uses_lockstep
 from glassformer.simulate.equilibration import random_configuration
+from glassformer.simulate.isoconfigurational import DRAWS
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
 from glassformer.simulate.stages import fewest_steps, most_steps
+from glassformer.simulate.work import lanes
 
-# Seconds over which a rate is measured, and the steps of the first try.
-SECONDS, FIRST_STEPS = 2.0, 20
-MELT_TEMPERATURE, MELT_STEPS = 1.0, 500
+# Seconds over which a rate is measured, the steps of the first try, and the most particles on which.
+SECONDS, FIRST_STEPS = 0.6, 20
+MEASURED_PARTICLES = 1000
+MELT_TEMPERATURE, MELT_DENSITY, MELT_TIME_STEP, MELT_STEPS = 1.0, 1.15, 0.005, 500
+DRAWN_TEMPERATURE = 0.5
 # More than a measurement can take.
 MOST_STEPS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Steps a second of one core: of the equilibration in LAMMPS, and of draws, each counted by itself."""
+    """Steps per second of one core: of the equilibration in LAMMPS, and of draws, each counted by itself.
+
+    `measured_particles`: the size at which they were measured, if it is not the campaign's; they are scaled from there.
+    """
 
     engine: str
     equilibration: float
     draws: float
+    measured_particles: int = 0
+
+    @property
+    def scaled(self) -> str:
+        """How they were scaled, or nothing."""
+        return f" at N = {self.measured_particles} and scaled by 1/N" if self.measured_particles else ""
 
 
 @dataclass(frozen=True)
@@ -52,11 +67,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cost of a campaign, a line a state point, on `workers` cores."""
+    """The cost of each state point of a campaign, on `workers` cores."""
 
     rates: Rates
     costs: tuple[Cost, ...]
     workers: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where the rates come from."""
+        return f"; measured briefly on this machine{self.rates.scaled}"
 
     @property
     def core_hours(self) -> tuple[float, float]:
@@ -101,14 +122,19 @@ def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progre
     for point in campaign.state_points:
         observation_steps(campaign.at(point))
         fewest_steps(campaign, point)
+    refuse_small_boxes(campaign)
+    warnings = small_boxes(campaign)
+    for warning in warnings:
+        progress.say(warning)
     rates = measure_rates(campaign, progress)
     costs = [_cost(campaign, point, missing[point.label], rates) for point in campaign.state_points]
-    return Plan(rates, tuple(costs), workers)
+    return Plan(rates, tuple(costs), workers, tuple(warnings))
 
 
 def _cost(campaign: Campaign, point: StatePointSettings, there: list[int | None], rates: Rates) -> Cost:
     new = sum(draws is None for draws in there)
     draws = sum(campaign.draws - (number or 0) for number in there)
+    counted_draws = sum(lanes(campaign, campaign.draws - (number or 0)) for number in there)
     steps = int(observation_steps(campaign.at(point))[-1])
     return Cost(
         label=point.label,
@@ -116,7 +142,7 @@ def _cost(campaign: Campaign, point: StatePointSettings, there: list[int | None]
         draws=draws,
         equilibration_hours=new * fewest_steps(campaign, point) / rates.equilibration / 3600,
         most_equilibration_hours=new * most_steps(campaign, point) / rates.equilibration / 3600,
-        draw_hours=draws * steps / rates.draws / 3600,
+        draw_hours=counted_draws * steps / rates.draws / 3600,
         bytes=len(there) * sample_bytes(campaign.at(point)),
     )
 
@@ -132,48 +158,67 @@ def sample_bytes(campaign: Campaign) -> int:
 
 
 def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
-    """Measure the rates of this machine, one core each, on a liquid of the campaign's size."""
-    progress.say(f"measuring the rates of this machine, N = {campaign.particles} (seconds)")
-    liquid, velocities = _liquid(campaign)
-    potential, settings = kob_andersen(campaign.cutoff), campaign.equilibration
-    with Lammps(liquid, potential, settings.time_step, velocities) as engine:
-        engine.begin_nvt((MELT_TEMPERATURE, MELT_TEMPERATURE), MOST_STEPS, settings.damping_time)
-        if campaign.state_points[0].pressure is not None:
-            pressures = (engine.pressure(), engine.pressure())
-            engine.begin_npt((MELT_TEMPERATURE, MELT_TEMPERATURE), pressures, MOST_STEPS, settings.damping_time)
-        equilibration = _rate(engine.advance)
-    if not uses_lockstep(campaign):
-        return Rates("LAMMPS", equilibration, equilibration)
-    from glassformer.simulate.lockstep.engine import Lockstep
-    from glassformer.simulate.lockstep.ensemble import DRAWS
+    """Measure the rates of this machine, one core each, in seconds: on at most `MEASURED_PARTICLES`, scaled from there.
 
-    # A vector costs the same whether all of its lanes hold draws or not.
-    together = campaign.draws / math.ceil(campaign.draws / DRAWS)
-    seeds = [named_seed(0, "plan", draw) for draw in range(DRAWS)]
-    drawn = np.stack(
-        [maxwell_boltzmann(seed, liquid.particles, campaign.state_points[0].temperature) for seed in seeds]
+    What was measured once in this process is not measured again.
+    """
+    particles = min(campaign.particles, MEASURED_PARTICLES)
+    progress.say(f"measuring the rates of this machine, N = {particles} (seconds)")
+    lockstep = uses_lockstep(campaign)
+    scale = particles / campaign.particles
+    equilibration, draws = _measured(
+        campaign.cutoff,
+        particles,
+        campaign.state_points[0].pressure is not None,
+        campaign.equilibration.time_step,
+        campaign.time_step if lockstep else None,
     )
-    lockstep = Lockstep(liquid, potential, campaign.time_step, drawn)
-    return Rates("lockstep", equilibration, together * _rate(lockstep.advance))
+    return Rates(
+        "lockstep" if lockstep else "LAMMPS",
+        scale * equilibration,
+        scale * draws,
+        0 if particles == campaign.particles else particles,
+    )
 
 
-def _liquid(campaign: Campaign) -> tuple[Configuration, Any]:
-    point, settings = campaign.state_points[0], campaign.equilibration
-    density = settings.start_density if point.density is None else point.density
-    start = random_configuration(campaign.particles, density, named_seed(0, "plan", "start"))
-    potential = kob_andersen(campaign.cutoff)
-    with Lammps(start, potential, settings.time_step) as engine:
+@functools.cache
+def _measured(
+    cutoff: CutoffConvention, particles: int, npt: bool, time_step: float, lockstep_step: float | None
+) -> tuple[float, float]:
+    """Return the steps per second of the equilibration, and of draws: in full vectors if lockstep has a time step."""
+    liquid, velocities = _liquid(cutoff, particles)
+    potential, damping = kob_andersen(cutoff), 100 * time_step
+    with Lammps(liquid, potential, time_step, velocities) as engine:
+        engine.begin_nvt((MELT_TEMPERATURE, MELT_TEMPERATURE), MOST_STEPS, damping)
+        if npt:
+            pressures = (engine.pressure(), engine.pressure())
+            engine.begin_npt((MELT_TEMPERATURE, MELT_TEMPERATURE), pressures, MOST_STEPS, damping)
+        equilibration = _rate(engine.advance)
+    if lockstep_step is None:
+        return equilibration, equilibration
+    from glassformer.simulate.lockstep.engine import Lockstep
+
+    seeds = [named_seed(0, "plan", draw) for draw in range(DRAWS)]
+    drawn = np.stack([maxwell_boltzmann(seed, liquid.particles, DRAWN_TEMPERATURE) for seed in seeds])
+    return equilibration, DRAWS * _rate(Lockstep(liquid, potential, lockstep_step, drawn).advance)
+
+
+def _liquid(cutoff: CutoffConvention, particles: int) -> tuple[Configuration, Any]:
+    """Return a hot liquid at a typical density, and its velocities."""
+    start = random_configuration(particles, MELT_DENSITY, named_seed(0, "plan", "start"))
+    potential = kob_andersen(cutoff)
+    with Lammps(start, potential, MELT_TIME_STEP) as engine:
         engine.minimise()
         start = engine.configuration()
     velocities = maxwell_boltzmann(named_seed(0, "plan", "melt"), start.particles, MELT_TEMPERATURE)
-    with Lammps(start, potential, settings.time_step, velocities) as engine:
-        engine.begin_nvt((MELT_TEMPERATURE, MELT_TEMPERATURE), MELT_STEPS, settings.damping_time)
+    with Lammps(start, potential, MELT_TIME_STEP, velocities) as engine:
+        engine.begin_nvt((MELT_TEMPERATURE, MELT_TEMPERATURE), MELT_STEPS, 100 * MELT_TIME_STEP)
         engine.advance(MELT_STEPS)
         return engine.configuration(), engine.velocities()
 
 
 def _rate(advance: Any) -> float:
-    """Return steps a second: more and more until they take `SECONDS`, without the first call, which compiles."""
+    """Return steps per second: of ever more steps until they take `SECONDS`, after a first call, which compiles."""
     advance(1)
     steps = FIRST_STEPS
     while True:

@@ -1,17 +1,18 @@
 """How a campaign stands, from its files alone."""
 
-import fcntl
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import DatasetError
-from glassformer.core.files import read_whole
+from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.files import LOCK_FILE, read_whole
+from glassformer.core.lock import is_held
+from glassformer.core.text import decode
 from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import read_sample
-from glassformer.simulate.campaign import CAMPAIGN_FILE
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT
+from glassformer.simulate.mismatch import CAMPAIGN_FILE
 from glassformer.simulate.unfinished import Unfinished
 
 
@@ -52,13 +53,13 @@ def campaign_status(dataset: Path) -> Status:
     path = dataset / CAMPAIGN_FILE
     whole = read_whole(path, DatasetError, "Is it a dataset that `glassformer simulate` makes?")
     try:
-        campaign = Campaign.model_validate_json(whole)
-    except ValueError as error:
+        campaign = Campaign.model_validate_json(decode(whole, path))
+    except (ValueError, SettingsError) as error:
         raise DatasetError(
             f"{path} is no campaign of this version", "Run `glassformer simulate` again with the campaign file."
         ) from error
     points = (_point(dataset, point.label, campaign) for point in campaign.state_points)
-    return Status(_is_running(dataset), tuple(points))
+    return Status(is_held(dataset / LOCK_FILE), tuple(points))
 
 
 def _point(dataset: Path, label: str, campaign: Campaign) -> PointStatus:
@@ -92,16 +93,3 @@ def _begun(path: Path, draws: int) -> str:
     if saved is None:
         return ""
     return f"equilibrating, t = {float(saved['time']):g}, {len(saved['hold_windows'])} windows held"
-
-
-def _is_running(dataset: Path) -> bool:
-    """Tell whether a process holds the folder's lock, without making one or waiting for it."""
-    try:
-        with (dataset / ".lock").open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        # No lock, or none that may be read: nobody writes here, as far as can be told.
-        return False
-    return False

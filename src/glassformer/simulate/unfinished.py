@@ -1,7 +1,6 @@
 """What is there of a sample that is not finished: files in a hidden folder beside it, gone when it is whole."""
 
 import io
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -11,31 +10,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glassformer.core.checksum import Checksum, check_last_line, with_last_line
+from glassformer.core.errors import StorageError
 from glassformer.core.files import write_atomically
 
 # Raise it when what is kept changes its form: older files then count as not there.
-FORMAT = 1
+FORMAT = 2
 
 
 class Unfinished:
     """Arrays by name, kept for the sample at `path` while it is made with the parameters that hash to `key`.
 
-    What was made with others, or cannot be read, counts as not there. Without a key, whatever is there is read.
+    What was made with others, is damaged or cannot be read counts as not there. Without a key, whatever is there is
+    read.
     """
 
     def __init__(self, path: Path, key: str | None) -> None:
         self._folder = path.with_name(f".{path.stem}.unfinished")
         self._key = None if key is None else f"{FORMAT}:{key}"
+        self._home = path.parents[1]
+        # Later it may have been moved away: then it must not be made again in its old place.
+        self._home_exists = self._home.exists()
 
     def load(self, name: str) -> dict[str, NDArray[Any]] | None:
         """Return the arrays saved as `name`, or None."""
         try:
-            with np.load(self._file(name), allow_pickle=False) as file:
+            data, found = check_last_line(self._file(name).read_bytes())
+            if found is not Checksum.RIGHT:
+                return None
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 arrays = dict(file)
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             return None
-        found = str(arrays.pop("key", ""))
-        return arrays if self._key in (None, found) else None
+        key = str(arrays.pop("key", ""))
+        return arrays if self._key in (None, key) else None
 
     def names(self) -> list[str]:
         """Return the names under which something is saved, whatever the parameters."""
@@ -43,9 +51,18 @@ class Unfinished:
 
     def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Save `arrays` as `name`, whole or not at all. Raises `StorageError`."""
+        self.check_home()
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, key=np.array(self._key), **arrays)
-        write_atomically(self._file(name), buffer.getvalue())
+        write_atomically(self._file(name), with_last_line(buffer.getvalue()))
+
+    def check_home(self) -> None:
+        """Raise `StorageError` if the dataset was moved or deleted since the work on the sample began."""
+        if self._home_exists and not self._home.exists():
+            raise StorageError(
+                f"{self._home} was moved or deleted while it was written to",
+                "Put it back, or name its new place with --out, and run the same command again; finished work is kept.",
+            )
 
     def drop(self, name: str) -> None:
         """Forget `name`."""
@@ -55,10 +72,6 @@ class Unfinished:
         """Forget everything."""
         if self._folder.exists():
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def scratch(self, name: str) -> Path:
-        """Return a path for a file of another program, for the moment only."""
-        return self._folder / f".{name}.{os.getpid()}.tmp"
 
     def _file(self, name: str) -> Path:
         return self._folder / f"{name}.npz"

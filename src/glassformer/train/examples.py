@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from glassformer.dataset.labels import msd_a_draws, particle_labels
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.graph.inputs import node_vectors
-from glassformer.physics.kob_andersen import CutoffConvention
 from glassformer.physics.velocities import maxwell_boltzmann
 
 LEARNED_SPECIES = {"A": (0,), "B": (1,), "both": (0, 1)}
@@ -42,9 +40,8 @@ def build_graphs(samples: Sequence[Sample], settings: NetworkSettings) -> list[l
         draws = draw_velocities(sample) if "velocity" in settings.inputs else None
         key = sample.configuration.fingerprint
         if key not in known:
-            convention = cast(CutoffConvention, sample.facts.cutoff)
             first = None if draws is None else draws[0]
-            known[key] = build_graph(sample.configuration, settings, convention, first)
+            known[key] = build_graph(sample.configuration, settings, sample.facts.cutoff, first)
         graphs.append([known[key]] if draws is None else _with_velocities(known[key], sample, settings, draws))
     return graphs
 

@@ -1,8 +1,6 @@
 """One fold's weights: Lightning's trainer, what it keeps on the disk, and how it goes on after a kill."""
 
-import io
 import logging
-import pickle
 import warnings
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,8 +16,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from glassformer.core.errors import CheckpointError
-from glassformer.core.files import read_whole, write_atomically
 from glassformer.core.progress import Progress
+from glassformer.train.archive import read_archive, write_archive
 from glassformer.train.data import Loader
 from glassformer.train.module import TrainingModule
 from glassformer.train.schedule import finished, kept_epoch
@@ -129,27 +127,32 @@ class _Keeper(Checkpoint):
 
 
 class _AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are whole or absent."""
+    """Checkpoints that are whole or absent, and verified."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_atomically(Path(path), buffer.getvalue())
+        write_archive(Path(path), checkpoint)
+
+    def load_checkpoint(self, path: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return _verified(Path(path))
 
 
 def _read(path: Path, identity: str) -> dict[str, Any]:
     """Return the checkpoint at `path`. Raises `CheckpointError` if it is damaged or of another run or fold."""
-    remedy = f"Delete the folder {path.parent}: the fold is then trained anew."
-    whole = read_whole(path, CheckpointError, remedy)
-    try:
-        checkpoint: dict[str, Any] = torch.load(io.BytesIO(whole), map_location="cpu", weights_only=True)
-        found = checkpoint["identity"]
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} is damaged: {first}", remedy) from error
-    if found != identity:
-        raise CheckpointError(f"{path} belongs to another run or fold", remedy)
+    checkpoint = _verified(path)
+    if checkpoint.get("identity") != identity:
+        raise CheckpointError(f"{path} belongs to another run or fold", _remedy(path))
     return checkpoint
+
+
+def _verified(path: Path) -> dict[str, Any]:
+    checkpoint, verified = read_archive(path, _remedy(path), _remedy(path))
+    if not verified:
+        raise CheckpointError(f"{path} is damaged, or of an older version: it carries no checksum", _remedy(path))
+    return checkpoint
+
+
+def _remedy(path: Path) -> str:
+    return f"Delete the folder {path.parent}: the fold is then trained again."
 
 
 def _quiet() -> None:

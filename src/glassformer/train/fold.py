@@ -28,6 +28,7 @@ from glassformer.train.fitting import Place, fit, kept_weights
 from glassformer.train.module import TrainingModule
 from glassformer.train.prediction import calibration, config_species
 from glassformer.train.schedule import kept_epoch
+from glassformer.train.scope import Scope
 
 MODEL_FILE = "model.pt"
 HISTORY_FILE = "history.json"
@@ -86,9 +87,12 @@ def train_fold(
 def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: dict[str, torch.Tensor]) -> Model:
     run, samples = task.run, task.samples
     roles: dict[str, Role] = {}
+    known: dict[str, FloatArray] = {}
     # A structure on several sides, of which single draws were dealt out, has been trained on.
     for role, indices in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
-        roles |= {samples[i].configuration.fingerprint: role for i in indices}  # type: ignore[misc]
+        configurations = [samples[i].configuration for i in indices]
+        roles |= {one.fingerprint: role for one in configurations}  # type: ignore[misc]
+        known |= {one.fingerprint: one.signature for one in configurations}
     trained = [samples[i] for i in fold.train]
     labels = np.stack([_baseline_label(run, sample, task.times) for sample in trained])
     density = np.array([sample.configuration.density for sample in trained])
@@ -100,6 +104,8 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         calibration=((1.0,) * len(task.times),) * 2,
         weights=weights,
         roles=roles,
+        signatures=torch.from_numpy(np.stack([known[one] for one in roles])),
+        scope=Scope.of(trained),
         state_point_mean=StatePointMean.fit([sample.facts.state_point for sample in trained], labels),
         density_fit=DensityFit.fit(density, labels),
         parameter_hash=task.identity,

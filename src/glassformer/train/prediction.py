@@ -16,6 +16,7 @@ from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import Model
 from glassformer.train.examples import LEARNED_SPECIES, build_graphs, learned_rows
+from glassformer.train.scope import departures
 
 # A mean displacement is positive, but a network that learned it on a linear scale may say otherwise: then it counts as
 # this part of the mean training label.
@@ -25,7 +26,8 @@ FLOOR = 1e-3
 def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]] | None = None) -> Predictions:
     """Predict `samples` with `model` and its baselines.
 
-    A configuration that the model has seen keeps its role, found by content and not by name; all others are 'test'.
+    A configuration that the model has seen keeps its role, found by its structure and not by its name; all others are
+    'test'. `notices` of the result say which lie outside what the model was trained on.
     Where a network reads velocities its prediction is the mean over the draws. `graphs` are those of `build_graphs`.
     Raises `SettingsError` if a configuration has too few particles, `DatasetError` if a target time or the
     learned species is missing.
@@ -45,9 +47,11 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
         network=run.network.name,
         parameter_hash=model.parameter_hash,
         code_version=code_version(),
+        notices=departures(model.scope, samples),
+        fingerprints=tuple(sample.configuration.fingerprint for sample in samples),
         configurations=tuple(sample.identifier for sample in samples),
         state_points=state_points,
-        roles=tuple(model.roles.get(sample.configuration.fingerprint, "test") for sample in samples),
+        roles=tuple(model.role_of(sample.configuration) or "test" for sample in samples),
         times=times,
         density=density,
         msd_draws=np.stack(pad([msd_draws(sample, times, species) for sample in samples])),

@@ -2,18 +2,16 @@
 
 import multiprocessing
 import os
-import signal
 import socket
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
 from glassformer.core.errors import GlassformerError, TrainingError
 from glassformer.core.progress import Progress, Silent
+from glassformer.core.workers import cause_of_death, end_with_parent, starting_workers
 
 Work = Callable[[Any, Progress, int, int], None]
 
@@ -33,7 +31,7 @@ def run_together(work: Work, task: Any, processes: int, progress: Progress, one_
     workers: list[Any] = []
     pipes: dict[Any, Any] = {}
     try:
-        with _deaf_to_ctrl_c():
+        with starting_workers():
             for rank in range(processes):
                 receiver, sender = context.Pipe(duplex=False)
                 worker = context.Process(target=_begin, args=(work, task, rank, processes, port, sender), daemon=True)
@@ -74,27 +72,12 @@ def _refuse_deaths(workers: list[Any]) -> None:
     # None while it runs. A worker that has failed says so first, and ends well.
     dead = next((worker for worker in workers if worker.exitcode), None)
     if dead is not None:
-        raise TrainingError(
-            f"a training process died (exit code {dead.exitcode}): killed, or out of memory",
-            "Run the same command again; it goes on from the last epoch. If it recurs: fewer processes or workers.",
-        )
-
-
-@contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Start processes that leave Ctrl-C to this one, which ends them; they inherit how a signal is treated."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        cause, remedy = cause_of_death(dead.exitcode)
+        raise TrainingError(f"a training process died ({cause})", remedy)
 
 
 def _begin(work: Work, task: Any, rank: int, processes: int, port: int | None, sender: Connection) -> None:
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    end_with_parent()
     if port is not None:
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "GROUP_RANK": "0"}
         os.environ.update(address | {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)})
@@ -110,14 +93,6 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-def _die_with_parent() -> None:
-    """End this process when its parent is gone, even by kill -9: no orphan writes beside the next run."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
 
 
 class _Sender:

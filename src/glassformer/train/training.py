@@ -1,6 +1,7 @@
 """Train a run: one network a fold, each resumable, and the predictions of all folds for what they had not seen."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,14 @@ import torch
 from torch import distributed
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import CheckpointError, SettingsError
+from glassformer.core.differences import differences, listed
+from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.json_files import read_json
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
+from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.folder import refuse_unequilibrated
 from glassformer.dataset.labels import target_times
 from glassformer.dataset.predictions import Predictions, write_predictions
@@ -56,7 +60,7 @@ def train_run(
     # Before anything is written: what cannot be trained is refused here.
     task = _task(run, samples, out, max(1, threads // processes))
     graphs = build_graphs(task.samples, run.network)
-    _refuse_other_run(out, task.identity)
+    _refuse_other_run(out, task.identity, run)
     torch.set_num_threads(threads)
     keep_large_blocks()
     with exclusive(out):
@@ -80,6 +84,7 @@ def run_identity(run: Run, samples: Sequence[Sample]) -> str:
 
 def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
     times = target_times(samples, run.targets.times, run.network.head == "particle")
+    _refuse_what_does_not_fit(samples)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
         names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.ensemble.seeds))]
@@ -91,6 +96,16 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
         split = split.model_copy(update={"validation_per_state_point": number})
     parts = folds(samples, split, run.seed)
     return Task(run, samples, names, parts, times, out, _identity(run, samples, times), threads)
+
+
+def _refuse_what_does_not_fit(samples: Sequence[Sample]) -> None:
+    """Raise `DatasetError` for copies of one structure, samples of one name, and state points that are none."""
+    names = [sample.identifier for sample in samples]
+    refuse_copies(samples, names)
+    twice = [name for name, number in Counter(names).items() if number > 1]
+    if twice:
+        raise DatasetError(f"{len(twice)} names belong to several configurations, first {twice[0]}", "Rename them.")
+    check_state_points(samples)
 
 
 def _missing(task: Task, progress: Progress) -> list[int]:
@@ -174,18 +189,19 @@ def _refuse_too_many(processes: int) -> None:
         )
 
 
-def _refuse_other_run(out: Path, identity: str) -> None:
+def _refuse_other_run(out: Path, identity: str, run: Run) -> None:
     path = out / "run.json"
     if not path.exists():
         return
-    try:
-        found = json.loads(path.read_text())["parameter_hash"]
-    except (OSError, ValueError, KeyError) as error:
+    remedy = "Delete the folder or choose another --out."
+    found = read_json(path, CheckpointError, "run file", remedy)
+    if not isinstance(found, dict) or "parameter_hash" not in found:
+        raise CheckpointError(f"{path} is no run file: it holds no parameter_hash", remedy)
+    known = found.pop("parameter_hash")
+    if known != identity:
+        settings = differences(found, run.model_dump(mode="json"), "that run", "this one")
+        other = listed(settings) or "the settings are the same, but the data or their labels differ"
         raise CheckpointError(
-            f"{path} cannot be read: {error}", "Delete the folder or choose another --out."
-        ) from error
-    if found != identity:
-        raise CheckpointError(
-            f"{out} holds a run with other settings or data (hash {found}; this one has {identity})",
+            f"{out} holds a run with other settings or data: {other}",
             "Choose another folder with --out, or delete the old run.",
         )

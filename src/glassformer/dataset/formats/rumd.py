@@ -13,6 +13,7 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
+from glassformer.dataset.formats.types import species_of
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 
@@ -45,10 +46,15 @@ def read_rumd(path: Path) -> RumdFile:
         if kind != "RectangularSimulationBox" or box.shape != (3,) or len(table) != int(number):
             raise ValueError(f"a {kind} of {len(box)} edges and {len(table)} of {number} particles")
         positions = np.stack([columns[axis] for axis in "xyz"], 1) + box / 2
-        types = columns["type"].astype(np.uint8)
+        types = columns["type"]
+        if not (box > 0).all():
+            raise ValueError(f"box edges {box.tolist()}")
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise DatasetError(f"{path} is no RUMD configuration: {error}", _EXPECTED) from error
-    configuration = Configuration(wrap(positions, box), types, box)
+    if not np.isfinite(positions).all():
+        bad = int((~np.isfinite(positions).all(1)).sum())
+        raise DatasetError(f"{path}: the positions of {bad} particles are not finite numbers", "Leave the file out.")
+    configuration = Configuration(wrap(positions, box), species_of(types, path), box)
     check_configuration(configuration, str(path))
     return RumdFile(configuration, columns)
 

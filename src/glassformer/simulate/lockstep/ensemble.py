@@ -1,7 +1,6 @@
 """A vector of draws from its start to its last observation: checkpoints on the way, LAMMPS where it is faster."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -13,15 +12,21 @@ from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
-from glassformer.simulate.isoconfigurational import LammpsDraw, Observations, Report, follow
+from glassformer.simulate.isoconfigurational import (
+    DRAWS,
+    LAMMPS_COST,
+    LammpsDraw,
+    Observations,
+    Report,
+    follow,
+    weighed,
+)
 from glassformer.simulate.lammps import checkpoint_steps
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.schedule import observation_steps
 
 # Part of a sample's parameter hash: raise it when a change here changes its numbers.
 VERSION = 2
-# Draws that share a vector, so that a draw's numbers do not depend on how many follow it.
-DRAWS = 16
 # Steps between two checkpoints. Lists are made anew there, whether anything is written or not: a resumed run is the
 # same to the last bit.
 CHECKPOINT_STEPS = 5_000
@@ -44,13 +49,12 @@ def run_lockstep_draws(
     report: Report,
     checkpoint: Mapping[str, NDArray[Any]] | None = None,
     save: Callable[[Arrays], None] = lambda arrays: None,
-    scratch: Path = Path("lockstep.restart.tmp"),
 ) -> tuple[Observations, float | None]:
     """Follow the draws that start with `seeds` (at most `DRAWS`); return what they did and when LAMMPS took over.
 
     With `campaign.engine` 'auto' the draws go on in LAMMPS one by one when their lists have become too long; the time
     is None if that did not happen. `save` receives a checkpoint now and then; given back as `checkpoint`, the run goes
-    on from there with the same numbers. `scratch` is a path for LAMMPS's restart file, for the moment.
+    on from there with the same numbers.
     Raises `EngineError`.
     """
     steps = observation_steps(campaign)
@@ -79,7 +83,7 @@ def run_lockstep_draws(
         reached = follow(engine, seen, configuration, campaign, reached, report, CHECKPOINT_STEPS, pause)
     if reached == steps[-1]:
         return seen, None
-    _continue_in_lammps(engine, seen, configuration, campaign, report, in_lammps, checkpoint or {}, save, scratch)
+    _continue_in_lammps(engine, seen, configuration, campaign, report, in_lammps, checkpoint or {}, save)
     return seen, reached * campaign.time_step
 
 
@@ -98,10 +102,13 @@ def _continue_in_lammps(
     first: int,
     checkpoint: Mapping[str, NDArray[Any]],
     save: Callable[[Arrays], None],
-    scratch: Path,
 ) -> None:
     """Take the draws from number `first` on from where they are to the last observation with LAMMPS."""
     left = int(observation_steps(campaign)[-1]) - engine.steps
+    # `report` counts a step of the vector as one of each draw; in LAMMPS a draw's step costs more than such a share.
+    cost = LAMMPS_COST * engine.draws / DRAWS
+    report(0, (cost - 1) * (engine.draws - first) * left)
+    report = weighed(report, cost)
     all_displacements, all_velocities = engine.displacements(), engine.velocities()
     for draw in range(first, engine.draws):
         displacements = all_displacements[draw]
@@ -114,11 +121,11 @@ def _continue_in_lammps(
             now = engine.steps
             if draw == first and "restart" in checkpoint:
                 now = int(checkpoint["lammps_steps"])
-                lammps.resume(checkpoint["restart"], scratch, now - engine.steps)
+                lammps.resume(checkpoint["restart"], now - engine.steps)
                 report(0, engine.steps - now)
 
             def pause(step: int, draw: int = draw, lammps: LammpsDraw = lammps) -> bool:
-                restart = lammps.renew(scratch, step - engine.steps)
+                restart = lammps.renew(step - engine.steps)
                 save(_arrays(engine, seen, draw) | {"restart": restart, "lammps_steps": np.array(step)})
                 return False
 

@@ -1,0 +1,154 @@
+"""The commands around networks: train, predict, evaluate, networks."""
+
+import contextlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glassformer.cli.console import console, print_file, print_table, progress, resumable
+from glassformer.cli.options import ALL_CORES, AsJson, Dataset, Threads, flag
+from glassformer.core.errors import SettingsError
+from glassformer.core.words import counted
+
+
+@resumable
+def train(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Run file (TOML), or the name of one that ships.", show_default=False)
+    ] = "",
+    dataset: Annotated[
+        Path | None, typer.Argument(metavar="DATASET", help="Dataset folder.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for models and predictions.", show_default=False)
+    ] = None,
+    network: Annotated[
+        str,
+        typer.Option(
+            metavar="NETWORK",
+            help="Network in place of the run's own: a file (TOML), or the name of one that ships.",
+            show_default=False,
+        ),
+    ] = "",
+    threads: Threads = ALL_CORES,
+    processes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that train one network together, such as one per GPU.")
+    ] = 1,
+    allow_unequilibrated: Annotated[
+        bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
+    ] = False,
+    list_them: Annotated[bool, flag("--list", "List the runs that ship with glassformer.")] = False,
+    show: Annotated[bool, flag("--show", "Print the run file, to be saved and changed.")] = False,
+) -> None:
+    """Train a network on a dataset, with cross-validation by configuration."""
+    from glassformer.core.presets import RUNS, find, run_presets
+
+    if list_them:
+        print_table(["run", "what it is"], [list(row) for row in run_presets().items()], ["left", "left"])
+        return
+    if not run:
+        raise SettingsError("got no run", "Name a file, or one that ships: glassformer train --list.")
+    if show:
+        print_file(find(RUNS, run))
+        return
+    if dataset is None:
+        raise SettingsError("got no dataset", "Name its folder: glassformer train RUN DATASET --out DIR.")
+    if out is None:
+        raise SettingsError("got no folder for models and predictions", "Name it: --out DIR.")
+    from glassformer.cli.tables import print_evaluation
+    from glassformer.core.run import load_run
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.predictions import read_predictions
+    from glassformer.evaluate.evaluation import evaluate as score
+
+    settings, samples = load_run(run, network), read_dataset(dataset)
+    from glassformer.train.training import train_run
+
+    with progress() as stages:
+        predictions = train_run(settings, samples, out, stages, threads, allow_unequilibrated, processes)
+    print_evaluation(score(read_predictions(predictions)))
+    console.print(f"predictions of all folds: {predictions}", soft_wrap=True)
+
+
+def predict(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Trained network: a model.pt that train wrote.", show_default=False)
+    ],
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Prediction file to write (HDF5).", show_default=False)],
+    strict: Annotated[bool, flag("--strict", "Refuse configurations outside what the network was trained on.")] = False,
+) -> None:
+    """Predict the dynamics of a dataset's configurations with a trained network."""
+    from glassformer.cli.tables import print_notices
+    from glassformer.core.errors import PredictionError
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.predictions import refuse_to_replace, write_predictions
+    from glassformer.train.checkpoint import read_model
+    from glassformer.train.prediction import predict as run_model
+
+    refuse_to_replace(out)
+    model, samples = read_model(checkpoint), read_dataset(dataset)
+    predictions = run_model(model, samples)
+    if strict and predictions.notices:
+        raise PredictionError("\n".join(predictions.notices), "Leave these out, or predict without --strict.")
+    write_predictions(out, predictions)
+    seen = sum(role != "test" for role in predictions.roles)
+    print_notices(predictions.notices)
+    predicted = counted(len(samples), "configuration")
+    console.print(f"{predicted} predicted, {seen} of them seen in training: {out}", soft_wrap=True)
+
+
+def evaluate(
+    predictions: Annotated[
+        Path,
+        typer.Argument(metavar="PREDICTIONS", help="Prediction file that train or predict wrote.", show_default=False),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Score the predictions for configurations that the network had not seen in training."""
+    from glassformer.cli.tables import print_evaluation
+    from glassformer.dataset.predictions import read_predictions
+    from glassformer.evaluate.evaluation import evaluate as score
+
+    evaluation = score(read_predictions(predictions))
+    if as_json:
+        print(json.dumps(evaluation.as_json(), indent=1))
+    else:
+        print_evaluation(evaluation)
+
+
+def networks(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NETWORK", help="Files (TOML), or names of networks that ship.", show_default="all that ship"
+        ),
+    ] = [],  # noqa: B006
+    particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles per configuration.")] = 4096,
+    measured: Annotated[bool, flag("--measure", "Measure seconds and memory on this machine.")] = False,
+    threads: Threads = ALL_CORES,
+    as_json: AsJson = False,
+    show: Annotated[bool, flag("--show", "Print the file of one NETWORK, to be saved and changed.")] = False,
+) -> None:
+    """List the networks that ship with glassformer, and what they cost."""
+    from glassformer.core.presets import NETWORKS, find
+    from glassformer.core.progress import Silent
+
+    if show:
+        if len(sources) != 1:
+            raise SettingsError(
+                f"got {counted(len(sources), 'network')} with --show; expected one", "Name one: glassformer networks."
+            )
+        print_file(find(NETWORKS, sources[0]))
+        return
+    from glassformer.cli.networks import network_costs, print_networks
+
+    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
+        costs = network_costs(sources, particles, threads, measured, stages)
+    if as_json:
+        print(json.dumps([asdict(cost) for cost in costs], indent=1))
+    else:
+        print_networks(costs)

@@ -1,0 +1,59 @@
+"""What the commands' options have in common, and how their help looks."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperArgument, TyperGroup
+
+from glassformer.cli.console import cores
+
+ALL_CORES = cores()
+
+
+def flag(name: str, help_text: str) -> Any:
+    """Return an option that is given or not: it takes no value, so its help names none."""
+    return typer.Option(name, metavar="", help=help_text, show_default=False)
+
+
+class Group(TyperGroup):
+    """A group of commands whose help names values, such as DIR, and not the types of Python."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option --help."""
+        return _without_type(super().get_help_option(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command called `cmd_name`, or None."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            # The option is made once and kept by the command.
+            _without_type(command.get_help_option(ctx))
+            for parameter in command.params:
+                if isinstance(parameter, TyperArgument):
+                    # Its name in capitals says what it is; the type beside it would be <str> or <list[str]>.
+                    parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
+        return command
+
+
+def _without_type(option: Any) -> Any:
+    if option is not None:
+        option.metavar, option.help = "", "Show this help and exit."
+    return option
+
+
+Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Cores to use.", show_default="all")]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads to use.", show_default="all")]
+AsJson = Annotated[bool, flag("--json", "Print JSON instead of tables.")]
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.", show_default=False)]
+CampaignArgument = Annotated[
+    str, typer.Argument(metavar="CAMPAIGN", help="Campaign file (TOML), or the name of one that ships.")
+]
+Changes = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as schedule.until=20. Repeatable."),
+]
+Only = Annotated[
+    list[str],
+    typer.Option(metavar="LABEL", help="Only this state point, such as T0.50_P1.55 or T0.50. Repeatable."),
+]

@@ -1,0 +1,71 @@
+"""Signals that stop a run: a closed terminal and `kill` end it as Ctrl-C does, with everything put in order."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequested(KeyboardInterrupt):
+    """The process was told to stop, by the signal `number`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def name(self) -> str:
+        """Name of the signal."""
+        return signal.Signals(self.number).name
+
+
+def stop_on_signals() -> None:
+    """Raise `StopRequested` on SIGTERM and SIGHUP; one that is ignored, as under nohup, stays ignored.
+
+    Only the first counts: another one must not disturb what it set going.
+    """
+    for number in STOPPING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    for other in STOPPING:
+        signal.signal(other, signal.SIG_IGN)
+    raise StopRequested(number)
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Undo what a library that is loaded or started inside does to the handling of signals.
+
+    MPI libraries catch SIGHUP when they are loaded, and a process that waits for it then never ends. Without effect
+    outside of the main thread, where Python cannot change handlers.
+    """
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number in (*STOPPING, signal.SIGINT):
+                known = signal.getsignal(number)
+                if known is not None:
+                    signal.signal(number, known)
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Hold back Ctrl-C until the end; processes that are started inside never receive it.
+
+    A signal that is only ignored meanwhile would be lost.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,70 @@
+"""What samples must agree on to be averaged, and that no structure is among them twice."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from glassformer.core.errors import DatasetError
+from glassformer.dataset.sample import Sample
+from glassformer.physics.configuration import SPECIES_A
+from glassformer.physics.signature import first_of_each
+
+# Relative difference of the ratios of box edges that counts as none.
+SHAPE_TOLERANCE = 1e-3
+_FACTS = ("temperature", "pressure", "density", "cutoff", "wave_number_a", "wave_number_b")
+
+
+def check_state_points(samples: Sequence[Sample]) -> None:
+    """Raise `DatasetError` if samples under one label differ in what defines a state point.
+
+    That is temperature, pressure or density, the potential's cutoff, the wave numbers of F_s, the numbers of A and B
+    particles, and the shape of the box. Averages over such samples would be those of no liquid.
+    """
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        other = first.setdefault(sample.facts.state_point, sample)
+        ours, theirs = _definition(sample), _definition(other)
+        for name, value in ours.items():
+            if not _equal(value, theirs[name]):
+                raise DatasetError(
+                    f"{other.identifier} and {sample.identifier} have the same label and do not belong together:"
+                    f" {name} {_text(theirs[name])} and {_text(value)}",
+                    "Keep them in different datasets.",
+                )
+
+
+def refuse_copies(samples: Sequence[Sample], names: Sequence[str]) -> None:
+    """Raise `DatasetError` if two of `samples` are one structure, also shifted, renumbered, mirrored or rounded.
+
+    `names` are those of the samples in the message.
+    """
+    for number, first in enumerate(first_of_each([sample.configuration.signature for sample in samples])):
+        if first != number:
+            raise DatasetError(
+                f"{names[number]} is a copy of {names[first]}: the same structure, though perhaps shifted, renumbered,"
+                " mirrored or rounded",
+                "A configuration on both sides of a split would flatter every score: delete one of the two.",
+            )
+
+
+def _definition(sample: Sample) -> dict[str, Any]:
+    species, box = sample.configuration.species, sample.configuration.box
+    number_a = int((species == SPECIES_A).sum())
+    return {name: getattr(sample.facts, name) for name in _FACTS} | {
+        "particles": len(species),
+        "A particles": number_a,
+        "box, in units of its shortest edge,": box / box.min(),
+    }
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, np.ndarray):
+        return bool(np.allclose(one, other, rtol=SHAPE_TOLERANCE))
+    return bool(one == other)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return " x ".join(f"{edge:.3g}" for edge in value)
+    return "none" if value is None else str(value)

@@ -1,0 +1,51 @@
+"""What observables are given, checked before anything is computed from it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassformer.core.errors import ConfigurationError
+from glassformer.physics.configuration import check_not_flat
+
+
+def check_species(species: NDArray[np.generic], particles: int) -> None:
+    """Raise `ConfigurationError` unless `species` is (N,) of whole numbers, 0 for A and 1 for B, N = `particles`."""
+    if species.shape != (particles,):
+        raise ConfigurationError(
+            f"got species of shape {species.shape} for {particles} particles; expected ({particles},)",
+            "Give one species for each particle.",
+        )
+    if species.dtype.kind not in "iu":
+        raise ConfigurationError(
+            f"got species of type {species.dtype}; expected whole numbers, 0 (A) and 1 (B)", "Convert them first."
+        )
+    # By the extremes: this is called for every draw at every time.
+    if particles and (int(species.min()) < 0 or int(species.max()) > 1):
+        raise ConfigurationError(
+            f"got species {np.unique(species)[:8].tolist()}; expected 0 (A) and 1 (B)",
+            "Other codes count from 1: subtract 1.",
+        )
+
+
+def check_vectors(name: str, vectors: NDArray[np.floating], species: NDArray[np.generic]) -> None:
+    """Raise `ConfigurationError` unless `vectors` are (N, 3) finite numbers, with a species for each particle.
+
+    `name` is what they are called in the message.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != 3:
+        raise ConfigurationError(
+            f"got {name} of shape {vectors.shape}; expected (N, 3)", "glassformer works in three dimensions."
+        )
+    if not np.isfinite(vectors).all():
+        bad = int((~np.isfinite(vectors).all(1)).sum())
+        raise ConfigurationError(f"got {name} of {bad} particles that are not finite numbers", "Leave them out.")
+    check_species(species, len(vectors))
+
+
+def check_positions(positions: NDArray[np.floating], species: NDArray[np.generic], box: NDArray[np.floating]) -> None:
+    """Raise `ConfigurationError` unless these are positions (N, 3), not all in a plane, species (N,) and box (3,)."""
+    check_vectors("positions", positions, species)
+    if box.shape != (3,) or not (np.isfinite(box) & (box > 0)).all():
+        raise ConfigurationError(
+            f"got box edges {np.asarray(box).tolist()}; expected three positive lengths", "Give (Lx, Ly, Lz)."
+        )
+    check_not_flat(positions, "the positions")

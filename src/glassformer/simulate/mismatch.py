@@ -1,0 +1,85 @@
+"""Why a sample that a dataset holds does not belong to a campaign: the settings that differ, by name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassformer.core.campaign import Campaign
+from glassformer.core.differences import differences, listed
+from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.provenance import code_version
+from glassformer.core.text import decode
+from glassformer.dataset.sample import Facts
+from glassformer.simulate.draws import engine_used
+
+if TYPE_CHECKING:
+    from glassformer.simulate.campaign import Task
+
+CAMPAIGN_FILE = "campaign.json"
+HOLDER, ASKER = "the dataset", "this campaign"
+# Settings of a campaign that a sample itself records.
+RECORDED = ("cutoff", "time_step", "seed")
+
+
+def read_campaign(path: Path) -> Campaign:
+    """Return the campaign in the file `path`. Raises `OSError`; `ValueError` if it is no campaign of this version."""
+    try:
+        return Campaign.model_validate_json(decode(path.read_bytes(), path))
+    except SettingsError as error:
+        raise ValueError(str(error)) from error
+
+
+def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
+    """Return the error for the sample with `facts` in the place of `task`, which `protocol` would make."""
+    found = _settings(task, task.path.parents[1]) or _recorded(task, facts, protocol)
+    engine = f"engine: {facts.engine} in {HOLDER}, {engine_used(task.campaign)} in {ASKER}"
+    if not _same_engine(facts.engine, engine_used(task.campaign)):
+        found.append(engine)
+    if not found:
+        found = [f"glassformer: {facts.code_version} in {HOLDER}, {code_version()} in {ASKER}"]
+    return DatasetError(
+        f"{task.path} was made with other parameters: {listed(found)}",
+        "Choose another folder with --out, or set these as the dataset has them.",
+    )
+
+
+def _settings(task: "Task", dataset: Path) -> list[str]:
+    """Return how the campaign last run into `dataset` differs from that of `task` at its state point."""
+    try:
+        earlier = read_campaign(dataset / CAMPAIGN_FILE)
+    except (OSError, ValueError):
+        return []
+    point = next((one for one in earlier.state_points if one.label == task.point.label), None)
+    if point is None:
+        return []
+    old, new = earlier.at(point).sample_parameters(point), task.campaign.sample_parameters(task.point)
+    _say_once(old, new)
+    return differences(old, new, HOLDER, ASKER)
+
+
+def _say_once(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Leave out what a state point's own settings replace: it would be named a second time."""
+    own = old["state_point"], new["state_point"]
+    for one, parameters in zip(own, (old, new), strict=True):
+        if any(table["particle_times"] is not None for table in own):
+            parameters.pop("particle_times")
+        if any(table["until"] is not None for table in own):
+            parameters["schedule"].pop("until")
+        parameters["state_points"] = {key: value for key, value in one.items() if value is not None}
+        parameters.pop("state_point")
+
+
+def _recorded(task: "Task", facts: Facts, protocol: str) -> list[str]:
+    """Return how what the sample records of its making differs from what `task` would do."""
+    old = {"temperature": facts.temperature, "pressure": facts.pressure, "density": facts.density}
+    new: Mapping[str, Any] = {name: getattr(task.point, name) for name in old}
+    start = "random" if task.start is None else f"configuration {task.start.fingerprint}"
+    old |= {name: getattr(facts, name) for name in RECORDED} | {"index": facts.index, "start": facts.start}
+    new = {**new, **{name: getattr(task.campaign, name) for name in RECORDED}, "index": task.index, "start": start}
+    return differences({**old, "protocol": facts.protocol}, {**new, "protocol": protocol}, HOLDER, ASKER)
+
+
+def _same_engine(made_by: str, asked: str) -> bool:
+    """Tell whether the engines are the same, apart from where LAMMPS took over some draws."""
+    before, taken, after = made_by.partition(", which took over some draws")
+    return asked == (before + ";" + after.partition(";")[2] if taken else made_by)

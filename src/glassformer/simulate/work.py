@@ -1,0 +1,65 @@
+"""How much work a simulation is, in one unit for both engines: a progress bar and a plan count it alike."""
+
+import math
+from collections.abc import Mapping
+
+from glassformer.core.campaign import Campaign, StatePointSettings
+from glassformer.core.progress import Progress
+from glassformer.simulate.draws import uses_lockstep
+from glassformer.simulate.isoconfigurational import DRAWS, LAMMPS_COST
+from glassformer.simulate.schedule import observation_steps
+from glassformer.simulate.stages import fewest_steps
+
+# Writing the sample's file, in the same unit: so that nothing is complete before its file is.
+FILE = 1.0
+
+
+def lanes(campaign: Campaign, draws: int) -> int:
+    """Return as how many draws `draws` new draws of one configuration count: lockstep runs whole vectors."""
+    return DRAWS * math.ceil(draws / DRAWS) if uses_lockstep(campaign) else draws
+
+
+def lammps_cost(campaign: Campaign) -> float:
+    """Return the work of a LAMMPS step in steps of the draws."""
+    return LAMMPS_COST if uses_lockstep(campaign) else 1.0
+
+
+def sample_work(campaign: Campaign, point: StatePointSettings, draws_there: int | None) -> float:
+    """Return the work of a sample of which `draws_there` draws exist (None: not even the configuration).
+
+    In steps of draws; a step of the equilibration counts as many as cost the same. The equilibration counts with the
+    fewest steps that it can take. `campaign` is as it is at `point`.
+    """
+    equilibration = 0.0 if draws_there is not None else lammps_cost(campaign) * fewest_steps(campaign, point)
+    last = int(observation_steps(campaign)[-1])
+    return equilibration + lanes(campaign, campaign.draws - (draws_there or 0)) * last
+
+
+class Tally:
+    """Counts the work of tasks that other processes do, so that the bar is full when the last file is written."""
+
+    def __init__(self, progress: Progress, work: Mapping[str, float]) -> None:
+        self._progress, self._left = progress, {name: amount + FILE for name, amount in work.items()}
+        progress.start("simulate", sum(self._left.values()), "")
+
+    def report(self, name: str, done: float, more: float) -> None:
+        """Take a report of the task `name`: `done` was done, and `more` turned up. One that comes late is ignored."""
+        if name in self._left:
+            self._left[name] += more - done
+            self._progress.expect(more)
+            self._progress.advance(done)
+
+    def finish(self, name: str) -> None:
+        """Count the task `name` as done, whatever its reports said so far."""
+        left = self._left.pop(name)
+        self._progress.advance(left, f"{name} done{self._to_go()}")
+
+    def fail(self, name: str, reason: str) -> None:
+        """Take what is left of the task `name` off the work, and say why."""
+        left = self._left.pop(name)
+        self._progress.say(f"{name} failed: {reason}")
+        self._progress.advance(0, f"{name} failed{self._to_go()}")
+        self._progress.expect(-left)
+
+    def _to_go(self) -> str:
+        return f", {len(self._left)} to go" if self._left else ""

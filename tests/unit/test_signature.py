@@ -1,0 +1,97 @@
+"""Which structures count as the same, and which do not."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from glassformer.graph.symmetries import cubic_symmetries
+from glassformer.physics.box import wrap
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.signature import STARS, find_same, first_of_each, same_structure, signature
+from tests.conftest import random_mixture, rattled_lattice
+
+RANDOM = np.random.default_rng(5)
+
+
+def liquid(seed: int = 0) -> Configuration:
+    return rattled_lattice(8, seed, amplitude=0.2)
+
+
+def moved(configuration: Configuration, positions: np.ndarray) -> np.ndarray:
+    return signature(wrap(positions, configuration.box), configuration.species, configuration.box)
+
+
+def test_moduli_against_the_definition() -> None:
+    structure = random_mixture(100)
+    found = signature(structure.positions, structure.species, structure.box)
+    assert found[:5].tolist() == [80, 20, *structure.box]
+    expected = []
+    for kind, star in itertools.product((0, 1), STARS):
+        vectors = {
+            tuple(sign * np.array(order)) for order in itertools.permutations(star)
+            for sign in itertools.product((1, -1), repeat=3)
+        }  # fmt: skip
+        points = structure.positions[structure.species == kind]
+        moduli = [abs(np.exp(2j * np.pi * points @ (v / structure.box)).sum()) / np.sqrt(len(points)) for v in vectors]
+        # Those of k and of -k are the same.
+        expected += sorted(moduli)[::2]
+    np.testing.assert_allclose(found[5:], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [lambda: random_mixture(200), liquid])
+def test_copies_are_known(make) -> None:
+    c = make()
+    own = c.signature
+    order = RANDOM.permutation(c.particles)
+    assert same_structure(own, moved(c, c.positions + np.array([0.7, -3.1, 12.0])))
+    assert same_structure(own, signature(c.positions[order], c.species[order], c.box))
+    assert same_structure(own, moved(c, c.positions.astype(np.float32).astype(np.float64)))
+    for decimals in (2, 3, 4, 6):
+        assert same_structure(own, moved(c, c.positions.round(decimals)))
+    for matrix in cubic_symmetries():
+        assert same_structure(own, moved(c, c.positions @ matrix.T))
+    assert same_structure(own, signature(c.positions, c.species, c.box.round(5)))
+    assert same_structure(own, moved(c, np.nextafter(c.positions, 99)))
+
+
+def test_a_box_that_is_no_cube_may_be_turned() -> None:
+    box = np.array([5.0, 6.0, 7.0])
+    points, species = RANDOM.uniform(0, box, (150, 3)), (np.arange(150) >= 120).astype(np.uint8)
+    turned = signature(points[:, [2, 0, 1]], species, box[[2, 0, 1]])
+    assert same_structure(signature(points, species, box), turned)
+
+
+def test_other_structures_are_told_apart() -> None:
+    c = liquid()
+    own = c.signature
+    assert not same_structure(own, liquid(1).signature)
+    assert not same_structure(own, moved(c, c.positions + RANDOM.normal(0, 0.05, c.positions.shape)))
+    swapped = c.species.copy()
+    a, b = np.flatnonzero(c.species == 0)[:8], np.flatnonzero(c.species == 1)[:8]
+    swapped[a], swapped[b] = 1, 0
+    assert not same_structure(own, signature(c.positions, swapped, c.box))
+    assert not same_structure(own, signature(c.positions * 1.001, c.species, c.box * 1.001))
+    assert not same_structure(own, signature(c.positions[:-1], c.species[:-1], c.box))
+
+
+def test_many_structures_and_the_first_of_each() -> None:
+    # More than are compared at one time.
+    originals = [random_mixture(100, seed) for seed in range(700)]
+    copies = {700: 3, 701: 650, 702: 3}
+    known = [one.signature for one in originals] + [
+        moved(originals[i], originals[i].positions + 1) for i in copies.values()
+    ]
+    assert first_of_each(known) == [*range(700), *copies.values()]
+    assert find_same(known[701], np.stack(known[:700])) == 650
+    assert find_same(known[701], np.stack(known[:600])) is None
+    assert first_of_each([]) == []
+
+
+def test_large_structures_are_summed_in_blocks() -> None:
+    c = rattled_lattice(18)
+    points = c.positions[c.species == 0]
+    assert len(points) > 4096
+    vector = 2 * np.pi * np.array([1, 2, 3]) / c.box
+    modulus = abs(np.exp(1j * points @ vector).sum()) / np.sqrt(len(points))
+    assert np.isclose(c.signature[5:29], modulus, atol=1e-10).any()
