@@ -20,6 +20,7 @@ from glassformer.report.naming import title_of
 from glassformer.report.style import (
     BAND_ALPHA,
     LINE_STYLES,
+    MOST_ENTRIES,
     MSD_LABEL,
     NEUTRAL,
     PALETTE,
@@ -31,6 +32,7 @@ from glassformer.report.style import (
     log_scale,
     markers,
     ordered_colors,
+    split_legend,
 )
 
 # Target times nearer than this fraction of the axis have their labels one above the other.
@@ -56,7 +58,10 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
     axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD  {MSD_LABEL}")
     draw_slopes(axes, samples)
     _mark_targets(axes, targets)
-    entries = axes.get_legend_handles_labels()[0]
+    entries: list[Artist] = list(axes.get_legend_handles_labels()[0])
+    if len(entries) > MOST_ENTRIES:
+        shades = {title_of(members[0]): color[name] for name, members in groups.items()}
+        entries = split_legend(shades, {"A": {"ls": "-"}, "B": {"ls": "--"}})
     if any(len(members) > 1 for members in groups.values()):
         entries.append(band_entry("slowest to fastest\nconfiguration, A"))
     figure.legend(handles=entries, loc="outside right center", fontsize=9)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
@@ -14,7 +15,7 @@ from glassformer.report.animation import spread_out
 from glassformer.report.figures import scored_rows
 from glassformer.report.style import QUANTITIES, at_time
 
-BINS = 40
+LEAST_BINS, MOST_BINS = 12, 40
 # Ends of the axes, in per cent of the values: single particles that jump far leave the rest room.
 RANGE = (0.2, 99.8)
 # State points (columns) and target times (rows) that are shown.
@@ -51,7 +52,9 @@ def particle_figure(predictions: Predictions, titles: Mapping[str, str], species
             if score is not None and np.isfinite(score.pearson):
                 axes.text(0.03, 0.97, f"Pearson {score.pearson:.2f}", transform=axes.transAxes, va="top", fontsize=9,
                           bbox={"facecolor": "white", "alpha": 0.8, "lw": 0})  # fmt: skip
-    figure.colorbar(mesh, ax=panels, label="particles per cell", shrink=0.8)
+    ticks = LogLocator(subs=(1, 2, 5))
+    bar = figure.colorbar(mesh, ax=panels, label="particles per cell", shrink=0.8, ticks=ticks, format="{x:g}")
+    bar.ax.minorticks_off()
     figure.supxlabel(f"simulated {symbol} of {'AB'[species]}  {unit}", fontsize=10)
     figure.supylabel(f"predicted {symbol} of {'AB'[species]}  {unit}", fontsize=10)
     return figure
@@ -83,7 +86,8 @@ def _edges(truth: FloatArray, said: FloatArray) -> tuple[FloatArray, FloatArray]
     ends = [np.percentile(values, RANGE) for values in (truth, said)]
     # Equal values lie in the middle of an axis that still has a width.
     wide = [(low, high) if high > low else (low - abs(low) / 2 - 1e-9, low + abs(low) / 2 + 1e-9) for low, high in ends]
-    one, other = (np.linspace(low, high, BINS + 1) for low, high in wide)
+    bins = int(np.clip(np.sqrt(len(truth)) / 2, LEAST_BINS, MOST_BINS))
+    one, other = (np.linspace(low, high, bins + 1) for low, high in wide)
     return one, other
 
 

@@ -142,7 +142,7 @@ def result(evaluation: Evaluation, predictions: Predictions, run: Run | None) ->
         paragraphs.append("Of structures that the network has not seen these scores say nothing.")
     if predictions.particle_prediction is not None:
         paragraphs.append(
-            "The network predicts every particle by itself: this table is about the mean over the particles of"
+            "The network predicts every particle by itself: this table is about the mean over the particles of species"
             f" {predictions.species}, which is compared with the mean of the simulated values. Single particles follow"
             " below."
         )
@@ -212,7 +212,7 @@ def note(evaluation: Evaluation, samples: Sequence[Sample], label: str) -> str:
         return f"{text} The ceiling is n/a: it takes two draws of a configuration to know how much they scatter."
     return (
         f"{text} The ceiling is what perfect knowledge of the structure would reach: the rest is the scatter of"
-        f" {draws_of(samples)}. It is an estimate from few configurations."
+        f" {draws_of(samples)}. It is itself an estimate."
     )
 
 
