@@ -95,3 +95,18 @@ def test_restarts_need_no_folder_for_temporary_files(tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert done.returncode == 0
+
+
+def test_without_files_in_memory_a_temporary_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    structure, restarts, forces = rattled_lattice(6), [], []
+    for change in (lambda: None, lambda: monkeypatch.delattr(os, "memfd_create")):
+        change()
+        with Lammps(structure, kob_andersen("uniform"), 0.005) as engine:
+            engine.begin_nve(10)
+            engine.advance(10)
+            restarts.append(engine.renew())
+        with Lammps.from_restart(restarts[-1], structure.species, kob_andersen("uniform"), 0.005) as engine:
+            engine.begin_nve(10)
+            forces.append(engine.forces())
+    assert (restarts[0] == restarts[1]).all()
+    assert (forces[0] == forces[1]).all()
