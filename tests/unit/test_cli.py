@@ -371,7 +371,7 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     assert results[0] == results[1]
     assert "in tau_alpha" in printed
     assert "(mean)" in printed
-    assert "8 of 8 configurations are there already" in printed
+    assert "8 of 8 configurations exist already" in printed
     assert str(tmp_path / "demo" / "report" / "index.html") in printed.replace("\n", "")
     scores = json.loads(results[0])
     assert {row["label"] for row in scores["data"]} == {"T0.50_P1.55", "T0.56_P0.17"}
