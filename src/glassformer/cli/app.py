@@ -59,6 +59,11 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     guard_streams()
+    if "" in sys.argv[1:]:
+        _print_last(
+            SettingsError("got an empty argument", "Is a variable of the shell not set? Name the file or folder.")
+        )
+        sys.exit(2)
     stop_on_signals()
     show_notices()
     try:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from glassformer.core.bounds import Count, Density, Particles, Pressure, Step, Temperature, Time, TimeStep
 from glassformer.core.equilibration import Equilibration
 from glassformer.core.settings import Settings
 
@@ -19,12 +20,12 @@ class StatePointSettings(Settings):
     times. `particle_times` and `until` replace those of the campaign.
     """
 
-    temperature: PositiveFloat
-    pressure: float | None = None
-    density: PositiveFloat | None = None
-    hold_time: PositiveFloat | None = None
-    particle_times: tuple[PositiveFloat, ...] | None = None
-    until: PositiveFloat | None = None
+    temperature: Temperature
+    pressure: Pressure | None = None
+    density: Density | None = None
+    hold_time: Time | None = None
+    particle_times: tuple[Time, ...] | None = None
+    until: Time | None = None
 
     @model_validator(mode="after")
     def _one_of_pressure_and_density(self) -> "StatePointSettings":
@@ -42,10 +43,10 @@ class StatePointSettings(Settings):
 class Schedule(Settings):
     """Observation steps of LAMMPS's `logfreq3(first, count, last)`, up to the time `until`."""
 
-    first: PositiveInt = 1
-    count: Annotated[int, Field(ge=2)] = 200
-    last: PositiveInt = 100_000
-    until: PositiveFloat | None = None
+    first: Step = 1
+    count: Annotated[int, Field(ge=2, le=100_000)] = 200
+    last: Step = 100_000
+    until: Time | None = None
 
     @model_validator(mode="after")
     def _enough_steps(self) -> "Schedule":
@@ -58,15 +59,15 @@ class Campaign(Settings):
     """A set of state points x configurations x draws, and every setting that determines their numbers."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    particles: Annotated[int, Field(ge=100)]
+    particles: Particles
     cutoff: Literal["uniform", "scaled"]
-    configurations: PositiveInt
-    draws: PositiveInt
+    configurations: Count
+    draws: Count
     # Lennard-Jones particles fly through each other at longer steps.
-    time_step: Annotated[float, Field(gt=0, le=0.02)] = 0.005
+    time_step: TimeStep = 0.005
     # What runs the draws. 'auto': lockstep where the processor can, and LAMMPS once the draws have drifted apart.
     engine: Literal["auto", "lammps", "lockstep"] = "auto"
-    particle_times: tuple[PositiveFloat, ...] = ()
+    particle_times: tuple[Time, ...] = ()
     # Keep every draw's displacements at the particle times: 12 bytes per particle, time and draw.
     keep_displacements: bool = False
     equilibration: Equilibration = Equilibration()

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
+from glassformer.core.bounds import Density, Multiple, Temperature, TemperatureStep, Time, TimeStep
 from glassformer.core.settings import Settings
 
 
@@ -16,11 +17,11 @@ class StageSettings(Settings):
     relaxation times at its temperature. At fixed density the pressures are not used.
     """
 
-    temperature: PositiveFloat | Literal["target", "halfway"]
+    temperature: Temperature | Literal["target", "halfway"]
     pressure: float | Literal["target", "halfway"] = "target"
-    duration: PositiveFloat | None = None
+    duration: Time | None = None
     ramp: bool = False
-    increment: PositiveFloat | None = None
+    increment: TemperatureStep | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> "StageSettings":
@@ -37,22 +38,22 @@ class Equilibration(Settings):
     marked as not equilibrated.
     """
 
-    time_step: Annotated[float, Field(gt=0, le=0.02)] = 0.005
-    damping_time: PositiveFloat = 0.5
-    start_density: PositiveFloat = 1.1
+    time_step: TimeStep = 0.005
+    damping_time: Time = 0.5
+    start_density: Density = 1.1
     # A folder of configurations to start from instead of random positions: the stages are then left out.
     start_from: str | None = None
-    relaxations: PositiveFloat = 5.0
+    relaxations: Annotated[Multiple, Field(gt=0)] = 5.0
     # The start temperature and pressure are those of the thesis's cooling script.
     stages: Annotated[tuple[StageSettings, ...], Field(min_length=1)] = (
         StageSettings(temperature=0.5495, pressure=0.4888, duration=5.0),
         StageSettings(temperature="target", duration=20.0, ramp=True),
     )
-    hold_in_tau_alpha: NonNegativeFloat = 5.0
-    most_windows: Annotated[int, Field(ge=2)] = 8
+    hold_in_tau_alpha: Multiple = 5.0
+    most_windows: Annotated[int, Field(ge=2, le=1_000_000)] = 8
     box: Literal["as-it-fell", "mean-density"] = "as-it-fell"
     # With 'mean-density': how long the configuration relaxes in the new box, in NVT.
-    settle_time: PositiveFloat = 10.0
+    settle_time: Time = 10.0
 
     @model_validator(mode="after")
     def _begins_somewhere(self) -> "Equilibration":

@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, PositiveFloat, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from glassformer.core.bounds import Depth, Length, Neighbors, Width
 from glassformer.core.settings import Settings
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Pool = Literal["max", "mean"]
-Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1)]
 
 # Scalars of a particle: how many numbers each input is. 'species': one-hot; 'type': one number, 0 for A and 1 for B.
 SCALAR_INPUTS = {"species": 2, "type": 1, "local-energy": 1}
@@ -72,14 +73,14 @@ class ParticleNetSettings(_Common):
     """
 
     name: Literal["particlenet"] = "particlenet"
-    neighbors: PositiveInt = 20
+    neighbors: Neighbors = 20
     blocks: Annotated[tuple[Widths, ...], Field(min_length=1)] = ((64, 64, 64), (128, 128, 128), (256, 256, 256))
     first_graph: Literal["periodic", "open"] = "periodic"
     edge_vectors: bool = True
     aggregation: Pool = "mean"
     norm: Literal["batch", "layer", "none"] = "batch"
     input_norm: bool = False
-    norm_epsilon: PositiveFloat = 1e-5
+    norm_epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-5
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
 
 
@@ -87,9 +88,9 @@ class MessagePassingSettings(_Common):
     """Static-graph message passing: edges to all neighbours within `cutoff`, `steps` rounds with the same weights."""
 
     name: Literal["message-passing"]
-    cutoff: PositiveFloat = 2.0
-    steps: PositiveInt = 7
-    width: PositiveInt = 64
+    cutoff: Length = 2.0
+    steps: Depth = 7
+    width: Width = 64
     head: Literal["system", "particle"] = "particle"
     fully_connected: Widths = (64, 64)
     dropout: Fraction = 0.0
@@ -99,10 +100,10 @@ class ContinuousFilterSettings(_Common):
     """Continuous-filter convolutions of distances in a radial basis within `cutoff`: invariant under rotations."""
 
     name: Literal["continuous-filter"]
-    cutoff: PositiveFloat = 2.5
-    radial_functions: PositiveInt = 25
-    steps: PositiveInt = 4
-    width: PositiveInt = 64
+    cutoff: Length = 2.5
+    radial_functions: Width = 25
+    steps: Depth = 4
+    width: Width = 64
     head: Literal["system", "particle"] = "particle"
     fully_connected: Widths = (64,)
     dropout: Fraction = 0.0

@@ -169,6 +169,10 @@ def _apply(values: dict[str, Any], change: str) -> None:
     except tomllib.TOMLDecodeError:
         # A bare word is a text: engine=lammps.
         value = text.strip()
+    except (ValueError, RecursionError):
+        raise SettingsError(
+            f"got --set {place}=... with a value of {len(text)} characters that cannot be read", "Correct the value."
+        ) from None
     *path, last = place.strip().split(".")
     tables: list[dict[str, Any]] = [values]
     for number, part in enumerate(path):

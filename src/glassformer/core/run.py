@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
+from glassformer.core.bounds import Count, LearningRate, NonNegativeCount, Time, Weight
 from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
 from glassformer.core.presets import RUNS, find, load_network, named
 from glassformer.core.settings import Settings, check_settings, checked, read_toml
@@ -20,7 +21,7 @@ class Targets(Settings):
     'log' a network then learns the mean of logarithms, less than the logarithm of the mean by half their variance.
     """
 
-    times: Annotated[tuple[PositiveFloat | Literal["last"], ...], Field(min_length=1)] = (1.63, "last")
+    times: Annotated[tuple[Time | Literal["last"], ...], Field(min_length=1)] = (1.63, "last")
     scale: Literal["log", "linear"] = "log"
     quantity: Quantity = "squared-displacement"
     species: Literal["A", "B", "both"] = "A"
@@ -38,9 +39,9 @@ class Split(Settings):
     """
 
     by: Literal["configuration", "draw"] = "configuration"
-    folds: Annotated[int, Field(ge=2)] = 4
-    validation_per_state_point: PositiveInt = 1
-    trained_folds: PositiveInt | None = None
+    folds: Annotated[int, Field(ge=2, le=10_000)] = 4
+    validation_per_state_point: Count = 1
+    trained_folds: Count | None = None
     training_share: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
@@ -64,21 +65,21 @@ class Training(Settings):
     validation error, or the last, where few configurations make that error noisy.
     """
 
-    epochs: PositiveInt = 30
-    batch_size: PositiveInt = 16
+    epochs: Count = 30
+    batch_size: Count = 16
     optimizer: Literal["adam", "adamw"] = "adam"
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: LearningRate = 1e-3
     schedule: Literal["step", "cosine"] = "step"
-    late_learning_rate: PositiveFloat = 1e-4
-    late_from_epoch: PositiveInt = 10
-    warmup_epochs: NonNegativeInt = 0
-    weight_decay: NonNegativeFloat = 0.0
-    clip_gradient: NonNegativeFloat = 0.0
-    early_stopping: NonNegativeInt = 0
+    late_learning_rate: LearningRate = 1e-4
+    late_from_epoch: Count = 10
+    warmup_epochs: NonNegativeCount = 0
+    weight_decay: Weight = 0.0
+    clip_gradient: Weight = 0.0
+    early_stopping: NonNegativeCount = 0
     loss: Literal["mse", "mae", "huber"] = "mse"
     augmentation: Literal["symmetries", "cubic-rotations", "rotations", "none"] = "symmetries"
     batches: Literal["stratified", "shuffled"] = "stratified"
-    frozen_norms_from_epoch: NonNegativeInt = 0
+    frozen_norms_from_epoch: NonNegativeCount = 0
     keep: Literal["best", "last"] = "best"
     precision: Literal["float32", "bf16"] = "float32"
     tensorboard: bool = False

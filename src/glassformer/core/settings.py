@@ -25,12 +25,24 @@ def load_settings(path: Path, model: type[Model]) -> Model:
     return check_settings(read_toml(path), model, str(path))
 
 
+LONGEST_LINE = 20_000
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the contents of the TOML file `path`. Raises `SettingsError`."""
+    remedy = "See https://toml.io for the format."
+    text = read_text(path)
+    longest = max(map(len, text.splitlines()), default=0)
+    if longest > LONGEST_LINE:
+        # The parser takes time that grows with the square of a key's length.
+        raise SettingsError(f"{path} has a line of {longest} characters; expected at most {LONGEST_LINE}", remedy)
     try:
-        return tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is not TOML: {error}", "See https://toml.io for the format.") from error
+        return tomllib.loads(text)
+    except RecursionError:
+        raise SettingsError(f"{path} is not usable: it is nested too deeply", remedy) from None
+    except ValueError as error:
+        # Also what is no TOML's fault, such as an integer of thousands of digits.
+        raise SettingsError(f"{path} is not TOML: {error}", remedy) from error
 
 
 CORRECT_THE_FILE = "Correct the file and run the same command again."

@@ -30,7 +30,7 @@ from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
 from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
-from glassformer.simulate.work import Tally, lammps_cost, sample_work
+from glassformer.simulate.work import Tally, lammps_cost, sample_work, warn_of_cost
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,7 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
         if done:
             progress.say(f"{done} of {counted(len(all_tasks), 'configuration')} exist already and are kept")
         if missing:
+            warn_of_cost(campaign, sum(missing.values()), workers, progress)
             tally = Tally(progress, {task.name: work for task, work in missing.items()})
             workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
             run_tasks(list(missing), simulate_sample, tally, workers, threads)

@@ -1,5 +1,6 @@
 """The legs of an equilibration, in steps: from a campaign's settings to what the engine is told."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ from glassformer.core.equilibration import StageSettings
 from glassformer.core.errors import SettingsError
 from glassformer.physics.state_points import VFT_TEMPERATURE, estimated_relaxation_time
 from glassformer.simulate.hold import SEGMENTS
+
+# A stage that nobody would wait for, in LJ time units: 2e11 steps of 0.005.
+LONGEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,14 @@ def _value(want: float | str, here: float, target: float) -> float:
     return (here + target) / 2 if want == "halfway" else float(want)
 
 
+def _estimate(temperature: float) -> float:
+    """Return the estimated relaxation time; infinity close to where the estimate diverges."""
+    try:
+        return estimated_relaxation_time(temperature)
+    except OverflowError:
+        return math.inf
+
+
 def _steps(campaign: Campaign, duration: float | None, temperature: float, what: str) -> int:
     if duration is None:
         if temperature <= VFT_TEMPERATURE:
@@ -100,5 +112,11 @@ def _steps(campaign: Campaign, duration: float | None, temperature: float, what:
                 f" T = {temperature:g}",
                 "Give it in the campaign file.",
             )
-        duration = campaign.equilibration.relaxations * estimated_relaxation_time(temperature)
+        duration = campaign.equilibration.relaxations * _estimate(temperature)
+        if duration > LONGEST:
+            raise SettingsError(
+                f"{what} is not given, and {campaign.equilibration.relaxations:g} estimated relaxation times at"
+                f" T = {temperature:g} are longer than {LONGEST:g}",
+                "Give it in the campaign file.",
+            )
     return max(1, round(duration / campaign.equilibration.time_step))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
+from glassformer.core.words import counted
 from glassformer.simulate.draws import uses_lockstep
 from glassformer.simulate.isoconfigurational import DRAWS, LAMMPS_COST
 from glassformer.simulate.schedule import observation_steps
@@ -12,6 +13,9 @@ from glassformer.simulate.stages import fewest_steps
 
 # Writing the sample's file, in the same unit: so that nothing is complete before its file is.
 FILE = 1.0
+# Particle steps per second and core, of draws in lockstep and of LAMMPS, on processors of 2023 with AVX-512; and
+# core-hours that are worth a word.
+LOCKSTEP_RATE, LAMMPS_RATE, MUCH = 25e6, 1.8e6, 50.0
 
 
 def lanes(campaign: Campaign, draws: int) -> int:
@@ -33,6 +37,17 @@ def sample_work(campaign: Campaign, point: StatePointSettings, draws_there: int 
     equilibration = 0.0 if draws_there is not None else lammps_cost(campaign) * fewest_steps(campaign, point)
     last = int(observation_steps(campaign)[-1])
     return equilibration + lanes(campaign, campaign.draws - (draws_there or 0)) * last
+
+
+def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progress) -> None:
+    """Say how long `work` will take, roughly, if it is so long that it may not have been meant."""
+    hours = work * campaign.particles / (LOCKSTEP_RATE if uses_lockstep(campaign) else LAMMPS_RATE) / 3600
+    if hours > MUCH:
+        span = f"{hours / workers:,.0f} hours" if hours / workers < 72 else f"{hours / workers / 24:,.0f} days"
+        progress.say(
+            f"This campaign takes about {hours:,.0f} core-hours, {span} on {counted(workers, 'core')}, by the rates of"
+            " other machines. `glassformer plan` tells more. Ctrl-C stops it at any time."
+        )
 
 
 class Tally:
