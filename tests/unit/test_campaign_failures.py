@@ -17,7 +17,7 @@ from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import sample_paths
 from glassformer.dataset.sample import read_sample, write_sample
-from glassformer.simulate.campaign import run_campaign
+from glassformer.simulate.campaign import run_campaign, simulate_sample, tasks
 from tests.conftest import TINY_CAMPAIGN
 from tests.unit.test_campaign import children, start
 
@@ -174,6 +174,14 @@ def test_a_worker_that_crashes_costs_its_configuration_only(tmp_path: Path, capf
     assert len(names(tmp_path / "data")) == 3
     assert start(tmp_path, LONG).wait() == 0
     assert len(names(tmp_path / "data")) == 4
+
+
+def test_a_sample_that_was_finished_before_a_crash_is_not_made_again(tiny_dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_dataset, tmp_path / "data")
+    for task in tasks(campaign(TINY_CAMPAIGN), tmp_path / "data"):
+        before = task.path.read_bytes()
+        simulate_sample(task)
+        assert task.path.read_bytes() == before
 
 
 def test_a_worker_that_is_killed_is_told_with_its_signal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

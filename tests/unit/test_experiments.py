@@ -11,6 +11,7 @@ import pytest
 from glassformer.baselines.density_curve import DensityCurve
 from glassformer.core.errors import DatasetError, PredictionError
 from glassformer.core.experiment import Study
+from glassformer.core.files import write_atomically
 from glassformer.core.progress import Silent
 from glassformer.core.run import Split
 from glassformer.core.settings import check_settings
@@ -419,6 +420,19 @@ def test_a_training_that_goes_astray_does_not_cost_the_others(
     wild = [one.model_copy(update={"run": {"training": {"learning_rate": 1e30}}}) for one in study.experiments[:1]]
     both = study.model_copy(update={"experiments": (*wild, study.experiments[1])})
     write_result(tmp_path / "training" / "one" / "result.json", result())
+    said: list[str] = []
+    progress = Silent()
+    monkeypatch.setattr(progress, "say", said.append, raising=False)
+    found = run_experiments(both, "demo", [], tiny_dataset, tmp_path, progress, 1)
+    assert [one.name for one in found] == ["particle"]
+    assert any(text.startswith("one FAILED: ") for text in said)
+
+
+def test_a_folder_of_another_run_does_not_cost_the_others(
+    study: Study, tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = study.model_copy(update={"experiments": study.experiments[:2]})
+    write_atomically(tmp_path / "training" / "one" / "run.json", b'{"parameter_hash": "of another run"}')
     said: list[str] = []
     progress = Silent()
     monkeypatch.setattr(progress, "say", said.append, raising=False)

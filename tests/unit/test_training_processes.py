@@ -133,8 +133,8 @@ def test_two_processes_go_on_as_they_would_have(tmp_path: Path) -> None:
     [
         (fails_in_the_second, DatasetError, "this cannot be\nDo something else."),
         (crashes, RuntimeError, "ZeroDivisionError: somewhere"),
-        (dies, TrainingError, r"died \(exit code -9\)"),
-        (complains_of_a_death, TrainingError, r"died \(exit code -9\)"),
+        (dies, TrainingError, r"died \(SIGKILL: most likely because memory ran out\)"),
+        (complains_of_a_death, TrainingError, r"died \(SIGKILL: most likely because memory ran out\)"),
     ],
 )
 def test_what_ends_one_process_ends_all(work: Any, error: type[Exception], message: str) -> None:

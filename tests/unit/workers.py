@@ -1,4 +1,4 @@
-"""What the processes of a test do, apart from the tests: each process imports it anew, and that should be quick."""
+"""What the processes of a test do, apart from the tests: each process imports this file, which should be quick."""
 
 import os
 import signal

@@ -100,16 +100,19 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
 def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
     """Simulate what is missing of `task` and write its file: a plain function of files and parameters to a file.
 
-    `threads` vectors of draws are followed at a time. A killed run goes on where its last checkpoint is.
+    `threads` vectors of draws are followed at a time. A killed run continues from its last checkpoint.
     Raises `DatasetError`, `EngineError` or `StorageError`.
     """
     unfinished = Unfinished(task.path, task.parameter_hash)
-    if task.path.exists():
-        sample = _with_more_draws(task, read_sample(task.path), report, unfinished, threads)
-    else:
-        sample = _new_sample(task, report, unfinished, threads)
-    unfinished.check_home()
-    write_sample(task.path, sample)
+    old = read_sample(task.path) if task.path.exists() else None
+    if old is None or len(old.ensemble.seeds) < task.campaign.draws:
+        sample = (
+            _new_sample(task, report, unfinished, threads)
+            if old is None
+            else _with_more_draws(task, old, report, unfinished, threads)
+        )
+        unfinished.check_home()
+        write_sample(task.path, sample)
     unfinished.clear()
 
 

@@ -72,13 +72,14 @@ class _Pool:
             while pending:
                 finished, pending = wait(pending, POLL, FIRST_COMPLETED)
                 self._drain()
-                for future in finished:
+                # What was finished before a crash is done.
+                for future in sorted(finished, key=lambda one: isinstance(one.exception(), BrokenProcessPool)):
                     self._collect(future, futures[future])
                     done.append(futures[future])
         except BrokenProcessPool:
             self._stop()
             self._drain()
-            crashed = self._crashed(processes)
+            crashed = self._crashed(processes, {task.name for task in done})
             return [task for task in tasks if task not in done and task.name != crashed]
         finally:
             self._stop()
@@ -97,12 +98,15 @@ class _Pool:
         else:
             self._tally.finish(task.name)
 
-    def _crashed(self, processes: list[Any]) -> str:
+    def _crashed(self, processes: list[Any], done: set[str]) -> str:
         """Return the name of the task whose process crashed, as a failure. Raises `EngineError` if none did."""
         # The others were ended because of it.
         dead = [process for process in processes if process.exitcode not in (0, None, -signal.SIGTERM)]
         process = dead[0] if dead else processes[0]
         name = self._begun.get(process.pid, "")
+        if name in done:
+            # The next one's name has not arrived.
+            name = ""
         cause, remedy = cause_of_death(process.exitcode)
         error = EngineError(f"a worker process died ({cause})", remedy)
         if name and process.exitcode is not None and -process.exitcode in CRASHES:
