@@ -12,7 +12,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from glassformer.cli.console import StageProgress, duration
+from glassformer.cli.console import CONTINUE, StageProgress, duration
 from glassformer.cli.demo import run_demo
 
 CAMPAIGN = """
@@ -214,7 +214,7 @@ def test_ctrl_c_ends_every_process_of_a_training(folder: Path, tmp_path: Path) -
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert errors.strip().splitlines() == ["error: stopped", "Run the same command again to go on from here."]
+    assert errors.strip().splitlines() == ["error: stopped", CONTINUE]
     # The last to go is Python's own resource tracker, which sees that it is alone.
     deadline = time.monotonic() + 10
     while (running := is_running(process.pid)) and time.monotonic() < deadline:
@@ -344,7 +344,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(wait: float, tmp_path: Path)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert errors.strip().splitlines() == ["error: stopped", "Run the same command again to go on from here."]
+    assert errors.strip().splitlines() == ["error: stopped", CONTINUE]
 
 
 def test_doctor_finds_this_machine_well() -> None:
@@ -371,7 +371,7 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     assert results[0] == results[1]
     assert "in tau_alpha" in printed
     assert "(mean)" in printed
-    assert "8 of 8 configurations are there already" in printed
+    assert "8 of 8 configurations exist already" in printed
     assert str(tmp_path / "demo" / "report" / "index.html") in printed.replace("\n", "")
     scores = json.loads(results[0])
     assert {row["label"] for row in scores["data"]} == {"T0.50_P1.55", "T0.56_P0.17"}

@@ -53,6 +53,18 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["a.h5"]
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_fsync_is_written_to(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(descriptor: int) -> None:
+        raise OSError(number, "no such call")
+
+    monkeypatch.setattr("os.fsync", unknown)
+    write_atomically(tmp_path / "a.h5", b"new")
+    assert (tmp_path / "a.h5").read_bytes() == b"new"
+
+
 def test_a_file_is_replaced_whole_and_never_written_in_place(tmp_path: Path) -> None:
     target = tmp_path / "a.h5"
     write_atomically(target, b"old")

@@ -184,11 +184,11 @@ def test_a_restart_file_cut_short_by_a_full_disk_is_told(tmp_path: Path, monkeyp
     def cut(self: Lammps, *commands: str) -> None:
         command(self, *commands)
         if commands[0].startswith("write_restart"):
-            path = Path(commands[0].split('"')[1])
+            path = Path(commands[0].split()[1])
             path.write_bytes(path.read_bytes()[:1000])
 
     monkeypatch.setattr(Lammps, "_commands", cut)
-    with pytest.raises(StorageError, match="was not written whole"):
+    with pytest.raises(StorageError, match="could not write all of its restart file"):
         run(campaign(), tmp_path)
     assert not list(tmp_path.rglob("*.tmp"))
 

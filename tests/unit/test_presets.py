@@ -37,9 +37,9 @@ def test_changes_reach_every_depth() -> None:
         ("=3", "expected KEY=VALUE"),
         ("particels=3", "did you mean 'particles'"),
         ("schedule.untl=3", "did you mean 'until'"),
-        ("seed.deeper=3", "'seed' is no table"),
-        ("seed.x.y=1", "'seed' is no table"),
-        ("particle_times.a.b=3", "'particle_times' is no table"),
+        ("seed.deeper=3", "'seed' is not a table"),
+        ("seed.x.y=1", "'seed' is not a table"),
+        ("particle_times.a.b=3", "'particle_times' is not a table"),
         ("draws=many", "draws: got 'many'"),
     ],
 )

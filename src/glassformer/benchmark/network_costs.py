@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
-from glassformer.core.workers import starting_workers
+from glassformer.core.workers import cause_of_death, starting_workers
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
 from glassformer.physics.configuration import Configuration
@@ -104,14 +104,17 @@ def measure(settings: NetworkSettings, particles: int, threads: int) -> Measured
     _graph(settings, particles)
     # A fresh process: the most memory that it ever had is this network's.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with starting_workers():
+            measured = pool.submit(measure_here, settings, particles, threads)
+        (process,) = pool._processes.values()
         try:
-            with starting_workers():
-                measured = pool.submit(measure_here, settings, particles, threads)
             return measured.result()
         except BrokenProcessPool:
+            pool.shutdown()
+            cause, _ = cause_of_death(process.exitcode)
             raise TrainingError(
-                f"measuring a training step of {particles} particles was killed, most likely for want of memory",
-                "Lower --particles.",
+                f"the process that measured a training step of {particles} particles died ({cause})",
+                "Lower --particles, if memory ran out.",
             ) from None
 
 

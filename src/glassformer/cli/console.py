@@ -27,7 +27,7 @@ PLAIN_INTERVAL = 10.0
 # Columns and lines below which a terminal's size is not believed: COLUMNS=0 means that it is not known.
 LEAST_SIZE = 20
 # Columns that a column of text, such as what a campaign is, needs to be readable.
-LEAST_TEXT = 24
+LEAST_TEXT = 18
 # Part of the total that rounding may leave when all parts are done.
 ROUNDING = 1e-9
 
@@ -47,7 +47,7 @@ console = Console(highlight=False, markup=False, emoji=False)
 log = Console(file=LogStream(), highlight=False, markup=False, emoji=False)  # type: ignore[arg-type]
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-CONTINUE = "Run the same command again to continue from here."
+CONTINUE = "Finished work is saved. Run the same command again to continue."
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -63,9 +63,9 @@ def resumable(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except StopRequested as stop:
-            raise InterruptedByUserError(f"stopped by {stop.name}; finished work is saved", CONTINUE) from None
+            raise InterruptedByUserError(f"stopped by {stop.name}", CONTINUE) from None
         except KeyboardInterrupt:
-            raise InterruptedByUserError("stopped; finished work is saved", CONTINUE) from None
+            raise InterruptedByUserError("stopped", CONTINUE) from None
 
     return wrapper  # type: ignore[return-value]
 
@@ -225,7 +225,9 @@ def print_table(headings: list[str], rows: list[list[str]], justify: list[Justif
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for index, (heading, side) in enumerate(zip(headings, sides, strict=True)):
-        table.add_column(heading, justify=side, no_wrap=index == 0)
+        # Broken by hand: rich, when short of space, cuts words where other columns could give way.
+        heading = heading if _is_text(index, sides) else heading.replace(" ", "\n")
+        table.add_column(heading, justify=side, no_wrap=not _is_text(index, sides))
     for row in rows:
         table.add_row(*row)
     console.print(table)
@@ -236,18 +238,24 @@ def _least_width(headings: list[str], rows: list[list[str]], sides: list[Justify
     widths = []
     for index, heading in enumerate(headings):
         cells = [row[index] for row in rows]
-        text = index > 0 and sides[index] == "left"
+        text = _is_text(index, sides)
         width = max(map(cell_len, cells), default=0)
         widths.append(max(min(width, LEAST_TEXT) if text else width, *map(cell_len, heading.split() or [""]), 0))
     return sum(widths) + 2 * (len(widths) - 1)
 
 
+def _is_text(index: int, sides: list[JustifyMethod]) -> bool:
+    """Tell whether a column holds texts, which may break between words, and not names or numbers."""
+    return index > 0 and sides[index] == "left"
+
+
 def _print_records(headings: list[str], rows: list[list[str]]) -> None:
     """Print each row as its first cell, and below it a line for every other cell that is not empty."""
-    wide = max(map(cell_len, headings[1:]), default=0)
     console.print(headings[0], style="bold")
     for row in rows:
         console.print(row[0], soft_wrap=True)
+        pairs = Table(box=None, show_header=False, pad_edge=False)
         for heading, cell in zip(headings[1:], row[1:], strict=True):
             if cell:
-                console.print(Padding(f"{heading:{wide}}  {cell}", (0, 0, 0, 2)))
+                pairs.add_row(heading, cell)
+        console.print(Padding(pairs, (0, 0, 0, 2)))

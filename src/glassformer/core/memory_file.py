@@ -17,15 +17,23 @@ def file_in_memory() -> Iterator[tuple[int, str]]:
     `memfd_create` it is a temporary file that has been removed already. Raises `StorageError`.
     """
     with ExitStack() as undo:
-        try:
-            if hasattr(os, "memfd_create"):
-                descriptor = os.memfd_create("glassformer")
-                undo.callback(os.close, descriptor)
-            else:
+        descriptor = _in_memory()
+        if descriptor is None:
+            try:
                 descriptor = undo.enter_context(tempfile.TemporaryFile()).fileno()
-        except OSError as error:
-            raise storage_error("make a temporary file in", Path(tempfile.gettempdir()), error) from error
+            except OSError as error:
+                raise storage_error("make a temporary file in", Path(tempfile.gettempdir()), error) from error
+        else:
+            undo.callback(os.close, descriptor)
         yield descriptor, f"/proc/self/fd/{descriptor}"
+
+
+def _in_memory() -> int | None:
+    try:
+        return os.memfd_create("glassformer")
+    except (AttributeError, OSError):
+        # A Python that was built without it, or a system that forbids it.
+        return None
 
 
 def write_all(descriptor: int, contents: bytes) -> None:

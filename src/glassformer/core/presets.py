@@ -206,4 +206,4 @@ def _first_sentence(text: str) -> str:
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
-    return " ".join(lines).partition(". ")[0].removesuffix(".") + "."
+    return " ".join(lines).replace("et al. ", "et al.\0").partition(". ")[0].replace("\0", " ").removesuffix(".") + "."

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
+# What the terminal sends to all processes of a command.
+_OF_THE_TERMINAL = (signal.SIGINT, signal.SIGHUP)
 
 
 class StopRequested(KeyboardInterrupt):
@@ -57,15 +59,20 @@ def handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def ctrl_c_held_back() -> Iterator[None]:
-    """Hold back Ctrl-C until the end; processes that are started inside never receive it.
+    """Hold back Ctrl-C until the end; processes started inside receive neither it nor a hang-up: their parent does.
 
-    A signal that is only ignored meanwhile would be lost.
+    They inherit the mask of signals. A signal that is only ignored meanwhile would be lost.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    held: list[int] = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    # The mask is that of this thread; another one may receive the signal, and the handler runs here.
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if in_main_thread else None
     try:
         yield
     finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)

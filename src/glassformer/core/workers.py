@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from types import ModuleType
 
@@ -37,6 +38,7 @@ def starting_workers() -> Iterator[None]:
     They need nothing of the main script, which may lack a main guard, come from standard input or be gone. Ctrl-C
     reaches this process, once they are started, and it ends them.
     """
+    _start_resource_tracker()
     main = sys.modules["__main__"]
     # multiprocessing looks here for the script to run first; this one has no file.
     sys.modules["__main__"] = ModuleType("__main__")
@@ -45,6 +47,18 @@ def starting_workers() -> Iterator[None]:
             yield
     finally:
         sys.modules["__main__"] = main
+
+
+def _start_resource_tracker() -> None:
+    """Start Python's helper process such that a hang-up of the terminal does not end it before the others.
+
+    It would be started anyway; and starting it later would let Ctrl-C through.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:

@@ -52,7 +52,8 @@ class _Pool:
         self._work, self._tally, self._threads, self._failures = work, tally, threads, failures
         self._begun: dict[int, str] = {}
         try:
-            self._reports = context.Queue()
+            with starting_workers():
+                self._reports = context.Queue()
             self._executor = ProcessPoolExecutor(workers, context, _begin_worker, (self._reports,))
         except OSError as error:
             raise EngineError(
