@@ -131,7 +131,7 @@ def _text(
         "lead": words.lead(samples, predictions, run),
         "label": label,
         "result": words.result(evaluation, predictions, run),
-        "note": words.note(evaluation, samples, label),
+        "note": words.note(evaluation, samples, label, run),
         "particles": words.particle_note(evaluation, samples),
         "predictions": words.prediction_caption(predictions),
         "msd": words.msd_caption(samples, predictions.times),

@@ -191,7 +191,7 @@ def _against_mean(predictions: Predictions, row: Row) -> Difference:
     return difference(*both)
 
 
-def note(evaluation: Evaluation, samples: Sequence[Sample], label: str) -> str:
+def note(evaluation: Evaluation, samples: Sequence[Sample], label: str, run: Run | None) -> str:
     """Return how the table of scores is to be read."""
     rows = [row for row in evaluation.rows if row.state_point != ALL]
     what = label.removeprefix("ln ")
@@ -213,6 +213,7 @@ def note(evaluation: Evaluation, samples: Sequence[Sample], label: str) -> str:
     return (
         f"{text} The ceiling is what perfect knowledge of the structure would reach: the rest is the scatter of"
         f" {draws_of(samples)}. It is itself an estimate."
+        + (" A network that reads velocities may exceed it." if run and "velocity" in run.network.inputs else "")
     )
 
 
