@@ -50,4 +50,4 @@ class EngineError(GlassformerError):
 
 
 class TrainingError(GlassformerError):
-    """Training went astray."""
+    """Training failed or diverged."""

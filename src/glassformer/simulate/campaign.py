@@ -112,7 +112,7 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
 def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
     """Simulate what is missing of `task` and write its file: a plain function of files and parameters to a file.
 
-    `threads` vectors of draws are followed at a time. A killed run goes on where its last checkpoint is.
+    `threads` vectors of draws are followed at a time. A killed run continues from its last checkpoint.
     Raises `DatasetError`, `EngineError` or `StorageError`.
     """
     unfinished = Unfinished(task.path, task.parameter_hash)
@@ -216,7 +216,7 @@ def _protocol(task: Task) -> str:
 def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers: int) -> int:
     """Simulate what is missing of `campaign` in `dataset` on `workers` cores; return how many samples were made.
 
-    A killed run loses what its workers did since their last checkpoints; running again goes on there, with the same
+    A killed run loses what its workers did since their last checkpoints; running again continues there, with the same
     numbers.
     Raises `DatasetError` if the folder holds samples of other parameters, `EngineError`, `StorageError`.
     """
