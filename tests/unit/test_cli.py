@@ -125,8 +125,8 @@ def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
 def test_tables_fit_a_narrow_terminal(folder: Path) -> None:
     done = glassformer("evaluate", folder / "training" / "predictions.h5", COLUMNS="80")
     lines = done.stdout.splitlines()
-    # One line a row, nothing cut: six rows of ten cells under one heading.
-    assert [len(line.split()) for line in lines[1:7]] == [10] * 6
+    # One line per row, nothing cut: six rows of ten cells under a heading of two lines.
+    assert [len(line.split()) for line in lines[2:8]] == [10] * 6
     assert "…" not in done.stdout
     assert max(map(len, lines)) <= 80
 
@@ -176,7 +176,7 @@ def test_another_network_and_two_processes(folder: Path, tmp_path: Path) -> None
     assert shown.stdout in done.stdout
     assert max(map(len, shown.stdout.splitlines())) <= 80
     heading = next(line for line in shown.stdout.splitlines() if "Pearson" in line)
-    assert heading.split() == ["state", "point", "t", "species", "n", "Pearson", "+-", "max"]
+    assert heading.split() == ["state", "point", "t", "species", "n", "Pearson", "std.", "error", "max"]
     scores = json.loads(glassformer("evaluate", tmp_path / "out" / "predictions.h5", "--json").stdout)
     assert [set(row["particles"]) for row in scores["rows"]] == [{"A"}] * 3
     assert json.loads((tmp_path / "out" / "run.json").read_text())["network"]["head"] == "particle"

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from glassformer.benchmark.network_costs import estimate_training
+from glassformer.cli.experiment import OVERHEAD, _training_hours
 from glassformer.core.errors import DatasetError
+from glassformer.core.experiment import load_study
+from glassformer.core.presets import load_campaign, load_network
+from glassformer.core.progress import Silent
 from glassformer.evaluate.results import read_result, write_result
 from glassformer.report.build import read_histories
 from tests.unit.test_cli import CAMPAIGN, glassformer
@@ -157,7 +162,8 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Pat
     done = glassformer("experiment", folder / "study.toml", "--out", tmp_path / "out", "--dry-run", "--workers", 1)
     assert done.returncode == 0, done.stderr
     assert "core-hours" in done.stdout or "minutes" in done.stdout
-    assert re.search(r"4 trainings: about .* on 1 core", done.stdout)
+    assert re.search(r"Estimate: 4 trainings, about .* on 1 core\.", done.stdout)
+    assert "From one training step of each network on a few particles" in done.stdout
     assert not (tmp_path / "out").exists()
 
 
@@ -173,3 +179,26 @@ def test_a_study_that_cannot_be_run_writes_nothing(folder: Path, tmp_path: Path)
         done = glassformer("experiment", tmp_path / "study.toml", "--out", tmp_path / "out")
         assert (done.returncode, message in done.stderr) == (2, True), done.stderr
         assert not (tmp_path / "out" / "data").exists()
+
+
+def test_each_network_is_estimated_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of the four experiments train the same network, on a few particles."""
+    measured = []
+    monkeypatch.setattr(
+        "glassformer.benchmark.network_costs.estimate_training",
+        lambda network, particles: measured.append(network) or 0.01,
+    )
+    study = load_study(str(folder / "study.toml"))
+    campaign = load_campaign(str(folder / "campaign.toml"))
+    hours = _training_hours(study.runs("demo"), campaign, 1, Silent())
+    assert len(measured) == 2
+    # Epochs x configurations x networks: one of two folds of 4, two of 8, one of 8 x 2 draws, one of 4.
+    trained = 2 * 0.5 * (4 + 2 * 8 + 16 + 4)
+    assert hours == pytest.approx(OVERHEAD * 0.01 * trained / 3600)
+
+
+def test_an_estimate_is_measured_on_few_particles() -> None:
+    settings = load_network("particlenet-glass")
+    few, many = (estimate_training(settings, particles) for particles in (250, 2500))
+    assert 0 < few < many
+    assert many / few == pytest.approx(10, rel=0.9)

@@ -1,17 +1,18 @@
 """Campaigns by name, and changes from the command line."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from glassformer.core.errors import SettingsError
-from glassformer.core.presets import campaign_presets, load_campaign, preset
+from glassformer.core.presets import campaign_presets, load_campaign, load_network, network_presets, preset
 
 
 def test_they_are_listed_with_what_they_are() -> None:
     found = campaign_presets()
     assert {"demo", "thesis", "thesis-as-run", "isochore", "cooling"} <= set(found)
-    assert all(30 < len(text) < 300 and text.endswith(".") for text in found.values())
+    assert all(30 < len(text) < 220 and text.endswith(".") for text in found.values())
 
 
 def test_a_file_and_a_name_give_the_same() -> None:
@@ -78,3 +79,43 @@ def test_a_change_that_would_change_nothing_is_refused(change: str) -> None:
     with pytest.raises(SettingsError, match="every state point has its own") as caught:
         load_campaign("isochore", [change])
     assert "--set state_points." in caught.value.remedy
+
+
+SEVEN = [(0.44, 2.93), (0.45, 2.70), (0.47, 2.24), (0.49, 1.78), (0.50, 1.55), (0.52, 1.09), (0.56, 0.17)]
+
+
+@pytest.mark.parametrize("name", ["thesis", "thesis-as-run", "thesis-small", "thesis-demo"])
+def test_the_thesis_s_campaigns_have_its_seven_state_points(name: str) -> None:
+    assert [(point.temperature, point.pressure) for point in load_campaign(name).state_points] == SEVEN
+
+
+@pytest.mark.parametrize("name", ["thesis", "thesis-as-run"])
+def test_the_thesis_s_size(name: str) -> None:
+    found = load_campaign(name)
+    assert (found.particles, found.configurations, found.draws) == (4096, 400, 20)
+    look = load_campaign(name, ["configurations=1"], ["T0.50"])
+    assert (look.configurations, len(look.state_points)) == (1, 1)
+
+
+NUMBER_WORDS = {"two": 2, "four": 4, "seven": 7}
+
+
+@pytest.mark.parametrize("name", campaign_presets())
+def test_first_sentences_say_what_campaigns_hold(name: str) -> None:
+    found, text = load_campaign(name), campaign_presets()[name]
+    assert re.search(rf"\bN = {found.particles}\b", text)
+    if held := re.search(r"(\d+) configurations x (\d+) draws", text):
+        assert (int(held[1]), int(held[2])) == (found.configurations, found.draws)
+    if points := re.search(r"\b(two|four|seven)\b.*state points\b", text.lower()):
+        # 'Two of the thesis's seven state points'.
+        assert NUMBER_WORDS[points[1]] == len(found.state_points)
+    if until := re.search(r"\bt = (\d+)\b", text):
+        assert found.schedule.until == float(until[1])
+
+
+@pytest.mark.parametrize("name", network_presets())
+def test_first_sentences_say_what_networks_are(name: str) -> None:
+    found, text = load_network(name), network_presets()[name]
+    assert ("per particle" in text) == (found.head == "particle")
+    for word in ("species", "type", "position", "velocity"):
+        assert word not in text or word in found.inputs

@@ -220,27 +220,28 @@ def print_table(headings: list[str], rows: list[list[str]], justify: list[Justif
     name that is cut cannot be read.
     """
     sides: list[JustifyMethod] = justify or ["left", *["right"] * (len(headings) - 1)]  # type: ignore[list-item]
-    if _least_width(headings, rows, sides) > console.width:
+    if _width(headings, rows, sides, broken=True) > console.width:
         _print_records(headings, rows)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
+    crowded = _width(headings, rows, sides, broken=False) > console.width
     for index, (heading, side) in enumerate(zip(headings, sides, strict=True)):
         # Broken by hand: rich, when short of space, cuts words where other columns could give way.
-        heading = heading if _is_text(index, sides) else heading.replace(" ", "\n")
-        table.add_column(heading, justify=side, no_wrap=not _is_text(index, sides))
+        text = heading.replace(" ", "\n") if crowded and not _is_text(index, sides) else heading
+        table.add_column(text, justify=side, no_wrap=not _is_text(index, sides))
     for row in rows:
         table.add_row(*row)
     console.print(table)
 
 
-def _least_width(headings: list[str], rows: list[list[str]], sides: list[JustifyMethod]) -> int:
-    """Return the width that the table needs: names and numbers stay whole, headings and texts break between words."""
+def _width(headings: list[str], rows: list[list[str]], sides: list[JustifyMethod], broken: bool) -> int:
+    """Return the width that the table needs: with `broken`, headings and texts break between words."""
     widths = []
     for index, heading in enumerate(headings):
-        cells = [row[index] for row in rows]
-        text = _is_text(index, sides)
-        width = max(map(cell_len, cells), default=0)
-        widths.append(max(min(width, LEAST_TEXT) if text else width, *map(cell_len, heading.split() or [""]), 0))
+        cells = max((cell_len(row[index]) for row in rows), default=0)
+        if broken and _is_text(index, sides):
+            cells = min(cells, LEAST_TEXT)
+        widths.append(max(cells, *map(cell_len, heading.split() if broken and heading else [heading])))
     return sum(widths) + 2 * (len(widths) - 1)
 
 

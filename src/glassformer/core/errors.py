@@ -54,4 +54,4 @@ class EngineError(GlassformerError):
 
 
 class TrainingError(GlassformerError):
-    """Training went astray."""
+    """Training failed or diverged."""

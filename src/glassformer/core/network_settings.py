@@ -23,9 +23,9 @@ NAMES = ("particlenet", "message-passing", "continuous-filter")
 class _Common(Settings):
     """What every network has.
 
-    `inputs`: what it reads of each particle. `head`: 'system' pools over particles and gives one output a configuration
-    and target; 'particle' gives one output a particle and target. `context`: a particle head also reads the pooled
-    features of the whole configuration, from which the state point is told far better than from one neighbourhood.
+    `inputs`: what it reads of each particle. `head`: 'system' pools over particles and gives one output per
+    configuration and target; 'particle' gives one output per particle and target. `context`: a particle head also reads
+    the pooled features of the whole configuration, which reveal the state point far better than one neighbourhood does.
     `fully_connected` and `dropout` shape the head.
     """
 
@@ -65,7 +65,7 @@ class _Common(Settings):
 
 
 class ParticleNetSettings(_Common):
-    """Dynamic graph network: edge convolutions on k nearest neighbours, found anew in the features of each block.
+    """Dynamic graph network: edge convolutions on k nearest neighbours, found again in the features of each block.
 
     `first_graph`: neighbours of the first block by 'periodic' or, as in the thesis, by 'open' distances, which do not
     know of the box's periods. `edge_vectors`: its edges carry the minimum-image vector to the neighbour and its length.

@@ -208,7 +208,7 @@ def _protocol(task: Task) -> str:
 def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers: int) -> int:
     """Simulate what is missing of `campaign` in `dataset` on `workers` cores; return how many samples were made.
 
-    A killed run loses what its workers did since their last checkpoints; running again goes on there, with the same
+    A killed run loses what its workers did since their last checkpoints; running again continues there, with the same
     numbers. A configuration that fails does not cost the others, which are made first.
     Raises `DatasetError` if the folder holds samples of other parameters, `SettingsError`, both before anything is
     written; `StorageError`; and what the configurations raise, naming each.

@@ -1,0 +1,240 @@
+"""What a person sees: tables in any width, texts that are printed as they are, bars, numbers with their nouns."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.progress import Progress
+
+from glassformer.cli import bench_tables, tables
+from glassformer.cli import console as module
+from glassformer.cli import experiment as experiment_module
+from glassformer.cli.console import StageProgress, console, print_error, print_table
+from glassformer.cli.networks import print_networks
+from glassformer.core.errors import SettingsError
+from glassformer.core.words import counted
+from glassformer.dataset.summary import summarise
+from glassformer.simulate.plan import Cost, Plan, Rates
+from glassformer.simulate.status import PointStatus, Status
+from tests.conftest import synthetic_sample
+
+# Markup, an end of markup without a start, and a name of an emoji: rich hides, refuses or replaces them.
+ODD = "[red]T[/bold]:smile:"
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that returns what was printed, each run of white space as one space."""
+    monkeypatch.setattr(console, "_width", 200)
+    return lambda: " ".join(capsys.readouterr().out.split())
+
+
+def rates() -> Rates:
+    return Rates(ODD, 1000.0, 500.0)
+
+
+def in_a_plan() -> None:
+    tables.print_plan(Plan(rates(), (Cost(ODD, 1, 16, 1.0, 2.0, 1.0, 1000),), 1))
+
+
+def in_a_status() -> None:
+    tables.print_status(Status(False, (PointStatus(ODD, 1, 0, 0, (f"{ODD}: following",)),)))
+
+
+def in_a_summary() -> None:
+    (summary,) = summarise([synthetic_sample()])
+    odd = SimpleNamespace(**{name: getattr(summary, name) for name in summary.__dataclass_fields__})
+    odd.label, odd.crystalline_fraction = ODD, 0.5
+    tables.print_summary([odd])  # type: ignore[list-item]
+
+
+def in_fits() -> None:
+    tables.print_fits([{"fit": "kww", "state_point": ODD, "failed": ODD}, {"fit": ODD, "state_point": ODD}])
+
+
+def in_a_comparison() -> None:
+    one = SimpleNamespace(
+        label=ODD,
+        times=[1.0],
+        largest=(1.0, 2.0),
+        when=(1.0, 2.0),
+        density=1.2,
+        held_density=1.2,
+        published_density=None,
+    )
+    tables.print_published_comparison([one])  # type: ignore[list-item]
+
+
+def in_an_evaluation() -> None:
+    score = SimpleNamespace(mae=0.1, r2=0.5)
+    particles = {"A": SimpleNamespace(pearson=0.1, pearson_error=0.1, pearson_ceiling=0.9)}
+    models = {"network": score, "mean": score, "rho": score}
+    row = SimpleNamespace(
+        state_point=ODD, time=1.0, configurations=2, models=models, r2_ceiling=0.9, particles=particles
+    )
+    found = SimpleNamespace(rows=[row], leaked=True, label=ODD, left_out=1)
+    tables.print_evaluation(found)  # type: ignore[arg-type]
+
+
+def in_networks() -> None:
+    measured = SimpleNamespace(threads=1, predict_seconds=1.0, predict_bytes=1e6, train_seconds=1.0, train_bytes=1e6)
+    cost = SimpleNamespace(
+        name=ODD, meaning=ODD, head="system", parameters=1, operations=1e9, particles=200, measured=measured
+    )
+    print_networks([cost])  # type: ignore[list-item]
+
+
+def in_a_study() -> None:
+    one = SimpleNamespace(name=ODD, title=ODD, train=(ODD,))
+    study = SimpleNamespace(runs=lambda scale, only: [(one, None)])
+    experiment_module.print_study(study, "demo", [])  # type: ignore[arg-type]
+
+
+def in_gpu_speeds() -> None:
+    speed = SimpleNamespace(
+        device=ODD, configuration=ODD, draws=1, particles=200, configurations=1, atom_steps_per_second=1e6, least=1e6,
+        greatest=1e6, energy_drift=1e-5,
+    )  # fmt: skip
+    bench_tables.print_gpu_speeds([speed])  # type: ignore[list-item]
+
+
+def in_progress() -> None:
+    stages = StageProgress()
+    stages.start(ODD, 1, ODD)
+    stages.advance(1, ODD)
+    stages.say(ODD)
+    stages.stop()
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        in_a_plan, in_a_status, in_a_summary, in_fits, in_a_comparison, in_an_evaluation, in_networks, in_a_study,
+        in_gpu_speeds, in_progress,
+    ],
+)  # fmt: skip
+def test_labels_are_printed_as_they_are(show: Any, printed: Any) -> None:
+    show()
+    assert ODD in printed()
+
+
+def test_a_bar_shows_labels_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars: list[Progress] = []
+    monkeypatch.setattr(StageProgress, "__init__", terminal(StageProgress.__init__))
+    monkeypatch.setattr(module, "Progress", lambda *args, **kw: bars.append(Progress(*args, **kw)) or bars[-1])
+    in_progress()
+    with console.capture() as shown:
+        console.print(bars[0].make_tasks_table(bars[0].tasks))
+    assert ODD in shown.get()
+
+
+def terminal(init: Any) -> Any:
+    def on_a_terminal(self: StageProgress) -> None:
+        init(self)
+        self._plain = False
+
+    return on_a_terminal
+
+
+def test_errors_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(SettingsError(ODD, ODD))
+    assert capsys.readouterr().err == f"error: {ODD}\n{ODD}\n"
+
+
+@pytest.mark.parametrize("columns", ["0", "5", "80x24"])
+@pytest.mark.parametrize("command", [("simulate", "--list"), ("simulate", "--help")])
+def test_a_width_that_cannot_be_is_not_believed(command: tuple[str, ...], columns: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "glassformer", *command],
+        capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": columns, "LINES": "0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "campaign" in done.stdout
+    assert 60 < max(map(len, done.stdout.splitlines())) <= 80
+
+
+HEADINGS = ["state point", "t", "MAE", "MAE difference", "std. error", "R2 within"]
+ROWS = [["T0.50_P1.55", "19.59", "0.151", "+0.012", "0.003", "-0.12"]] * 2
+
+
+@pytest.mark.parametrize("width", [20, 40, 54, 60, 80])
+def test_tables_lose_nothing_in_a_narrow_terminal(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", width)
+    print_table(HEADINGS, ROWS)
+    text = capsys.readouterr().out
+    assert "…" not in text
+    for word in [word for heading in HEADINGS for word in heading.split()] + ROWS[0]:
+        assert word in text.split(), (word, text)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("show", [in_a_plan, in_a_status, in_a_summary, in_a_comparison, in_an_evaluation])
+def test_the_commands_tables_fit(
+    show: Any, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", width)
+    show()
+    text = capsys.readouterr().out
+    assert "…" not in text
+    # Errors are named.
+    assert " +- " not in text.splitlines()[0]
+
+
+def test_an_error_in_a_heading_has_a_name() -> None:
+    for path in sorted(Path(module.__file__).parent.glob("*.py")):
+        assert '"+-"' not in path.read_text(), path
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (1, ("core",), "1 core"),
+        (2, ("core",), "2 cores"),
+        (0, ("training",), "0 trainings"),
+        (4096, ("particle",), "4,096 particles"),
+        (1, ("study", "studies"), "1 study"),
+        (3, ("study", "studies"), "3 studies"),
+    ],
+)
+def test_numbers_agree_with_their_nouns(number: int, words: tuple[str, ...], text: str) -> None:
+    assert counted(number, *words) == text
+
+
+@pytest.mark.parametrize("show", [in_a_plan, in_an_evaluation, in_networks, in_gpu_speeds])
+def test_one_is_not_many(show: Any, printed: Any) -> None:
+    show()
+    text = printed()
+    for wrong in ("1 cores", "1 configurations", "1 threads", "1 draws", "1 particles"):
+        assert f" {wrong}" not in text
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_bar_is_full_only_when_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    stages = StageProgress()
+    stages.start("simulate", 1000.0, "")
+    clock.now += 100
+    stages.advance(999.0, "c0001 done, 1 to go")
+    clock.now += 100
+    stages.advance(1.0, "c0002 done")
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "simulate  99%  0 s left; c0001 done, 1 to go"
+    assert last == "simulate 100%  took 3 min 20 s; c0002 done"
+    assert np.isclose(stages._done, 1000.0)
