@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,8 @@ from glassformer.cli.options import (
     flag,
 )
 from glassformer.cli.streams import guard_streams
-from glassformer.core.errors import GlassformerError, SettingsError
+from glassformer.core.errors import GlassformerError, SettingsError, StorageError
+from glassformer.core.files import storage_error
 from glassformer.core.signals import StopRequested, stop_on_signals
 from glassformer.core.words import counted
 
@@ -72,6 +74,12 @@ def main() -> None:
     except GlassformerError as error:
         _print_last(error)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Met where nobody expects the file system to refuse, such as on asking whether a file exists.
+        if not error.filename:
+            raise
+        _print_last(storage_error("access", Path(os.fsdecode(error.filename)), error))
+        sys.exit(StorageError.exit_code)
     except KeyboardInterrupt as stop:
         # Of a command that has nothing to continue.
         _print_last(InterruptedByUserError(f"stopped by {stop.name}" if isinstance(stop, StopRequested) else "stopped"))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassformer.cli.console import console, print_table
 from glassformer.core.words import counted
+from glassformer.dataset.sample import MOST_DRIFT
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.evaluation import Evaluation
 
@@ -40,7 +41,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
     )
     console.print(
         "samples: configurations x draws; tau_alpha: time at which F_s of A falls to 1/e; held: time spent at the state"
-        " point before the draws, mean over configurations.",
+        " point before the draws, the shortest of any configuration.",
         style="dim",
     )
     crystals = [row for row in summaries if row.crystalline_fraction > CRYSTALLISED]
@@ -50,6 +51,14 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
             " surroundings",
             style="yellow",
         )
+    for row in summaries:
+        if row.conserving_energy < row.configurations:
+            console.print(
+                f"{row.label}: in {row.configurations - row.conserving_energy} of"
+                f" {counted(row.configurations, 'configuration')} draws do not conserve energy: it changed by up to"
+                f" {row.energy_drift:.2g} per particle, more than {MOST_DRIFT:g}. The time step is too long.",
+                style="yellow",
+            )
 
 
 def not_in_equilibrium(number_of: int, samples: int) -> str:

@@ -21,9 +21,9 @@ def sample_paths(dataset: Path) -> list[Path]:
 
     Raises `DatasetError` if there are none, `StorageError` if a folder may not be read.
     """
-    if not dataset.is_dir():
-        raise DatasetError(f"there is no dataset folder {dataset}", "Make one with `glassformer simulate`.")
     try:
+        if not dataset.is_dir():
+            raise DatasetError(f"there is no dataset folder {dataset}", "Make one with `glassformer simulate`.")
         # Not by a pattern: that passes over a folder that may not be read.
         folders = [entry for entry in dataset.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
         entries = [entry for folder in folders for entry in folder.iterdir()]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from glassformer.evaluate.audit import AuditRow
 from glassformer.evaluate.evaluation import without_nan
 from glassformer.evaluate.experiments import ScoreRow
 
+NAME = r"[a-z0-9][a-z0-9.-]*"
 FORMAT = "glassformer experiment 3"
 RESULT_FILE = "result.json"
 
@@ -70,6 +72,9 @@ def read_result(path: Path) -> ExperimentResult:
         audit = [_numbers(row) for row in values["audit"]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PredictionError(f"{path} is no {what}: {type(error).__name__} {error}", remedy) from None
+    if not re.fullmatch(NAME, str(values.get("name"))):
+        # Figures are files called by it.
+        raise PredictionError(f"{path} is no {what}: got the name {values.get('name')!r}", remedy)
     return checked(values | {"rows": rows, "audit": audit}, ExperimentResult, path, PredictionError, what, remedy)
 
 
