@@ -98,7 +98,7 @@ def _steps(campaign: Campaign, duration: float | None, temperature: float, what:
             raise SettingsError(
                 f"{what} is not given, and the estimate of the relaxation time diverges at T = {VFT_TEMPERATURE}, above"
                 f" T = {temperature:g}",
-                "Give it in the campaign file.",
+                "Set it in the campaign file, or with --set.",
             )
         duration = campaign.equilibration.relaxations * estimated_relaxation_time(temperature)
     return max(1, round(duration / campaign.equilibration.time_step))
