@@ -212,7 +212,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
     print_notices(evaluation.notices)
     if evaluation.left_out:
         seen = counted(evaluation.left_out, "configuration")
-        console.print(f"{seen} {'was' if evaluation.left_out == 1 else 'were'} seen in training and not scored.")
+        past, present = ("was", "is") if evaluation.left_out == 1 else ("were", "are")
+        console.print(f"{seen} {past} seen in training and {present} not scored.")
 
 
 def print_notices(notices: "Sequence[str]") -> None:

@@ -110,7 +110,7 @@ def _steps(campaign: Campaign, duration: float | None, temperature: float, what:
             raise SettingsError(
                 f"{what} is not given, and the estimate of the relaxation time diverges at T = {VFT_TEMPERATURE}, above"
                 f" T = {temperature:g}",
-                "Give it in the campaign file.",
+                "Set it in the campaign file, or with --set.",
             )
         duration = campaign.equilibration.relaxations * _estimate(temperature)
         if duration > LONGEST:
