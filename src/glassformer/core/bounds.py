@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 # LJ units.
-Temperature = Annotated[float, Field(gt=0, le=100)]
+Temperature = Annotated[float, Field(gt=0, le=1e9)]
 Pressure = Annotated[float, Field(ge=-1000, le=1000)]
 Density = Annotated[float, Field(gt=0, le=5)]
 Length = Annotated[float, Field(gt=0, le=100)]

@@ -61,8 +61,12 @@ def _start_resource_tracker() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_with_parent() -> None:
-    """End this process when its parent is gone, even by kill -9: no orphan writes beside the next run."""
+def begin_worker() -> None:
+    """Prepare this process, a worker: Ctrl-C is its parent's, and it ends when that is gone, even by kill -9.
+
+    No orphan writes beside the next run.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

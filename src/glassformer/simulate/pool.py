@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from glassformer.core.errors import EngineError, FullDiskError
 from glassformer.core.failures import describe, named, raise_failures
-from glassformer.core.workers import CRASHES, cause_of_death, end_with_parent, starting_workers
+from glassformer.core.workers import CRASHES, begin_worker, cause_of_death, starting_workers
 from glassformer.simulate.work import Tally
 
 # Seconds between two looks at what the workers have reported.
@@ -141,7 +141,7 @@ _reports: Any = None
 def _begin_worker(reports: Any) -> None:
     global _reports
     _reports = reports
-    end_with_parent()
+    begin_worker()
 
 
 def _call(work: Work, task: Named, threads: int) -> None:

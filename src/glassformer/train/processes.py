@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from glassformer.core.errors import GlassformerError, TrainingError
 from glassformer.core.progress import Progress, Silent
-from glassformer.core.workers import cause_of_death, end_with_parent, starting_workers
+from glassformer.core.workers import begin_worker, cause_of_death, starting_workers
 
 Work = Callable[[Any, Progress, int, int], None]
 
@@ -77,7 +77,7 @@ def _refuse_deaths(workers: list[Any]) -> None:
 
 
 def _begin(work: Work, task: Any, rank: int, processes: int, port: int | None, sender: Connection) -> None:
-    end_with_parent()
+    begin_worker()
     if port is not None:
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "GROUP_RANK": "0"}
         os.environ.update(address | {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)})
