@@ -135,8 +135,10 @@ def start(tmp_path: Path, changes: str = "{}") -> subprocess.Popen[bytes]:
 
 
 def ignores(pid: int, number: int) -> bool:
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn"))
-    return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    """Whether a process ignores a signal, or never receives it, as while it starts."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    masks = dict(line.split(":", 1) for line in lines if line.startswith("Sig"))
+    return any(bool(int(masks[name], 16) >> (number - 1) & 1) for name in ("SigIgn", "SigBlk"))
 
 
 def gone(pid: int) -> bool:
