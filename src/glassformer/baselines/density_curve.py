@@ -17,7 +17,7 @@ SAME_DENSITY = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class DensityCurve:
-    """Straight pieces through the state points (S,), from mean density to mean label (S, K); the end pieces go on.
+    """Straight pieces through the state points (S,), from mean density to mean label (S, K); the end pieces continue.
 
     One state point alone has no piece, nor have several of one density: the configurations' own line in the density
     takes its place.

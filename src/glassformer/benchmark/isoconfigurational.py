@@ -86,7 +86,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Decay:
-    """How lockstep's advantage falls at one temperature: at `times`, pairs a particle and speed over lj/cut/opt's."""
+    """How lockstep's advantage falls at one temperature: at `times`, pairs per particle and speed over lj/cut/opt's."""
 
     temperature: float
     times: list[float]

@@ -93,7 +93,7 @@ class Comparison:
         return training_gflop(self.shape)
 
     def seconds(self, name: str) -> float | None:
-        """Median seconds a configuration."""
+        """Median seconds per configuration."""
         return float(np.median(self.contests[name].seconds)) / self.shape.batch if name in self.contests else None
 
     def speedups(self, peer: str) -> FloatArray | None:

@@ -41,7 +41,7 @@ class ResultStream(_Stream):
 
 
 class LogStream:
-    """Standard output, as it is at the moment, for progress: what cannot be written is lost, and the work goes on."""
+    """Standard output, as it is at the moment, for progress: what cannot be written is lost, and the work continues."""
 
     def write(self, text: str) -> int:
         """Write `text` if that is possible."""

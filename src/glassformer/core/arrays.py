@@ -60,7 +60,7 @@ EQUILIBRATION = (
     ArraySpec("temperature", ("E",), "f8", "epsilon_AA", "instantaneous temperature"),
     ArraySpec("pressure", ("E",), "f8", "epsilon_AA / sigma_AA^3", "instantaneous pressure"),
     ArraySpec("density", ("E",), "f8", "sigma_AA^-3", "number density"),
-    ArraySpec("potential_energy", ("E",), "f8", "epsilon_AA", "potential energy a particle"),
+    ArraySpec("potential_energy", ("E",), "f8", "epsilon_AA", "potential energy per particle"),
     ArraySpec(
         "windows",
         ("W", 8),

@@ -20,7 +20,7 @@ from glassformer.physics.pair import check_box
 
 @dataclass(frozen=True)
 class Quench:
-    """How many inherent structures were there and how many were found; of these, the mean energies a particle.
+    """How many inherent structures were there and how many were found; of these, the mean energies per particle.
 
     NaN if none was found.
     """

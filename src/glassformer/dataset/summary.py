@@ -1,4 +1,4 @@
-"""What a dataset holds, a line a state point."""
+"""What a dataset holds, a line per state point."""
 
 import math
 from collections.abc import Sequence

@@ -45,7 +45,7 @@ class AuditRow:
 
 
 def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list[AuditRow]:
-    """Return a row a time for the `tests` of an experiment's networks, put together.
+    """Return a row per time for the `tests` of an experiment's networks, put together.
 
     Every prediction is of one draw, called 'configuration#draw'. `model`: the array to score, a network's or a
     baseline's.
@@ -128,7 +128,7 @@ def _row(
 
 
 def _resampled(points: Any, names: Any) -> list[Any]:
-    """Return `SAMPLES` times the rows of as many configurations of every state point as there are, drawn anew."""
+    """Return `SAMPLES` times the rows of as many configurations of every state point as there are, drawn again."""
     random = generator(named_seed(0, "audit"))
     rows = {name: np.flatnonzero(names == name) for name in np.unique(names)}
     members = [np.unique(names[points == point]) for point in np.unique(points)]

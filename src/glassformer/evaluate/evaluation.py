@@ -1,4 +1,4 @@
-"""From a prediction file to its scores, a row a state point and target time."""
+"""From a prediction file to its scores, a row per state point and target time."""
 
 import math
 from dataclasses import dataclass, field

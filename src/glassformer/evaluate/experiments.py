@@ -206,7 +206,7 @@ class MeanScore:
 
 
 def mean_scores(rows: Sequence[ScoreRow]) -> list[MeanScore]:
-    """Return the means of `rows` over state points: a line a time and kind of state point that is there."""
+    """Return the means of `rows` over state points: a line per time and kind of state point that is there."""
     found = []
     for time in sorted({row.time for row in rows}):
         for trained in (True, False):
@@ -244,7 +244,7 @@ class Comparison:
 def compare_rows(rows: Sequence[ScoreRow], others: Sequence[ScoreRow]) -> list[Comparison]:
     """Compare the networks of two experiments on the same configurations, the mean over state points.
 
-    A line a time, for configurations held out at state points that both were trained on, and for those of others.
+    A line per time, for configurations held out at state points that both were trained on, and for those of others.
     """
     known = {(row.state_point, row.time, row.trained): row for row in others}
     found: dict[tuple[float, bool], list[Difference]] = {}

@@ -63,7 +63,7 @@ def bin_edges(values: FloatArray) -> FloatArray:
 def largest_share(predictions: FloatArray, labels: FloatArray) -> float:
     """Return the share of `predictions` that falls into one bin, the fullest, of bins made for the `labels`.
 
-    The bins go on, equally wide, beyond the labels. Near 1: the network says the same of every configuration.
+    The bins continue, equally wide, beyond the labels. Near 1: the network says the same of every configuration.
     """
     edges = bin_edges(labels)
     places = np.floor((predictions - edges[0]) / (edges[1] - edges[0]))

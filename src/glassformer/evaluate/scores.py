@@ -51,7 +51,7 @@ def bootstrap_error(
 ) -> float:
     """Return the standard error of `score` by resampling configurations, which are the independent units.
 
-    Times sqrt(n / (n - 1)): what is drawn anew scatters about the mean of n configurations, not about the truth.
+    Times sqrt(n / (n - 1)): what is drawn again scatters about the mean of n configurations, not about the truth.
     """
     number = len(label)
     if number < 2 or np.isnan(prediction).any():

@@ -30,7 +30,7 @@ from glassformer.train.processes import run_together
 from glassformer.train.training import PREDICTIONS_FILE, run_identity, train_run
 
 TRAINING, TEST_FILE = "training", "test.h5"
-# The way to score and the baselines: results of another are made anew.
+# The way to score and the baselines: results of another are made again.
 SCORING = 4
 # What an audit scores: the network, and what knows no structure.
 AUDITED = ("prediction", "state_point_mean", "density_fit")
@@ -184,7 +184,7 @@ def _known(work: Work, identity: str) -> ExperimentResult | None:
     try:
         known = read_result(work.folder / RESULT_FILE)
     except PredictionError:
-        # None yet, or damaged, or of an older version: it is made anew.
+        # None yet, or damaged, or of an older version: it is made again.
         return None
     if known.identity != identity:
         return None

@@ -9,7 +9,7 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import CutoffConvention, kob_andersen
 from glassformer.physics.pair import interactions
 
-# A typical energy a particle, taken off so that the input is of order one.
+# A typical energy per particle, taken off so that the input is of order one.
 _TYPICAL_ENERGY = -7.0
 
 

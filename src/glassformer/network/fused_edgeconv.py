@@ -3,7 +3,7 @@
 The plain way writes every intermediate of all edges to memory, reads it back, and repeats that in the backward pass.
 Here a block of particles goes through a whole stage while it lies in the cache, one thread a block:
 
-- the first layer is made anew where it is needed, since it is cheap: z_ij = a_i + b_j + c_ij;
+- the first layer is made again where it is needed, since it is cheap: z_ij = a_i + b_j + c_ij;
 - of each further layer only the output z of its matrix product is kept (the statistics need all of it), neither the
   norm's nor the ReLU's;
 - through a maximum over neighbours the gradient of the last layer is that of one edge in k, beside the two terms that

@@ -55,7 +55,7 @@ class ParticleHead(nn.Module):
         self.layers = _perceptron(features if context is None else 2 * features, widths, dropout, outputs)
 
     def forward(self, features: Tensor, counts: tuple[int, ...]) -> Tensor:
-        """Return one row a particle."""
+        """Return one row per particle."""
         if self.context is not None:
             sizes = torch.tensor(counts, device=features.device)
             of_graph = torch.repeat_interleave(pool(features, counts, self.context), sizes, 0)

@@ -1,6 +1,6 @@
 """ParticleNet: a dynamic graph network.
 
-The first block reads each particle's nearest neighbours in space; each later block finds its neighbours anew in the
+The first block reads each particle's nearest neighbours in space; each later block finds its neighbours again in the
 features of the block before. H. Qu and L. Gouskos, Phys. Rev. D 101, 056019 (2020).
 """
 

@@ -35,7 +35,7 @@ class Network(nn.Module):
         )
 
     def forward(self, graph: Graph) -> Tensor:
-        """Return one row of outputs a configuration, or a particle."""
+        """Return one row of outputs per configuration, or per particle."""
         outputs: Tensor = self.head(self.encoder(graph), graph.counts)
         return outputs
 

@@ -29,7 +29,7 @@ def schematic_correlator(
     a = `coupling`, gamma = `damping` and Omega = `frequency`. The liquid freezes at a = 4.
     E. Leutheusser, Phys. Rev. A 29, 2765 (1984).
 
-    Solved on `points` equal steps; then every second is dropped, the step is doubled and the second half filled anew,
+    Solved on `points` equal steps; then every second is dropped, the step is doubled and the second half filled again,
     octave after octave (M. Fuchs, W. Götze, I. Hofacker and A. Latz, J. Phys.: Condens. Matter 3, 5047 (1991)).
     Derivatives are backward differences of second order, so that the step is about t / points and the relative error
     of order 1 / points^2; oscillations that have not died out when a step exceeds their period are damped away.

@@ -43,7 +43,7 @@ MOST_EVALUATIONS = 200_000
 
 @dataclass(frozen=True, eq=False)
 class InherentStructure:
-    """Positions (N, 3) of the minimum, wrapped; energies a particle; the greatest force left; what it took."""
+    """Positions (N, 3) of the minimum, wrapped; energies per particle; the greatest force left; what it took."""
 
     positions: FloatArray
     start_energy: float
@@ -153,7 +153,7 @@ def _chebyshev(stages: int) -> tuple[float, tuple[tuple[float, float, float, flo
 
 
 def _finish(forces: PairForces, positions: FloatArray, here: Field, most: int) -> tuple[FloatArray, Field]:
-    """Go on to `TOLERANCE` by L-BFGS (J. Nocedal, Math. Comput. 35, 773 (1980)), in short moves that never go up.
+    """Continue to `TOLERANCE` by L-BFGS (J. Nocedal, Math. Comput. 35, 773 (1980)), in short moves that never go up.
 
     Energies are too coarse there for a line search; a move that goes up clears the memory, and without memory the move
     F / stiffness goes down.

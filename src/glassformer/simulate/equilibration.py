@@ -234,7 +234,7 @@ class _Run:
             self._report(0, self._window.steps)
 
     def _checkpoint(self) -> None:
-        """Save everything, and go on as a resumed run would."""
+        """Save everything, and continue as a resumed run would."""
         restart = self._engine.renew()
         state = {f"hold_{name}": array for name, array in self._hold.state().items()}
         position = {"number": np.array(self._number), "done": np.array(self._done), "time": np.array(self._time)}

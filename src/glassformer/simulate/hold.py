@@ -21,7 +21,7 @@ AGREEMENT = 2.0
 
 @dataclass(frozen=True)
 class Window:
-    """What a finished window saw: potential energy a particle and F_s of A at `lag`, with standard errors.
+    """What a finished window saw: potential energy per particle and F_s of A at `lag`, with standard errors.
 
     `tau_alpha` is NaN if F_s has not come down to 1/e since the first window began.
     """
@@ -126,7 +126,7 @@ class Hold:
         return sum(window.duration for window in self.windows) / self.windows[-1].tau_alpha
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return arrays from which `restore` goes on."""
+        """Return arrays from which `restore` continues."""
         return {
             "starts": np.array(self._starts),
             "boxes": np.array(self._boxes),
@@ -141,7 +141,7 @@ class Hold:
         return np.array([window.as_row() for window in self.windows]).reshape(-1, len(fields(Window)))
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Continue from what `state` returned."""
         self._starts, self._boxes = list(state["starts"]), list(state["boxes"])
         self._scattering, self._energy, self._density = (
             state[name].copy() for name in ("scattering", "energy", "density")

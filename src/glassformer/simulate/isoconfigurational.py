@@ -135,7 +135,7 @@ class LammpsDraw:
         return contents
 
     def resume(self, contents: NDArray[np.uint8], done: int) -> None:
-        """Go on from what `renew` returned."""
+        """Continue from what `renew` returned."""
         self._engine.close()
         self._engine = Lammps.from_restart(contents, self._species, self._potential, self._time_step)
         self._engine.begin_nve(self._steps, done)
@@ -164,7 +164,7 @@ def run_lammps_draw(
 ) -> Observations:
     """Follow one draw from `configuration` by velocity Verlet on LAMMPS. Raises `EngineError` or `StorageError`.
 
-    Its checkpoints are kept in `unfinished` as `name`, and the run goes on from there.
+    Its checkpoints are kept in `unfinished` as `name`, and the run continues from there.
     """
     steps = observation_steps(campaign)
     velocities = maxwell_boltzmann(seed, configuration.particles, temperature)

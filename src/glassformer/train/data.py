@@ -54,7 +54,7 @@ def make_items(examples: Sequence[Example], mean: FloatArray, std: FloatArray) -
 
 
 class EpochShuffle(Sampler[list[int]]):
-    """Batches drawn anew every epoch, as a function of seed and epoch: a resumed run sees what any other would.
+    """Batches drawn again every epoch, as a function of seed and epoch: a resumed run sees what any other would.
 
     Without a seed the order is that of the items. With `labels` (n,), one an item, batches are stratified: each holds
     items from everywhere in the labels' range. A batch norm takes its batch's mean off; the mean over a random batch of
@@ -98,7 +98,7 @@ def _stratified(labels: FloatArray, batches: int, random: np.random.Generator) -
     for stretch in np.split(order, [*range(batches, middle + 1, batches), *ends]):
         for place, item in zip(random.permutation(batches), random.permutation(stretch).tolist(), strict=False):
             dealt[place].append(item)
-    # In no order: several processes take every so-manieth of a batch.
+    # In no order: several processes take every n-th item of a batch.
     return [random.permutation(batch).tolist() for batch in dealt]
 
 

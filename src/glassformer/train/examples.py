@@ -22,7 +22,7 @@ LEARNED_SPECIES = {"A": (0,), "B": (1,), "both": (0, 1)}
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A graph and its labels (R, K), logarithms if the run says so: R = 1, or a row a particle; (R,) are `learned`."""
+    """A graph and its labels (R, K), logarithms if the run says so: R = 1, or one per particle; (R,) are `learned`."""
 
     graph: GraphBatch
     label: FloatArray

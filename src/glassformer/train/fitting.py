@@ -1,4 +1,4 @@
-"""One fold's weights: Lightning's trainer, what it keeps on the disk, and how it goes on after a kill."""
+"""One fold's weights: Lightning's trainer, what it keeps on the disk, and how it continues after a kill."""
 
 import logging
 import warnings
@@ -46,7 +46,7 @@ def fit(module: TrainingModule, train: Loader, validation: Loader, place: Place,
     if resume.exists():
         module.history = _read(resume, module.identity)["history"]
         progress.expect(-len(module.history))
-        progress.say(f"{place.name} goes on after epoch {len(module.history)}")
+        progress.say(f"{place.name} continues after epoch {len(module.history)}")
     if not finished(settings, _errors(module)):
         try:
             trainer = _trainer(module, place, progress)

@@ -12,7 +12,7 @@ _LARGE = 1 << 30
 def keep_large_blocks() -> None:
     """Let glibc's malloc reuse blocks of up to 1 GiB.
 
-    By default each temporary of some 80 MB is mapped anew and its pages are faulted in one by one, which costs a
+    By default each temporary of some 80 MB is mapped again and its pages are faulted in one by one, which costs a
     wide network much of each training step on a CPU. Does nothing where the C library is not glibc.
     """
     if platform.libc_ver()[0] != "glibc":

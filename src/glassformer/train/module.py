@@ -48,7 +48,7 @@ class TrainingModule(pl.LightningModule):
         self._errors: list[Tensor] = []
 
     def forward(self, graph: GraphBatch) -> Tensor:
-        """Return standardised predictions: a row a configuration, or a particle."""
+        """Return standardised predictions: a row per configuration, or per particle."""
         outputs: Tensor = self.network(graph)
         return outputs
 
@@ -96,7 +96,7 @@ class TrainingModule(pl.LightningModule):
         return torch.from_numpy(matrices[list(batch.places)]).float().to(batch.label.device)
 
     def on_validation_epoch_start(self) -> None:
-        """Measure the batch norms' statistics anew, over the whole training set."""
+        """Measure the batch norms' statistics again, over the whole training set."""
         self._errors = []
         remeasure_batch_norm(self.network, whole_graphs(cast(Loader, self.trainer.train_dataloader)))
 

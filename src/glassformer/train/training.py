@@ -47,9 +47,10 @@ def train_run(
     """Train `run` on `samples` into the folder `out`; return the path of the prediction file.
 
     out/fold-<n>/model.pt and history.json for every fold, out/predictions.h5 for all: each configuration predicted by
-    the one network that had not seen it. A killed run goes on from the last whole epoch and ends with the same numbers
-    (on a CPU, with the same number of threads and processes). `processes` train one network together, each on its share
-    of every batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share alone.
+    the one network that had not seen it. A killed run continues from the last whole epoch and ends with the same
+    numbers (on a CPU, with the same number of threads and processes). `processes` train one network together, each on
+    its share of every batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share
+    alone.
     Samples that were found not to be in equilibrium are refused unless `allow_unequilibrated`.
     Raises `CheckpointError` if `out` holds another run, `DatasetError`, `SettingsError`, `StorageError`,
     `TrainingError`.
@@ -175,7 +176,7 @@ def _identity(run: Run, samples: Sequence[Sample], times: FloatArray) -> str:
         for sample in samples
     ]
     if "inherent-displacement" in run.network.inputs:
-        # Not part of a configuration's fingerprint: they may be sought anew, and found elsewhere.
+        # Not part of a configuration's fingerprint: they may be sought again, and found elsewhere.
         sought = [sample.configuration.inherent_positions for sample in samples]
         content += [["inherent", fingerprint(*(positions for positions in sought if positions is not None))]]
     return parameter_hash({"run": run.model_dump(mode="json"), "times": times.tolist(), "data": content})

@@ -1,4 +1,4 @@
-"""RUMD's configurations: `*.xyz.gz`, a line of numbers a particle under a header that names the columns and the box.
+"""RUMD's configurations: `*.xyz.gz`, a line of numbers per particle under a header that names the columns and the box.
 
 N. P. Bailey et al., SciPost Phys. 3, 038 (2017); http://rumd.org. The box is centred at the origin; types 0 = A, 1 = B.
 """

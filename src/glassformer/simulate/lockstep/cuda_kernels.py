@@ -198,7 +198,7 @@ def forces(u, f, counts, neighbors, separation, species, table, energy):
 
 @cuda.jit
 def finish(moved, speed2, strayed2, fastest2, time_step, inner_skin):
-    """Book the step, one thread a configuration; `fastest2` (C,) is the greatest squared speed so far."""
+    """Book the step, one thread per configuration; `fastest2` (C,) is the greatest squared speed so far."""
     c = cuda.grid(1)
     if c < moved.shape[0]:
         if _pruning_is_due(c, moved, speed2, time_step, inner_skin):

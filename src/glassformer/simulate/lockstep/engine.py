@@ -29,7 +29,7 @@ from glassformer.simulate.lockstep.simd import aligned_zeros, check_host, lanes
 # N = 4096, T = 0.44 the forces take longer with wider skins, the lists with narrower ones; these are near the least.
 INNER_SKIN = 0.2
 OUTER_SKIN = 0.7
-# Pairs a particle for which lists have room at first, and the factor by which too small ones grow.
+# Pairs per particle for which lists have room at first, and the factor by which too small ones grow.
 FIRST_ROOM = 110
 GROWTH = 1.25
 # Vectors of particles near a cell for which there is room at first.
@@ -102,7 +102,7 @@ class Lockstep:
         self.steps += steps
 
     def refresh(self) -> None:
-        """Make the lists and the forces anew from the present positions: what follows depends on `state` alone."""
+        """Make the lists and the forces again from the present positions: what follows depends on `state` alone."""
         self._renew_outer()
         self._renew_inner()
         self._f[:] = 0
@@ -135,7 +135,7 @@ class Lockstep:
 
     @property
     def pairs_per_particle(self) -> float:
-        """Listed pairs a particle, each pair counted once: what a step costs grows with it."""
+        """Listed pairs per particle, each pair counted once: what a step costs grows with it."""
         return float(self._pairs / self.particles)
 
     def pairs(self) -> IntArray:
@@ -150,7 +150,7 @@ class Lockstep:
         return {"u": self._u.copy(), "low": self._low.copy(), "w": self._w.copy(), "steps": np.array(self.steps)}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on from `state`, as the engine that it was taken from does."""
+        """Continue from `state`, as the engine that it was taken from does."""
         self._u[:], self._low[:], self._w[:] = state["u"], state["low"], state["w"]
         self.steps = int(state["steps"])
         self.refresh()

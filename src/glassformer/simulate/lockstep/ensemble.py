@@ -27,12 +27,12 @@ from glassformer.simulate.schedule import observation_steps
 
 # Part of a sample's parameter hash: raise it when a change here changes its numbers.
 VERSION = 2
-# Steps between two checkpoints. Lists are made anew there, whether anything is written or not: a resumed run is the
+# Steps between two checkpoints. Lists are made again there, whether anything is written or not: a resumed run is the
 # same to the last bit.
 CHECKPOINT_STEPS = 5_000
-# Hand over when the list holds this many pairs a particle for every draw. Measured at N = 4096, T = 1.0, 16 draws: with
-# 250 pairs a step takes half of what 16 steps of lj/cut/opt take, and the cost grows a little faster than the pairs. A
-# count, not a clock: the data must not depend on the machine's load.
+# Hand over when the list holds this many pairs per particle for every draw. Measured at N = 4096, T = 1.0, 16 draws:
+# with 250 pairs, a step takes half of what 16 steps of lj/cut/opt take, and the cost grows a little faster than the
+# pairs. A count, not a clock: the data must not depend on the machine's load.
 HANDOVER_PAIRS = 28.0
 
 Arrays = dict[str, NDArray[Any]]
@@ -52,9 +52,9 @@ def run_lockstep_draws(
 ) -> tuple[Observations, float | None]:
     """Follow the draws that start with `seeds` (at most `DRAWS`); return what they did and when LAMMPS took over.
 
-    With `campaign.engine` 'auto' the draws go on in LAMMPS one by one when their lists have become too long; the time
-    is None if that did not happen. `save` receives a checkpoint now and then; given back as `checkpoint`, the run goes
-    on from there with the same numbers.
+    With `campaign.engine` 'auto' the draws continue in LAMMPS one by one when their lists have become too long; the
+    time is None if that did not happen. `save` receives a checkpoint now and then; given back as `checkpoint`, the run
+    continues from there with the same numbers.
     Raises `EngineError`.
     """
     steps = observation_steps(campaign)
