@@ -66,6 +66,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     which the next writer of this file removes. Raises `StorageError`, also where `path` is a device, a pipe or a
     folder; then no temporary file is left.
     """
+    refuse_if_moved(path)
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.glassformer-{os.getpid()}.tmp")
     try:
@@ -83,6 +84,31 @@ def write_atomically(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise storage_error("write", path, error) from error
+
+
+# Folders that this process holds, with what tells them from others: device and inode.
+_held_folders: dict[Path, tuple[int, int]] = {}
+
+
+def refuse_if_moved(path: Path) -> None:
+    """Raise `StorageError` if a folder around `path` that this process holds was moved, deleted or replaced meanwhile.
+
+    It must not be made again in its old place: half of the results would lie there.
+    """
+    for folder, identity in _held_folders.items():
+        if (folder == path or folder in path.parents) and _identity(folder) != identity:
+            raise StorageError(
+                f"{folder} was moved or deleted while it was written to",
+                "Put it back, or name its new place with --out, and run the same command again; finished work is kept.",
+            )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _to_disk(descriptor: int) -> None:
@@ -165,9 +191,13 @@ def exclusive(folder: Path) -> Iterator[None]:
             raise _held(folder, error.owner) from None
         except OSError as error:
             raise storage_error("lock", folder, error) from error
+        identity = _identity(folder)
+        if identity is not None:
+            _held_folders[folder] = identity
         try:
             yield
         finally:
+            _held_folders.pop(folder, None)
             lock.release()
     finally:
         for made in new:

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import DatasetError
-from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.files import exclusive, refuse_if_moved, remove_temporaries, write_atomically
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
@@ -238,7 +239,7 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
             warn_of_cost(campaign, sum(missing.values()), workers, progress)
             tally = Tally(progress, {task.name: work for task, work in missing.items()})
             workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
-            run_tasks(list(missing), simulate_sample, tally, workers, threads)
+            run_tasks(list(missing), simulate_sample, tally, workers, threads, partial(refuse_if_moved, dataset))
     return len(missing)
 
 

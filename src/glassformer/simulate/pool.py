@@ -30,8 +30,11 @@ class Named(Protocol):
 Work = Callable[[Any, Callable[..., None], int], None]
 
 
-def run_tasks(tasks: Sequence[Named], work: Work, tally: Tally, workers: int, threads: int) -> None:
-    """Call `work(task, report, threads)` for each of `tasks`, in `workers` processes; `tally` counts what is done.
+def run_tasks(
+    tasks: Sequence[Named], work: Work, tally: Tally, workers: int, threads: int, check: Callable[[], None]
+) -> None:
+    """Call `work(task, report, threads)` for each of `tasks`, in `workers` processes; `tally` counts what is done,
+    and `check` is called several times a second: what it raises stops all.
 
     A task that fails, or whose process crashes, does not cost the others: they are done first. Raises what the tasks
     raised, naming all that failed; `FullDiskError` at once; `EngineError` if a worker was killed or could not start.
@@ -39,7 +42,7 @@ def run_tasks(tasks: Sequence[Named], work: Work, tally: Tally, workers: int, th
     failures: dict[str, Exception] = {}
     left = list(tasks)
     while left:
-        pool = _Pool(work, tally, workers, threads, failures)
+        pool = _Pool(work, tally, workers, threads, failures, check)
         left = pool.run(left)
     raise_failures(failures, len(tasks))
 
@@ -47,9 +50,18 @@ def run_tasks(tasks: Sequence[Named], work: Work, tally: Tally, workers: int, th
 class _Pool:
     """Worker processes, until one of them dies."""
 
-    def __init__(self, work: Work, tally: Tally, workers: int, threads: int, failures: dict[str, Exception]) -> None:
+    def __init__(
+        self,
+        work: Work,
+        tally: Tally,
+        workers: int,
+        threads: int,
+        failures: dict[str, Exception],
+        check: Callable[[], None],
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._work, self._tally, self._threads, self._failures = work, tally, threads, failures
+        self._check = check
         self._begun: dict[int, str] = {}
         try:
             with starting_workers():
@@ -72,6 +84,7 @@ class _Pool:
             while pending:
                 finished, pending = wait(pending, POLL, FIRST_COMPLETED)
                 self._drain()
+                self._check()
                 # What was finished before a crash is done.
                 for future in sorted(finished, key=lambda one: isinstance(one.exception(), BrokenProcessPool)):
                     self._collect(future, futures[future])
