@@ -1,4 +1,4 @@
-"""A folder that is moved or deleted while it is written to: the run stops and says why; nothing is begun again there."""
+"""A folder that is moved or deleted while it is written to: the run stops, says why, and does not make it again."""
 
 import os
 import shutil
