@@ -29,7 +29,7 @@ def checkpoint(path: Path) -> None:
 
 
 def read_verified(path: Path) -> dict[str, Any]:
-    values, verified = read_archive(path, "", "")
+    values, verified = read_archive(path, "model", "", "")
     if not verified:
         raise CheckpointError("no checksum")
     return values

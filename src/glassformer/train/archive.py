@@ -22,11 +22,11 @@ def write_archive(path: Path, values: dict[str, Any]) -> None:
     write_atomically(path, with_last_line(buffer.getvalue()))
 
 
-def read_archive(path: Path, absent: str, damaged: str) -> tuple[dict[str, Any], bool]:
+def read_archive(path: Path, what: str, absent: str, damaged: str) -> tuple[dict[str, Any], bool]:
     """Return what the file `path` holds, and whether it has a checksum.
 
-    Only tensors and plain values are read. `absent` and `damaged` are the remedies for a file that does not exist or
-    cannot be read. Raises `CheckpointError`.
+    Only tensors and plain values are read. `what` it should be, such as 'model', is said in messages; `absent` and
+    `damaged` are the remedies for a file that does not exist or cannot be read. Raises `CheckpointError`.
     """
     data, found = check_last_line(read_whole(path, CheckpointError, absent))
     if found is Checksum.WRONG:
@@ -36,11 +36,12 @@ def read_archive(path: Path, absent: str, damaged: str) -> tuple[dict[str, Any],
     except pickle.UnpicklingError:
         # Torch's own words advise to switch this protection off.
         raise CheckpointError(
-            f"{path} is damaged, or holds objects other than tensors and plain values, which are never loaded", damaged
+            f"{path} is damaged or no {what}: it holds other than tensors and plain values, which is never loaded",
+            damaged,
         ) from None
     except _ERRORS as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or of another program: {first}", damaged) from error
+        raise CheckpointError(f"{path} is damaged or no {what}: {first}", damaged) from error
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is a file of another program: it holds a {type(values).__name__}", damaged)
+        raise CheckpointError(f"{path} is no {what}: it holds a {type(values).__name__}", damaged)
     return values, found is Checksum.RIGHT

@@ -107,7 +107,7 @@ def read_model(path: Path) -> Model:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    values, verified = read_archive(path, "Make one with `glassformer train`.", "Train it again.")
+    values, verified = read_archive(path, "model", "Make one with `glassformer train`.", "Train it again.")
     if values.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is a checkpoint of another program or network", "Give a model.pt that `glassformer train` wrote."

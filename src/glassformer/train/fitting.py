@@ -145,7 +145,7 @@ def _read(path: Path, identity: str) -> dict[str, Any]:
 
 
 def _verified(path: Path) -> dict[str, Any]:
-    checkpoint, verified = read_archive(path, _remedy(path), _remedy(path))
+    checkpoint, verified = read_archive(path, "checkpoint", _remedy(path), _remedy(path))
     if not verified:
         raise CheckpointError(f"{path} is damaged, or of an older version: it carries no checksum", _remedy(path))
     return checkpoint
