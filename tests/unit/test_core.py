@@ -127,6 +127,13 @@ def test_what_is_no_regular_file_is_neither_read_nor_replaced(kind: str, tmp_pat
     assert path.stat().st_mode == before
 
 
+def test_a_file_larger_than_memory_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.h5").open("wb") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(StorageError, match="bytes do not fit into memory"):
+        read_whole(tmp_path / "sparse.h5", DatasetError, "")
+
+
 def test_a_name_that_is_too_long_is_said_to_be(tmp_path: Path) -> None:
     for action in (lambda path: write_atomically(path, b""), lambda path: read_whole(path, DatasetError, "")):
         with pytest.raises(StorageError) as caught:

@@ -142,6 +142,11 @@ def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise error(f"there is no file {path}", remedy) from None
+    except (MemoryError, OverflowError):
+        raise StorageError(
+            f"cannot read {path}: its {path.stat().st_size} bytes do not fit into memory",
+            "Is it damaged, or no such file?",
+        ) from None
     except OSError as problem:
         raise storage_error("read", path, problem) from problem
 

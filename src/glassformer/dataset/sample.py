@@ -55,7 +55,9 @@ MOST_LABEL = 200
 
 def _usable_label(label: str) -> str:
     """Refuse what is no name of a folder: results are written into folders called by their state point."""
-    if not label or label in (".", "..") or len(label.encode()) > MOST_LABEL or any(c in label for c in "/\\\0\n\r\t"):
+    # Control characters would steer the terminal that they are printed on.
+    usable = label.isprintable() and label not in ("", ".", "..") and len(label.encode()) <= MOST_LABEL
+    if not usable or "/" in label or "\\" in label:
         raise ValueError(f"got the label {label!r}; expected a name that a folder can have")
     return label
 
@@ -289,7 +291,7 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
             f"{path} is no sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
         )
-    if plain.get("cutoff") not in get_args(CutoffConvention):
+    if str(plain.get("cutoff")) not in get_args(CutoffConvention):
         raise DatasetError(
             f"{path}: got the cutoff convention {plain.get('cutoff')!r}; expected one of"
             f" {', '.join(get_args(CutoffConvention))}",
