@@ -369,7 +369,7 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
         results.append((tmp_path / "demo" / "results.json").read_bytes())
     printed = capsys.readouterr().out
     assert results[0] == results[1]
-    assert "in tau_alpha" in printed
+    assert "held / tau_alpha" in printed
     assert "(mean)" in printed
     assert "8 of 8 configurations exist already" in printed
     assert str(tmp_path / "demo" / "report" / "index.html") in printed.replace("\n", "")
