@@ -16,6 +16,7 @@ from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.physics.inherent import InherentStructure, inherent_structure
 from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import check_box
+from glassformer.physics.pair_forces import stop_thread_on
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,7 @@ def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
 def quench_sample(path: Path) -> InherentStructure:
     """Find the inherent structure of the sample at `path` and write it there, whatever was there before."""
     sample = read_sample(path)
-    stop = getattr(_thread, "stop", None)
-    found = inherent_structure(sample.configuration, kob_andersen(sample.facts.cutoff), stop=stop)
+    found = inherent_structure(sample.configuration, kob_andersen(sample.facts.cutoff))
     configuration = replace(sample.configuration, inherent_positions=found.positions)
     write_sample(path, replace(sample, configuration=configuration))
     return found
@@ -77,7 +77,7 @@ def _quench_all(
 ) -> list[InherentStructure]:
     # Threads: the compiled loop over pairs lets others run, is compiled once, and leaves no orphans.
     stop = threading.Event()
-    pool = ThreadPoolExecutor(workers, initializer=_begin_thread, initargs=(stop,))
+    pool = ThreadPoolExecutor(workers, initializer=stop_thread_on, initargs=(stop,))
     found: list[InherentStructure] = []
     try:
         tasks = {pool.submit(quench_sample, path): path for path in paths}
@@ -92,13 +92,6 @@ def _quench_all(
         stop.set()
         pool.shutdown(cancel_futures=True)
     return found
-
-
-_thread = threading.local()
-
-
-def _begin_thread(stop: threading.Event) -> None:
-    _thread.stop = stop
 
 
 def _note(path: Path, error: Exception, failures: dict[str, Exception], progress: Progress) -> None:

@@ -12,7 +12,6 @@ at every minimum, and a step down is as deep as its slope promises, or deeper: t
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Event
 
 import numpy as np
 
@@ -53,19 +52,16 @@ class InherentStructure:
 
 
 def inherent_structure(
-    configuration: Configuration,
-    potential: PairPotential,
-    most_evaluations: int = MOST_EVALUATIONS,
-    stop: Event | None = None,
+    configuration: Configuration, potential: PairPotential, most_evaluations: int = MOST_EVALUATIONS
 ) -> InherentStructure:
     """Return the inherent structure of `configuration` under `potential`, in the same box.
 
     No force exceeds `TOLERANCE`. Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs,
-    or particles in one place; `EngineError` if `most_evaluations` of the forces do not suffice, or if another thread
-    sets `stop` meanwhile.
+    or particles in one place; `EngineError` if `most_evaluations` of the forces do not suffice, or if the thread is
+    stopped (`physics.pair_forces.stop_thread_on`).
     """
     check_configuration(configuration, "the start of a quench")
-    forces = PairForces(configuration, potential, stop)
+    forces = PairForces(configuration, potential)
     # Where particles are in one place, or nearly.
     with np.errstate(over="ignore", invalid="ignore"):
         start = forces(configuration.positions)

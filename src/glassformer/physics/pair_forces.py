@@ -4,8 +4,8 @@ L. Verlet, Phys. Rev. 159, 98 (1967). With a = 48 eps sigma^12 and b = 24 eps si
 F_ij = (a r^-12 - b r^-6) r_ij / r^2.
 """
 
+import threading
 from dataclasses import dataclass
-from threading import Event
 from typing import Any
 
 import numba
@@ -39,16 +39,25 @@ class Field:
         return float(np.sqrt((self.force**2).sum(1).max()))
 
 
+_thread = threading.local()
+
+
+def stop_thread_on(stop: threading.Event) -> None:
+    """Let every evaluation of forces in this thread raise `EngineError` once another thread has set `stop`.
+
+    A minimisation may take minutes; Ctrl-C should not have to wait for it.
+    """
+    _thread.stop = stop
+
+
 class PairForces:
     """The forces of `potential` on the particles of `configuration`, at its positions and wherever they move.
 
-    `evaluations` counts the calls, which raise `EngineError` once `stop` is set. Raises `ConfigurationError` if the box
-    is shorter than two cutoffs.
+    `evaluations` counts the calls. Raises `ConfigurationError` if the box is shorter than two cutoffs.
     """
 
-    def __init__(self, configuration: Configuration, potential: PairPotential, stop: Event | None = None) -> None:
+    def __init__(self, configuration: Configuration, potential: PairPotential) -> None:
         check_box(configuration, potential)
-        self._stop = stop
         self.evaluations = 0
         self._box, self._species = configuration.box, configuration.species.astype(np.int64)
         self._reach = potential.cutoff + SKIN
@@ -60,7 +69,8 @@ class PairForces:
 
     def __call__(self, positions: FloatArray) -> Field:
         """Return what acts at `positions` (N, 3), in whatever periodic images; NaN where they are not finite."""
-        if self._stop is not None and self._stop.is_set():
+        stop: threading.Event | None = getattr(_thread, "stop", None)
+        if stop is not None and stop.is_set():
             raise EngineError("stopped", "Run the same command again.")
         self.evaluations += 1
         moved2 = float(((positions - self._listed_at) ** 2).sum(1).max())
