@@ -154,7 +154,7 @@ def test_a_history_that_marks_no_epoch_is_named(folder: Path, tmp_path: Path) ->
     path.write_text(
         json.dumps([{k: v for k, v in line.items() if k != "kept"} for line in json.loads(path.read_text())])
     )
-    with pytest.raises(DatasetError, match="cannot be read: 'kept'"):
+    with pytest.raises(DatasetError, match="is no training history: it says no kept"):
         read_histories(tmp_path / "cold")
 
 

@@ -299,7 +299,7 @@ def test_what_a_kill_left_after_the_last_byte_is_cleared(tmp_path: Path) -> None
 
 def test_data_of_another_engine_are_named_as_such(tmp_path: Path) -> None:
     simulate_sample(tasks(campaign(configurations=1, engine="lammps"), tmp_path)[0])
-    with pytest.raises(DatasetError, match=r"made by LAMMPS .*; this campaign has .*, made by lockstep") as caught:
+    with pytest.raises(DatasetError, match=r"engine: LAMMPS .* in the dataset, lockstep .* in this campaign") as caught:
         run_campaign(campaign(configurations=1), tmp_path, Silent(), workers=1)
     assert 'set engine = "lammps"' in caught.value.remedy
 

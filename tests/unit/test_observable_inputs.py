@@ -88,9 +88,9 @@ def test_configurations_of_another_form(name: str) -> None:
     observable = OF_CONFIGURATIONS[name]
     observable(Configuration(POSITIONS, SPECIES, BOX))
     for strange, message in (
-        (Configuration(POSITIONS, SPECIES + np.uint8(1), BOX), r"got species \[2\]"),
+        (Configuration(POSITIONS, SPECIES + np.uint8(1), BOX), r"got species \[1, 2\]"),
         (Configuration(POSITIONS * [1, 1, 0], SPECIES, BOX), "have the same z"),
-        (Configuration(POSITIONS[:, :2], SPECIES, BOX), "has shape"),
+        (Configuration(POSITIONS[:, :2], SPECIES, BOX), "got positions of shape"),
         (Configuration(POSITIONS * np.nan, SPECIES, BOX), "not finite"),
     ):
         with pytest.raises(ConfigurationError, match=message):

@@ -3,8 +3,8 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.observables.checks import check_vectors
 from glassformer.observables.species import mean_by_species
+from glassformer.physics.checks import check_vectors
 
 # First peak of the structure factor of each species, where F_s is measured. A: W. Kob and H. C. Andersen, Phys. Rev. E
 # 52, 4134 (1995); B: gamdpy's science tests.

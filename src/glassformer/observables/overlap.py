@@ -3,8 +3,8 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.observables.checks import check_vectors
 from glassformer.observables.species import mean_by_species
+from glassformer.physics.checks import check_vectors
 
 # In sigma_AA: beyond the rattling in the cage, well short of a neighbour's place.
 OVERLAP_LENGTH = 0.3

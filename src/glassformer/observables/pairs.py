@@ -5,8 +5,8 @@ from scipy.spatial import cKDTree
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.checks import check_positions, check_vectors
 from glassformer.physics.box import minimum_image, wrap
+from glassformer.physics.checks import check_positions, check_vectors
 
 SPECIES_PAIRS = ((0, 0), (0, 1), (1, 1))
 

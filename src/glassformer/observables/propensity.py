@@ -5,7 +5,7 @@ import numpy as np
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.core.seeds import generator, named_seed
-from glassformer.observables.checks import check_species
+from glassformer.physics.checks import check_species
 from glassformer.physics.configuration import SPECIES_A
 
 _HALVINGS = 20

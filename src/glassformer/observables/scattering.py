@@ -3,8 +3,8 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.observables.checks import check_positions, check_vectors
 from glassformer.observables.wave_vectors import wave_vectors
+from glassformer.physics.checks import check_positions, check_vectors
 
 # Phases held at one time.
 _BLOCK = 2**21

@@ -3,7 +3,7 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.observables.checks import check_species
+from glassformer.physics.checks import check_species
 
 
 def mean_by_species(values: FloatArray, species: ByteArray) -> FloatArray:

@@ -4,8 +4,8 @@ import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.checks import check_positions
 from glassformer.observables.pairs import pair_distribution
+from glassformer.physics.checks import check_positions
 
 # Particles whose phase factors are held at one time.
 _BLOCK = 256

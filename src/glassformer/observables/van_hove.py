@@ -3,8 +3,8 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.observables.checks import check_positions, check_vectors
 from glassformer.observables.pairs import pair_distribution
+from glassformer.physics.checks import check_positions, check_vectors
 
 
 def self_van_hove(displacements: FloatArray, species: ByteArray, edges: FloatArray) -> FloatArray:

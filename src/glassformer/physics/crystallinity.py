@@ -10,7 +10,8 @@ from scipy.special import sph_harm_y
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.physics.box import minimum_image
-from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.physics.checks import check_positions
+from glassformer.physics.configuration import Configuration
 
 # First minimum of g_AA of the Kob-Andersen mixture at density 1.2 (1.42 at T = 0.45), in sigma_AA.
 BOND_CUTOFF = 1.4
@@ -39,7 +40,7 @@ def bond_order(configuration: Configuration, cutoff: float = BOND_CUTOFF) -> Bon
 
     Raises `ConfigurationError` for a bad configuration, or a box shorter than two cutoffs.
     """
-    check_configuration(configuration, "the configuration")
+    check_positions(configuration.positions, configuration.species, configuration.box)
     box, particles = configuration.box, configuration.particles
     if box.min() < 2 * cutoff:
         raise ConfigurationError(

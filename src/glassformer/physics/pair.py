@@ -8,7 +8,8 @@ from scipy.spatial import cKDTree
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.physics.box import minimum_image
-from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.physics.checks import check_positions
+from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import PairPotential
 
 
@@ -30,7 +31,7 @@ def interactions(configuration: Configuration, potential: PairPotential) -> Inte
     Raises `ConfigurationError` for a bad configuration, or if the box is shorter than two cutoffs (minimum images would
     not be enough).
     """
-    check_configuration(configuration, "the configuration")
+    check_positions(configuration.positions, configuration.species, configuration.box)
     check_box(configuration, potential)
     box, longest = configuration.box, float(potential.cutoff.max())
     tree = cKDTree(configuration.positions, boxsize=box)

@@ -1,4 +1,4 @@
-"""What observables are given, checked before anything is computed from it."""
+"""Arrays of particles, checked before anything is computed from them; any number type that holds the values will do."""
 
 import numpy as np
 from numpy.typing import NDArray
