@@ -33,13 +33,19 @@ def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
     """Return the error for the sample with `facts` in the place of `task`, which `protocol` would make."""
     found = _settings(task, task.path.parents[1]) or _recorded(task, facts, protocol)
     engine = f"engine: {facts.engine} in {HOLDER}, {engine_used(task.campaign)} in {ASKER}"
+    hint = ""
     if not _same_engine(facts.engine, engine_used(task.campaign)):
         found.append(engine)
+        # As it is written in a campaign; which processors can run lockstep decides 'auto'.
+        name = (
+            "lammps" if facts.engine.startswith("LAMMPS") else "auto" if " and LAMMPS" in facts.engine else "lockstep"
+        )
+        hint = f' (set engine = "{name}")'
     if not found:
         found = [f"glassformer: {facts.code_version} in {HOLDER}, {code_version()} in {ASKER}"]
     return DatasetError(
         f"{task.path} was made with other parameters: {listed(found)}",
-        "Choose another folder with --out, or set these as the dataset has them.",
+        f"Choose another folder with --out, or set these as the dataset has them{hint}.",
     )
 
 
