@@ -72,6 +72,10 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         ({"types": np.zeros((100, 1), np.int8)}, DatasetError, "got shapes"),
         ({"positions": np.full((4, 100, 3), np.nan)}, DatasetError, "400 final positions are not finite"),
         ({"positions": np.full((4, 100, 3), "x")}, DatasetError, "is no BOTAN file"),
+        ({"positions": np.full((4, 100, 3), 1e300)}, DatasetError, "final positions are"),
+        ({"positions": np.zeros((4, 100, 3), complex)}, DatasetError, "'positions' has type complex128"),
+        ({"positions": np.zeros((0, 100, 3))}, DatasetError, "There must be one draw"),
+        ({"types": (np.arange(100) >= 65).astype(int)}, ConfigurationError, "got 65 A particles of 100"),
         ({"positions": np.zeros((100, 3))}, DatasetError, "got shapes"),
     ],
 )
@@ -87,9 +91,18 @@ def test_wrapped_final_positions_are_refused(origin: float, tmp_path: Path) -> N
     wrapped = (start + moved - origin) % EDGE + origin
     with pytest.raises(DatasetError, match="final positions are wrapped into the box"):
         read_botan(written(tmp_path, content | {"positions": wrapped}))
+    # One draw of several, or all by a whole box.
+    for ends in (np.concatenate([start + moved[:3], wrapped[3:4]]), start + moved + EDGE):
+        with pytest.raises(
+            DatasetError, match=r"final positions are wrapped into the box|mean squared displacement of"
+        ):
+            read_botan(written(tmp_path, content | {"positions": ends}))
+    renumbered = np.random.default_rng(1).permutation(100)
+    with pytest.raises(DatasetError, match="mean squared displacement of"):
+        read_botan(written(tmp_path, content | {"positions": (start + moved)[:, renumbered]}))
     # Some particles may really have gone far.
-    _, displacements = read_botan(written(tmp_path, content | {"positions": start + 20 * moved}))
-    np.testing.assert_allclose(displacements, 20 * moved, atol=1e-12)
+    _, displacements = read_botan(written(tmp_path, content | {"positions": start + 1.5 * moved}))
+    np.testing.assert_allclose(displacements, 1.5 * moved, atol=1e-12)
 
 
 def test_an_unwrapped_crystal_is_read(tmp_path: Path) -> None:

@@ -39,7 +39,14 @@ def stretched(index: int) -> Sample:
     return replace(sample, configuration=replace(c, positions=c.positions * factors, box=c.box * factors))
 
 
+def denser(index: int) -> Sample:
+    sample = synthetic_sample(index)
+    c = sample.configuration
+    return replace(sample, configuration=replace(c, positions=c.positions * 0.8, box=c.box * 0.8))
+
+
 MIXED = {
+    "densities 1.2 and 2.344": lambda: denser(1),
     "particles 100 and 200": lambda: resized(1, 200),
     "temperature 0.5 and 0.6": lambda: with_facts(synthetic_sample(1), temperature=0.6),
     "pressure 1.55 and 1.6": lambda: with_facts(synthetic_sample(1), pressure=1.6),

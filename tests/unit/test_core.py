@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 import pytest
@@ -91,9 +92,15 @@ def dead_process() -> int:
 def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     dead, running = dead_process(), os.getppid()
-    (tmp_path / "a" / f".c0000.h5.glassformer-{dead}.tmp").write_text("half")
+    (tmp_path / "a" / f".c0000.h5.glassformer-{gethostname()}-{dead}.tmp").write_text("half")
     # Of a process that is still at it, of other programs and of a person.
-    kept = [f".c0000.h5.glassformer-{running}.tmp", ".c0000.h5.77.tmp", ".editor.tmp", ".notes.glassformer-x.tmp"]
+    kept = [
+        f".c0000.h5.glassformer-{gethostname()}-{running}.tmp",
+        ".c0000.h5.77.tmp",
+        ".editor.tmp",
+        ".notes.glassformer-x.tmp",
+        f".c.glassformer-elsewhere-{dead}.tmp",
+    ]
     for name in (*kept, "c0000.h5"):
         (tmp_path / "a" / name).write_text("whole")
     remove_temporaries(tmp_path)
@@ -101,9 +108,9 @@ def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
 
 
 def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
-    left = tmp_path / f".report[1].html.glassformer-{dead_process()}.tmp"
+    left = tmp_path / f".report[1].html.glassformer-{gethostname()}-{dead_process()}.tmp"
     left.write_text("half")
-    other = tmp_path / f".other.html.glassformer-{dead_process()}.tmp"
+    other = tmp_path / f".other.html.glassformer-{gethostname()}-{dead_process()}.tmp"
     other.write_text("half")
     write_atomically(tmp_path / "report[1].html", b"whole")
     assert sorted(tmp_path.iterdir()) == sorted([other, tmp_path / "report[1].html"])

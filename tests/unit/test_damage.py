@@ -114,9 +114,9 @@ def test_older_files_are_read_with_a_notice(older: Path) -> None:
 N = 100
 
 
-def put(file: h5py.File, name: str, **how: Any) -> None:
+def put(file: h5py.File, name: str, **how: Any) -> Any:
     del file[name]
-    file.create_dataset(name, **how)
+    return file.create_dataset(name, **how)
 
 
 def virtual(file: h5py.File, source: str) -> None:
@@ -143,6 +143,12 @@ HOSTILE: dict[str, Callable[[h5py.File], None]] = {
     "itself, virtual": lambda file: virtual(file, "."),
     "nothing, virtual": lambda file: virtual(file, "/nonexistent.h5"),
     "never written": lambda file: put(file, POSITIONS, shape=(N, 3), dtype="f8", chunks=(N, 3), fillvalue=1.0),
+    "written in part, packed": lambda file: put(
+        file, POSITIONS, shape=(N, 3), dtype="f8", chunks=(10, 3), fillvalue=1.0, compression="gzip"
+    ).__setitem__(slice(0, 50), np.random.default_rng(0).uniform(0, 4, (50, 3))),
+    "a hidden label": lambda file: file.attrs.__setitem__("state_point", ".git"),
+    "q6 = 7": lambda file: file.attrs.__setitem__("q6", 7.0),
+    "negative propensities": lambda file: file["isoconfigurational/displacement_mean"].__setitem__(slice(None), -1.0),
     "a terabyte, never written": lambda file: put(file, POSITIONS, shape=(1 << 36, 3), dtype="f8", chunks=(1024, 3)),
     "gigabytes, packed": lambda file: put(
         file, POSITIONS, shape=(500_000_000, 3), dtype="f8", chunks=(1_000_000, 3), compression="gzip"

@@ -117,8 +117,11 @@ STRANGE_LIQUIDS = {
         species=(np.arange(100) >= 65).astype(np.uint8)
     ),
     r"got 100 A particles of 100": changed_structure(species=np.zeros(100, np.uint8)),
-    r"all 100 particles have the same z": changed_structure(
+    r"all 100 particles lie in one plane": changed_structure(
         positions=synthetic_sample().configuration.positions * [1, 1, 0]
+    ),
+    r"1 particles lie exactly where another one is": changed_structure(
+        positions=synthetic_sample().configuration.positions[[*range(99), 0]]
     ),
     r"got 1.2 particles per volume in a sample of density 1.1": replace(
         synthetic_sample(), facts=synthetic_sample().facts.model_copy(update={"density": 1.1, "pressure": None})

@@ -99,12 +99,16 @@ def test_predictions_replace_predictions_and_nothing_else(folder: Path) -> None:
     model, sample = folder / "training" / "fold-0" / "model.pt", sample_paths(folder / "data")[0]
     notes = folder / "notes.h5"
     notes.write_text("mine")
-    for victim in (model, sample, notes, Path("/dev/null"), folder):
+    out = folder / "training" / "predictions.h5"
+    for victim in (model, sample, notes, Path("/dev/null"), folder, out):
         before = victim.read_bytes() if victim.is_file() else None
         done = CliRunner().invoke(app, ["predict", str(model), str(folder / "data"), "--out", str(victim)])
         assert isinstance(done.exception, InputError), victim
         assert str(victim) in done.exception.problem
         assert before is None or victim.read_bytes() == before
-    out = folder / "training" / "predictions.h5"
+    shutil.copy(out, folder / "p.h5")
+    (folder / "link.h5").symlink_to(folder / "p.h5")
+    out = folder / "link.h5"
     done = CliRunner().invoke(app, ["predict", str(model), str(folder / "data"), "--out", str(out)])
     assert done.exit_code == 0, done.output
+    assert out.is_symlink()

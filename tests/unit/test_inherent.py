@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from socket import gethostname
 
 import numpy as np
 import pytest
@@ -347,7 +348,7 @@ def test_an_interrupted_quench_goes_on(dataset: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(quench, "quench_sample", once)
     with pytest.raises(KeyboardInterrupt):
         quench_dataset(dataset, Silent(), workers=1)
-    (dataset / "T0.50_P1.55" / f".c0000.h5.glassformer-{dead_process()}.tmp").write_text("half")
+    (dataset / "T0.50_P1.55" / f".c0000.h5.glassformer-{gethostname()}-{dead_process()}.tmp").write_text("half")
     there = sum(sample.configuration.inherent_positions is not None for sample in read_dataset(dataset))
     # What had begun was finished; the rest was not begun.
     assert 0 < there < 3

@@ -75,8 +75,8 @@ def test_positions_of_another_form(name: str) -> None:
             observable(POSITIONS, species, BOX)
     with pytest.raises(ConfigurationError, match=r"got positions of shape \(100, 2\)"):
         observable(POSITIONS[:, :2], SPECIES, BOX)
-    for flat in (POSITIONS * [1, 1, 0], POSITIONS * [0, 1, 1]):
-        with pytest.raises(ConfigurationError, match="all 100 particles have the same"):
+    for flat in (POSITIONS * [1, 1, 0], POSITIONS * [0, 1, 1], POSITIONS[:, [0, 0, 1]], POSITIONS[:, :1] * [1, 1, 1]):
+        with pytest.raises(ConfigurationError, match="all 100 particles lie in one plane"):
             observable(flat, SPECIES, BOX)
     for box in (BOX[:2], -BOX, BOX * [1, 1, 0], BOX * np.nan, np.diag(BOX)):
         with pytest.raises(ConfigurationError, match=r"got box edges .*; expected three positive lengths"):
@@ -89,7 +89,7 @@ def test_configurations_of_another_form(name: str) -> None:
     observable(Configuration(POSITIONS, SPECIES, BOX))
     for strange, message in (
         (Configuration(POSITIONS, SPECIES + np.uint8(1), BOX), r"got species \[1, 2\]"),
-        (Configuration(POSITIONS * [1, 1, 0], SPECIES, BOX), "have the same z"),
+        (Configuration(POSITIONS * [1, 1, 0], SPECIES, BOX), "lie in one plane"),
         (Configuration(POSITIONS[:, :2], SPECIES, BOX), "got positions of shape"),
         (Configuration(POSITIONS * np.nan, SPECIES, BOX), "not finite"),
     ):

@@ -86,6 +86,20 @@ def test_outside_it_is_said_in_the_file_and_in_the_scores(
     assert evaluate(replace(found, roles=("test", "test"))).as_json()["notices"] == list(found.notices)
 
 
+def test_states_off_the_line_of_the_training_are_outside(samples: list[Sample]) -> None:
+    def at(temperature: float, density: float) -> Sample:
+        made = denser(samples[0], density / samples[0].configuration.density)
+        return with_facts(made, temperature=temperature, density=density, pressure=None, state_point=f"{temperature}")
+
+    scope = Scope.of([at(0.5, 1.0), at(0.7, 1.2)])
+    assert scope.departures(at(0.6, 1.1)) == []
+    (found,) = scope.departures(at(0.5, 1.2))
+    assert found == "T and number density = 0.5 and 1.2 (trained on 0.5 and 1, 0.7 and 1.2)"
+    # A density that is given is no scatter of boxes.
+    assert Scope.of([at(0.5, 1.2)]).departures(at(0.5, 1.21))
+    assert Scope.of([at(0.5, 1.2)]).departures(at(0.5, 1.2)) == []
+
+
 @pytest.mark.parametrize("kind", ["shifted", "renumbered", "float32", "last bit", "mirrored"])
 def test_copies_of_what_was_seen_have_been_seen(kind: str, model: Model, samples: list[Sample]) -> None:
     roles = [model.roles[sample.configuration.fingerprint] for sample in samples]

@@ -80,7 +80,7 @@ def main() -> None:
             raise
         _print_last(storage_error("access", Path(os.fsdecode(error.filename)), error))
         sys.exit(StorageError.exit_code)
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, StopRequested) as stop:
         # Of a command that has nothing to continue.
         _print_last(InterruptedByUserError(f"stopped by {stop.name}" if isinstance(stop, StopRequested) else "stopped"))
         sys.exit(1)

@@ -4,6 +4,7 @@ import errno
 import glob
 import os
 import re
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,8 +14,8 @@ from pathlib import Path
 from glassformer.core.errors import FullDiskError, InputError, StorageError
 from glassformer.core.lock import FolderLock, HeldError, Owner
 
-# .<name>.glassformer-<process id>.tmp: a name that no user gives to a file.
-_TEMPORARY = re.compile(r"\.(.+)\.glassformer-(\d+)\.tmp")
+# .<name>.glassformer-<host>-<process id>.tmp: a name that no user gives to a file.
+_TEMPORARY = re.compile(r"\.(.+)\.glassformer-(.+)-(\d+)\.tmp")
 
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -38,7 +39,7 @@ _READING = {
 def storage_error(action: str, path: Path, error: OSError) -> StorageError:
     """Turn an `OSError` met on `action` at `path` into an error with its remedy."""
     kind = FullDiskError if error.errno in _FULL else StorageError
-    remedies = _REMEDIES | _READING if action.startswith("read") else _REMEDIES
+    remedies = _REMEDIES | _READING if action.startswith(("read", "access")) else _REMEDIES
     return kind(
         f"cannot {action} {_shortened(path)}: {error.strerror or error}",
         remedies.get(error.errno or 0, "Check the path and its permissions."),
@@ -67,8 +68,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     folder; then no temporary file is left.
     """
     refuse_if_moved(path)
+    with suppress(OSError):
+        # What a link points to is replaced, not the link.
+        path = path.resolve() if path.is_symlink() else path
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.glassformer-{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.glassformer-{socket.gethostname()}-{os.getpid()}.tmp")
     try:
         if path.exists() and not path.is_file():
             raise StorageError(f"cannot write {path}: it is no regular file", "Choose another name.")
@@ -122,12 +126,12 @@ def _to_disk(descriptor: int) -> None:
 
 def _flush_folder(folder: Path) -> None:
     """Make a rename durable, where the file system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
@@ -163,13 +167,19 @@ def remove_temporaries(folder: Path) -> None:
 
 def _remove_if_left(path: Path) -> None:
     marked = _TEMPORARY.fullmatch(path.name)
-    if marked is None or not path.is_file() or _runs(int(marked.group(2))):
+    if marked is None or not path.is_file() or marked.group(2) != socket.gethostname():
+        # Whether a process of another host still runs cannot be seen from here.
+        return
+    if _runs(int(marked.group(3))):
         return
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def _runs(process: int) -> bool:
+    if process == os.getpid():
+        # Another one had this number before, as in containers.
+        return False
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

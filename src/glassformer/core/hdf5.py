@@ -5,6 +5,7 @@ Only plain arrays that lie in the file itself are read, and nothing is allocated
 """
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,10 @@ def _refuse_foreign_storage(dataset: Any, name: str, size: int) -> None:
     filters = [made_by.get_filter(number)[0] for number in range(made_by.get_nfilters())]
     if not set(filters) <= set(PLAIN_FILTERS):
         raise ContentsError(f"'{name}' is packed by filters {filters}; expected none but gzip, shuffle and fletcher32")
+    if dataset.chunks is not None:
+        wanted = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+        if dataset.id.get_num_chunks() != wanted:
+            raise ContentsError(f"'{name}' was written in part: {dataset.id.get_num_chunks()} of {wanted} pieces")
     stored = dataset.id.get_storage_size()
     if stored > size or dataset.nbytes > (MOST_PACKED * stored if filters else stored):
         raise ContentsError(

@@ -20,6 +20,8 @@ _NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 _HELD = {errno.EAGAIN, errno.EACCES}
 # Attempts to take a lock whose file is replaced meanwhile.
 _ATTEMPTS = 20
+# Attempts where another process holds it.
+_LOOKS = 3
 
 
 @dataclass(frozen=True)
@@ -82,17 +84,25 @@ class FolderLock:
 
     def acquire(self) -> None:
         """Take the lock, without waiting for it. Raises `HeldError`, `OSError`."""
-        for _ in range(_ATTEMPTS):
-            if self._try():
-                return
+        held = HeldError(None)
+        for attempt in range(_ATTEMPTS):
+            try:
+                if self._try():
+                    return
+            except HeldError as error:
+                held = error
+                # Whoever only looks whether it is held (`is_held`) holds it for a moment.
+                if attempt >= _LOOKS:
+                    break
             time.sleep(0.01)
-        raise HeldError(None)
+        raise held
 
     def release(self) -> None:
         """Give the lock back, and remove its file."""
-        # Before the lock ends: later, the file may be another's.
+        # Before the lock ends: later, the file may be another's, as it is if the folder was moved.
         with suppress(OSError):
-            self._path.unlink()
+            if self._descriptor is None or _is_still(self._descriptor, self._path):
+                self._path.unlink()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -120,8 +130,8 @@ class FolderLock:
     def _replace(self, dead: bytes) -> bool:
         """Put a file that names this process in the place of one with the contents `dead`; false if it has changed."""
         host, process = socket.gethostname(), os.getpid()
-        mine = self._path.with_name(f".{host}.lock.glassformer-{process}.tmp")
-        old = self._path.with_name(f".{host}.old.lock.glassformer-{process}.tmp")
+        mine = self._path.with_name(f".{host}.lock.glassformer-{host}-{process}.tmp")
+        old = self._path.with_name(f".{host}.old.lock.glassformer-{host}-{process}.tmp")
         try:
             mine.write_text(json.dumps(asdict(Owner.this())))
             os.rename(self._path, old)

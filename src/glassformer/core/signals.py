@@ -11,8 +11,11 @@ STOPPING = (signal.SIGTERM, signal.SIGHUP)
 _OF_THE_TERMINAL = (signal.SIGINT, signal.SIGHUP)
 
 
-class StopRequested(KeyboardInterrupt):
-    """The process was told to stop, by the signal `number`."""
+class StopRequested(BaseException):
+    """The process was told to stop, by the signal `number`.
+
+    No `KeyboardInterrupt`, which libraries catch to say something of their own.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -4,6 +4,7 @@ import codecs
 from pathlib import Path
 
 from glassformer.core.errors import SettingsError
+from glassformer.core.files import read_whole
 
 # UTF-32 comes first: its little-endian mark starts with that of UTF-16.
 _MARKS = {
@@ -15,12 +16,8 @@ _MARKS = {
 
 
 def read_text(path: Path) -> str:
-    """Return the text of `path`, its lines ended by a line feed. Raises `SettingsError`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}", "Check the path.") from error
-    return decode(data, path)
+    """Return the text of `path`, its lines ended by a line feed. Raises `SettingsError`, `StorageError`."""
+    return decode(read_whole(path, SettingsError, "Check the path."), path)
 
 
 def decode(data: bytes, path: Path) -> str:

@@ -1,5 +1,6 @@
 """What samples must agree on to be averaged, and that no structure is among them twice."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from glassformer.physics.signature import first_of_each
 
 # Relative difference of the ratios of box edges that counts as none.
 SHAPE_TOLERANCE = 1e-3
+# Structure factor at k = 0, by which boxes at constant pressure scatter, and the standard deviations that are too many.
+COMPRESSIBILITY, MOST_SCATTER = 0.04, 8.0
 _FACTS = ("temperature", "pressure", "density", "cutoff", "wave_number_a", "wave_number_b")
 
 
@@ -19,7 +22,8 @@ def check_state_points(samples: Sequence[Sample]) -> None:
     """Raise `DatasetError` if samples under one label differ in what defines a state point.
 
     That is temperature, pressure or density, the potential's cutoff, the wave numbers of F_s, the numbers of A and B
-    particles, and the shape of the box. Averages over such samples would be those of no liquid.
+    particles, the shape of the box, and at constant pressure the density of the box within its scatter. Averages over
+    such samples would be those of no liquid.
     """
     first: dict[str, Sample] = {}
     for sample in samples:
@@ -32,6 +36,19 @@ def check_state_points(samples: Sequence[Sample]) -> None:
                     f" {name} {_text(theirs[name])} and {_text(value)}",
                     "Keep them in different datasets.",
                 )
+        _check_densities(other, sample)
+
+
+def _check_densities(one: Sample, other: Sample) -> None:
+    densities = one.configuration.density, other.configuration.density
+    # Two boxes at one pressure differ by sqrt(2 S(0) / N), with S(0) of about 0.04 in these liquids.
+    scatter = math.sqrt(2 * COMPRESSIBILITY / one.configuration.particles)
+    if abs(densities[1] / densities[0] - 1) > MOST_SCATTER * scatter:
+        raise DatasetError(
+            f"{one.identifier} and {other.identifier} have the same label and do not belong together: densities"
+            f" {densities[0]:.4g} and {densities[1]:.4g}",
+            "Keep them in different datasets.",
+        )
 
 
 def refuse_copies(samples: Sequence[Sample], names: Sequence[str]) -> None:

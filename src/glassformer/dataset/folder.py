@@ -30,6 +30,10 @@ def sample_paths(dataset: Path) -> list[Path]:
     except OSError as error:
         raise storage_error("read", Path(error.filename or dataset), error) from error
     paths = sorted(path for path in entries if path.suffix == ".h5" and not path.name.startswith("."))
+    if not paths and any(entry.suffix == ".h5" for entry in dataset.iterdir()):
+        raise DatasetError(
+            f"{dataset} is a folder of samples; expected a dataset, which holds such folders", f"Name {dataset.parent}."
+        )
     if not paths:
         raise DatasetError(f"the dataset {dataset} is empty", "Fill it with `glassformer simulate`.")
     return paths
@@ -62,7 +66,9 @@ def data_hash(samples: Sequence[Sample]) -> str:
     for sample in samples:
         inherent = sample.configuration.inherent_positions
         sought = [] if inherent is None else [fingerprint(inherent)]
-        content.append([sample.configuration.fingerprint, fingerprint(sample.ensemble.msd), *sought])
+        ensemble = sample.ensemble
+        moved = fingerprint(ensemble.msd, ensemble.displacement_mean, ensemble.displacement_sq_mean)
+        content.append([sample.configuration.fingerprint, moved, *sought])
     return parameter_hash({"samples": content})
 
 

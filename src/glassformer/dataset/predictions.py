@@ -114,6 +114,8 @@ def refuse_to_replace(path: Path) -> None:
     if not path.exists():
         return
     remedy = "Choose another name, or delete it first."
+    if (path.parent / "run.json").exists():
+        raise PredictionError(f"{path} belongs to the training in {path.parent}: it is not replaced", remedy)
     try:
         with open_hdf5(path, PredictionError, "prediction file") as (file, _):
             known = file.attrs.get("format") == FORMAT

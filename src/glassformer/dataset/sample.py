@@ -35,11 +35,10 @@ from glassformer.core.arrays import (
     IntArray,
     check_arrays,
 )
-from glassformer.core.campaign import COMPOSITION
 from glassformer.core.errors import DatasetError
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
-from glassformer.physics.configuration import SPECIES_A, Configuration, check_configuration
-from glassformer.physics.kob_andersen import CutoffConvention
+from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.physics.kob_andersen import CutoffConvention, check_mixture
 
 # Relative difference between the density of the box and the one that a sample is said to have.
 DENSITY_TOLERANCE = 1e-3
@@ -56,13 +55,14 @@ MOST_LABEL = 200
 def _usable_label(label: str) -> str:
     """Refuse what is no name of a folder: results are written into folders called by their state point."""
     # Control characters would steer the terminal that they are printed on.
-    usable = label.isprintable() and label not in ("", ".", "..") and len(label.encode()) <= MOST_LABEL
-    if not usable or "/" in label or "\\" in label:
+    usable = label.isprintable() and label == label.strip() != "" and len(label.encode()) <= MOST_LABEL
+    if not usable or label.startswith(".") or "/" in label or "\\" in label:
         raise ValueError(f"got the label {label!r}; expected a name that a folder can have")
     return label
 
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, AfterValidator(_usable_label)]
 
 
@@ -91,13 +91,13 @@ class Facts(BaseModel):
     equilibration_time: float
     tau_alpha: float
     equilibration_in_tau_alpha: float
-    energy_drift: float
+    energy_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     wave_number_a: Positive
     wave_number_b: Positive
     equilibrated: bool | None = None
     hold_tau_alpha: float | None = None
-    q6: float | None = None
-    crystalline_fraction: float | None = None
+    q6: Share | None = None
+    crystalline_fraction: Share | None = None
     box: str = "as-it-fell"
     start: str = "random"
 
@@ -182,10 +182,17 @@ def check_sample(sample: Sample, where: str) -> None:
 def _check_label(sample: Sample, path: Path) -> None:
     """Raise `DatasetError` if the label, where it has the form that `simulate` gives it, names another temperature."""
     facts = sample.facts
-    named = re.fullmatch(r"T(\d+\.\d+)_(?:P|rho)-?\d+\.\d+", facts.state_point)
-    if named and float(named.group(1)) != facts.temperature:
+    named = re.fullmatch(r"T(\d+\.\d+)_(P|rho)(-?\d+\.\d+)", facts.state_point)
+    if not named:
+        return
+    contradiction = ""
+    if float(named.group(1)) != facts.temperature:
+        contradiction = f"temperature {facts.temperature:g}"
+    elif named.group(2) == "rho" and facts.density is not None and float(named.group(3)) != facts.density:
+        contradiction = f"density {facts.density:g}"
+    if contradiction:
         raise DatasetError(
-            f"{path}: got temperature {facts.temperature:g} under the label {facts.state_point}",
+            f"{path}: got {contradiction} under the label {facts.state_point}",
             "The file contradicts itself and cannot be used.",
         )
 
@@ -199,6 +206,8 @@ def _check_dynamics(sample: Sample, where: str) -> None:
     impossible = {
         "a particle time of 0 or less": (ensemble.particle_times <= 0).any(),
         "particle times that do not increase": (np.diff(ensemble.particle_times) <= 0).any(),
+        "a particle time after the last time": (ensemble.particle_times > ensemble.times[-1] * (1 + ROUNDING)).any(),
+        "a negative displacement": (ensemble.displacement_mean < 0).any() or (ensemble.displacement_sq_mean < 0).any(),
         "a first time of 0 or less": ensemble.times[0] <= 0,
         f"a mean squared displacement beyond {FARTHEST} times that of free flight": (ensemble.msd > farthest).any(),
         "a self scattering function beyond 1": (np.abs(ensemble.self_scattering) > 1 + ROUNDING).any(),
@@ -218,14 +227,11 @@ def _check_dynamics(sample: Sample, where: str) -> None:
 def _check_liquid(sample: Sample, where: str) -> None:
     """Check that the structure is that of the mixture and at the density that the facts name."""
     configuration, facts = sample.configuration, sample.facts
-    number_a = int((configuration.species == SPECIES_A).sum())
-    # The nearest whole number is as close as a mixture of N particles can come.
-    if abs(number_a - COMPOSITION * configuration.particles) >= 1:
-        share = number_a / configuration.particles
+    check_mixture(configuration.species, where, DatasetError)
+    together = configuration.particles - len(np.unique(configuration.positions, axis=0))
+    if together:
         raise DatasetError(
-            f"{where}: got {number_a} A particles of {configuration.particles}, {share:.1%}; expected"
-            f" {COMPOSITION:.0%}: the Kob-Andersen 80:20 mixture",
-            "Other mixtures are not supported.",
+            f"{where}: {together} particles lie exactly where another one is", "The file cannot be used."
         )
     if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
         raise DatasetError(

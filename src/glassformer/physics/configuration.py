@@ -76,11 +76,10 @@ def check_not_flat(positions: NDArray[np.floating], where: str) -> None:
     """Raise `ConfigurationError`, naming `where`, if many particles all lie in one plane: a two-dimensional system."""
     if len(positions) < LEAST_FLAT:
         return
-    flat = np.flatnonzero(np.ptp(positions, axis=0) == 0)
-    if len(flat):
+    extents = np.linalg.svd(positions - positions.mean(0), compute_uv=False)
+    if extents[-1] <= 1e-9 * max(extents[0], 1e-300):
         raise ConfigurationError(
-            f"{where}: all {len(positions)} particles have the same {'xyz'[flat[0]]}; expected positions in three"
-            " dimensions",
+            f"{where}: all {len(positions)} particles lie in one plane; expected positions in three dimensions",
             "Two-dimensional systems are not supported.",
         )
 

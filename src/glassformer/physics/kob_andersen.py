@@ -12,7 +12,7 @@ import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.campaign import COMPOSITION, check_composition
-from glassformer.core.errors import ConfigurationError
+from glassformer.core.errors import ConfigurationError, InputError
 
 CutoffConvention = Literal["uniform", "scaled"]
 
@@ -44,6 +44,20 @@ def kob_andersen(convention: CutoffConvention) -> PairPotential:
         )
     cutoff = np.full((2, 2), CUTOFF) if convention == "uniform" else CUTOFF * SIGMA
     return PairPotential(EPSILON, SIGMA, cutoff)
+
+
+def check_mixture(species: ByteArray, where: str, error: type[InputError] = ConfigurationError) -> None:
+    """Raise `error`, naming `where`, unless `species` (N,) are those of the 80:20 mixture.
+
+    The nearest whole number of A is as close as a mixture of N particles can come.
+    """
+    number_a = int((species == 0).sum())
+    if abs(number_a - COMPOSITION * len(species)) >= 1:
+        raise error(
+            f"{where}: got {number_a} A particles of {len(species)}, {number_a / len(species):.1%}; expected"
+            f" {COMPOSITION:.0%}: the Kob-Andersen 80:20 mixture",
+            "Other mixtures are not supported.",
+        )
 
 
 def mixture(particles: int) -> ByteArray:

@@ -110,11 +110,13 @@ def overlap(samples: Sequence[Sample]) -> Columns:
     _need(samples, "overlap")
     curves = [np.asarray(sample.ensemble.overlap)[:, :, SPECIES_A] for sample in samples]
     numbers = [int((sample.configuration.species == SPECIES_A).sum()) for sample in samples]
-    each = [dynamic_susceptibility(curve, number) for curve, number in zip(curves, numbers, strict=True)]
-    within = np.mean(each, 0)
+    # A single draw says nothing of the fluctuation between draws.
+    several = [(curve, number) for curve, number in zip(curves, numbers, strict=True) if len(curve) > 1]
+    each = [dynamic_susceptibility(curve, number) for curve, number in several]
+    within = np.mean(each, 0) if each else np.full(curves[0].shape[1], np.nan)
     by_configuration = np.stack([curve.mean(0) for curve in curves])
     # The mean over D draws still holds a D-th of their own fluctuation.
-    counted_twice = np.mean([one / len(curve) for one, curve in zip(each, curves, strict=True)], 0)
+    counted_twice = within * np.mean([1 / len(curve) for curve in curves])
     overall = within - counted_twice + dynamic_susceptibility(by_configuration, float(np.mean(numbers)))
     means = _mean_and_error("overlap", by_configuration)
     return _times(samples) | means | {"chi_4_draws": within, "chi_4": overall}

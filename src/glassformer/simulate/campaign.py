@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from glassformer.core.campaign import Campaign, StatePointSettings
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, StorageError
 from glassformer.core.files import exclusive, refuse_if_moved, remove_temporaries, write_atomically
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
@@ -240,6 +240,12 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
             tally = Tally(progress, {task.name: work for task, work in missing.items()})
             workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
             run_tasks(list(missing), simulate_sample, tally, workers, threads, partial(refuse_if_moved, dataset))
+            absent = [task.path for task in missing if not task.path.exists()]
+            if absent:
+                raise StorageError(
+                    f"{len(absent)} finished files were moved or deleted while others were made, first {absent[0]}",
+                    "Put them back, and run the same command again.",
+                )
     return len(missing)
 
 

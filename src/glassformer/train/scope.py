@@ -1,15 +1,19 @@
 """What a network was trained on, and where that ends."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from glassformer.dataset.consistency import COMPRESSIBILITY
 from glassformer.dataset.sample import Sample
 from glassformer.physics.configuration import SPECIES_A
 
-# Boxes at constant pressure that were kept as they fell scatter in density by a fraction of sqrt(S(0) / N), where S(0)
-# is about 0.04 in these liquids: a structure is outside only beyond four of those, and beyond the least margin.
-COMPRESSIBILITY, SCATTER, LEAST_DENSITY_MARGIN = 0.04, 4.0, 0.02
+# Boxes at constant pressure that were kept as they fell scatter in density by a fraction of sqrt(S(0) / N): a structure
+# is outside only beyond four of those. At a given density, only rounding is allowed.
+SCATTER, ROUNDING = 4.0, 2e-3
 TEMPERATURE_MARGIN = COMPOSITION_MARGIN = 1e-3
 
 
@@ -17,12 +21,13 @@ TEMPERATURE_MARGIN = COMPOSITION_MARGIN = 1e-3
 class Scope:
     """The liquid and the state points of a training set.
 
-    `cutoffs`: the potential's conventions; `state_points`: their labels; `temperatures`, `densities` and
-    `share_of_a` (number of A over all): the smallest and the largest.
+    `cutoffs`: the potential's conventions; `state_points`: their labels; `points`: temperature and mean number density
+    of each; `temperatures`, `densities` and `share_of_a` (number of A over all): the smallest and the largest.
     """
 
     cutoffs: tuple[str, ...]
     state_points: tuple[str, ...]
+    points: tuple[tuple[float, float], ...]
     temperatures: tuple[float, float]
     densities: tuple[float, float]
     share_of_a: tuple[float, float]
@@ -33,9 +38,11 @@ class Scope:
         temperatures = [sample.facts.temperature for sample in samples]
         densities = [sample.configuration.density for sample in samples]
         shares = [_share_of_a(sample) for sample in samples]
+        labels = sorted({sample.facts.state_point for sample in samples})
         return cls(
             tuple(sorted({sample.facts.cutoff for sample in samples})),
-            tuple(sorted({sample.facts.state_point for sample in samples})),
+            tuple(labels),
+            tuple(_point([sample for sample in samples if sample.facts.state_point == label]) for label in labels),
             (min(temperatures), max(temperatures)),
             (min(densities), max(densities)),
             (min(shares), max(shares)),
@@ -47,19 +54,35 @@ class Scope:
         State points between those of the training count as inside.
         """
         found = []
-        scatter = SCATTER * math.sqrt(COMPRESSIBILITY / sample.configuration.particles)
         if sample.facts.cutoff not in self.cutoffs:
             known = " and ".join(f"'{one}'" for one in self.cutoffs)
             found.append(f"the cutoff convention '{sample.facts.cutoff}' (trained on {known})")
+        temperature, density = sample.facts.temperature, sample.configuration.density
+        margin_of_density = _margin(sample)
         for symbol, value, (least, most), margin in (
-            ("T", sample.facts.temperature, self.temperatures, TEMPERATURE_MARGIN),
-            ("number density", sample.configuration.density, self.densities, max(LEAST_DENSITY_MARGIN, scatter)),
+            ("T", temperature, self.temperatures, TEMPERATURE_MARGIN),
+            ("number density", density, self.densities, margin_of_density),
             ("share of A particles", _share_of_a(sample), self.share_of_a, COMPOSITION_MARGIN),
         ):
             if not least * (1 - margin) <= value <= most * (1 + margin):
                 span = f"{least:.4g}" if least == most else f"{least:.4g} to {most:.4g}"
                 found.append(f"{symbol} = {value:.4g} (trained on {span})")
+        if not found and not self._lies_between(temperature, density, margin_of_density):
+            known = ", ".join(f"{one:.4g} and {other:.4g}" for one, other in self.points)
+            found.append(f"T and number density = {temperature:.4g} and {density:.4g} (trained on {known})")
         return found
+
+    def _lies_between(self, temperature: float, density: float, margin: float) -> bool:
+        """Tell whether a state lies on a straight line between two of the training's, in temperature and density."""
+        scale = np.array([TEMPERATURE_MARGIN * temperature, margin * density])
+        here = np.array([temperature, density]) / scale
+        points = [np.array(point) / scale for point in self.points]
+        for one, other in itertools.combinations_with_replacement(points, 2):
+            way = other - one
+            part = np.clip((here - one) @ way / max(float(way @ way), 1e-300), 0, 1)
+            if (np.abs(one + part * way - here) <= 1).all():
+                return True
+        return False
 
 
 def departures(scope: Scope | None, samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -78,6 +101,18 @@ def departures(scope: Scope | None, samples: Sequence[Sample]) -> tuple[str, ...
         f" {found[0][1]}"
         for found in outside.values()
     )
+
+
+def _point(samples: Sequence[Sample]) -> tuple[float, float]:
+    densities = [sample.configuration.density for sample in samples]
+    return samples[0].facts.temperature, sum(densities) / len(densities)
+
+
+def _margin(sample: Sample) -> float:
+    """Return how far, relative to it, the density of a state point's boxes may lie from its mean."""
+    if sample.facts.density is not None:
+        return ROUNDING
+    return max(ROUNDING, SCATTER * math.sqrt(COMPRESSIBILITY / sample.configuration.particles))
 
 
 def _share_of_a(sample: Sample) -> float:

@@ -17,6 +17,7 @@ from glassformer.core.files import read_whole
 from glassformer.dataset.formats.types import species_of
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.physics.kob_andersen import check_mixture
 
 DENSITY = 1.2
 
@@ -30,21 +31,36 @@ def read_botan(path: Path) -> tuple[Configuration, FloatArray]:
     try:
         with np.load(io.BytesIO(whole), allow_pickle=False) as file:
             types = file["types"]
-            start, end = (file[name].astype(np.float64) for name in ("initial_positions", "positions"))
+            start, end = (_real(file[name], name) for name in ("initial_positions", "positions"))
     except (OSError, ValueError, TypeError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DatasetError(
             f"{path} is no BOTAN file: {error}", "Expected an .npz with types, initial_positions and positions."
         ) from error
-    if types.ndim != 1 or start.shape != (len(types), 3) or end.ndim != 3 or end.shape[1:] != start.shape:
+    if (
+        types.ndim != 1
+        or start.shape != (len(types), 3)
+        or end.ndim != 3
+        or end.shape[1:] != start.shape
+        or not len(end)
+    ):
         raise DatasetError(
-            f"{path}: got shapes {types.shape}, {start.shape} and {end.shape}; expected (N,), (N, 3), (D, N, 3)"
+            f"{path}: got shapes {types.shape}, {start.shape} and {end.shape}; expected (N,), (N, 3), (D, N, 3)",
+            "There must be one draw at least.",
         )
     box = np.full(3, (len(types) / DENSITY) ** (1 / 3))
     configuration = Configuration(_wrapped(start, box), species_of(types, path), box)
     check_configuration(configuration, str(path))
-    displacements = end - start
-    _check_ends(end, displacements, box, path)
+    check_mixture(configuration.species, str(path))
+    with np.errstate(over="ignore", invalid="ignore"):
+        displacements = end - start
+    _check_ends(end, displacements, float(box[0]), path)
     return configuration, displacements
+
+
+def _real(array: np.ndarray, name: str) -> FloatArray:
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"'{name}' has type {array.dtype}; expected real numbers")
+    return array.astype(np.float64)
 
 
 def _wrapped(positions: FloatArray, box: FloatArray) -> FloatArray:
@@ -53,19 +69,31 @@ def _wrapped(positions: FloatArray, box: FloatArray) -> FloatArray:
         return wrap(positions, box)
 
 
-def _check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path: Path) -> None:
-    """Raise `DatasetError` if final positions are no numbers, or were wrapped into the box."""
-    if not np.isfinite(end).all():
-        bad = int((~np.isfinite(end).all(2)).sum())
+def _check_ends(end: FloatArray, displacements: FloatArray, edge: float, path: Path) -> None:
+    """Raise `DatasetError` if final positions are no numbers, wrapped into the box, or no continuation of the start."""
+    finite = np.isfinite(displacements).all(2)
+    if not finite.all():
         raise DatasetError(
-            f"{path}: {bad} final positions are not finite numbers", "Every value must be a finite number."
+            f"{path}: {int((~finite).sum())} final positions are not finite numbers",
+            "Every value must be a finite number.",
         )
-    # Unwrapped positions of particles that leave through a face extend beyond the box.
-    wrapped = np.ptp(end, axis=(0, 1)) <= box * (1 + 1e-6)
-    jumps = (np.abs(displacements) > box / 2).any((0, 1))
-    if (wrapped & jumps).any():
+    moved = np.abs(displacements) / edge
+    # In a draw that is not wrapped some particles have left the box through each face. And particles that diffuse far
+    # leave no gap at half the box; a jump by a period does.
+    inside = np.ptp(end, axis=1) <= edge * (1 + 1e-6)
+    jumps = (inside[:, None] & (moved > 0.5)).any(2)
+    if not jumps.any() and not ((moved > 0.35) & (moved <= 0.65)).any():
+        jumps = (moved > 0.65).any(2)
+    if jumps.any():
         raise DatasetError(
-            f"{path}: final positions are wrapped into the box: they span {np.ptp(end, axis=(0, 1)).max():.4g}, the box"
-            f" edge is {box[0]:.4g}, and some particles seem to have moved by more than half of it",
+            f"{path}: final positions are wrapped into the box: {int(jumps.sum())} particles seem to"
+            f" have moved by about its edge, {edge:.4g}",
             "Expected unwrapped final positions, as in BOTAN's own files.",
+        )
+    with np.errstate(over="ignore"):
+        msd = float((displacements**2).sum(2).mean())
+    if msd > edge**2 / 4:
+        raise DatasetError(
+            f"{path}: got a mean squared displacement of {msd:.4g} in a box of edge {edge:.4g}",
+            "Are the final positions those of the same particles, in the same order, at a later time?",
         )

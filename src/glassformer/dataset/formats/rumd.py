@@ -16,6 +16,7 @@ from glassformer.core.files import read_whole
 from glassformer.dataset.formats.types import species_of
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.physics.kob_andersen import check_mixture
 
 _EXPECTED = "Expected .xyz.gz with a header of columns=type,x,y,z,... and sim_box=RectangularSimulationBox,..."
 
@@ -56,6 +57,7 @@ def read_rumd(path: Path) -> RumdFile:
         raise DatasetError(f"{path}: the positions of {bad} particles are not finite numbers", "Leave the file out.")
     configuration = Configuration(wrap(positions, box), species_of(types, path), box)
     check_configuration(configuration, str(path))
+    check_mixture(configuration.species, str(path))
     return RumdFile(configuration, columns)
 
 
