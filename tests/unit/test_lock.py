@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from glassformer.core.lock import Owner
+from glassformer.core.lock import FolderLock, Owner, is_held
 
 # What flock answers on Lustre without it, on NFS without a lock daemon, and on others; 0: it works.
 ERRORS = {"works": 0, "ENOSYS": errno.ENOSYS, "ENOLCK": errno.ENOLCK, "EOPNOTSUPP": errno.EOPNOTSUPP}
@@ -138,3 +140,53 @@ def test_many_contend_and_one_holds(environment: dict[str, str], tmp_path: Path)
 def test_a_folder_in_which_nothing_was_written_is_gone(environment: dict[str, str], tmp_path: Path) -> None:
     assert hold(tmp_path / "new" / "data", environment).wait() == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_whether_it_is_held_lets_a_run_start(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            is_held(tmp_path / ".lock")
+            time.sleep(0.0005)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(300):
+            lock = FolderLock(tmp_path / ".lock")
+            lock.acquire()
+            lock.release()
+    finally:
+        done.set()
+        watcher.join()
+
+
+def test_a_killed_takeover_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_bytes(b"")
+    turn = tmp_path / ".lock.takeover"
+    turn.write_bytes(b"")
+    lock = FolderLock(tmp_path / ".lock")
+    assert not lock._replace(b"")
+    os.utime(turn, (0, 0))
+    assert not lock._replace(b"")
+    assert lock._replace(b"")
+    assert Owner.of((tmp_path / ".lock").read_bytes()) == Owner.this()
+    # What has changed meanwhile is another's.
+    assert not lock._replace(b"")
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_lock_in_a_folder_that_was_moved_is_not_anothers(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / ".lock", tmp_path / "a"
+    second.mkdir()
+    mine = FolderLock(first)
+    mine.acquire()
+    second.rename(tmp_path / "moved")
+    second.mkdir()
+    other = FolderLock(first)
+    other.acquire()
+    mine.release()
+    assert first.exists()
+    other.release()
+    assert not first.exists()

@@ -60,6 +60,9 @@ def main() -> None:
         # A name that is no text, as an old file system has them, is shown with its bytes.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if sys.stdout is None and "--json" in sys.argv[1:]:
+        _print_last(GlassformerError("standard output is closed: there is nowhere to print JSON to", "Leave it open."))
+        sys.exit(1)
     guard_streams()
     if "" in sys.argv[1:]:
         _print_last(

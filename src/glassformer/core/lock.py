@@ -20,8 +20,10 @@ _NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
 _HELD = {errno.EAGAIN, errno.EACCES}
 # Attempts to take a lock whose file is replaced meanwhile.
 _ATTEMPTS = 20
+# Seconds after which nobody takes a lock over any more.
+_TURN = 30.0
 # Attempts where another process holds it.
-_LOOKS = 3
+_LOOKS = 12
 
 
 @dataclass(frozen=True)
@@ -128,25 +130,39 @@ class FolderLock:
         return works is None and self._replace(found)
 
     def _replace(self, dead: bytes) -> bool:
-        """Put a file that names this process in the place of one with the contents `dead`; false if it has changed."""
-        host, process = socket.gethostname(), os.getpid()
-        mine = self._path.with_name(f".{host}.lock.glassformer-{host}-{process}.tmp")
-        old = self._path.with_name(f".{host}.old.lock.glassformer-{host}-{process}.tmp")
+        """Put a file that names this process in the place of one with the contents `dead`; false if it has changed.
+
+        One process at a time: whoever makes the file beside it. The lock's file is replaced in one step.
+        """
+        mine = self._path.with_name(f".lock.glassformer-{socket.gethostname()}-{os.getpid()}.tmp")
+        turn = self._path.with_name(f"{self._path.name}.takeover")
+        if not _take_turn(turn):
+            return False
         try:
-            mine.write_text(json.dumps(asdict(Owner.this())))
-            os.rename(self._path, old)
-            if old.read_bytes() != dead:
+            if self._path.read_bytes() != dead:
                 # Another process was faster.
-                _link(old, self._path)
                 return False
-            _link(mine, self._path)
-        except (FileNotFoundError, FileExistsError):
+            mine.write_text(json.dumps(asdict(Owner.this())))
+            mine.replace(self._path)
+        except FileNotFoundError:
             return False
         finally:
-            for leftover in (mine, old):
+            for leftover in (mine, turn):
                 with suppress(OSError):
                     leftover.unlink()
         return True
+
+
+def _take_turn(turn: Path) -> bool:
+    """Make the file `turn`; false if another process has it, unless that was killed before it could remove it."""
+    try:
+        os.close(os.open(turn, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        with suppress(OSError):
+            if time.time() - turn.stat().st_mtime > _TURN:
+                turn.unlink()
+        return False
+    return True
 
 
 def is_held(path: Path) -> bool:
@@ -183,19 +199,6 @@ def _flock(descriptor: int, how: int) -> bool | None:
             return None
         raise
     return True
-
-
-def _link(old: Path, new: Path) -> None:
-    """Call `old` also `new`. Raises `FileExistsError` if there is a file of that name, which a rename would not."""
-    try:
-        os.link(old, new)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without links.
-        if new.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new)) from None
-        old.rename(new)
 
 
 def _is_still(descriptor: int, path: Path) -> bool:
