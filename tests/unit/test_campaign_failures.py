@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from glassformer.core.campaign import Campaign
@@ -16,10 +17,11 @@ from glassformer.core.errors import ConfigurationError, EngineError, Glassformer
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import sample_paths
-from glassformer.dataset.sample import read_sample, write_sample
+from glassformer.dataset.sample import read_sample
 from glassformer.simulate.campaign import run_campaign, simulate_sample, tasks
 from tests.conftest import TINY_CAMPAIGN
 from tests.unit.test_campaign import children, start
+from tests.unit.test_rumd_format import HEADER, write
 
 # At N = 150, c0001 ends its NPT run in a box of 4.999, shorter than two cutoffs; the two others do not.
 SMALL_BOX = {
@@ -92,13 +94,14 @@ def test_all_that_fail_are_named(tmp_path: Path) -> None:
 
 
 def test_a_start_that_does_not_fit_costs_no_other_configuration(tiny_dataset: Path, tmp_path: Path) -> None:
-    shutil.copytree(next(tiny_dataset.glob("T0.50*")), tmp_path / "starts" / "T0.50_P1.55")
-    second = sample_paths(tmp_path / "starts")[1]
-    sample = read_sample(second)
-    shrunk = sample.configuration.__class__(
-        sample.configuration.positions * 0.8, sample.configuration.species, sample.configuration.box * 0.8
-    )
-    write_sample(second, sample.__class__(shrunk, sample.ensemble, sample.facts, sample.equilibration))
+    (tmp_path / "starts").mkdir()
+    for index, path in enumerate(sample_paths(tiny_dataset)[:4]):
+        # The second box is too short; files of other codes do not say which state point they belong to.
+        c, scale = read_sample(path).configuration, 0.8 if index == 1 else 1.0
+        edges = ",".join(f"{edge * scale:.12f}" for edge in c.box)
+        rows = np.column_stack([c.species, (c.positions - c.box / 2) * scale, np.zeros((c.particles, 6))])
+        header = HEADER.replace(",6,6.5,7", f",{edges}")
+        write(tmp_path / "starts" / f"{index}.xyz.gz", rows, header, c.particles)
     equilibration = TINY_CAMPAIGN["equilibration"] | {"start_from": str(tmp_path / "starts")}  # type: ignore[operator]
     points = TINY_CAMPAIGN["state_points"][:1]  # type: ignore[index]
     held = campaign(TINY_CAMPAIGN, equilibration=equilibration, state_points=points)
