@@ -453,7 +453,7 @@ def test_quench_as_typed(dataset: Path, tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     done = typed("quench", dataset)
     assert done.returncode == 0, done.stderr
-    assert "4 of 4 inherent structures are there already and are kept" in done.stdout
+    assert "4 of 4 inherent structures exist already and are kept" in done.stdout
     assert "0 inherent structures found; 4 were in the dataset already" in done.stdout
     assert "lower" not in done.stdout
     done = typed("quench", tmp_path / "absent")

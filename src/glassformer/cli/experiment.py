@@ -45,7 +45,7 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
     failed = [one.name for one in study.chosen(only) if one.name not in {result.name for result in results}]
     if failed:
         raise TrainingError(
-            f"{', '.join(failed)}: training failed, as said above; the others are finished: {page}",
+            f"{', '.join(failed)}: training failed; the others are finished: {page}",
             "If it diverged, a lower learning rate may help. Run one by itself with --only.",
         )
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)

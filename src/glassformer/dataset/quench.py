@@ -53,7 +53,7 @@ def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
                 _note(path, error, failures, progress)
         there = len(paths) - len(missing) - len(failures)
         if there:
-            progress.say(f"{there} of {len(paths)} inherent structures are there already and are kept")
+            progress.say(f"{there} of {len(paths)} inherent structures exist already and are kept")
         found = []
         if missing:
             progress.start("quench", len(missing), "configurations")
