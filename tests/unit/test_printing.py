@@ -77,7 +77,7 @@ def in_an_evaluation() -> None:
     row = SimpleNamespace(
         state_point=ODD, time=1.0, configurations=2, models=models, r2_ceiling=0.9, particles=particles
     )
-    found = SimpleNamespace(rows=[row], leaked=True, label=ODD, left_out=1)
+    found = SimpleNamespace(rows=[row], leaked=True, label=ODD, left_out=1, notices=())
     tables.print_evaluation(found)  # type: ignore[arg-type]
 
 
