@@ -17,7 +17,11 @@ _MARKS = {
 
 def read_text(path: Path) -> str:
     """Return the text of `path`, its lines ended by a line feed. Raises `SettingsError`, `StorageError`."""
-    return decode(read_whole(path, SettingsError, "Check the path."), path)
+    try:
+        data = read_whole(path, SettingsError, "Check the path.")
+    except SettingsError:
+        raise SettingsError(f"cannot read {path}: it does not exist", "Check the path.") from None
+    return decode(data, path)
 
 
 def decode(data: bytes, path: Path) -> str:
