@@ -53,9 +53,11 @@ TINY_RUN = {
 
 
 def pytest_configure() -> None:
-    # A shell that starts the tests in the background has them ignore Ctrl-C, and all that they start, too.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell that starts the tests in the background, or under nohup, has them ignore Ctrl-C or a hang-up, and all that
+    # they start, too.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
