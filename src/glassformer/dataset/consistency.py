@@ -15,21 +15,24 @@ from glassformer.physics.signature import first_of_each
 SHAPE_TOLERANCE = 1e-3
 # Structure factor at k = 0, by which boxes at constant pressure scatter, and the standard deviations that are too many.
 COMPRESSIBILITY, MOST_SCATTER = 0.04, 8.0
+_SIZES = ("particles", "A particles")
 _FACTS = ("temperature", "pressure", "density", "cutoff", "wave_number_a", "wave_number_b")
 
 
-def check_state_points(samples: Sequence[Sample]) -> None:
+def check_state_points(samples: Sequence[Sample], sizes: bool = True) -> None:
     """Raise `DatasetError` if samples under one label differ in what defines a state point.
 
     That is temperature, pressure or density, the potential's cutoff, the wave numbers of F_s, the numbers of A and B
     particles, the shape of the box, and at constant pressure the density of the box within its scatter. Averages over
-    such samples would be those of no liquid.
+    such samples would be those of no liquid. Without `sizes` particle numbers may differ, as they may for a network.
     """
     first: dict[str, Sample] = {}
     for sample in samples:
         other = first.setdefault(sample.facts.state_point, sample)
         ours, theirs = _definition(sample), _definition(other)
         for name, value in ours.items():
+            if name in _SIZES and not sizes:
+                continue
             if not _equal(value, theirs[name]):
                 raise DatasetError(
                     f"{other.identifier} and {sample.identifier} have the same label and do not belong together:"

@@ -106,7 +106,7 @@ def _refuse_what_does_not_fit(samples: Sequence[Sample]) -> None:
     twice = [name for name, number in Counter(names).items() if number > 1]
     if twice:
         raise DatasetError(f"{len(twice)} names belong to several configurations, first {twice[0]}", "Rename them.")
-    check_state_points(samples)
+    check_state_points(samples, sizes=False)
 
 
 def _missing(task: Task, progress: Progress) -> list[int]:
