@@ -154,7 +154,7 @@ def test_reports_that_are_lost_do_not_leave_the_bar_short() -> None:
 def test_a_failure_is_called_so() -> None:
     log = Log()
     tally = Tally(log, {"a": 10.0, "b": 10.0})
-    tally.fail("a")
+    tally.fail("a", "why")
     assert log.notes[-1][1] == "a failed, 1 to go"
     tally.finish("b")
     assert log.done == pytest.approx(log.total)
