@@ -170,4 +170,4 @@ def test_signals(name: str, source: Path, tmp_path: Path) -> None:
     finish(scenario, folder)
     assert contents(folder / scenario.results) == expected
     # The signals met work that was going on.
-    assert met > scenario.signals / 2
+    assert met >= scenario.signals / 4
