@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -148,7 +147,6 @@ def test_looking_whether_it_is_held_lets_a_run_start(tmp_path: Path) -> None:
     def look() -> None:
         while not done.is_set():
             is_held(tmp_path / ".lock")
-            time.sleep(0.0005)
 
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -156,6 +154,7 @@ def test_looking_whether_it_is_held_lets_a_run_start(tmp_path: Path) -> None:
         for _ in range(300):
             lock = FolderLock(tmp_path / ".lock")
             lock.acquire()
+            assert (tmp_path / ".lock").exists()
             lock.release()
     finally:
         done.set()
