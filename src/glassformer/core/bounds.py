@@ -28,3 +28,7 @@ Depth = Annotated[int, Field(gt=0, le=1000)]
 Neighbors = Annotated[int, Field(gt=0, le=1000)]
 LearningRate = Annotated[float, Field(gt=0, le=1e30)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
+# Of mixtures.
+Energy = Annotated[float, Field(gt=0, le=1e6)]
+Mass = Annotated[float, Field(ge=1e-6, le=1e6)]
+WaveNumber = Annotated[float, Field(gt=0, le=1000)]

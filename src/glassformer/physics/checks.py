@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.errors import ConfigurationError
-from glassformer.physics.configuration import check_not_flat
+from glassformer.physics.configuration import MOST_SPECIES, check_not_flat
 
 
 def check_species(species: NDArray[np.generic], particles: int) -> None:
-    """Raise `ConfigurationError` unless `species` is (N,) of whole numbers, 0 for A and 1 for B, N = `particles`."""
+    """Raise `ConfigurationError` unless `species` is (N,) of whole numbers from 0 to 7, N = `particles`."""
     if species.shape != (particles,):
         raise ConfigurationError(
             f"got species of shape {species.shape} for {particles} particles; expected ({particles},)",
@@ -16,13 +16,13 @@ def check_species(species: NDArray[np.generic], particles: int) -> None:
         )
     if species.dtype.kind not in "iu":
         raise ConfigurationError(
-            f"got species of type {species.dtype}; expected whole numbers, 0 (A) and 1 (B)", "Convert them first."
+            f"got species of type {species.dtype}; expected whole numbers from 0", "Convert them first."
         )
     # By the extremes: this is called for every draw at every time.
-    if particles and (int(species.min()) < 0 or int(species.max()) > 1):
+    if particles and (int(species.min()) < 0 or int(species.max()) >= MOST_SPECIES):
         raise ConfigurationError(
-            f"got species {np.unique(species)[:8].tolist()}; expected 0 (A) and 1 (B)",
-            "Other codes count from 1: subtract 1.",
+            f"got species {np.unique(species)[:8].tolist()}; expected 0 to {MOST_SPECIES - 1}",
+            "Species are counted from 0, in the mixture's order.",
         )
 
 
@@ -33,7 +33,7 @@ def check_vectors(name: str, vectors: NDArray[np.floating], species: NDArray[np.
     """
     if vectors.ndim != 2 or vectors.shape[1] != 3:
         raise ConfigurationError(
-            f"got {name} of shape {vectors.shape}; expected (N, 3)", "glassformer works in three dimensions."
+            f"got {name} of shape {vectors.shape}; expected (N, 3)", "In two dimensions give z = 0."
         )
     if not np.isfinite(vectors).all():
         bad = int((~np.isfinite(vectors).all(1)).sum())
@@ -48,4 +48,4 @@ def check_positions(positions: NDArray[np.floating], species: NDArray[np.generic
         raise ConfigurationError(
             f"got box edges {np.asarray(box).tolist()}; expected three positive lengths", "Give (Lx, Ly, Lz)."
         )
-    check_not_flat(positions, "the positions")
+    check_not_flat(positions, box, "the positions")

@@ -13,14 +13,18 @@ from glassformer.physics.box import number_density
 from glassformer.physics.signature import signature
 
 SPECIES_A, SPECIES_B = 0, 1
+MOST_SPECIES = 8
+# Edge along z of the box of a two-dimensional system: volumes are then areas.
+THICKNESS = 1.0
 # Fewer particles than this may lie in a plane by intention.
 LEAST_FLAT = 10
 
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
-    """Positions (N, 3) wrapped to [0, L), species (N,) with 0 = A and 1 = B, and box edges (3,).
+    """Positions (N, 3) wrapped to [0, L), species (N,) counted from 0 in the mixture's order, and box edges (3,).
 
+    In two dimensions z = 0 for every particle and Lz = 1, so that N / (Lx Ly Lz) is the number per area.
     `inherent_positions` (N, 3), wrapped, too: the local energy minimum reached from the positions, where it was sought.
     """
 
@@ -35,8 +39,18 @@ class Configuration:
         return len(self.species)
 
     @property
+    def dimension(self) -> int:
+        """Number of dimensions: 2 where z = 0 for every particle and Lz = 1, else 3."""
+        return 2 if self.box[2] == THICKNESS and not self.positions[:, 2].any() else 3
+
+    @property
+    def edges(self) -> FloatArray:
+        """Box edges along which the particles move, (2,) or (3,)."""
+        return self.box[: self.dimension]
+
+    @property
     def density(self) -> float:
-        """Number density rho."""
+        """Number density rho: per volume, or in two dimensions per area."""
         return number_density(self.particles, self.box)
 
     @property
@@ -58,29 +72,29 @@ def check_configuration(configuration: Configuration, where: str) -> None:
     check_arrays(CONFIGURATION, vars(configuration), ConfigurationError, where)
     if (configuration.box <= 0).any():
         raise ConfigurationError(f"{where}: got box edges {configuration.box.tolist()}; expected positive lengths")
-    strange = np.setdiff1d(configuration.species, [SPECIES_A, SPECIES_B])
-    if len(strange):
+    if (configuration.species >= MOST_SPECIES).any():
         raise ConfigurationError(
-            f"{where}: got species {strange.tolist()}; expected 0 (A) and 1 (B)",
-            "Other codes count from 1: subtract 1 on import.",
+            f"{where}: got species {np.unique(configuration.species)[-8:].tolist()}; expected 0 to {MOST_SPECIES - 1}",
+            "Other codes count from 1 or use letters: species are counted from 0 in the mixture's order.",
         )
     if not (configuration.species == SPECIES_A).any():
         raise ConfigurationError(f"{where}: got no particle of species 0 (A); expected a mixture")
-    check_not_flat(configuration.positions, where)
+    check_not_flat(configuration.positions, configuration.box, where)
     _check_inside(configuration.positions, configuration.box, where)
     if configuration.inherent_positions is not None:
         _check_inside(configuration.inherent_positions, configuration.box, f"{where}: inherent structure")
 
 
-def check_not_flat(positions: NDArray[np.floating], where: str) -> None:
-    """Raise `ConfigurationError`, naming `where`, if many particles all lie in one plane: a two-dimensional system."""
-    if len(positions) < LEAST_FLAT:
+def check_not_flat(positions: NDArray[np.floating], box: NDArray[np.floating], where: str) -> None:
+    """Raise `ConfigurationError`, naming `where`, if many particles lie in one plane that is not that of a 2D system."""
+    if len(positions) < LEAST_FLAT or (box[2] == THICKNESS and not positions[:, 2].any()):
         return
     extents = np.linalg.svd(positions - positions.mean(0), compute_uv=False)
     if extents[-1] <= 1e-9 * max(extents[0], 1e-300):
         raise ConfigurationError(
-            f"{where}: all {len(positions)} particles lie in one plane; expected positions in three dimensions",
-            "Two-dimensional systems are not supported.",
+            f"{where}: all {len(positions)} particles lie in one plane; expected positions in three dimensions, or z = 0"
+            f" and a box edge of {THICKNESS:g} along z in two",
+            "Set z = 0 and the box edge along z to 1.",
         )
 
 

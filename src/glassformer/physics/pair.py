@@ -10,7 +10,7 @@ from glassformer.core.errors import ConfigurationError
 from glassformer.physics.box import minimum_image
 from glassformer.physics.checks import check_positions
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import PairPotential
+from glassformer.physics.mixture import Mixture
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,29 +22,29 @@ class Interactions:
     virial: FloatArray
 
 
-def interactions(configuration: Configuration, potential: PairPotential) -> Interactions:
-    """Return energy, force and virial of every particle of `configuration` under `potential`.
+def interactions(configuration: Configuration, mixture: Mixture) -> Interactions:
+    """Return energy, force and virial of every particle of `configuration`, whose liquid is `mixture`.
 
-    With s = (sigma / r)^6: pair energy 4 eps (s^2 - s) - shift, force on i from j 24 eps (2 s^2 - s) r_ij / r^2, virial
-    r . F = 24 eps (2 s^2 - s). Sum of the energies: total U; pressure: P = rho T + sum(virial) / (3 V).
+    With V and F = -V' as in `glassformer.physics.mixture`: pair energy V(r), force on i from j F(r) r_ij / r, virial
+    r F(r). Sum of the energies: total U; pressure in d dimensions: P = rho T + sum(virial) / (d V).
 
     Raises `ConfigurationError` for a bad configuration, or if the box is shorter than two cutoffs (minimum images would
     not be enough).
     """
     check_positions(configuration.positions, configuration.species, configuration.box)
-    check_box(configuration, potential)
-    box, longest = configuration.box, float(potential.cutoff.max())
+    check_box(configuration, mixture)
+    box, terms = configuration.box, mixture.pair_terms
     tree = cKDTree(configuration.positions, boxsize=box)
-    i, j = tree.query_pairs(longest, output_type="ndarray").T
+    i, j = tree.query_pairs(mixture.longest_cutoff, output_type="ndarray").T
     separation = minimum_image(configuration.positions[i] - configuration.positions[j], box)
     distance_sq = (separation**2).sum(1)
     pair_species = configuration.species[i], configuration.species[j]
-    epsilon, sigma, cutoff = (table[pair_species] for table in (potential.epsilon, potential.sigma, potential.cutoff))
-    inside = distance_sq < cutoff**2
-    sixth = (sigma**2 / distance_sq) ** 3
-    sixth_at_cutoff = (sigma / cutoff) ** 6
-    energy = np.where(inside, 4 * epsilon * (sixth**2 - sixth - sixth_at_cutoff**2 + sixth_at_cutoff), 0.0)
-    virial = np.where(inside, 24 * epsilon * (2 * sixth**2 - sixth), 0.0)
+    a, b, cutoff, shift, linear, square, fourth = (table[pair_species] for table in terms)
+    inside, sixth, distance = distance_sq < cutoff**2, distance_sq**-3, np.sqrt(distance_sq)
+    polynomial = linear * distance + (square + fourth * distance_sq) * distance_sq
+    energy = np.where(inside, (a / 12 * sixth - b / 6) * sixth - shift + polynomial, 0.0)
+    slope = linear * distance + (2 * square + 4 * fourth * distance_sq) * distance_sq
+    virial = np.where(inside, (a * sixth - b) * sixth - slope, 0.0)
     force = (virial / distance_sq)[:, None] * separation
     return Interactions(
         _share(i, j, energy / 2, energy / 2, configuration.particles),
@@ -53,12 +53,27 @@ def interactions(configuration: Configuration, potential: PairPotential) -> Inte
     )
 
 
-def check_box(configuration: Configuration, potential: PairPotential) -> None:
-    """Raise `ConfigurationError` if the box is shorter than two cutoffs: then a particle could meet two images."""
-    longest = float(potential.cutoff.max())
-    if configuration.box.min() < 2 * longest:
+def check_box(configuration: Configuration, mixture: Mixture) -> None:
+    """Raise `ConfigurationError` if the configuration is none of the mixture's, or its box too short for minimum images.
+
+    Its dimension and the number of species must be the mixture's; the box must be as long as two cutoffs, else a
+    particle could meet two images of another.
+    """
+    if configuration.dimension != mixture.dimension:
         raise ConfigurationError(
-            f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs, {2 * longest:g}",
+            f"got a configuration in {configuration.dimension} dimensions; {mixture.name} is a mixture in"
+            f" {mixture.dimension}",
+            "Name the mixture that the configuration is made of.",
+        )
+    if configuration.species.max(initial=0) >= mixture.kinds:
+        raise ConfigurationError(
+            f"got particles of {int(configuration.species.max()) + 1} species; {mixture.name} has {mixture.kinds}",
+            "Name the mixture that the configuration is made of.",
+        )
+    longest = mixture.longest_cutoff
+    if configuration.edges.min() < 2 * longest:
+        raise ConfigurationError(
+            f"got box edges {configuration.edges.round(3).tolist()}; expected at least two cutoffs, {2 * longest:g}",
             "Use more particles.",
         )
 
