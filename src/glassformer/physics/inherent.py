@@ -19,7 +19,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import PairPotential
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair_forces import Field, PairForces
 
 # The greatest force on a particle at a minimum.
@@ -52,16 +52,16 @@ class InherentStructure:
 
 
 def inherent_structure(
-    configuration: Configuration, potential: PairPotential, most_evaluations: int = MOST_EVALUATIONS
+    configuration: Configuration, mixture: Mixture, most_evaluations: int = MOST_EVALUATIONS
 ) -> InherentStructure:
-    """Return the inherent structure of `configuration` under `potential`, in the same box.
+    """Return the inherent structure of `configuration`, whose liquid is `mixture`, in the same box.
 
     No force exceeds `TOLERANCE`. Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs,
     or particles in one place; `EngineError` if `most_evaluations` of the forces do not suffice, or if the thread is
     stopped (`physics.pair_forces.stop_thread_on`).
     """
     check_configuration(configuration, "the start of a quench")
-    forces = PairForces(configuration, potential)
+    forces = PairForces(configuration, mixture)
     # Where particles are in one place, or nearly.
     with np.errstate(over="ignore", invalid="ignore"):
         start = forces(configuration.positions)

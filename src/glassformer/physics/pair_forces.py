@@ -1,7 +1,7 @@
 """Energy and forces of all pairs, fast: a compiled loop over a Verlet list. `physics.pair` is the plain reference.
 
-L. Verlet, Phys. Rev. 159, 98 (1967). With a = 48 eps sigma^12 and b = 24 eps sigma^6 the force on i is
-F_ij = (a r^-12 - b r^-6) r_ij / r^2.
+L. Verlet, Phys. Rev. 159, 98 (1967). The force on i is F_ij = (a r^-12 - b r^-6 - c_1 r - 2 c_2 r^2 - 4 c_4 r^4) r_ij / r^2,
+with the terms of `glassformer.physics.mixture.PairTerms`.
 """
 
 import threading
@@ -16,7 +16,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import EngineError
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import PairPotential
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
 
 # Widening of the list: it holds until a particle has moved by half of this.
@@ -51,20 +51,19 @@ def stop_thread_on(stop: threading.Event) -> None:
 
 
 class PairForces:
-    """The forces of `potential` on the particles of `configuration`, at its positions and wherever they move.
+    """The forces between the particles of `configuration`, a `mixture`, at its positions and wherever they move.
 
     `evaluations` counts the calls. Raises `ConfigurationError` if the box is shorter than two cutoffs.
     """
 
-    def __init__(self, configuration: Configuration, potential: PairPotential) -> None:
-        check_box(configuration, potential)
+    def __init__(self, configuration: Configuration, mixture: Mixture) -> None:
+        check_box(configuration, mixture)
         self.evaluations = 0
         self._box, self._species = configuration.box, configuration.species.astype(np.int64)
-        self._reach = potential.cutoff + SKIN
-        a = 48 * potential.epsilon * potential.sigma**12
-        b = 24 * potential.epsilon * potential.sigma**6
-        shift = a / 12 / potential.cutoff**12 - b / 6 / potential.cutoff**6
-        self._table = np.stack([a, b, potential.cutoff**2, shift], -1)
+        terms, self._reach, self._kinds = mixture.pair_terms, mixture.cutoff + SKIN, mixture.kinds
+        self._table = np.stack([terms.a, terms.b, terms.cutoff**2, terms.shift], -1)
+        # Compiled without these terms where there are none.
+        self._polynomial = None if mixture.plain else np.stack([terms.linear, terms.square, terms.fourth], -1)
         self._list(configuration.positions)
 
     def __call__(self, positions: FloatArray) -> Field:
@@ -80,7 +79,7 @@ class PairForces:
             self._list(positions)
         force = np.empty_like(positions)
         energy, stiffness = _compiled(
-            positions, self._rows, self._neighbors, self._species, self._box, self._table, force
+            positions, self._rows, self._neighbors, self._species, self._box, self._table, self._polynomial, force
         )
         return Field(float(energy), force, float(stiffness))
 
@@ -92,14 +91,21 @@ class PairForces:
         separation = minimum_image(inside[first] - inside[second], self._box)
         near = (separation**2).sum(1) < self._reach[species[first], species[second]] ** 2
         first, second = np.concatenate([pairs[near], pairs[near, ::-1]]).T
-        row = 2 * first + species[second]
+        row = self._kinds * first + species[second]
         self._neighbors = second[np.argsort(row * len(species) + second)].astype(np.int32)
-        self._rows = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=2 * len(species)))])
+        self._rows = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=self._kinds * len(species)))])
         self._listed_at = positions.copy()
 
 
 def _sum_pairs(
-    positions: FloatArray, rows: Any, neighbors: Any, species: Any, box: FloatArray, table: FloatArray, force: Any
+    positions: FloatArray,
+    rows: Any,
+    neighbors: Any,
+    species: Any,
+    box: FloatArray,
+    table: FloatArray,
+    polynomial: Any,
+    force: Any,
 ) -> tuple[float, float]:
     """Write the forces to `force`; return U and the bound on the Hessian's eigenvalues.
 
@@ -108,15 +114,15 @@ def _sum_pairs(
     diagonal m, that is at most m + |K - m|_F sqrt(2/3) (H. Wolkowicz and G. P. H. Styan, Linear Algebra Appl. 29, 471
     (1980)).
     """
-    energy, stiffness = 0.0, 0.0
+    energy, stiffness, kinds = 0.0, 0.0, table.shape[0]
     inverse_x, inverse_y, inverse_z = 1 / box[0], 1 / box[1], 1 / box[2]
     for i in range(len(species)):
         x, y, z = positions[i]
         fx, fy, fz = 0.0, 0.0, 0.0
         xx, yy, zz, xy, xz, yz, sideways = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        for s in range(2):
+        for s in range(kinds):
             a, b, cutoff2, shift = table[species[i], s]
-            for entry in range(rows[2 * i + s], rows[2 * i + s + 1]):
+            for entry in range(rows[kinds * i + s], rows[kinds * i + s + 1]):
                 j = neighbors[entry]
                 dx, dy, dz = x - positions[j, 0], y - positions[j, 1], z - positions[j, 2]
                 dx -= box[0] * np.rint(dx * inverse_x)
@@ -128,9 +134,17 @@ def _sum_pairs(
                 inverse6 = inverse2 * inverse2 * inverse2
                 energy += inverse6 * (a / 12 * inverse6 - b / 6) - shift if inside else 0.0
                 push = inverse6 * (a * inverse6 - b) * inverse2 if inside else 0.0
+                if polynomial is not None:
+                    linear, square, fourth = polynomial[species[i], s]
+                    r = np.sqrt(r2)
+                    energy += linear * r + (square + fourth * r2) * r2 if inside else 0.0
+                    push -= linear / r + 2 * square + 4 * fourth * r2 if inside else 0.0
                 fx, fy, fz = fx + push * dx, fy + push * dy, fz + push * dz
                 # V'' along the pair, over r^2; V' / r = -push across it.
                 along = max(inverse6 * (13 * a * inverse6 - 7 * b) * inverse2 * inverse2 if inside else 0.0, 0.0)
+                if polynomial is not None:
+                    bend = inverse6 * (13 * a * inverse6 - 7 * b) * inverse2 + 2 * square + 12 * fourth * r2
+                    along = max(bend * inverse2 if inside else 0.0, 0.0)
                 sideways += max(-push, 0.0)
                 xx, yy, zz = xx + along * dx * dx, yy + along * dy * dy, zz + along * dz * dz
                 xy, xz, yz = xy + along * dx * dy, xz + along * dx * dz, yz + along * dy * dz
