@@ -22,8 +22,9 @@ from glassformer.core.memory_file import file_in_memory, read_all, write_all
 from glassformer.core.signals import handlers_kept
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import MASS, PairPotential
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
+from glassformer.simulate.lammps_potential import pair_commands
 
 # Where MPICH puts its shared memory, and how much it takes.
 SHARED_MEMORY, SHARED_BYTES = Path("/dev/shm"), 2**21
@@ -96,7 +97,7 @@ def checkpoint_steps(particles: int) -> int:
 
 
 class Lammps:
-    """One simulation: a configuration, a potential and velocities, advanced by LAMMPS on one core.
+    """One simulation: a configuration, its mixture and velocities, advanced by LAMMPS on one core.
 
     Use it as a context manager. Every method raises `EngineError` with LAMMPS's own message; the start raises
     `ConfigurationError` for positions outside the box or not finite, which LAMMPS would drop or take in silence.
@@ -105,21 +106,23 @@ class Lammps:
     def __init__(
         self,
         configuration: Configuration,
-        potential: PairPotential,
+        mixture: Mixture,
         time_step: float,
         velocities: FloatArray | None = None,
         style: str = "lj/cut/opt",
     ) -> None:
         check_configuration(configuration, "the start of a simulation")
-        check_box(configuration, potential)
+        check_box(configuration, mixture)
         self._species = configuration.species
         box_x, box_y, box_z = configuration.box
+        # A box of two dimensions must have the plane z = 0 inside.
+        z = f"0 {box_z:.17g}" if mixture.dimension == 3 else f"{-box_z / 2:.17g} {box_z / 2:.17g}"
         create = (
-            f"region box block 0 {box_x:.17g} 0 {box_y:.17g} 0 {box_z:.17g}",
-            "create_box 2 box",
-            f"mass * {MASS}",
+            f"region box block 0 {box_x:.17g} 0 {box_y:.17g} {z}",
+            f"create_box {mixture.kinds} box",
+            *(f"mass {kind + 1} {mass:.17g}" for kind, mass in enumerate(mixture.masses)),
         )
-        self._prepare(create, potential, time_step, style)
+        self._prepare(create, mixture, time_step, style)
         self._create(configuration, velocities)
 
     @classmethod
@@ -127,7 +130,7 @@ class Lammps:
         cls,
         contents: NDArray[np.uint8],
         species: ByteArray,
-        potential: PairPotential,
+        mixture: Mixture,
         time_step: float,
         style: str = "lj/cut/opt",
     ) -> "Lammps":
@@ -139,7 +142,7 @@ class Lammps:
         engine._species = species
         with file_in_memory() as (descriptor, name):
             write_all(descriptor, contents.tobytes())
-            engine._prepare((f"read_restart {name}",), potential, time_step, style)
+            engine._prepare((f"read_restart {name}",), mixture, time_step, style)
         return engine
 
     def renew(self) -> NDArray[np.uint8]:
@@ -161,9 +164,9 @@ class Lammps:
             self._prepare((f"read_restart {name}",), *self._settings)
         return contents
 
-    def _prepare(self, create: tuple[str, ...], potential: PairPotential, time_step: float, style: str) -> None:
+    def _prepare(self, create: tuple[str, ...], mixture: Mixture, time_step: float, style: str) -> None:
         """Start LAMMPS, make the box by `create`, and set the potential."""
-        self._settings = potential, time_step, style
+        self._settings, self._flat = (mixture, time_step, style), mixture.dimension == 2
         module = load_lammps()
         try:
             _check_shared_memory()
@@ -179,15 +182,9 @@ class Lammps:
             "atom_style atomic",
             "atom_modify map array",
             "boundary p p p",
+            f"dimension {mixture.dimension}",
             *create,
-            f"pair_style {style} {potential.cutoff.max():.17g}",
-            *(
-                f"pair_coeff {a + 1} {b + 1} {potential.epsilon[a, b]:.17g} {potential.sigma[a, b]:.17g}"
-                f" {potential.cutoff[a, b]:.17g}"
-                for a in range(2)
-                for b in range(a, 2)
-            ),
-            "pair_modify shift yes",
+            *pair_commands(mixture, style),
             f"neighbor {SKIN} bin",
             "neigh_modify every 1 delay 0 check yes",
             f"timestep {time_step:.17g}",
@@ -258,7 +255,13 @@ class Lammps:
             self._commands("unfix integrator")
         start = int(self._engine.extract_global("ntimestep")) - done
         self._window = f"start {start} stop {start + steps}"
-        self._commands(f"fix integrator all {fix}", f"run 0 post no {self._window}")
+        self._commands(f"fix integrator all {fix}")
+        if self._flat:
+            # Last of all fixes: nothing may leave the plane, whatever rounds.
+            if self._engine.has_id("fix", "plane"):
+                self._commands("unfix plane")
+            self._commands("fix plane all enforce2d")
+        self._commands(f"run 0 post no {self._window}")
 
     def advance(self, steps: int) -> None:
         """Advance the run that was prepared by `steps`."""
@@ -307,8 +310,11 @@ class Lammps:
     def configuration(self) -> Configuration:
         """Return the present structure, wrapped, with the box's corner at the origin."""
         low, *_ = self._engine.extract_box()
-        box = self.box()
-        return Configuration(wrap(self._gather("x", 1) - np.array(low), box), self._species, box)
+        box, positions = self.box(), self._gather("x", 1)
+        inside = wrap(positions - np.array(low), box)
+        if self._flat:
+            inside[:, 2] = positions[:, 2]
+        return Configuration(inside, self._species, box)
 
     def _gather(self, name: str, kind: int) -> FloatArray:
         """Collect a per-atom property in the order of the particles; kind 0 is integer, 1 is float64."""
