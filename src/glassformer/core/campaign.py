@@ -6,23 +6,29 @@ from pydantic import Field, model_validator
 
 from glassformer.core.bounds import Count, Density, Particles, Pressure, Step, Temperature, Time, TimeStep
 from glassformer.core.equilibration import Equilibration
+from glassformer.core.mixture import (
+    CUTOFF_CONVENTIONS,
+    MixtureSettings,
+    check_composition,
+    shipped_mixture,
+    shipped_mixtures,
+)
 from glassformer.core.settings import Settings
-
-# An 80:20 mixture, to this tolerance: a number of particles is never rounded silently.
-COMPOSITION = 0.8
-COMPOSITION_TOLERANCE = 1e-4
+from glassformer.core.thesis import thesis_estimate
 
 
 class StatePointSettings(Settings):
     """Temperature with either a pressure (NPT) or a number density (NVT), and settings of this state point alone.
 
     `hold_time` is the length of one window of holding; without it, `equilibration.relaxations` estimated relaxation
-    times. `particle_times` and `until` replace those of the campaign.
+    times. `particle_times` and `until` replace those of the campaign. `expected_density`: that of the boxes at constant
+    pressure, where it is known; it decides nothing, and tells beforehand which boxes will be too short.
     """
 
     temperature: Temperature
     pressure: Pressure | None = None
     density: Density | None = None
+    expected_density: Density | None = None
     hold_time: Time | None = None
     particle_times: tuple[Time, ...] | None = None
     until: Time | None = None
@@ -56,11 +62,14 @@ class Schedule(Settings):
 
 
 class Campaign(Settings):
-    """A set of state points x configurations x draws, and every setting that determines their numbers."""
+    """A set of state points x configurations x draws, and every setting that determines their numbers.
+
+    `mixture` is the name of one that ships with the package, or a table.
+    """
 
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     particles: Particles
-    cutoff: Literal["uniform", "scaled"]
+    mixture: MixtureSettings
     configurations: Count
     draws: Count
     # Lennard-Jones particles fly through each other at longer steps.
@@ -74,9 +83,35 @@ class Campaign(Settings):
     schedule: Schedule = Schedule()
     state_points: Annotated[tuple[StatePointSettings, ...], Field(min_length=1)]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _liquid(cls, values: Any) -> Any:
+        """Look up a mixture that is named; campaigns of older versions name a convention for the cutoff instead."""
+        if not isinstance(values, dict):
+            return values
+        found = dict(values)
+        convention = found.pop("cutoff", None)
+        if convention is not None:
+            if "mixture" in found:
+                raise ValueError("give a mixture and no cutoff: its table has the cutoff")
+            if convention not in CUTOFF_CONVENTIONS:
+                raise ValueError(
+                    f"cutoff: got {convention!r}; expected a mixture instead, such as mixture = \"kob-andersen\""
+                )
+            found["mixture"] = CUTOFF_CONVENTIONS[convention]
+        if isinstance(found.get("mixture"), str):
+            try:
+                found["mixture"] = shipped_mixture(found["mixture"])
+            except KeyError:
+                raise ValueError(
+                    f"mixture: there is no mixture {found['mixture']!r}; these ship: {', '.join(shipped_mixtures())};"
+                    " or give a table, or the path of a file"
+                ) from None
+        return found
+
     @model_validator(mode="after")
     def _composition(self) -> "Campaign":
-        check_composition(self.particles)
+        check_composition(self.mixture, self.particles)
         labels = [point.label for point in self.state_points]
         twice = {label for label in labels if labels.count(label) > 1}
         if twice:
@@ -100,18 +135,17 @@ class Campaign(Settings):
         parameters = self.model_dump(mode="json", exclude={"configurations", "draws", "state_points", "engine"})
         # The contents of the start configurations matter, not their folder: the task adds these.
         parameters["equilibration"].pop("start_from")
-        return parameters | {"state_point": point.model_dump(mode="json")}
-
-
-def check_composition(particles: int) -> None:
-    """Raise `ValueError` if no whole number of A particles makes `particles` an 80:20 mixture to 0.01 %."""
-    number_a = round(COMPOSITION * particles)
-    if abs(number_a / particles - COMPOSITION) > COMPOSITION_TOLERANCE:
-        below = particles - particles % 5
-        raise ValueError(
-            f"particles = {particles} gives no 80:20 mixture (the nearest is {number_a} A, {number_a / particles:.2%});"
-            f" use {max(below, 5)} or {below + 5}"
-        )
+        estimate = self.equilibration.relaxation_estimate
+        if estimate is None or estimate == thesis_estimate():
+            # Left out, so that the hashes of samples made before it could be set stay valid.
+            parameters["equilibration"].pop("relaxation_estimate")
+        parameters.pop("mixture")
+        liquid = self.mixture.identity
+        if liquid in CUTOFF_CONVENTIONS and self.mixture.wave_numbers == shipped_mixture("kob-andersen").wave_numbers:
+            parameters["cutoff"] = liquid
+        else:
+            parameters["mixture"] = self.mixture.physics | {"wave_numbers": self.mixture.wave_numbers}
+        return parameters | {"state_point": point.model_dump(mode="json", exclude={"expected_density"})}
 
 
 def _digits(value: float | None) -> str:

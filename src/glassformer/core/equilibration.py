@@ -1,5 +1,6 @@
 """The equilibration tables of a campaign file: how a random start becomes a configuration in equilibrium."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -30,6 +31,25 @@ class StageSettings(Settings):
         return self
 
 
+class RelaxationEstimate(Settings):
+    """An estimate of relaxation times, exp(strength / (T - temperature)), from which lengths of stages are taken.
+
+    The form is that of Vogel, Fulcher and Tammann: `glassformer.observables.vft`.
+    """
+
+    strength: Annotated[float, Field(gt=0, le=100)]
+    temperature: Annotated[float, Field(ge=0, le=100)]
+
+    def time(self, temperature: float) -> float:
+        """Return the relaxation time at `temperature`; infinity where the estimate diverges."""
+        if temperature <= self.temperature:
+            return math.inf
+        try:
+            return math.exp(self.strength / (temperature - self.temperature))
+        except OverflowError:
+            return math.inf
+
+
 class Equilibration(Settings):
     """Random start, minimisation, the stages, then windows of holding at the state point until they agree.
 
@@ -44,6 +64,8 @@ class Equilibration(Settings):
     # A folder of configurations to start from instead of random positions: the stages are then left out.
     start_from: str | None = None
     relaxations: Annotated[Multiple, Field(gt=0)] = 5.0
+    # Needed only where a duration or a hold time is not given.
+    relaxation_estimate: RelaxationEstimate | None = None
     # The start temperature and pressure are those of the thesis's cooling script.
     stages: Annotated[tuple[StageSettings, ...], Field(min_length=1)] = (
         StageSettings(temperature=0.5495, pressure=0.4888, duration=5.0),

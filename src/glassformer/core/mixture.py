@@ -149,7 +149,7 @@ def check_composition(mixture: MixtureSettings, particles: int) -> None:
     ]
     if not any(wrong):
         return
-    step = _smallest(mixture.fractions)
+    step = composition_step(mixture)
     below = particles - particles % step
     raise ValueError(
         f"particles = {particles} gives no {ratio(mixture)} mixture (the nearest is {numbers[0]}"
@@ -168,10 +168,10 @@ def particle_numbers(fractions: tuple[float, ...], particles: int) -> tuple[int,
     return tuple(end - start for start, end in zip(ends[:-1], ends[1:], strict=True))
 
 
-def _smallest(fractions: tuple[float, ...]) -> int:
+def composition_step(mixture: MixtureSettings) -> int:
     """Return the least number of particles that has the composition exactly; 1000 where that is larger."""
     for particles in range(1, 1000):
-        if all(abs(fraction * particles - round(fraction * particles)) < 1e-6 for fraction in fractions):
+        if all(abs(fraction * particles - round(fraction * particles)) < 1e-6 for fraction in mixture.fractions):
             return particles
     return 1000
 

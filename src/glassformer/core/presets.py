@@ -10,6 +10,7 @@ from typing import Any
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
+from glassformer.core.mixture import MixtureSettings
 from glassformer.core.network_settings import (
     NAMES,
     ContinuousFilterSettings,
@@ -20,7 +21,7 @@ from glassformer.core.network_settings import (
 from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
 from glassformer.core.text import read_text
 
-CAMPAIGNS, RUNS, NETWORKS, STUDIES = "campaigns", "runs", "networks", "studies"
+CAMPAIGNS, RUNS, NETWORKS, STUDIES, MIXTURES = "campaigns", "runs", "networks", "studies", "mixtures"
 
 
 # How a file of each kind is called, and the command that lists and shows those that ship.
@@ -29,6 +30,7 @@ _KINDS = {
     RUNS: ("run", "glassformer train", " --list"),
     NETWORKS: ("network", "glassformer networks", ""),
     STUDIES: ("study", "glassformer experiment", " --list"),
+    MIXTURES: ("mixture", "glassformer mixtures", ""),
 }
 
 
@@ -55,6 +57,21 @@ def network_presets() -> dict[str, str]:
 def study_presets() -> dict[str, str]:
     """Return the names of the studies that ship with the package, and the first sentence of each."""
     return _shipped(STUDIES)
+
+
+def mixture_presets() -> dict[str, str]:
+    """Return the names of the mixtures that ship with the package, and the first sentence of each."""
+    return _shipped(MIXTURES)
+
+
+def load_mixture(source: str) -> MixtureSettings:
+    """Return the mixture that `source` names: one that ships with the package, or a TOML file.
+
+    Raises `SettingsError`.
+    """
+    path = find(MIXTURES, source)
+    where, remedy = named(MIXTURES, source)
+    return check_settings({"name": path.stem} | read_toml(path), MixtureSettings, where, remedy)
 
 
 def find(kind: str, source: str) -> Path:
@@ -110,17 +127,20 @@ def load_campaign(source: str, changes: Sequence[str] = (), only: Sequence[str] 
     """Return the campaign that `source` names, with `changes` such as 'particles=1000' or 'schedule.until=20'.
 
     A change inside `state_points` goes to each of them. `only` are the labels, or the beginnings of the labels, of the
-    state points to keep. `equilibration.start_from` counts from the campaign file's folder.
+    state points to keep. `equilibration.start_from`, and a `mixture` that is a file, count from the campaign file's
+    folder.
     Raises `SettingsError`.
     """
     path = find(CAMPAIGNS, source)
     where, remedy = named(CAMPAIGNS, source)
     values = read_toml(path)
     _absolute_start(values, path.resolve().parent)
+    _mixture_of_file(values, path.resolve().parent)
     changed = copy.deepcopy(values)
     for change in changes:
         _apply(changed, change)
     _absolute_start(changed, Path.cwd())
+    _mixture_of_file(changed, Path.cwd())
     found = checked(changed, Campaign)
     if isinstance(found, list):
         # Mistakes of the file itself come first; what is wrong only now is a matter of the changes.
@@ -158,6 +178,13 @@ def _absolute_start(values: dict[str, Any], base: Path) -> None:
     equilibration = values.get("equilibration")
     if isinstance(equilibration, dict) and isinstance(equilibration.get("start_from"), str):
         equilibration["start_from"] = str(base / equilibration["start_from"])
+
+
+def _mixture_of_file(values: dict[str, Any], base: Path) -> None:
+    """Put the table of a mixture's file in the place of the file's path, which counts from the folder `base`."""
+    mixture = values.get("mixture")
+    if isinstance(mixture, str) and mixture not in _shipped(MIXTURES) and (base / mixture).is_file():
+        values["mixture"] = load_mixture(str(base / mixture)).model_dump()
 
 
 def _apply(values: dict[str, Any], change: str) -> None:

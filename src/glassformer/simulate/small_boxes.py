@@ -1,13 +1,15 @@
 """Boxes shorter than two cutoffs, in which a particle would meet two images of another: found before anything is made.
 
-At constant density the box is known. At constant pressure it is what the pressure makes of it: the thesis's own state
-points are known, of others only the box at the start.
+At constant density the box is known. At constant pressure it is what the pressure makes of it: known where the campaign
+gives the density to expect, else only the box at the start is.
 """
+
+import math
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import SettingsError
-from glassformer.physics.kob_andersen import kob_andersen
-from glassformer.physics.state_points import THESIS_DENSITIES
+from glassformer.core.mixture import composition_step
+from glassformer.simulate.liquid import mixture_of
 
 # At constant pressure a box that starts this much longer than two cutoffs may shrink to them: where the density is
 # known, it only fluctuates (at N = 150, the edge by 0.3 %); where it is not, pressure and cooling make it denser.
@@ -28,7 +30,7 @@ def refuse_small_boxes(campaign: Campaign) -> None:
             raise SettingsError(
                 f"{point.label}: {campaign.particles} particles at {name} = {density:g} have a box of edge {edge:.3f};"
                 f" expected at least two cutoffs, {shortest:g}",
-                f"Use at least {_particles(density, shortest)} particles.",
+                f"Use at least {_particles(campaign, density, shortest)} particles.",
             )
 
 
@@ -39,7 +41,7 @@ def small_boxes(campaign: Campaign) -> list[str]:
     for point in campaign.state_points:
         if point.density is not None:
             continue
-        known = THESIS_DENSITIES.get((point.temperature, point.pressure or 0.0))
+        known = point.expected_density
         density = campaign.equilibration.start_density if known is None else known
         margin = MARGIN_UNKNOWN if known is None else MARGIN_KNOWN
         edge = _edge(campaign, density)
@@ -48,7 +50,7 @@ def small_boxes(campaign: Campaign) -> list[str]:
             warnings.append(
                 f"{point.label}: the box is {edge:.3f} {where} (density {density:g}) and may become shorter than two"
                 f" cutoffs, {shortest:g}; such a configuration fails."
-                f" Use at least {_particles(density, shortest * (1 + margin))} particles."
+                f" Use at least {_particles(campaign, density, shortest * (1 + margin))} particles."
             )
     return warnings
 
@@ -58,13 +60,14 @@ def _start_density(campaign: Campaign, point: StatePointSettings) -> float:
 
 
 def _edge(campaign: Campaign, density: float) -> float:
-    return float((campaign.particles / density) ** (1 / 3))
+    return float((campaign.particles / density) ** (1 / campaign.mixture.dimension))
 
 
 def _two_cutoffs(campaign: Campaign) -> float:
-    return 2 * float(kob_andersen(campaign.cutoff).cutoff.max())
+    return 2 * mixture_of(campaign).longest_cutoff
 
 
-def _particles(density: float, edge: float) -> int:
-    """Return the least multiple of five, which 80:20 mixtures want, whose box is at least `edge`."""
-    return 5 * int(-(-density * edge**3 // 5))
+def _particles(campaign: Campaign, density: float, edge: float) -> int:
+    """Return the least number of particles that has the mixture's composition and a box of at least `edge`."""
+    step = composition_step(campaign.mixture)
+    return step * math.ceil(density * edge**campaign.mixture.dimension / step)

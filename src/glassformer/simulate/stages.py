@@ -1,6 +1,5 @@
 """The legs of an equilibration, in steps: from a campaign's settings to what the engine is told."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,6 @@ import numpy as np
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.equilibration import StageSettings
 from glassformer.core.errors import SettingsError
-from glassformer.physics.state_points import VFT_TEMPERATURE, estimated_relaxation_time
 from glassformer.simulate.hold import SEGMENTS
 
 # A stage that nobody would wait for, in LJ time units: 2e11 steps of 0.005.
@@ -96,27 +94,26 @@ def _value(want: float | str, here: float, target: float) -> float:
     return (here + target) / 2 if want == "halfway" else float(want)
 
 
-def _estimate(temperature: float) -> float:
-    """Return the estimated relaxation time; infinity close to where the estimate diverges."""
-    try:
-        return estimated_relaxation_time(temperature)
-    except OverflowError:
-        return math.inf
-
-
 def _steps(campaign: Campaign, duration: float | None, temperature: float, what: str) -> int:
+    settings = campaign.equilibration
     if duration is None:
-        if temperature <= VFT_TEMPERATURE:
+        estimate = settings.relaxation_estimate
+        if estimate is None:
             raise SettingsError(
-                f"{what} is not given, and the estimate of the relaxation time diverges at T = {VFT_TEMPERATURE}, above"
-                f" T = {temperature:g}",
+                f"{what} is not given, and the campaign has no equilibration.relaxation_estimate to take it from",
                 "Set it in the campaign file, or with --set.",
             )
-        duration = campaign.equilibration.relaxations * _estimate(temperature)
+        if temperature <= estimate.temperature:
+            raise SettingsError(
+                f"{what} is not given, and the estimate of the relaxation time diverges at T = {estimate.temperature},"
+                f" above T = {temperature:g}",
+                "Set it in the campaign file, or with --set.",
+            )
+        duration = settings.relaxations * estimate.time(temperature)
         if duration > LONGEST:
             raise SettingsError(
-                f"{what} is not given, and {campaign.equilibration.relaxations:g} estimated relaxation times at"
+                f"{what} is not given, and {settings.relaxations:g} estimated relaxation times at"
                 f" T = {temperature:g} are longer than {LONGEST:g}",
                 "Give it in the campaign file.",
             )
-    return max(1, round(duration / campaign.equilibration.time_step))
+    return max(1, round(duration / settings.time_step))
