@@ -12,9 +12,9 @@ from numpy.typing import DTypeLike, NDArray
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import PairPotential
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
-from glassformer.simulate.lockstep.kernel import forces, leap, pair_table
+from glassformer.simulate.lockstep.kernel import forces, leap, pair_table, polynomial_table
 from glassformer.simulate.lockstep.neighbors import (
     CELL,
     build,
@@ -41,7 +41,7 @@ LARGEST_STEP = 1.0
 
 
 class Lockstep:
-    """The draws of `configuration` that start with `velocities` (D, N, 3), D up to the lanes of a vector of `dtype`.
+    """The draws of `configuration`, a `mixture`, that start with `velocities` (D, N, 3), D up to the lanes of a vector of `dtype`.
 
     Unused lanes repeat the last draw. All results are in the order of the draws and of the configuration's particles,
     in float64. Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or too many draws;
@@ -51,14 +51,14 @@ class Lockstep:
     def __init__(
         self,
         configuration: Configuration,
-        potential: PairPotential,
+        mixture: Mixture,
         time_step: float,
         velocities: FloatArray,
         dtype: DTypeLike = np.float32,
     ) -> None:
         check_host()
         check_configuration(configuration, "the start of a simulation")
-        check_box(configuration, potential)
+        check_box(configuration, mixture)
         self._lanes = lanes(dtype)
         self.draws = len(velocities)
         if not 0 < self.draws <= self._lanes or velocities.shape[1:] != (configuration.particles, 3):
@@ -72,9 +72,16 @@ class Lockstep:
         self._order = _spatial_order(configuration)
         self._reference = np.ascontiguousarray(configuration.positions[self._order])
         self._species = configuration.species[self._order].astype(np.int64)
-        self._box = configuration.box
-        self._cells = np.maximum((configuration.box / CELL).astype(np.int64), 1)
-        self._table, self._cutoff = pair_table(potential, self._dtype), potential.cutoff
+        self._box = configuration.box.copy()
+        self._cutoff, self.dimension = mixture.cutoff, mixture.dimension
+        if self.dimension == 2:
+            # So thick that no image above or below the plane is within reach.
+            self._box[2] = 2 * (mixture.longest_cutoff + OUTER_SKIN)
+            self._reference[:, 2] = self._box[2] / 2
+        self._cells = np.maximum((self._box / CELL).astype(np.int64), 1)
+        self._table, self._polynomial = pair_table(mixture, self._dtype), polynomial_table(mixture, self._dtype)
+        self._masses = mixture.masses_of(configuration.species)
+        self._kick = self._time_step / self._masses[self._order]
         size = configuration.particles * 3 * self._lanes
         self._u, self._low, self._w, self._f, self._u_then = (aligned_zeros(size, self._dtype) for _ in range(5))
         kinds, room = len(self._cutoff), configuration.particles * FIRST_ROOM
@@ -83,13 +90,14 @@ class Lockstep:
         self._w[:] = self._to_lanes(velocities)
         self.refresh()
         # The kernel keeps velocities half a step back.
-        self._w -= self._f * np.asarray(self._time_step / 2, self._dtype)
+        self._w -= self._f * self._half_kick()
 
     def advance(self, steps: int) -> None:
         """Advance every draw by `steps` of velocity Verlet. Raises `EngineError` if the dynamics become unstable."""
         time_step = np.asarray(self._time_step, self._dtype)[()]
+        kick = None if (self._masses == 1).all() else self._kick.astype(self._dtype)
         for _ in range(steps):
-            moved = leap(self._u, self._low, self._w, self._f, time_step) * self._time_step
+            moved = leap(self._u, self._low, self._w, self._f, kick, time_step) * self._time_step
             if not moved < LARGEST_STEP:
                 raise EngineError(
                     f"the dynamics became unstable: a particle moved {moved:.3g} in one step",
@@ -114,7 +122,8 @@ class Lockstep:
 
     def velocities(self) -> FloatArray:
         """Return the velocities at the present time, (D, N, 3)."""
-        return self._from_lanes(self._w.astype(np.float64) + self._f.astype(np.float64) * (self._time_step / 2))
+        half = self._f.astype(np.float64) * self._half_kick(np.float64)
+        return self._from_lanes(self._w.astype(np.float64) + half)
 
     def forces(self) -> FloatArray:
         """Return the forces at the present positions, (D, N, 3)."""
@@ -125,12 +134,12 @@ class Lockstep:
         return self._sums()[0]
 
     def virial(self) -> FloatArray:
-        """Return the sum over pairs of r . F of every draw, (D,): P = (N T + virial / 3) / V."""
+        """Return the sum over pairs of r . F of every draw, (D,): P = (N T + virial / d) / V."""
         return self._sums()[1]
 
     def total_energy(self) -> FloatArray:
         """Return the kinetic plus the potential energy of every draw, (D,)."""
-        kinetic: FloatArray = 0.5 * (self.velocities() ** 2).sum((1, 2))
+        kinetic: FloatArray = 0.5 * (self._masses[:, None] * self.velocities() ** 2).sum((1, 2))
         return kinetic + self.potential_energy()
 
     @property
@@ -156,7 +165,11 @@ class Lockstep:
         self.refresh()
 
     def _force(self) -> None:
-        forces(self._u, self._f, self._inner, self._species, self._table, None, None)
+        forces(self._u, self._f, self._inner, self._species, self._table, self._polynomial, None, None)
+
+    def _half_kick(self, dtype: DTypeLike | None = None) -> NDArray[Any]:
+        """Return dt / (2 m) for every entry of a flat array of particles."""
+        return np.repeat(self._kick / 2, 3 * self._lanes).astype(dtype or self._dtype)
 
     def _renew_inner(self) -> None:
         if 2 * greatest_move(self._u, self._u_then) + INNER_SKIN > OUTER_SKIN:
@@ -185,7 +198,7 @@ class Lockstep:
     def _sums(self) -> tuple[FloatArray, FloatArray]:
         energy, virial = (aligned_zeros(self.particles * self._lanes, self._dtype) for _ in range(2))
         unused = aligned_zeros(len(self._f), self._dtype)
-        forces(self._u, unused, self._inner, self._species, self._table, energy, virial)
+        forces(self._u, unused, self._inner, self._species, self._table, self._polynomial, energy, virial)
         return self._sum_over_particles(energy), self._sum_over_particles(virial)
 
     def _sum_over_particles(self, values: NDArray[Any]) -> FloatArray:

@@ -9,8 +9,9 @@
 | F_i | `f` | force on i |
 
 Arrays of particles are flat, `[particle][xyz][draw]`: component `axis` of particle i starts at (3 i + axis) lanes.
-Lennard-Jones, L. Verlet, Phys. Rev. 159, 98 (1967), written with a = 48 eps sigma^12 and b = 24 eps sigma^6:
-F_ij = (a r^-12 - b r^-6) r^-2 d_ij, V = a r^-12 / 12 - b r^-6 / 6 - shift for r < r_c.
+Pairs, with the terms of `glassformer.physics.mixture.PairTerms`: V = a r^-12 / 12 - b r^-6 / 6 - shift + c_1 r + c_2 r^2
++ c_4 r^4 and F_ij = (a r^-12 - b r^-6 - c_1 r - 2 c_2 r^2 - 4 c_4 r^4) r^-2 d_ij for r < r_c. Where c_1, c_2 and c_4 are
+all zero their part is not compiled.
 """
 
 from typing import Any
@@ -18,13 +19,14 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from glassformer.physics.kob_andersen import PairPotential
+from glassformer.physics.mixture import Mixture
 from glassformer.simulate.lockstep.simd import (
     broadcast,
     fetch,
     horizontal_maximum,
     load,
     maximum,
+    square_root,
     store,
     which_less,
     width,
@@ -32,23 +34,27 @@ from glassformer.simulate.lockstep.simd import (
 )
 
 
-def pair_table(potential: PairPotential, dtype: Any) -> np.ndarray:
+def pair_table(mixture: Mixture, dtype: Any) -> np.ndarray:
     """Return a, b, r_c^2 and the energy shift of every species pair, (S, S, 4)."""
-    a = 48 * potential.epsilon * potential.sigma**12
-    b = 24 * potential.epsilon * potential.sigma**6
-    shift = a / 12 / potential.cutoff**12 - b / 6 / potential.cutoff**6
-    return np.stack([a, b, potential.cutoff**2, shift], -1).astype(dtype)
+    terms = mixture.pair_terms
+    return np.stack([terms.a, terms.b, terms.cutoff**2, terms.shift], -1).astype(dtype)
+
+
+def polynomial_table(mixture: Mixture, dtype: Any) -> np.ndarray | None:
+    """Return c_1, c_2 and c_4 of every species pair, (S, S, 3), or None where all are zero."""
+    terms = mixture.pair_terms
+    return None if mixture.plain else np.stack([terms.linear, terms.square, terms.fourth], -1).astype(dtype)
 
 
 @njit(nogil=True, error_model="numpy")
-def forces(u, f, pairs, species, table, energy, virial):
+def forces(u, f, pairs, species, table, polynomial, energy, virial):
     """Add the pair forces to `f`; with `energy` and `virial` not None, write the pair sums of each particle there.
 
     `pairs` is a `PairList`: every pair is there once. `energy`, `virial` (N * lanes,): the pairs listed with i.
     """
     lanes, rows, neighbors, separation = width(u), pairs.rows, pairs.neighbors, pairs.separation
     one, zero = u.dtype.type(1), u.dtype.type(0)
-    twelfth, sixth = u.dtype.type(1 / 12), u.dtype.type(1 / 6)
+    twelfth, sixth, four = u.dtype.type(1 / 12), u.dtype.type(1 / 6), u.dtype.type(4)
     kinds = table.shape[0]
     for i in range(species.shape[0]):
         a = i * 3 * lanes
@@ -65,7 +71,12 @@ def forces(u, f, pairs, species, table, energy, virial):
                 r2 = dx * dx + dy * dy + dz * dz
                 inverse2 = one / r2
                 inverse6 = inverse2 * inverse2 * inverse2
-                g = zero_unless_less(inverse2 * inverse6 * (inverse6 * repulsion - attraction), r2, cutoff2)
+                push = inverse2 * inverse6 * (inverse6 * repulsion - attraction)
+                if polynomial is not None:
+                    linear, square, fourth = polynomial[species[i], s]
+                    r = square_root(r2)
+                    push = push - (r * inverse2 * linear + (square + square) + r2 * (four * fourth))
+                g = zero_unless_less(push, r2, cutoff2)
                 gx, gy, gz = g * dx, g * dy, g * dz
                 fx, fy, fz = fx + gx, fy + gy, fz + gz
                 store(f, b, load(f, b) - gx)
@@ -73,6 +84,8 @@ def forces(u, f, pairs, species, table, energy, virial):
                 store(f, b + 2 * lanes, load(f, b + 2 * lanes) - gz)
                 if energy is not None:
                     potential = inverse6 * (inverse6 * (repulsion * twelfth) - attraction * sixth) - shift
+                    if polynomial is not None:
+                        potential = potential + (r * linear + (r2 * fourth + square) * r2)
                     energy_i = energy_i + zero_unless_less(potential, r2, cutoff2)
                     virial_i = virial_i + g * r2
         store(f, a, load(f, a) + fx)
@@ -84,13 +97,12 @@ def forces(u, f, pairs, species, table, energy, virial):
 
 
 @njit(nogil=True, error_model="numpy")
-def leap(u, low, w, f, time_step):
+def leap(u, low, w, f, kick, time_step):
     """Leap w and u over one step, empty `f` for the next forces, and return the greatest speed of any draw.
 
-    Infinity if any velocity is not finite.
+    Infinity if any velocity is not finite. `kick` (N,) is dt / m_i, or None where all masses are 1.
 
-
-    w(t + dt/2) = w(t - dt/2) + F(t) dt and u(t + dt) = u(t) + w(t + dt/2) dt: velocity Verlet, its two half kicks taken
+    w(t + dt/2) = w(t - dt/2) + F(t) dt / m and u(t + dt) = u(t) + w(t + dt/2) dt: velocity Verlet, its two half kicks taken
     together (W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)). `low` holds what rounding cut off u (W. Kahan, Commun.
     ACM 8, 40 (1965)), so that u + low accumulates to about twice u's digits.
     """
@@ -98,9 +110,10 @@ def leap(u, low, w, f, time_step):
     fastest, total = broadcast(zero), broadcast(zero)
     for i in range(u.shape[0] // (3 * lanes)):
         speed2 = broadcast(zero)
+        push = time_step if kick is None else kick[i]
         for axis in range(3):
             k = (3 * i + axis) * lanes
-            velocity = load(w, k) + load(f, k) * time_step
+            velocity = load(w, k) + load(f, k) * push
             store(w, k, velocity)
             store(f, k, broadcast(zero))
             before = load(u, k)

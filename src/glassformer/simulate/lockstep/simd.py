@@ -249,6 +249,19 @@ def maximum(typing_context: Any, left: Any, right: Any) -> Any:
     return _choose(">", left, right)
 
 
+@intrinsic
+def square_root(typing_context: Any, vector: Any) -> Any:
+    """Return the square root of a vector, lane by lane."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
+        kind = sig.args[0].llvm
+        symbol = f"llvm.sqrt.v{kind.count}f{sig.args[0].scalar.bitwidth}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), symbol)
+        return builder.call(function, args)
+
+    return vector(vector), codegen
+
+
 def _choose(comparison: str, left: Any, right: Any) -> Any:
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
         return builder.select(builder.fcmp_ordered(comparison, *args), *args)
