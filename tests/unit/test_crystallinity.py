@@ -110,10 +110,71 @@ def test_a_rotation_changes_nothing() -> None:
     np.testing.assert_allclose(after.local, before.local, atol=1e-12)
 
 
+def flat(positions: np.ndarray, box: np.ndarray) -> Configuration:
+    """A configuration in two dimensions from positions (N, 2) and edges (2,)."""
+    return Configuration(np.pad(positions, ((0, 0), (0, 1))), np.zeros(len(positions), np.uint8), np.append(box, 1.0))
+
+
+def triangular(cells: int = 6) -> Configuration:
+    corners = np.stack(np.meshgrid(*[np.arange(cells)] * 2, indexing="ij"), -1).reshape(-1, 1, 2)
+    edges = np.array([1, np.sqrt(3)])
+    return flat(((corners + np.array([[0, 0], [0.5, 0.5]])) * edges).reshape(-1, 2), cells * edges)
+
+
+def test_hexatic_order_of_lattices() -> None:
+    found = bond_order(triangular())
+    assert found.dimension == 2
+    assert found.overall == pytest.approx(1)
+    np.testing.assert_allclose(found.local, 1)
+    assert crystalline_fraction(found) == 1
+    # Bonds at 0, 90, 180 and 270 degrees: 1 - 1 + 1 - 1.
+    grid = np.stack(np.meshgrid(*[np.arange(6.0)] * 2, indexing="ij"), -1).reshape(-1, 2)
+    square = bond_order(flat(grid, np.full(2, 6.0)), 1.2)
+    assert square.overall == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(square.local, 0, atol=1e-12)
+
+
+def test_hexatic_order_against_a_loop() -> None:
+    box = np.array([7.0, 8.0])
+    points = np.random.default_rng(3).uniform(0, box, (60, 2))
+    local, bonds, neighbors = [], [], []
+    for i in range(60):
+        separations = minimum_image(points - points[i], box)
+        mine = [j for j in range(60) if j != i and np.hypot(*separations[j]) < 1.1]
+        values = [((x + 1j * y) / np.hypot(x, y)) ** 6 for x, y in separations[mine]]
+        local.append(np.mean(values) if mine else 0)
+        bonds += values
+        neighbors.append(mine)
+    found = bond_order(flat(points, box), 1.1)
+    assert found.overall == pytest.approx(abs(np.mean(bonds)))
+    expected = [abs(np.mean([local[k] for k in [i, *neighbors[i]]])) for i in range(60)]
+    np.testing.assert_allclose(found.local, expected, atol=1e-12)
+
+
+def test_hexatic_order_of_a_turned_and_shaken_crystal() -> None:
+    random = np.random.default_rng(0)
+    cluster = triangular(8).positions[:, :2] + random.normal(0, 0.06, (128, 2))
+    turn = Rotation.from_euler("z", 0.4).as_matrix()[:2, :2]
+    before, after = (bond_order(flat(points + 15, np.full(2, 50.0))) for points in (cluster, cluster @ turn.T))
+    assert 0.7 < before.overall < 0.99
+    assert after.overall == pytest.approx(before.overall)
+    np.testing.assert_allclose(after.local, before.local, atol=1e-12)
+    assert crystalline_fraction(before) > 0.5
+
+
+def test_random_points_in_two_dimensions_have_no_order() -> None:
+    found = bond_order(flat(np.random.default_rng(1).uniform(0, 60, (4000, 2)), np.full(2, 60.0)))
+    assert found.overall < 0.03
+    assert crystalline_fraction(found) < 0.01
+    with pytest.raises(ConfigurationError, match=r"got box edges \[2\.0, 9\.0\]; expected at least two bond cutoffs"):
+        bond_order(flat(np.ones((1, 2)), np.array([2.0, 9.0])))
+
+
 def test_half_a_crystal() -> None:
     order = BondOrder(0.3, np.array([0.1, 0.5, 0.2, 0.45]))
     assert crystalline_fraction(order) == 0.5
     assert crystalline_fraction(order, 0.48) == 0.25
+    assert crystalline_fraction(BondOrder(0.3, np.array([0.1, 0.5, 0.84, 0.86]), 2)) == 0.25
 
 
 def test_a_box_shorter_than_two_cutoffs_is_refused() -> None:

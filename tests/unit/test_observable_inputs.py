@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import ConfigurationError
+from glassformer.core.mixture import shipped_mixture
 from glassformer.observables.displacements import mean_squared_displacement, quartic_displacement, self_scattering
 from glassformer.observables.overlap import overlap
 from glassformer.observables.propensity import propensity, split_half_ceiling
@@ -15,7 +16,7 @@ from glassformer.observables.structure import radial_distribution, structure_fac
 from glassformer.observables.van_hove import distinct_van_hove, self_van_hove
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order
-from glassformer.physics.kob_andersen import kob_andersen
+from glassformer.physics.mixture import mixture_from
 from glassformer.physics.pair import interactions
 
 N, BOX = 100, np.full(3, 6.0)
@@ -24,11 +25,12 @@ POSITIONS = RANDOM.uniform(0, 6, (N, 3))
 MOVES = RANDOM.normal(0, 0.3, (N, 3))
 SPECIES = (np.arange(N) >= 80).astype(np.uint8)
 EDGES = np.linspace(0, 2, 5)
+MIXTURE = mixture_from(shipped_mixture("kob-andersen-uniform").model_dump())
 
 OF_DISPLACEMENTS: dict[str, Callable[[Any, Any], Any]] = {
     "msd": mean_squared_displacement,
     "quartic": quartic_displacement,
-    "scattering": self_scattering,
+    "scattering": lambda moves, species: self_scattering(moves, species, (7.25, 5.5)),
     "overlap": overlap,
     "self van Hove": lambda moves, species: self_van_hove(moves, species, EDGES),
     "coherent": lambda moves, species: collective_scattering(POSITIONS, moves, species, BOX, 7.0, 0.6),
@@ -41,10 +43,10 @@ OF_POSITIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 OF_CONFIGURATIONS: dict[str, Callable[[Configuration], Any]] = {
     "bond order": bond_order,
-    "energies": lambda configuration: interactions(configuration, kob_andersen("uniform")),
+    "energies": lambda configuration: interactions(configuration, MIXTURE),
 }
 STRANGE_SPECIES = {
-    r"got species \[1, 2\]; expected 0 \(A\) and 1 \(B\)": SPECIES + np.uint8(1),
+    r"got species \[0, 8\]; expected 0 to 7": SPECIES * np.uint8(8),
     r"got species \[-1, 0\]": SPECIES.astype(np.int64) - 1,
     r"species of type float64": SPECIES.astype(np.float64),
     r"species of shape \(99,\) for 100 particles": SPECIES[1:],
@@ -88,7 +90,7 @@ def test_configurations_of_another_form(name: str) -> None:
     observable = OF_CONFIGURATIONS[name]
     observable(Configuration(POSITIONS, SPECIES, BOX))
     for strange, message in (
-        (Configuration(POSITIONS, SPECIES + np.uint8(1), BOX), r"got species \[1, 2\]"),
+        (Configuration(POSITIONS, SPECIES * np.uint8(8), BOX), r"got species \[0, 8\]"),
         (Configuration(POSITIONS * [1, 1, 0], SPECIES, BOX), "lie in one plane"),
         (Configuration(POSITIONS[:, :2], SPECIES, BOX), "got positions of shape"),
         (Configuration(POSITIONS * np.nan, SPECIES, BOX), "not finite"),
@@ -106,11 +108,4 @@ def test_propensities_of_another_form() -> None:
         with pytest.raises(ConfigurationError, match="got displacements of shape"):
             split_half_ceiling(strange, SPECIES)
     with pytest.raises(ConfigurationError, match="got species"):
-        split_half_ceiling(draws, SPECIES + np.uint8(1))
-
-
-def test_an_unknown_cutoff_convention_is_no_potential() -> None:
-    with pytest.raises(
-        ConfigurationError, match="got the cutoff convention 'nonsense'; expected one of uniform, scaled"
-    ):
-        kob_andersen("nonsense")  # type: ignore[arg-type]
+        split_half_ceiling(draws, SPECIES * np.uint8(8))

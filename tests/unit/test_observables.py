@@ -7,6 +7,7 @@ from glassformer.observables.displacements import mean_squared_displacement, sel
 from glassformer.observables.relaxation import relaxation_time
 
 SPECIES = np.array([0, 0, 1, 0, 1], np.uint8)
+WAVE_NUMBERS = (7.25, 5.5)
 
 
 def test_msd_by_species_against_a_loop() -> None:
@@ -24,14 +25,14 @@ def test_an_absent_species_gives_nan() -> None:
 def test_scattering_of_a_common_shift() -> None:
     # Everything moved by (a, 0, 0): F_s = (cos(k a) + 2) / 3.
     displacements = np.tile([0.2, 0.0, 0.0], (5, 1))
-    expected = [(np.cos(k * 0.2) + 2) / 3 for k in (7.25, 5.5)]
-    np.testing.assert_allclose(self_scattering(displacements, SPECIES), expected)
+    expected = [(np.cos(k * 0.2) + 2) / 3 for k in WAVE_NUMBERS]
+    np.testing.assert_allclose(self_scattering(displacements, SPECIES, WAVE_NUMBERS), expected)
 
 
 def test_scattering_of_gaussian_displacements() -> None:
     # F_s = exp(-k^2 <x^2> / 2); standard error of the mean below 1 / sqrt(2 x 300000).
     random = np.random.default_rng(1)
-    found = self_scattering(random.normal(0, 0.15, (100_000, 3)), np.zeros(100_000, np.uint8), (7.25, 5.5))
+    found = self_scattering(random.normal(0, 0.15, (100_000, 3)), np.zeros(100_000, np.uint8), WAVE_NUMBERS)
     assert found[0] == pytest.approx(np.exp(-(7.25**2) * 0.15**2 / 2), abs=4 / np.sqrt(600_000))
 
 

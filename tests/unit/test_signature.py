@@ -8,7 +8,7 @@ import pytest
 from glassformer.graph.symmetries import cubic_symmetries
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.signature import STARS, find_same, first_of_each, same_structure, signature
+from glassformer.physics.signature import SQUARE_STARS, STARS, find_same, first_of_each, same_structure, signature
 from tests.conftest import random_mixture, rattled_lattice
 
 RANDOM = np.random.default_rng(5)
@@ -112,3 +112,72 @@ def test_small_structures_survive_rounding_too() -> None:
         c = random_mixture(100, seed)
         assert same_structure(c.signature, moved(c, c.positions.round(2)))
         assert not same_structure(c.signature, random_mixture(100, seed + 100).signature)
+
+
+def flat_liquid(seed: int = 0, side: int = 12, kinds: int = 3) -> Configuration:
+    """A shaken square lattice in two dimensions with `kinds` species."""
+    random = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*[np.arange(side)] * 2, [0], indexing="ij"), -1).reshape(-1, 3)
+    box = np.array([side, side, 1.0])
+    positions = wrap(grid + random.uniform(-0.3, 0.3, grid.shape) * [1, 1, 0], box)
+    return Configuration(positions, (random.permutation(side**2) % kinds).astype(np.uint8), box)
+
+
+def test_moduli_of_three_species_in_two_dimensions_against_the_definition() -> None:
+    structure = flat_liquid()
+    assert structure.dimension == 2
+    found = structure.signature
+    assert found[:5].tolist() == [48, 48, 48, 12, 12]
+    assert len(found) == 5 + 3 * 48 + 12
+    expected = []
+    for kind, star in itertools.product((0, 1, 2), SQUARE_STARS):
+        vectors = {
+            tuple(sign * np.array(order)) for order in itertools.permutations(star)
+            for sign in itertools.product((1, -1), repeat=2)
+        }  # fmt: skip
+        points = structure.positions[structure.species == kind, :2]
+        moduli = [abs(np.exp(2j * np.pi * points @ (np.array(v) / 12)).sum()) / np.sqrt(48) for v in vectors]
+        expected += sorted(moduli)[::2]
+    np.testing.assert_allclose(found[5:-12], expected, atol=1e-12)
+
+
+def test_copies_are_known_in_two_dimensions() -> None:
+    c = flat_liquid()
+    order = RANDOM.permutation(c.particles)
+    for positions in (
+        c.positions + np.array([0.7, -3.1, 0]),
+        c.positions.round(2),
+        c.positions[:, [1, 0, 2]],
+        c.positions * [-1, 1, 1],
+        c.positions[:, [1, 0, 2]] * [-1, 1, 1],
+    ):
+        copy = Configuration(wrap(positions, c.box)[order], c.species[order], c.box)
+        assert same_structure(c.signature, copy.signature)
+    assert not same_structure(c.signature, flat_liquid(1).signature)
+    shaken = c.positions + RANDOM.normal(0, 0.05, c.positions.shape) * [1, 1, 0]
+    assert not same_structure(c.signature, Configuration(wrap(shaken, c.box), c.species, c.box).signature)
+    longer = c.box * [1.001, 1.001, 1]
+    assert not same_structure(c.signature, Configuration(c.positions * 1.001, c.species, longer).signature)
+
+
+def test_other_numbers_of_species_and_dimensions_are_told_apart() -> None:
+    flat = flat_liquid(kinds=2)
+    solid = signature(flat.positions, flat.species, flat.box, 3)
+    merged = flat_liquid(kinds=3)
+    two = Configuration(merged.positions, np.minimum(merged.species, 1), merged.box).signature
+    known = [flat.signature, solid, merged.signature, two]
+    assert len({len(one) for one in known}) == 3
+    assert first_of_each([*known, *known]) == [0, 1, 2, 3, 0, 1, 2, 3]
+    for one, other in itertools.combinations(known, 2):
+        assert not same_structure(one, other)
+        assert find_same(one, other[None]) is None
+    lengths = [49 * kinds + dimension + 12 for kinds in range(2, 9) for dimension in (2, 3)]
+    assert len(set(lengths)) == 14
+    assert len(signature(flat.positions, flat.species * np.uint8(7), flat.box, 2)) == lengths[-2]
+
+
+def test_many_structures_of_three_species_in_two_dimensions() -> None:
+    known = [flat_liquid(seed, 6).signature for seed in range(700)]
+    copy = flat_liquid(600, 6)
+    assert first_of_each([*known, copy.signature]) == [*range(700), 600]
+    assert find_same(copy.signature, np.stack(known)) == 600

@@ -10,15 +10,18 @@ from glassformer.physics.checks import check_vectors
 OVERLAP_LENGTH = 0.3
 
 
-def overlap(displacements: FloatArray, species: ByteArray, length: float = OVERLAP_LENGTH) -> FloatArray:
-    """Return the self overlap Q_s(t) = <theta(a - |r(t) - r(0)|)> of A and of B, (2,).
+def overlap(
+    displacements: FloatArray, species: ByteArray, length: float = OVERLAP_LENGTH, kinds: int | None = None
+) -> FloatArray:
+    """Return the self overlap Q_s(t) = <theta(a - |r(t) - r(0)|)> of each species, (S,).
 
-    `displacements` (N, 3) are unwrapped; `length` is a, in sigma_AA. NaN for a species that is absent.
+    `displacements` (N, 3) are unwrapped; `length` is a, in sigma_AA; `kinds` is S, as in
+    `number_of_species`. NaN for a species that is absent.
     N. Lačević, F. W. Starr, T. B. Schrøder and S. C. Glotzer, J. Chem. Phys. 119, 7372 (2003).
     """
     check_vectors("displacements", displacements, species)
     stayed = (displacements**2).sum(1) < length**2
-    return mean_by_species(stayed.astype(np.float64), species)
+    return mean_by_species(stayed.astype(np.float64), species, kinds)
 
 
 def dynamic_susceptibility(overlaps: FloatArray, particles: float) -> FloatArray:

@@ -5,34 +5,47 @@ from scipy.spatial import cKDTree
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
+from glassformer.observables.species import number_of_species, species_pairs
 from glassformer.physics.box import minimum_image, wrap
-from glassformer.physics.checks import check_positions, check_vectors
+from glassformer.physics.checks import check_dimension, check_positions, check_vectors
 
-SPECIES_PAIRS = ((0, 0), (0, 1), (1, 1))
+# Volume of the sphere, area of the circle, of radius 1.
+_UNIT_BALL = {2: np.pi, 3: 4 / 3 * np.pi}
 
 
 def pair_distribution(
-    start: FloatArray, end: FloatArray, species: ByteArray, box: FloatArray, edges: FloatArray
+    start: FloatArray,
+    end: FloatArray,
+    species: ByteArray,
+    box: FloatArray,
+    edges: FloatArray,
+    kinds: int | None = None,
+    dimension: int = 3,
 ) -> FloatArray:
     """Return how often the separation of i at `start` and another particle j at `end` is r, relative to an ideal gas.
 
     For species a of i and b of j: counts(a, b) / [N_pairs V_shell / V], with N_pairs = N_a (N_a - 1) ordered pairs for
     a = b and N_a N_b for two species: exactly 1 on average for uniform, independent points. `start` and `end` (N, 3)
     may be unwrapped; bin i holds edges[i] < r <= edges[i + 1] of `edges` (bins + 1,), in sigma_AA, and r = 0 belongs to
-    a first bin that starts at 0. Returns AA, AB and BB, (3, bins), with AB averaged over both orders; NaN where there
-    is no such pair.
+    a first bin that starts at 0. Returns the pairs of `species_pairs`, (S (S + 1) / 2, bins), two species averaged over
+    both orders; NaN where there is no such pair. `kinds`: S, as in `number_of_species`. V_shell is
+    4 pi (r_2^3 - r_1^3) / 3 in three dimensions, and pi (r_2^2 - r_1^2) in two, where V is the area.
 
     Raises `ConfigurationError` if `edges` do not rise from zero or more to at most half the shortest box edge, or for
-    positions, species or a box of another form.
+    positions, species or a box of another form or dimension.
     """
     check_positions(start, species, box)
     check_vectors("positions", end, species)
-    _check_edges(edges, box)
-    wrapped = [[wrap(points[species == kind], box) for kind in (0, 1)] for points in (start, end)]
+    check_dimension("positions", start, dimension, box)
+    check_dimension("positions", end, dimension)
+    _check_edges(edges, box[:dimension])
+    number = number_of_species(species, kinds)
+    wrapped = [[wrap(points[species == kind], box) for kind in range(number)] for points in (start, end)]
     before, after = ([cKDTree(points, boxsize=box) for points in of_kind] for of_kind in wrapped)
-    shells = 4 / 3 * np.pi * np.diff(edges**3) / np.prod(box)
-    found = np.full((len(SPECIES_PAIRS), len(edges) - 1), np.nan)
-    for row, (a, b) in zip(found, SPECIES_PAIRS, strict=True):
+    shells = _UNIT_BALL[dimension] * np.diff(edges**dimension) / np.prod(box)
+    kinds_of_rows = species_pairs(number)
+    found = np.full((len(kinds_of_rows), len(edges) - 1), np.nan)
+    for row, (a, b) in zip(found, kinds_of_rows, strict=True):
         # Cumulative counts: memory does not grow with the number of pairs.
         within = np.asarray(before[a].count_neighbors(after[b], edges))
         if a == b:

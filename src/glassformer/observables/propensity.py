@@ -6,7 +6,6 @@ from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.core.seeds import generator, named_seed
 from glassformer.physics.checks import check_species
-from glassformer.physics.configuration import SPECIES_A
 
 _HALVINGS = 20
 
@@ -21,18 +20,19 @@ def propensity(displacements: FloatArray) -> FloatArray:
     return mean
 
 
-def split_half_ceiling(displacements: FloatArray, species: ByteArray, seed: int = 0) -> float:
-    """Return the Pearson correlation that a perfect prediction would have with the propensity of A from D draws.
+def split_half_ceiling(displacements: FloatArray, species: ByteArray, seed: int = 0, kind: int = 0) -> float:
+    """Return the Pearson correlation that a perfect prediction would have with the propensity from D draws.
 
-    The propensities of the A particles from two halves of the draws correlate as r, the mean over 20 random halvings,
-    fixed by `seed`. Halves of h draws, stepped up to all D (Spearman-Brown): r_D = n r / (1 + (n - 1) r) with
-    n = D / h, 2 r / (1 + r) for even D; for odd D a halving leaves one draw out. The ceiling is sqrt(r_D), or 0 if r is
-    not positive. `displacements` are (D, N, 3). NaN for fewer than two draws or A particles, or equal propensities.
+    Only the particles of species `kind`, a number, count. Their propensities from two halves of the draws correlate as
+    r, the mean over 20 random halvings, fixed by `seed`. Halves of h draws, stepped up to all D (Spearman-Brown):
+    r_D = n r / (1 + (n - 1) r) with n = D / h, 2 r / (1 + r) for even D; for odd D a halving leaves one draw out. The
+    ceiling is sqrt(r_D), or 0 if r is not positive. `displacements` are (D, N, 3). NaN for fewer than two draws or such
+    particles, or equal propensities.
     C. Spearman, Br. J. Psychol. 3, 271 (1910); W. Brown, Br. J. Psychol. 3, 296 (1910).
     """
     _check(displacements)
     check_species(species, displacements.shape[1])
-    distances = _distances(displacements[:, species == SPECIES_A])
+    distances = _distances(displacements[:, species == kind])
     draws, particles = distances.shape
     if draws < 2 or particles < 2:
         return float("nan")

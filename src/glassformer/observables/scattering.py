@@ -3,29 +3,40 @@
 import numpy as np
 
 from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.observables.species import number_of_species
 from glassformer.observables.wave_vectors import wave_vectors
-from glassformer.physics.checks import check_positions, check_vectors
+from glassformer.physics.checks import check_dimension, check_positions, check_vectors
 
 # Phases held at one time.
 _BLOCK = 2**21
 
 
 def collective_scattering(
-    start: FloatArray, displacements: FloatArray, species: ByteArray, box: FloatArray, wave_number: float, width: float
+    start: FloatArray,
+    displacements: FloatArray,
+    species: ByteArray,
+    box: FloatArray,
+    wave_number: float,
+    width: float,
+    kinds: int | None = None,
+    dimension: int = 3,
 ) -> FloatArray:
-    """Return the coherent F(k, t) = (1/N_a) <rho_a(k, t) rho_a(-k, 0)> of A and of B, (2,).
+    """Return the coherent F(k, t) = (1/N_a) <rho_a(k, t) rho_a(-k, 0)> of each species, (S,).
 
     The mean over all wave vectors of the box with ||k| - `wave_number`| <= `width`. `start` (N, 3) are the positions at
     time 0, `displacements` (N, 3) the unwrapped ways since then. At t = 0 it is the partial structure factor,
-    normalised by N_a. NaN for a species that is absent.
+    normalised by N_a. `kinds`: S, as in `number_of_species`; in two dimensions n_z = 0. NaN for a species that is
+    absent.
     J.-P. Hansen and I. R. McDonald, Theory of Simple Liquids, chapter 7.
 
-    Raises `ConfigurationError` if there is no such wave vector.
+    Raises `ConfigurationError` if there is no such wave vector, or for arrays of another form or dimension.
     """
     check_positions(start, species, box)
     check_vectors("displacements", displacements, species)
-    vectors = wave_vectors(box, wave_number, width)
-    found = np.full(2, np.nan)
+    check_dimension("positions", start, dimension, box)
+    check_dimension("displacements", displacements, dimension)
+    vectors = wave_vectors(box, wave_number, width, dimension)
+    found = np.full(number_of_species(species, kinds), np.nan)
     for kind in np.unique(species):
         members = species == kind
         before, after = start[members], (start + displacements)[members]

@@ -6,13 +6,14 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 
 
-def wave_vectors(box: FloatArray, wave_number: float, width: float) -> FloatArray:
+def wave_vectors(box: FloatArray, wave_number: float, width: float, dimension: int = 3) -> FloatArray:
     """Return the wave vectors k = 2 pi n / L with ||k| - `wave_number`| <= `width`, (K, 3), in units of 1 / sigma_AA.
 
-    Of k and -k only one is returned. Raises `ConfigurationError` if there is none.
+    Of k and -k only one is returned. In two dimensions n_z = 0. Raises `ConfigurationError` if there is none.
     """
     unit = 2 * np.pi / box
     limits = np.floor((wave_number + width) / unit).astype(np.int64)
+    limits[dimension:] = 0
     ranges = [np.arange(-limit, limit + 1) for limit in limits]
     numbers = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
     # The grid is symmetric about its middle, n = 0: its second half has one of every pair n, -n.
@@ -21,6 +22,6 @@ def wave_vectors(box: FloatArray, wave_number: float, width: float) -> FloatArra
     if not len(fitting):
         raise ConfigurationError(
             f"no wave vector of the box {box.round(3).tolist()} has a length of {wave_number:g} +- {width:g}",
-            f"Ask for a larger width; the wave vectors along an edge are {unit.min():g} apart.",
+            f"Ask for a larger width; the wave vectors along an edge are {unit[:dimension].min():g} apart.",
         )
     return fitting

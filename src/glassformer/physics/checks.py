@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.errors import ConfigurationError
-from glassformer.physics.configuration import MOST_SPECIES, check_not_flat
+from glassformer.physics.configuration import MOST_SPECIES, THICKNESS, check_not_flat
 
 
 def check_species(species: NDArray[np.generic], particles: int) -> None:
@@ -49,3 +49,31 @@ def check_positions(positions: NDArray[np.floating], species: NDArray[np.generic
             f"got box edges {np.asarray(box).tolist()}; expected three positive lengths", "Give (Lx, Ly, Lz)."
         )
     check_not_flat(positions, box, "the positions")
+
+
+def check_dimension(
+    name: str, vectors: NDArray[np.floating], dimension: int, box: NDArray[np.floating] | None = None
+) -> None:
+    """Raise `ConfigurationError` unless `vectors` (N, 3), called `name`, are those of `dimension` dimensions, 2 or 3.
+
+    Two dimensions: z = 0 for every particle and, where a `box` (3,) is given, an edge of 1 along z.
+    """
+    if dimension not in (2, 3):
+        raise ConfigurationError(f"got dimension = {dimension}; expected 2 or 3", "Give that of the mixture.")
+    # Displacements alone may be flat by chance: nothing has moved at t = 0.
+    if dimension == 3 and box is None:
+        return
+    flat = not vectors[:, 2].any() and (box is None or box[2] == THICKNESS)
+    if flat and dimension == 3 and len(vectors):
+        raise ConfigurationError(
+            f"got {name} with z = 0 in a box of edge {THICKNESS:g} along z, which are two-dimensional; expected three"
+            " dimensions",
+            "Give dimension = 2.",
+        )
+    if not flat and dimension == 2:
+        edge = "" if box is None else f" in a box of edge {box[2]:g} along z"
+        raise ConfigurationError(
+            f"got {name} with z from {vectors[:, 2].min():g} to {vectors[:, 2].max():g}{edge}; expected z = 0 and a box"
+            f" edge of {THICKNESS:g} in two dimensions",
+            "Set them, or give dimension = 3.",
+        )

@@ -61,7 +61,7 @@ class Configuration:
     @cached_property
     def signature(self) -> FloatArray:
         """What the structure is, whatever its origin, numbering or rounding: `glassformer.physics.signature`."""
-        return signature(self.positions, self.species, self.box)
+        return signature(self.positions, self.species, self.box, self.dimension)
 
 
 def check_configuration(configuration: Configuration, where: str) -> None:

@@ -3,9 +3,10 @@
 A structure is told by the moduli of its density modes, |rho_a(k)| / sqrt(N_a), rho_a(k) = sum_{j in a} exp(i k . r_j)
 (J.-P. Hansen and I. R. McDonald, Theory of Simple Liquids, chapter 4). They do not change when all particles are
 shifted or renumbered; when particles are displaced by delta they change by k delta at most. The wave vectors are taken
-by stars, all that the 48 symmetries of a cube make of one, and the moduli of a star are sorted: a rotated or mirrored
-copy has the same. Between configurations of one liquid sorted moduli differ by 0.05 or more, the root of the mean
-square; among 4.5 million pairs with independent Gaussian modes the smallest difference was 0.03.
+by stars, all that the 48 symmetries of a cube, or the 8 of a square, make of one, and the moduli of a star are sorted:
+a rotated or mirrored copy has the same. Between configurations of one liquid sorted moduli differ by 0.05 or more, the
+root of the mean square; among 4.5 million pairs with independent Gaussian modes the smallest difference was 0.03, and
+in two dimensions 0.12.
 """
 
 import itertools
@@ -17,52 +18,62 @@ from scipy.spatial import cKDTree
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.physics.box import wrap
 
-# One wave vector of each star, in units of 2 pi / L; of k and -k only one is taken, which leaves 24 per star.
+# One wave vector of each star, in units of 2 pi / L; of k and -k only one is taken, which leaves 24 per star in three
+# dimensions and 4 in two: 48 moduli for each species in both.
 STARS = ((1, 2, 3), (1, 2, 4))
+SQUARE_STARS = (
+    (1, 2), (1, 3), (2, 3), (1, 4), (2, 4), (3, 4), (1, 5), (2, 5), (3, 5), (4, 5), (1, 6), (2, 6),
+)  # fmt: skip
 # Largest difference of the sorted moduli, the root of the mean square, at which structures count as one: displacements
 # of DISPLACEMENT (sigma_AA) times the typical wave number, but TOLERANCE at least. Coordinates rounded to 0.01 make
 # about 0.003 times the wave number, as a step of the dynamics does. BOX_TOLERANCE is relative: edges of four digits.
 TOLERANCE, DISPLACEMENT, BOX_TOLERANCE = 0.01, 0.004, 1e-4
 # Neighbors whose distances tell perfect crystals apart, in which these modes vanish.
 NEIGHBORS = 12
-# Where the moduli begin in a signature.
-_MODULI = 5
+# Moduli of each species.
+_MODULI = 48
 # Particles whose phase factors, and signatures whose differences, are held at one time.
 _BLOCK, _ROWS = 4096, 512
 
 
-def _wave_vectors() -> list[list[tuple[int, int, int]]]:
-    """Return the wave vectors of every star in units of 2 pi / L, one of k and -k."""
-    return [
+def _wave_vectors(stars: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """Return the wave vectors of every star in units of 2 pi / L, one of k and -k, (stars, vectors, 3)."""
+    return np.array(
         [
-            (x, sign_y * y, sign_z * z)
-            for x, y, z in itertools.permutations(star)
-            for sign_y, sign_z in itertools.product((1, -1), repeat=2)
+            [
+                (first, *(sign * number for sign, number in zip(signs, others, strict=True)), *(0,) * (3 - len(star)))
+                for first, *others in itertools.permutations(star)
+                for signs in itertools.product((1, -1), repeat=len(star) - 1)
+            ]
+            for star in stars
         ]
-        for star in STARS
-    ]
+    )
 
 
-_WAVES = np.array(_wave_vectors())
-_TYPICAL = float(np.sqrt((np.array(STARS) ** 2).sum(1).mean()))
+_WAVES = {2: _wave_vectors(SQUARE_STARS), 3: _wave_vectors(STARS)}
+_TYPICAL = {dimension: float(np.sqrt((waves**2).sum(2).mean())) for dimension, waves in _WAVES.items()}
 
 
-def signature(positions: FloatArray, species: ByteArray, box: FloatArray) -> FloatArray:
-    """Return the signature (F,) of a structure: N_A, N_B, the sorted box edges, the moduli of A and of B, and,
+def signature(positions: FloatArray, species: ByteArray, box: FloatArray, dimension: int = 3) -> FloatArray:
+    """Return the signature (F,) of a structure: numbers of particles, sorted box edges, moduli of every species, and,
     where they all vanish as in perfect crystals, the mean distances of the nearest neighbors.
 
-    `positions` are (N, 3), wrapped or not; `species` (N,), 0 = A and 1 = B; `box` (3,). The moduli are dimensionless.
-    Of a species without particles they are 0.
+    `positions` are (N, 3), wrapped or not; `species` (N,), counted from 0; `box` (3,), of which d = `dimension` edges
+    count. The moduli are dimensionless. Of a species without particles they are 0. The number of species S is the
+    greatest of `species` plus 1, but at least 2; F = 49 S + d + 12 tells both S and d.
     """
+    waves = _WAVES[dimension]
     counts, moduli = [], []
-    for kind in (0, 1):
+    for kind in range(max(int(species.max(initial=0)) + 1, 2)):
         members = positions[species == kind]
-        modes = sum((_modes(block / box) for block in _blocks(members)), np.zeros(_WAVES.shape[:2], np.complex128))
+        modes = sum(
+            (_modes(block / box, waves) for block in _blocks(members)), np.zeros(waves.shape[:2], np.complex128)
+        )
         counts.append(len(members))
         moduli.append(np.sort(np.abs(modes), axis=1).ravel() / np.sqrt(max(len(members), 1)))
     crystal = max(float(one.max()) for one in moduli) < TOLERANCE
     distances = _neighbor_distances(positions, box) if crystal else np.zeros(NEIGHBORS)
-    return np.concatenate([counts, np.sort(box), *moduli, distances])
+    return np.concatenate([counts, np.sort(box[:dimension]), *moduli, distances])
 
 
 def _neighbor_distances(positions: FloatArray, box: FloatArray) -> FloatArray:
@@ -80,32 +91,46 @@ def _blocks(positions: FloatArray) -> list[FloatArray]:
     return [positions[first : first + _BLOCK] for first in range(0, len(positions), _BLOCK)]
 
 
-def _modes(fractions: FloatArray) -> np.ndarray:
+def _modes(fractions: FloatArray, waves: np.ndarray) -> np.ndarray:
     """Return rho(k) of every wave vector from positions in units of the box: a product of one factor per axis."""
     first = np.exp(2j * np.pi * fractions.T)
-    powers = np.cumprod(np.repeat(first[None], _WAVES.max(), 0), 0)
+    powers = np.cumprod(np.repeat(first[None], waves.max(), 0), 0)
     # exp(2 pi i n x) by n, which may be negative: the list is read from its end.
     by_number = np.concatenate([np.ones_like(powers[:1]), powers, powers[::-1].conj()])
-    x, y, z = (by_number[_WAVES[..., axis], axis] for axis in range(3))
+    x, y, z = (by_number[waves[..., axis], axis] for axis in range(3))
     modes: np.ndarray = np.einsum("swn,swn,swn->sw", x, y, z)
     return modes
 
 
 def same_structure(first: FloatArray, second: FloatArray) -> bool:
-    """Tell whether two signatures are those of one structure."""
-    return bool(_alike(first, second[None])[0])
+    """Tell whether two signatures are those of one structure: never with other numbers of species or dimensions."""
+    return len(first) == len(second) and bool(_alike(first, second[None])[0])
 
 
 def find_same(wanted: FloatArray, known: FloatArray) -> int | None:
-    """Return the number of the first structure that is the `wanted` one (F,) among the `known` (C, F), or None."""
+    """Return the number of the first structure that is the `wanted` one (F,) among the `known` (C, F'), or None."""
+    if known.shape[1] != len(wanted):
+        return None
     found = np.flatnonzero(_alike(wanted, known))
     return int(found[0]) if len(found) else None
 
 
 def first_of_each(signatures: Sequence[FloatArray]) -> list[int]:
-    """Return for every structure the number of the first one that is the same: its own, if there is none before."""
-    table = np.stack(signatures) if len(signatures) else np.empty((0, _MODULI))
-    moduli = table[:, _MODULI:]
+    """Return for every structure the number of the first one that is the same: its own, if there is none before.
+
+    The signatures may be of any numbers of species and dimensions.
+    """
+    first = list(range(len(signatures)))
+    for length in {len(one) for one in signatures}:
+        numbers = [number for number, one in enumerate(signatures) if len(one) == length]
+        for number, found in zip(numbers, _first_of_each(np.stack([signatures[n] for n in numbers])), strict=True):
+            first[number] = numbers[found]
+    return first
+
+
+def _first_of_each(table: FloatArray) -> list[int]:
+    """Return the same for signatures (C, F) of one number of species and dimensions."""
+    moduli = table[:, _layout(table)[1] :]
     squares = (moduli**2).sum(1)
     first = list(range(len(table)))
     for begin in range(0, len(table), _ROWS):
@@ -121,14 +146,22 @@ def first_of_each(signatures: Sequence[FloatArray]) -> list[int]:
 
 def _tolerance(signatures: FloatArray) -> FloatArray:
     """Return the largest difference of moduli at which structures count as one, (C,)."""
-    wave_numbers = 2 * np.pi * _TYPICAL / signatures[:, 2:_MODULI].mean(1)
+    kinds, begin = _layout(signatures)
+    wave_numbers = 2 * np.pi * _TYPICAL[begin - kinds] / signatures[:, kinds:begin].mean(1)
     tolerances: FloatArray = np.maximum(TOLERANCE, DISPLACEMENT * wave_numbers)
     return tolerances
 
 
 def _alike(one: FloatArray, table: FloatArray) -> np.ndarray:
-    counts, boxes, moduli = (table[:, part] for part in (slice(2), slice(2, _MODULI), slice(_MODULI, None)))
-    boxes_differ = np.abs(boxes - one[2:_MODULI]) > BOX_TOLERANCE * one[2:_MODULI]
-    distance = np.sqrt(((moduli - one[_MODULI:]) ** 2).mean(1))
-    alike: np.ndarray = (counts == one[:2]).all(1) & ~boxes_differ.any(1) & (distance <= _tolerance(one[None]))
+    kinds, begin = _layout(table)
+    counts, boxes, moduli = (table[:, part] for part in (slice(kinds), slice(kinds, begin), slice(begin, None)))
+    boxes_differ = np.abs(boxes - one[kinds:begin]) > BOX_TOLERANCE * one[kinds:begin]
+    distance = np.sqrt(((moduli - one[begin:]) ** 2).mean(1))
+    alike: np.ndarray = (counts == one[:kinds]).all(1) & ~boxes_differ.any(1) & (distance <= _tolerance(one[None]))
     return alike
+
+
+def _layout(table: FloatArray) -> tuple[int, int]:
+    """Return the number of species S of signatures (C, F), and where the moduli begin, after S counts and d edges."""
+    kinds, more = divmod(table.shape[1] - NEIGHBORS - 2, _MODULI + 1)
+    return kinds, kinds + 2 + more
