@@ -1,8 +1,8 @@
 """The array schema: every array that a sample or prediction file holds, with its shape, type and unit.
 
 Symbols in shapes: N particles, D draws, T times, S particle times, E moments of the equilibration, W windows of
-holding, C configurations, K target times, P particles of all configurations one after the other. Species are 0 (A) and
-1 (B). Positions are wrapped to [0, L); displacements are never wrapped.
+holding, C configurations, K target times, P particles of all configurations one after the other, Q species, numbered
+from 0 in the mixture's order. Positions are wrapped to [0, L); displacements are never wrapped.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class ArraySpec:
 
 CONFIGURATION = (
     ArraySpec("positions", ("N", 3), "f8", "sigma_AA", "wrapped to [0, L)"),
-    ArraySpec("species", ("N",), "u1", "", "0 = A, 1 = B"),
+    ArraySpec("species", ("N",), "u1", "", "from 0, in the mixture's order"),
     ArraySpec("box", (3,), "f8", "sigma_AA", "edge lengths of the periodic box"),
     ArraySpec("inherent_positions", ("N", 3), "f8", "sigma_AA", "of the inherent structure, wrapped", optional=True),
 )
@@ -45,13 +45,13 @@ CONFIGURATION = (
 ISOCONFIGURATIONAL = (
     ArraySpec("times", ("T",), "f8", "tau_LJ", "times at which the draws are observed"),
     ArraySpec("seeds", ("D",), "i8", "", "seed of the velocities of each draw"),
-    ArraySpec("msd", ("D", "T", 2), "f8", "sigma_AA^2", "mean squared displacement of A and of B"),
-    ArraySpec("self_scattering", ("D", "T", 2), "f8", "", "F_s(k, t) of A and of B"),
+    ArraySpec("msd", ("D", "T", "Q"), "f8", "sigma_AA^2", "mean squared displacement of each species"),
+    ArraySpec("self_scattering", ("D", "T", "Q"), "f8", "", "F_s(k, t) of each species"),
     ArraySpec("particle_times", ("S",), "f8", "tau_LJ", "times at which particles are followed one by one"),
     ArraySpec("displacement_mean", ("S", "N"), "f4", "sigma_AA", "propensity: mean over draws of |r(t) - r(0)|"),
     ArraySpec("displacement_sq_mean", ("S", "N"), "f4", "sigma_AA^2", "mean over draws of |r(t) - r(0)|^2"),
-    ArraySpec("quartic", ("D", "T", 2), "f8", "sigma_AA^4", "mean of |r(t) - r(0)|^4 of A and of B", optional=True),
-    ArraySpec("overlap", ("D", "T", 2), "f8", "", "share of A and of B closer than 0.3 to their start", optional=True),
+    ArraySpec("quartic", ("D", "T", "Q"), "f8", "sigma_AA^4", "mean of |r(t) - r(0)|^4 of each species", optional=True),
+    ArraySpec("overlap", ("D", "T", "Q"), "f8", "", "share of each species closer than 0.3 to its start", optional=True),
     ArraySpec("displacements", ("D", "S", "N", 3), "f4", "sigma_AA", "r(t) - r(0) of every draw", optional=True),
 )
 
@@ -95,7 +95,7 @@ PREDICTIONS = (
         optional=True,
     ),
     ArraySpec("particles", ("C",), "i8", "", "number of particles of each configuration", optional=True),
-    ArraySpec("particle_species", ("P",), "u1", "", "0 = A, 1 = B", optional=True),
+    ArraySpec("particle_species", ("P",), "u1", "", "from 0, in the mixture's order", optional=True),
     ArraySpec("particle_label", ("P", "K"), "f4", "", "the quantity of each particle", optional=True),
     ArraySpec(
         "particle_prediction",
@@ -108,10 +108,10 @@ PREDICTIONS = (
     ),
     ArraySpec(
         "particle_ceiling",
-        ("C", 2, "K"),
+        ("C", "Q", "K"),
         "f8",
         "",
-        "Pearson correlation that perfect predictions would have, of A and of B; NaN if unknown",
+        "Pearson correlation that perfect predictions would have, of each species; NaN if unknown",
         nan_allowed=True,
         optional=True,
     ),

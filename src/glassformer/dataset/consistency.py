@@ -8,22 +8,21 @@ import numpy as np
 
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.sample import Sample
-from glassformer.physics.configuration import SPECIES_A
 from glassformer.physics.signature import first_of_each
 
 # Relative difference of the ratios of box edges that counts as none.
 SHAPE_TOLERANCE = 1e-3
 # Structure factor at k = 0, by which boxes at constant pressure scatter, and the standard deviations that are too many.
 COMPRESSIBILITY, MOST_SCATTER = 0.04, 8.0
-_SIZES = ("particles", "A particles")
-_FACTS = ("temperature", "pressure", "density", "cutoff", "wave_number_a", "wave_number_b")
+_SIZES = ("particles", "particles of each species")
+_FACTS = ("temperature", "pressure", "density")
 
 
 def check_state_points(samples: Sequence[Sample], sizes: bool = True) -> None:
     """Raise `DatasetError` if samples under one label differ in what defines a state point.
 
-    That is temperature, pressure or density, the potential's cutoff, the wave numbers of F_s, the numbers of A and B
-    particles, the shape of the box, and at constant pressure the density of the box within its scatter. Averages over
+    That is temperature, pressure or density, the mixture, the wave numbers of F_s, the numbers of particles of each
+    species, the shape of the box, and at constant pressure the density of the box within its scatter. Averages over
     such samples would be those of no liquid. Without `sizes` particle numbers and densities may differ: a
     network may read them all.
     """
@@ -72,11 +71,12 @@ def refuse_copies(samples: Sequence[Sample], names: Sequence[str]) -> None:
 
 def _definition(sample: Sample) -> dict[str, Any]:
     species, box = sample.configuration.species, sample.configuration.box
-    number_a = int((species == SPECIES_A).sum())
     return {name: getattr(sample.facts, name) for name in _FACTS} | {
+        "mixture": sample.facts.mixture.identity,
+        "wave numbers": sample.facts.mixture.wave_numbers,
         "particles": len(species),
-        "A particles": number_a,
-        "box, in units of its shortest edge,": box / box.min(),
+        "particles of each species": tuple(np.bincount(species).tolist()),
+        "box, in units of its shortest edge,": box / sample.configuration.edges.min(),
     }
 
 
@@ -89,4 +89,6 @@ def _equal(one: Any, other: Any) -> bool:
 def _text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return " x ".join(f"{edge:.3g}" for edge in value)
+    if isinstance(value, tuple):
+        return ", ".join(f"{one:g}" for one in value)
     return "none" if value is None else str(value)

@@ -14,7 +14,6 @@ from glassformer.core.progress import Progress
 from glassformer.dataset.folder import sample_paths
 from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.physics.inherent import InherentStructure, inherent_structure
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import check_box
 from glassformer.physics.pair_forces import stop_thread_on
 
@@ -66,7 +65,7 @@ def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
 def quench_sample(path: Path) -> InherentStructure:
     """Find the inherent structure of the sample at `path` and write it there, whatever was there before."""
     sample = read_sample(path)
-    found = inherent_structure(sample.configuration, kob_andersen(sample.facts.cutoff))
+    found = inherent_structure(sample.configuration, sample.mixture)
     configuration = replace(sample.configuration, inherent_positions=found.positions)
     write_sample(path, replace(sample, configuration=configuration))
     return found
@@ -105,5 +104,5 @@ def _note(path: Path, error: Exception, failures: dict[str, Exception], progress
 def _is_missing(path: Path) -> bool:
     """Tell whether the sample at `path` lacks its inherent structure. Raises `InputError` if it cannot be found."""
     sample = read_sample(path)
-    check_box(sample.configuration, kob_andersen(sample.facts.cutoff))
+    check_box(sample.configuration, sample.mixture)
     return sample.configuration.inherent_positions is None

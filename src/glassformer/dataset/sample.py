@@ -8,10 +8,12 @@
 Shapes, types and units are those of `glassformer.core.arrays`.
 """
 
+import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ from pydantic import (
     FiniteFloat,
     NonNegativeInt,
     ValidationError,
+    model_validator,
 )
 
 from glassformer.core.arrays import (
@@ -36,9 +39,10 @@ from glassformer.core.arrays import (
     check_arrays,
 )
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import CutoffConvention, check_mixture
+from glassformer.physics.mixture import Mixture, mixture_from
 
 # Relative difference between the density of the box and the one that a sample is said to have.
 DENSITY_TOLERANCE = 1e-3
@@ -80,7 +84,7 @@ class Facts(BaseModel):
     temperature: Positive
     pressure: FiniteFloat | None = None
     density: Positive | None = None
-    cutoff: CutoffConvention
+    mixture: MixtureSettings
     time_step: Positive
     seed: NonNegativeInt
     index: NonNegativeInt
@@ -92,14 +96,28 @@ class Facts(BaseModel):
     tau_alpha: float
     equilibration_in_tau_alpha: float
     energy_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    wave_number_a: Positive
-    wave_number_b: Positive
     equilibrated: bool | None = None
     hold_tau_alpha: float | None = None
     q6: Share | None = None
     crystalline_fraction: Share | None = None
     box: str = "as-it-fell"
     start: str = "random"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_mixture(cls, values: Any) -> Any:
+        """Read the mixture of files of version 2 and before, which name its cutoff and two wave numbers."""
+        if not isinstance(values, dict) or "cutoff" not in values:
+            return values
+        found = dict(values)
+        mixture = shipped_mixture(CUTOFF_CONVENTIONS[found.pop("cutoff")])
+        wave_numbers = (found.pop("wave_number_a"), found.pop("wave_number_b"))
+        return found | {"mixture": mixture.model_copy(update={"wave_numbers": wave_numbers})}
+
+    @property
+    def cutoff(self) -> str:
+        """What tells the liquid from every other: see `MixtureSettings.identity`."""
+        return self.mixture.identity
 
     @property
     def conserves_energy(self) -> bool:
@@ -148,6 +166,11 @@ class Sample:
     equilibration: EquilibrationRecord | None = None
     name: str | None = None
 
+    @cached_property
+    def mixture(self) -> Mixture:
+        """The liquid."""
+        return mixture_from(self.facts.mixture.model_dump())
+
     @property
     def identifier(self) -> str:
         """Name of the sample inside its dataset: '<state point>/<name>', such as 'T0.50_P1.55/c0003'."""
@@ -164,6 +187,11 @@ def check_sample(sample: Sample, where: str) -> None:
     check_configuration(sample.configuration, where)
     _check_liquid(sample, where)
     sizes = check_arrays(ISOCONFIGURATIONAL, vars(sample.ensemble), DatasetError, where)
+    if sizes["Q"] != sample.mixture.kinds:
+        raise DatasetError(
+            f"{where}: got means over {sizes['Q']} species; expected {sample.mixture.kinds}",
+            "The file contradicts itself and cannot be used.",
+        )
     if sizes["N"] != sample.configuration.particles and sizes["S"]:
         raise DatasetError(
             f"{where}: propensities of {sizes['N']} particles; expected {sample.configuration.particles}"
@@ -200,8 +228,9 @@ def _check_label(sample: Sample, path: Path) -> None:
 def _check_dynamics(sample: Sample, where: str) -> None:
     """Raise `DatasetError` for what no dynamics can do, whatever the liquid."""
     ensemble, temperature = sample.ensemble, sample.facts.temperature
-    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= 3 T t^2 for the mean over time of T, which is not exact.
-    farthest = FARTHEST * 3 * temperature * ensemble.times[:, None] ** 2
+    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= d T t^2 / m for the mean over time of T, which is not exact.
+    mixture = sample.mixture
+    farthest = FARTHEST * mixture.dimension * temperature / mixture.masses * ensemble.times[:, None] ** 2
     known = ensemble.seeds[ensemble.seeds >= 0]
     impossible = {
         "a particle time of 0 or less": (ensemble.particle_times <= 0).any(),
@@ -227,7 +256,13 @@ def _check_dynamics(sample: Sample, where: str) -> None:
 def _check_liquid(sample: Sample, where: str) -> None:
     """Check that the structure is that of the mixture and at the density that the facts name."""
     configuration, facts = sample.configuration, sample.facts
-    check_mixture(configuration.species, where, DatasetError)
+    sample.mixture.check(configuration.species, where, DatasetError)
+    if configuration.dimension != sample.mixture.dimension:
+        raise DatasetError(
+            f"{where}: got a structure in {configuration.dimension} dimensions of a mixture in"
+            f" {sample.mixture.dimension}",
+            "The file contradicts itself and cannot be used.",
+        )
     together = configuration.particles - len(np.unique(configuration.positions, axis=0))
     if together:
         raise DatasetError(
@@ -250,8 +285,9 @@ def write_sample(path: Path, sample: Sample) -> None:
         _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
         if sample.equilibration is not None:
             _write_group(file, "equilibration", EQUILIBRATION, sample.equilibration)
-        for name, value in sample.facts.model_dump(exclude_none=True, exclude={"schema_version"}).items():
+        for name, value in sample.facts.model_dump(exclude_none=True, exclude={"schema_version", "mixture"}).items():
             file.attrs[name] = value
+        file.attrs["mixture"] = sample.facts.mixture.model_dump_json()
 
     write_hdf5(path, fill)
 
@@ -297,14 +333,18 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
             f"{path} is no sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
         )
-    if str(plain.get("cutoff")) not in get_args(CutoffConvention):
+    if "mixture" not in plain and str(plain.get("cutoff")) not in CUTOFF_CONVENTIONS:
         raise DatasetError(
             f"{path}: got the cutoff convention {plain.get('cutoff')!r}; expected one of"
-            f" {', '.join(get_args(CutoffConvention))}",
+            f" {', '.join(CUTOFF_CONVENTIONS)}",
             "Without the potential the liquid is not known.",
         )
     try:
+        if "mixture" in plain:
+            plain["mixture"] = json.loads(plain["mixture"])
         return Facts.model_validate(plain)
+    except (json.JSONDecodeError, RecursionError, TypeError):
+        raise DatasetError(f"{path}: attribute mixture: expected a table in JSON", "The file cannot be used.") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise DatasetError(f"{path}: attribute {first['loc'][0]}: {first['msg']}") from None

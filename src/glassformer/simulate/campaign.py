@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import DatasetError, StorageError
 from glassformer.core.files import exclusive, refuse_if_moved, remove_temporaries, write_atomically
@@ -16,15 +18,15 @@ from glassformer.dataset.extend import join
 from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import Ensemble, Facts, Sample, configuration_id, read_sample, write_sample
 from glassformer.dataset.starts import read_starts
-from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
-from glassformer.physics.configuration import SPECIES_A, Configuration
+from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
-from glassformer.physics.kob_andersen import mixture
+from glassformer.physics.mixture import Mixture
 from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.lammps import load_lammps
+from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.mismatch import CAMPAIGN_FILE, read_campaign, refuse
 from glassformer.simulate.pool import run_tasks
 from glassformer.simulate.schedule import observation_steps
@@ -86,16 +88,23 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
             f"{folder} holds {len(starts)} configurations; the campaign asks for {campaign.configurations}",
             "Ask for fewer, or add some.",
         )
-    number_a = int((mixture(campaign.particles) == SPECIES_A).sum())
+    mixture = mixture_of(campaign)
+    wanted = mixture.numbers(campaign.particles)
     for start in starts:
-        found = int((start.species == SPECIES_A).sum())
-        if (start.particles, found) != (campaign.particles, number_a):
+        found = tuple(np.bincount(start.species, minlength=mixture.kinds).tolist())
+        if found != wanted or start.dimension != mixture.dimension:
             raise DatasetError(
-                f"{folder} holds a configuration of {start.particles} particles, {found} of them A; the campaign asks"
-                f" for {campaign.particles}, {number_a} of them A",
-                "Set particles to what is there, if the composition is the same.",
+                f"{folder} holds a configuration of {_counted(found, mixture)} in {start.dimension} dimensions; the"
+                f" campaign asks for {_counted(wanted, mixture)} in {mixture.dimension}",
+                "Set particles to what is there, if the mixture is the same.",
             )
     return starts
+
+
+def _counted(numbers: tuple[int, ...], mixture: Mixture) -> str:
+    """Return the numbers of particles of each species in words: '800 A and 200 B'."""
+    names = [*mixture.species, *(f"of species {kind}" for kind in range(mixture.kinds, len(numbers)))]
+    return " and ".join(f"{number} {name}" for number, name in zip(numbers, names, strict=True))
 
 
 def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
@@ -128,7 +137,7 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
         temperature=point.temperature,
         pressure=point.pressure,
         density=point.density,
-        cutoff=campaign.cutoff,
+        mixture=campaign.mixture,
         time_step=campaign.time_step,
         seed=campaign.seed,
         index=task.index,
@@ -140,8 +149,6 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
         tau_alpha=tau_alpha,
         equilibration_in_tau_alpha=made.held / (made.tau_alpha if math.isnan(tau_alpha) else tau_alpha),
         energy_drift=drift,
-        wave_number_a=WAVE_NUMBERS[0],
-        wave_number_b=WAVE_NUMBERS[1],
         equilibrated=made.equilibrated,
         hold_tau_alpha=made.tau_alpha,
         q6=order.overall,

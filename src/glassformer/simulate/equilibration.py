@@ -16,11 +16,12 @@ from glassformer.core.errors import EngineError
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.sample import EquilibrationRecord
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import PairPotential, kob_andersen, mixture
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.hold import Hold
 from glassformer.simulate.isoconfigurational import CHUNK, Report
 from glassformer.simulate.lammps import Lammps, checkpoint_steps
+from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.stages import Stage, approach, hold, settle
 from glassformer.simulate.unfinished import Unfinished
 
@@ -79,16 +80,20 @@ def equilibrate(
     return run.result()
 
 
-def random_configuration(particles: int, density: float, seed: int) -> Configuration:
-    """Return an 80:20 mixture at uniformly random positions in a cube: overlaps and all."""
-    edge = (particles / density) ** (1 / 3)
-    positions = generator(seed).uniform(0, edge, (particles, 3))
-    return Configuration(positions, mixture(particles), np.full(3, edge))
+def random_configuration(mixture: Mixture, particles: int, density: float, seed: int) -> Configuration:
+    """Return `mixture` at uniformly random positions in a cube or, in two dimensions, a square: overlaps and all."""
+    dimension = mixture.dimension
+    edge = (particles / density) ** (1 / dimension)
+    positions = np.zeros((particles, 3))
+    positions[:, :dimension] = generator(seed).uniform(0, edge, (particles, dimension))
+    return Configuration(positions, mixture.assign(particles), np.array([edge] * dimension + [1.0] * (3 - dimension)))
 
 
 def at_density(configuration: Configuration, density: float) -> Configuration:
     """Return `configuration` with box and positions scaled to `density`."""
-    scale = (configuration.density / density) ** (1 / 3)
+    dimension = configuration.dimension
+    scale = np.ones(3)
+    scale[:dimension] = (configuration.density / density) ** (1 / dimension)
     # Rounding may put a position on the edge.
     box = configuration.box * scale
     positions = configuration.positions * scale
@@ -109,12 +114,12 @@ class _Run:
     ) -> None:
         self._campaign, self._point, self._index = campaign, point, index
         self._settings = campaign.equilibration
-        self._potential: PairPotential = kob_andersen(campaign.cutoff)
+        self._mixture: Mixture = mixture_of(campaign)
         self._report, self._unfinished = report, unfinished
         self._stages = approach(campaign, point)
         self._window = hold(campaign, point)
-        self._species = mixture(campaign.particles) if start is None else start.species
-        self._hold = Hold(self._window.steps, self._settings.time_step, self._species)
+        self._species = self._mixture.assign(campaign.particles) if start is None else start.species
+        self._hold = Hold(self._window.steps, self._settings.time_step, self._species, self._mixture)
         self._number, self._done, self._time = 0, 0, 0.0
         self._trace: list[tuple[float, ...]] = []
         self._engine = self._resume() or self._begin(start)
@@ -164,20 +169,19 @@ class _Run:
         label, seed = point.label, self._campaign.seed
         if start is None:
             density = settings.start_density if point.density is None else point.density
-            start = random_configuration(
-                self._campaign.particles, density, named_seed(seed, label, self._index, "start")
-            )
-            with Lammps(start, self._potential, settings.time_step) as engine:
+            seed_of_start = named_seed(seed, label, self._index, "start")
+            start = random_configuration(self._mixture, self._campaign.particles, density, seed_of_start)
+            with Lammps(start, self._mixture, settings.time_step) as engine:
                 engine.minimise()
                 start = engine.configuration()
         elif point.density is not None:
             start = at_density(start, point.density)
         first = self._stage()
         assert first is not None
-        velocities = maxwell_boltzmann(
-            named_seed(seed, label, self._index, "melt"), start.particles, first.temperatures[0]
-        )
-        return Lammps(start, self._potential, settings.time_step, velocities)
+        masses, dimension = self._mixture.masses_of(start.species), self._mixture.dimension
+        seed_of_melt = named_seed(seed, label, self._index, "melt")
+        velocities = maxwell_boltzmann(seed_of_melt, masses, first.temperatures[0], dimension)
+        return Lammps(start, self._mixture, settings.time_step, velocities)
 
     def _advance(self, stage: Stage) -> None:
         """Go through what is left of `stage`, from checkpoint to checkpoint."""
@@ -217,7 +221,7 @@ class _Run:
     def _rescale(self, density: float) -> None:
         configuration, velocities = at_density(self._engine.configuration(), density), self._engine.velocities()
         self._engine.close()
-        self._engine = Lammps(configuration, self._potential, self._settings.time_step, velocities)
+        self._engine = Lammps(configuration, self._mixture, self._settings.time_step, velocities)
 
     def _take_down(self) -> None:
         engine, particles = self._engine, self._campaign.particles
@@ -254,4 +258,4 @@ class _Run:
         unexpected = max(0, windows - 2 + (windows >= 2 and not self._held_enough()))
         # What is there already is no work: less is left.
         self._report(0, unexpected * self._window.steps - round(self._time / self._settings.time_step))
-        return Lammps.from_restart(saved["restart"], self._species, self._potential, self._settings.time_step)
+        return Lammps.from_restart(saved["restart"], self._species, self._mixture, self._settings.time_step)

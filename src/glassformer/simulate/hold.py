@@ -11,6 +11,7 @@ import numpy as np
 from glassformer.core.arrays import ByteArray, FloatArray, IntArray
 from glassformer.observables.displacements import self_scattering
 from glassformer.observables.relaxation import relaxation_time
+from glassformer.physics.mixture import Mixture
 
 SEGMENTS = 8
 # Observations of F_s and of the energy in a segment.
@@ -66,10 +67,10 @@ class Hold:
     Fractions, because in NPT the box breathes; displacements are given back in the mean box of the pair.
     """
 
-    def __init__(self, window_steps: int, time_step: float, species: ByteArray) -> None:
+    def __init__(self, window_steps: int, time_step: float, species: ByteArray, mixture: Mixture) -> None:
         self._segment = window_steps // SEGMENTS
         self._time_step = time_step
-        self._species = species
+        self._species, self._mixture = species, mixture
         self.lags = np.unique(np.geomspace(1, self._segment, LAGS).round().astype(np.int64))
         energies = np.linspace(0, self._segment, ENERGIES + 1)[1:]
         self._energy_steps = np.unique(energies.round().astype(np.int64))
@@ -154,7 +155,8 @@ class Hold:
 
     def _scattering_from(self, start: int, fractions: FloatArray, box: FloatArray) -> float:
         mean_box = (box + self._boxes[start]) / 2
-        return float(self_scattering((fractions - self._starts[start]) * mean_box, self._species)[0])
+        displacements, mixture = (fractions - self._starts[start]) * mean_box, self._mixture
+        return float(self_scattering(displacements, self._species, mixture.wave_numbers, mixture.dimension)[0])
 
     def _end_window(self) -> None:
         tau_alpha = self._relaxation_time()

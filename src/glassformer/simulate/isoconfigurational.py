@@ -17,9 +17,9 @@ from glassformer.dataset.sample import Ensemble
 from glassformer.observables.displacements import mean_squared_displacement, quartic_displacement, self_scattering
 from glassformer.observables.overlap import overlap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps, checkpoint_steps
+from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.schedule import observation_steps, particle_steps
 from glassformer.simulate.unfinished import Unfinished
 
@@ -76,9 +76,11 @@ class Observations:
     last_energy: FloatArray
 
     @classmethod
-    def empty(cls, draws: int, times: int, particle_times: int, particles: int) -> "Observations":
-        """Return observations still to be made: NaN."""
-        shapes = *[(draws, times, 2)] * 4, (draws, particle_times, particles, 3), (draws,), (draws,)
+    def empty(cls, campaign: Campaign, draws: int) -> "Observations":
+        """Return observations of `draws` draws still to be made: NaN."""
+        times, particle_times = len(observation_steps(campaign)), len(campaign.particle_times)
+        particles, kinds = campaign.particles, len(campaign.mixture.species)
+        shapes = *[(draws, times, kinds)] * 4, (draws, particle_times, particles, 3), (draws,), (draws,)
         seen = cls(*(np.full(shape, np.nan) for shape in shapes))
         # The bulk of it: single precision is plenty for a displacement.
         return replace(seen, displacements=seen.displacements.astype(np.float32))
@@ -117,8 +119,8 @@ class LammpsDraw:
         displacements: FloatArray | None = None,
     ) -> None:
         self._species, self._steps = configuration.species, steps
-        self._potential, self._time_step = kob_andersen(campaign.cutoff), campaign.time_step
-        self._engine = Lammps(configuration, self._potential, self._time_step, velocities)
+        self._mixture, self._time_step = mixture_of(campaign), campaign.time_step
+        self._engine = Lammps(configuration, self._mixture, self._time_step, velocities)
         self._engine.begin_nve(steps)
         self._origin = self._engine.positions() - (0 if displacements is None else displacements)
 
@@ -137,7 +139,7 @@ class LammpsDraw:
     def resume(self, contents: NDArray[np.uint8], done: int) -> None:
         """Continue from what `renew` returned."""
         self._engine.close()
-        self._engine = Lammps.from_restart(contents, self._species, self._potential, self._time_step)
+        self._engine = Lammps.from_restart(contents, self._species, self._mixture, self._time_step)
         self._engine.begin_nve(self._steps, done)
 
     def advance(self, steps: int) -> None:
@@ -167,8 +169,8 @@ def run_lammps_draw(
     Its checkpoints are kept in `unfinished` as `name`, and the run continues from there.
     """
     steps = observation_steps(campaign)
-    velocities = maxwell_boltzmann(seed, configuration.particles, temperature)
-    seen = Observations.empty(1, len(steps), len(campaign.particle_times), configuration.particles)
+    velocities = draw_velocities(campaign, configuration, temperature, seed)
+    seen = Observations.empty(campaign, 1)
     saved, now = unfinished.load(name), 0
     with LammpsDraw(configuration, campaign, velocities, int(steps[-1])) as engine:
         if saved is None:
@@ -185,6 +187,12 @@ def run_lammps_draw(
 
         follow(engine, seen, configuration, campaign, now, report, checkpoint_steps(configuration.particles), pause)
     return seen
+
+
+def draw_velocities(campaign: Campaign, configuration: Configuration, temperature: float, seed: int) -> FloatArray:
+    """Return the velocities (N, 3) of the draw with `seed`."""
+    mixture = mixture_of(campaign)
+    return maxwell_boltzmann(seed, mixture.masses_of(configuration.species), temperature, mixture.dimension)
 
 
 def follow(
@@ -230,11 +238,13 @@ def _record(
     at = int(np.searchsorted(steps, step))
     if not np.isfinite(displacements).all():
         raise EngineError(f"the dynamics became unstable before step {step}", "Use a smaller time_step.")
+    species, mixture = configuration.species, mixture_of(campaign)
     for draw, displacement in enumerate(displacements):
-        seen.msd[draw, at] = mean_squared_displacement(displacement, configuration.species)
-        seen.self_scattering[draw, at] = self_scattering(displacement, configuration.species)
-        seen.quartic[draw, at] = quartic_displacement(displacement, configuration.species)
-        seen.overlap[draw, at] = overlap(displacement, configuration.species)
+        seen.msd[draw, at] = mean_squared_displacement(displacement, species, mixture.kinds)
+        scattering = self_scattering(displacement, species, mixture.wave_numbers, mixture.dimension)
+        seen.self_scattering[draw, at] = scattering
+        seen.quartic[draw, at] = quartic_displacement(displacement, species, mixture.kinds)
+        seen.overlap[draw, at] = overlap(displacement, species, kinds=mixture.kinds)
     seen.displacements[:, particle_steps(campaign) == step] = displacements[:, None]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CAMPAIGN_FILE = "campaign.json"
 HOLDER, ASKER = "the dataset", "this campaign"
 # Settings of a campaign that a sample itself records.
-RECORDED = ("cutoff", "time_step", "seed")
+RECORDED = ("time_step", "seed")
 
 
 def read_campaign(path: Path) -> Campaign:
@@ -82,6 +82,8 @@ def _recorded(task: "Task", facts: Facts, protocol: str) -> list[str]:
     start = "random" if task.start is None else f"configuration {task.start.fingerprint}"
     old |= {name: getattr(facts, name) for name in RECORDED} | {"index": facts.index, "start": facts.start}
     new = {**new, **{name: getattr(task.campaign, name) for name in RECORDED}, "index": task.index, "start": start}
+    old |= {"mixture": facts.mixture.physics | {"wave_numbers": facts.mixture.wave_numbers}}
+    new |= {"mixture": task.campaign.mixture.physics | {"wave_numbers": task.campaign.mixture.wave_numbers}}
     return differences({**old, "protocol": facts.protocol}, {**new, "protocol": protocol}, HOLDER, ASKER)
 
 

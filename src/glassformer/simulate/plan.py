@@ -13,13 +13,14 @@ from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import CutoffConvention, kob_andersen
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import draws_there, tasks
 from glassformer.simulate.draws import uses_lockstep
 from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.isoconfigurational import DRAWS
 from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
 from glassformer.simulate.stages import fewest_steps, most_steps
@@ -28,7 +29,7 @@ from glassformer.simulate.work import lanes
 # Seconds over which a rate is measured, the steps of the first try, and the most particles on which.
 SECONDS, FIRST_STEPS = 0.6, 20
 MEASURED_PARTICLES = 1000
-MELT_TEMPERATURE, MELT_DENSITY, MELT_TIME_STEP, MELT_STEPS = 1.0, 1.15, 0.005, 500
+MELT_TEMPERATURE, MELT_TIME_STEP, MELT_STEPS = 1.0, 0.005, 500
 DRAWN_TEMPERATURE = 0.5
 # More than a measurement can take.
 MOST_STEPS = 1_000_000_000
@@ -151,7 +152,7 @@ def sample_bytes(campaign: Campaign) -> int:
     """Return the size of a sample's arrays; `campaign` as it is at the state point."""
     particles, draws = campaign.particles, campaign.draws
     times, particle_times = len(observation_steps(campaign)), len(campaign.particle_times)
-    by_draw = 4 * draws * times * 2 * 8
+    by_draw = 4 * draws * times * len(campaign.mixture.species) * 8
     by_particle = particles * (3 * 8 + 1) + particle_times * particles * 2 * 4
     kept = draws * particle_times * particles * 3 * 4 if campaign.keep_displacements else 0
     return by_draw + by_particle + kept
@@ -167,9 +168,10 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
     lockstep = uses_lockstep(campaign)
     scale = particles / campaign.particles
     equilibration, draws = _measured(
-        campaign.cutoff,
+        mixture_of(campaign),
         particles,
         campaign.state_points[0].pressure is not None,
+        campaign.state_points[0].density or campaign.equilibration.start_density,
         campaign.equilibration.time_step,
         campaign.time_step if lockstep else None,
     )
@@ -183,12 +185,12 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
 
 @functools.cache
 def _measured(
-    cutoff: CutoffConvention, particles: int, npt: bool, time_step: float, lockstep_step: float | None
+    mixture: Mixture, particles: int, npt: bool, density: float, time_step: float, lockstep_step: float | None
 ) -> tuple[float, float]:
     """Return the steps per second of the equilibration, and of draws: in full vectors if lockstep has a time step."""
-    liquid, velocities = _liquid(cutoff, particles)
-    potential, damping = kob_andersen(cutoff), 100 * time_step
-    with Lammps(liquid, potential, time_step, velocities) as engine:
+    liquid, velocities = _liquid(mixture, particles, density)
+    damping = 100 * time_step
+    with Lammps(liquid, mixture, time_step, velocities) as engine:
         engine.begin_nvt((MELT_TEMPERATURE, MELT_TEMPERATURE), MOST_STEPS, damping)
         if npt:
             pressures = (engine.pressure(), engine.pressure())
@@ -199,19 +201,20 @@ def _measured(
     from glassformer.simulate.lockstep.engine import Lockstep
 
     seeds = [named_seed(0, "plan", draw) for draw in range(DRAWS)]
-    drawn = np.stack([maxwell_boltzmann(seed, liquid.particles, DRAWN_TEMPERATURE) for seed in seeds])
-    return equilibration, DRAWS * _rate(Lockstep(liquid, potential, lockstep_step, drawn).advance)
+    masses = mixture.masses_of(liquid.species)
+    drawn = np.stack([maxwell_boltzmann(seed, masses, DRAWN_TEMPERATURE, mixture.dimension) for seed in seeds])
+    return equilibration, DRAWS * _rate(Lockstep(liquid, mixture, lockstep_step, drawn).advance)
 
 
-def _liquid(cutoff: CutoffConvention, particles: int) -> tuple[Configuration, Any]:
-    """Return a hot liquid at a typical density, and its velocities."""
-    start = random_configuration(particles, MELT_DENSITY, named_seed(0, "plan", "start"))
-    potential = kob_andersen(cutoff)
-    with Lammps(start, potential, MELT_TIME_STEP) as engine:
+def _liquid(mixture: Mixture, particles: int, density: float) -> tuple[Configuration, Any]:
+    """Return a hot liquid at `density`, and its velocities."""
+    start = random_configuration(mixture, particles, density, named_seed(0, "plan", "start"))
+    with Lammps(start, mixture, MELT_TIME_STEP) as engine:
         engine.minimise()
         start = engine.configuration()
-    velocities = maxwell_boltzmann(named_seed(0, "plan", "melt"), start.particles, MELT_TEMPERATURE)
-    with Lammps(start, potential, MELT_TIME_STEP, velocities) as engine:
+    masses = mixture.masses_of(start.species)
+    velocities = maxwell_boltzmann(named_seed(0, "plan", "melt"), masses, MELT_TEMPERATURE, mixture.dimension)
+    with Lammps(start, mixture, MELT_TIME_STEP, velocities) as engine:
         engine.begin_nvt((MELT_TEMPERATURE, MELT_TEMPERATURE), MELT_STEPS, 100 * MELT_TIME_STEP)
         engine.advance(MELT_STEPS)
         return engine.configuration(), engine.velocities()

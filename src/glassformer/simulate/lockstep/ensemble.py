@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from glassformer.core.campaign import Campaign
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.isoconfigurational import (
     DRAWS,
     LAMMPS_COST,
     LammpsDraw,
     Observations,
     Report,
+    draw_velocities,
     follow,
     weighed,
 )
 from glassformer.simulate.lammps import checkpoint_steps
+from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.schedule import observation_steps
 
@@ -58,11 +58,11 @@ def run_lockstep_draws(
     Raises `EngineError`.
     """
     steps = observation_steps(campaign)
-    velocities = np.stack([maxwell_boltzmann(seed, configuration.particles, temperature) for seed in seeds])
-    engine = Lockstep(configuration, kob_andersen(campaign.cutoff), campaign.time_step, velocities)
+    velocities = np.stack([draw_velocities(campaign, configuration, temperature, seed) for seed in seeds])
+    engine = Lockstep(configuration, mixture_of(campaign), campaign.time_step, velocities)
     in_lammps = 0
     if checkpoint is None:
-        seen = Observations.empty(len(seeds), len(steps), len(campaign.particle_times), configuration.particles)
+        seen = Observations.empty(campaign, len(seeds))
         seen.first_energy[:] = engine.total_energy()
     else:
         seen = Observations.from_arrays(checkpoint)
