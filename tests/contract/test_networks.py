@@ -1,4 +1,4 @@
-"""What every network must hold. A new network adds its settings to `SETTINGS` and inherits all of it."""
+"""What every network must hold. A new row of `NETWORKS` inherits all of it."""
 
 import io
 from collections.abc import Iterator
@@ -10,18 +10,21 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.core.network_settings import (
+    NETWORKS,
     ContinuousFilterSettings,
+    CutoffGraph,
     MessagePassingSettings,
     NetworkSettings,
     ParticleNetSettings,
 )
+from glassformer.core.presets import load_network
 from glassformer.graph.batch import GraphBatch, build_graph, join, transform
 from glassformer.graph.inputs import node_vectors
 from glassformer.graph.symmetries import cubic_symmetries, random_rotations
 from glassformer.network.continuous_filter import ShiftedSoftplus
 from glassformer.network.edgeconv import EdgeConv
 from glassformer.network.feature_neighbors import feature_neighbors
-from glassformer.network.registry import Network, build_network
+from glassformer.network.registry import Network, build_network, encoder_class
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
 from tests.conftest import rattled_lattice
@@ -65,11 +68,23 @@ CONTINUOUS_FILTER = [
 ]  # fmt: skip
 for family in (MESSAGE_PASSING, CONTINUOUS_FILTER):
     family.append(family[2].model_copy(update={"context": True}))
-SETTINGS = [*PARTICLENET, *MESSAGE_PASSING, *CONTINUOUS_FILTER]
-WITHIN_CUTOFF = [*MESSAGE_PASSING, *CONTINUOUS_FILTER]
-# Claim that directions do not matter, and that a neighbour may cross the cutoff unnoticed.
-INVARIANT = CONTINUOUS_FILTER
-DIRECTIONAL = [settings for settings in SETTINGS if settings not in INVARIANT]
+SMALL = [*PARTICLENET, *MESSAGE_PASSING, *CONTINUOUS_FILTER]
+
+
+def shipped(preset: str, head: dict[str, object]) -> NetworkSettings:
+    """A network that ships, with `head`, and a cutoff short enough for the structures here."""
+    settings = load_network(preset).model_copy(update={"context": False} | head)
+    cutoff = {"cutoff": CUTOFF} if isinstance(settings.graph, CutoffGraph) else {}
+    return settings.model_copy(update=cutoff)
+
+
+WELL_KNOWN = {settings.name for settings in SMALL}
+OTHERS = [shipped(kind.preset, head) for name, kind in NETWORKS.items() if name not in WELL_KNOWN for head in HEADS]
+SETTINGS = [*SMALL, *OTHERS]
+WITHIN_CUTOFF = [settings for settings in SETTINGS if isinstance(settings.graph, CutoffGraph)]
+CONTINUOUS = [settings for settings in SETTINGS if settings.continuous]
+INVARIANT = [settings for settings in SETTINGS if settings.rotation_invariant]
+DIRECTIONAL = [settings for settings in SETTINGS if not settings.rotation_invariant]
 
 
 @dataclass
@@ -120,8 +135,18 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 only_within_cutoff = pytest.mark.parametrize("subject", WITHIN_CUTOFF, ids=label, indirect=True)
+only_continuous = pytest.mark.parametrize("subject", CONTINUOUS, ids=label, indirect=True)
 only_invariant = pytest.mark.parametrize("subject", INVARIANT, ids=label, indirect=True)
 only_directional = pytest.mark.parametrize("subject", DIRECTIONAL, ids=label, indirect=True)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_table_and_the_settings_agree(name: str) -> None:
+    kind = NETWORKS[name]
+    assert kind.settings(name=name).name == name
+    assert type(load_network(kind.preset)) is kind.settings
+    assert isinstance(build_network(load_network(kind.preset), 1).encoder, encoder_class(name))
+    assert {one.name for one in SETTINGS} == set(NETWORKS)
 
 
 def structure(seed: int, side: int = 5) -> Configuration:
@@ -223,7 +248,7 @@ def test_directions_are_seen(subject: Subject) -> None:
         assert (outputs - expected).abs().max() > 1e-5
 
 
-@only_invariant
+@only_continuous
 def test_nothing_jumps_when_a_neighbor_crosses_the_cutoff(subject: Subject) -> None:
     def three(distance: float) -> Configuration:
         positions = np.array([[10.0, 10, 10], [9.0, 10, 10], [10 + distance, 10, 10]])

@@ -12,11 +12,20 @@ import pytest
 from glassformer.cli.app import app
 from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.dataset.sample import Sample
+from glassformer.evaluate.analysis import (
+    DEFAULT,
+    OBSERVABLES,
+    alpha_2,
+    collective,
+    overlap,
+    propensity,
+    van_hove,
+    volume,
+)
 from glassformer.observables.propensity import moment_ceiling, split_half_ceiling
 from glassformer.observables.structure import radial_distribution
 from glassformer.observables.wave_vectors import wave_vectors
 from glassformer.report.analyse import analyse
-from glassformer.report.analysis import DEFAULT, OBSERVABLES, alpha_2, collective, overlap, propensity, van_hove, volume
 from tests.conftest import synthetic_sample
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.sample import Sample
-from glassformer.report.comparison import compare, read_published
+from glassformer.evaluate.published import read_published
+from glassformer.report.comparison import compare
 from tests.conftest import synthetic_sample
 
 

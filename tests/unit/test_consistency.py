@@ -16,8 +16,8 @@ from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Sample, write_sample
 from glassformer.dataset.starts import read_starts
 from glassformer.dataset.summary import summarise
+from glassformer.evaluate.analysis import overlap
 from glassformer.physics.box import wrap
-from glassformer.report.analysis import overlap
 from glassformer.train.training import train_run
 from tests.conftest import random_mixture, synthetic_sample
 

@@ -21,6 +21,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate.axis_labels import TIME_UNIT
 from glassformer.evaluate.moments import MOST_BINS, bin_edges
 from glassformer.physics.state_points import estimated_relaxation_time
 from glassformer.report.animation import distribution_animation, frame_indices, spread_out
@@ -32,7 +33,7 @@ from glassformer.report.histogram import (
     prediction_histograms,
 )
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, moments, species_figure
-from glassformer.report.style import PALETTE, STYLE, TIME_UNIT, ordered_colors
+from glassformer.report.style import PALETTE, STYLE, ordered_colors
 from tests.conftest import synthetic_sample
 
 SEVEN = (

@@ -26,12 +26,14 @@ from glassformer.core.run import Run
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate import published
+from glassformer.evaluate.analysis import OBSERVABLES
+from glassformer.evaluate.axis_labels import TIME_UNIT
 from glassformer.evaluate.experiments import NetworkTest, score_rows
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.results import ExperimentResult
 from glassformer.observables.mode_coupling import schematic_correlator
 from glassformer.report import comparison, mode_coupling
-from glassformer.report.analysis import OBSERVABLES
 from glassformer.report.animation import distribution_animation
 from glassformer.report.build import training_labels
 from glassformer.report.cooling import cooling_figure
@@ -48,7 +50,7 @@ from glassformer.report.naming import titles_of
 from glassformer.report.observable_figure import draw
 from glassformer.report.particle_figures import particle_figure
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
-from glassformer.report.style import STYLE, TIME_UNIT
+from glassformer.report.style import STYLE
 from tests.unit.test_data_figures import SEVEN, cooled, watched
 from tests.unit.test_report_words import dataset, predictions, settings
 
@@ -125,7 +127,7 @@ def compared(samples: list[Sample], folder: Path) -> Figure:
             np.stack(columns, 1),
             delimiter=",",
             comments="",
-            header=",".join(comparison.COLUMNS),
+            header=",".join(published.COLUMNS),
         )
     drawn: list[Figure] = []
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glassformer.core.errors import SettingsError, TrainingError
-from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
+from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings
 from glassformer.core.workers import cause_of_death, starting_workers
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
@@ -66,14 +66,15 @@ def edges(settings: NetworkSettings, particles: int) -> int:
 
     Raises `SettingsError` if k >= N.
     """
-    if isinstance(settings, ParticleNetSettings):
-        if settings.neighbors >= particles:
-            raise SettingsError(
-                f"got k = {settings.neighbors} neighbours for {particles} particles; expected k < N",
-                "Set a larger --particles.",
-            )
-        return particles * settings.neighbors
-    return round(particles * DENSITY * 4 / 3 * np.pi * settings.cutoff**3)
+    graph = settings.graph
+    if isinstance(graph, CutoffGraph):
+        return round(particles * DENSITY * 4 / 3 * np.pi * graph.cutoff**3)
+    if graph.neighbors >= particles:
+        raise SettingsError(
+            f"got k = {graph.neighbors} neighbours for {particles} particles; expected k < N",
+            "Set a larger --particles.",
+        )
+    return particles * graph.neighbors
 
 
 def operations(settings: NetworkSettings, particles: int) -> int:
@@ -153,7 +154,7 @@ def estimate_training(settings: NetworkSettings, particles: int) -> float:
 
     Measured on at most `ESTIMATED_PARTICLES`, or as many as the network needs, and scaled in proportion.
     """
-    needed = settings.neighbors + 1 if isinstance(settings, ParticleNetSettings) else 0
+    needed = settings.graph.neighbors + 1 if isinstance(settings.graph, NearestGraph) else 0
     measured = min(particles, max(ESTIMATED_PARTICLES, needed))
     torch.set_num_threads(1)
     network = build_network(settings, OUTPUTS).train()

@@ -335,8 +335,8 @@ def analyse(
     """Write observables as tables (CSV) and figures, with fits; compare with published curves."""
     from glassformer.cli.tables import print_fits, print_published_comparison
     from glassformer.dataset.folder import read_dataset
+    from glassformer.evaluate.analysis import OBSERVABLES
     from glassformer.report.analyse import analyse as write_observables
-    from glassformer.report.analysis import OBSERVABLES
 
     if observables == "list":
         print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     # Importing it takes half a second, for numba, which other commands do not need.
-    from glassformer.report.comparison import Comparison as PublishedComparison
+    from glassformer.evaluate.published import Comparison as PublishedComparison
     from glassformer.simulate.plan import Plan
     from glassformer.simulate.status import Status
 

@@ -1,6 +1,8 @@
-"""Which network, and its shape: the [network] table of a run file."""
+"""Which network, and its shape: the [network] table of a run file; and the table of all networks, `NETWORKS`."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -15,13 +17,31 @@ Widths = Annotated[tuple[Width, ...], Field(min_length=1)]
 SCALAR_INPUTS = {"species": 2, "type": 1, "local-energy": 1}
 # Vectors of a particle; they turn with the structure.
 VECTOR_INPUTS = ("position", "velocity", "inherent-displacement")
+EdgeInput = Literal["vectors", "distances", "nothing"]
 NodeInput = Literal["species", "type", "local-energy", "position", "velocity", "inherent-displacement"]
 
-NAMES = ("particlenet", "message-passing", "continuous-filter")
+
+@dataclass(frozen=True)
+class NearestGraph:
+    """Edges from every particle to its `neighbors` = k nearest, by distances in the periodic box or in open space."""
+
+    neighbors: int
+    periodic: bool = True
 
 
-class _Common(Settings):
-    """What every network has.
+@dataclass(frozen=True)
+class CutoffGraph:
+    """Edges between all particles no farther apart than `cutoff`, in both directions."""
+
+    cutoff: float
+
+
+class NetworkSettings(Settings):
+    """What every network has, and what a network's own settings must state.
+
+    `name`: its row in `NETWORKS`. `graph`: the edges that it reads. `edge_inputs`: what it reads of an edge, which is
+    one of the class or of the settings. `continuous`: no output jumps as a neighbour crosses the cutoff.
+    `rotation_invariant`: the outputs do not change when the structure is turned. The contract suite tests both claims.
 
     `inputs`: what it reads of each particle. `head`: 'system' pools over particles and gives one output per
     configuration and target; 'particle' gives one output per particle and target. `context`: a particle head also reads
@@ -29,24 +49,38 @@ class _Common(Settings):
     `fully_connected` and `dropout` shape the head.
     """
 
+    continuous: ClassVar[bool] = False
+    rotation_invariant: ClassVar[bool] = False
+
     inputs: Annotated[tuple[NodeInput, ...], Field(min_length=1)] = ("species",)
     head: Literal["system", "particle"] = "system"
     global_pool: Pool = "mean"
     context: bool = False
     fully_connected: Widths = (256,)
     dropout: Fraction = 0.1
+    name: str
 
     @model_validator(mode="after")
-    def _inputs_differ(self) -> "_Common":
+    def _inputs_differ(self) -> "NetworkSettings":
         if len(set(self.inputs)) < len(self.inputs):
             raise ValueError("inputs holds an entry twice")
         return self
 
     @model_validator(mode="after")
-    def _context_of_particles(self) -> "_Common":
+    def _context_of_particles(self) -> "NetworkSettings":
         if self.context and self.head == "system":
             raise ValueError('context belongs to a particle head: expected head = "particle"')
         return self
+
+    @property
+    def graph(self) -> NearestGraph | CutoffGraph:
+        """The edges that the network reads."""
+        raise NotImplementedError
+
+    @property
+    def edge_inputs(self) -> EdgeInput:
+        """What the network reads of an edge."""
+        return "vectors"
 
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
@@ -64,7 +98,7 @@ class _Common(Settings):
         return sum(SCALAR_INPUTS[name] for name in self.scalar_inputs)
 
 
-class ParticleNetSettings(_Common):
+class ParticleNetSettings(NetworkSettings):
     """Dynamic graph network: edge convolutions on k nearest neighbours, found again in the features of each block.
 
     `first_graph`: neighbours of the first block by 'periodic' or, as in the thesis, by 'open' distances, which do not
@@ -83,8 +117,18 @@ class ParticleNetSettings(_Common):
     norm_epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-5
     norm_momentum: Annotated[float, Field(gt=0, le=1)] = 0.1
 
+    @property
+    def graph(self) -> NearestGraph:
+        """The edges of the first block."""
+        return NearestGraph(self.neighbors, periodic=self.first_graph == "periodic")
 
-class MessagePassingSettings(_Common):
+    @property
+    def edge_inputs(self) -> EdgeInput:
+        """What the first block reads of an edge."""
+        return "vectors" if self.edge_vectors else "nothing"
+
+
+class MessagePassingSettings(NetworkSettings):
     """Static-graph message passing: edges to all neighbours within `cutoff`, `steps` rounds with the same weights."""
 
     name: Literal["message-passing"]
@@ -95,9 +139,17 @@ class MessagePassingSettings(_Common):
     fully_connected: Widths = (64, 64)
     dropout: Fraction = 0.0
 
+    @property
+    def graph(self) -> CutoffGraph:
+        """The edges of every round."""
+        return CutoffGraph(self.cutoff)
 
-class ContinuousFilterSettings(_Common):
+
+class ContinuousFilterSettings(NetworkSettings):
     """Continuous-filter convolutions of distances in a radial basis within `cutoff`: invariant under rotations."""
+
+    continuous: ClassVar[bool] = True
+    rotation_invariant: ClassVar[bool] = True
 
     name: Literal["continuous-filter"]
     cutoff: Length = 2.5
@@ -108,19 +160,66 @@ class ContinuousFilterSettings(_Common):
     fully_connected: Widths = (64,)
     dropout: Fraction = 0.0
 
+    @property
+    def graph(self) -> CutoffGraph:
+        """The edges of every round."""
+        return CutoffGraph(self.cutoff)
+
+    @property
+    def edge_inputs(self) -> EdgeInput:
+        """What every round reads of an edge."""
+        return "distances"
+
+
+@dataclass(frozen=True)
+class NetworkKind:
+    """A row of `NETWORKS`.
+
+    `settings`: the class of its settings; `encoder`: its module, as 'file:class' inside `glassformer.network`, by name
+    because settings are read without torch; `preset`: the file in presets/networks that shows it; `plural`: what a
+    sentence calls several of them.
+    """
+
+    settings: type[NetworkSettings]
+    encoder: str
+    preset: str
+    plural: str
+
+
+# Every network there is, by the `name` in its settings.
+NETWORKS: dict[str, NetworkKind] = {
+    "particlenet": NetworkKind(
+        ParticleNetSettings, "particlenet:ParticleNet", "particlenet-glass", "dynamic graph networks"
+    ),
+    "message-passing": NetworkKind(
+        MessagePassingSettings, "message_passing:MessagePassing", "bapst2020", "message-passing networks"
+    ),
+    "continuous-filter": NetworkKind(
+        ContinuousFilterSettings,
+        "continuous_filter:ContinuousFilter",
+        "continuous-filter",
+        "continuous-filter networks",
+    ),
+}
+# Without a name it is this one.
+DEFAULT = "particlenet"
+
 
 def _tag(value: Any) -> str:
-    """Return the tag of the table that `value` is meant for; without a name it is ParticleNet's."""
-    name = value.get("name", "particlenet") if isinstance(value, dict) else getattr(value, "name", "")
+    """Return the tag of the table that `value` is meant for."""
+    name = value.get("name", DEFAULT) if isinstance(value, dict) else getattr(value, "name", "")
     return f"[{name}]"
 
 
-# Tags stand in brackets so that messages about settings can tell them from keys.
-NetworkSettings = Annotated[
-    Annotated[ParticleNetSettings, Tag("[particlenet]")]
-    | Annotated[MessagePassingSettings, Tag("[message-passing]")]
-    | Annotated[ContinuousFilterSettings, Tag("[continuous-filter]")],
-    Discriminator(
-        _tag, custom_error_type="network", custom_error_message=f"expected name to be one of {', '.join(NAMES)}"
-    ),
-]
+def _one_of(kinds: Iterable[tuple[str, NetworkKind]]) -> Any:
+    # Tags stand in brackets so that messages about settings can tell them from keys.
+    forms = tuple(Annotated[kind.settings, Tag(f"[{name}]")] for name, kind in kinds)
+    message = f"expected name to be one of {', '.join(NETWORKS)}"
+    return Annotated[Union[forms], Discriminator(_tag, custom_error_type="network", custom_error_message=message)]  # noqa: UP007
+
+
+# The settings of any network, as a field of a run: told apart by their name.
+if TYPE_CHECKING:
+    AnyNetwork = NetworkSettings
+else:
+    AnyNetwork = _one_of(NETWORKS.items())

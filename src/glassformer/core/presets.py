@@ -11,13 +11,8 @@ from typing import Any
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
 from glassformer.core.mixture import MixtureSettings
-from glassformer.core.network_settings import (
-    NAMES,
-    ContinuousFilterSettings,
-    MessagePassingSettings,
-    NetworkSettings,
-    ParticleNetSettings,
-)
+from glassformer.core.network_settings import DEFAULT, NetworkSettings
+from glassformer.core.network_settings import NETWORKS as KINDS_OF_NETWORK
 from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
 from glassformer.core.text import read_text
 
@@ -112,15 +107,11 @@ def load_network(source: str) -> NetworkSettings:
     """
     values = read_toml(find(NETWORKS, source))
     where, remedy = named(NETWORKS, source)
-    name = values.get("name", "particlenet")
+    name = values.get("name", DEFAULT)
+    if not isinstance(name, str) or name not in KINDS_OF_NETWORK:
+        raise SettingsError(f"{where}: name: got {name!r}; expected one of {', '.join(KINDS_OF_NETWORK)}", remedy)
     # By name and not by trying all: so a message is about the keys of the network that is meant.
-    if name == "particlenet":
-        return check_settings(values, ParticleNetSettings, where, remedy)
-    if name == "message-passing":
-        return check_settings(values, MessagePassingSettings, where, remedy)
-    if name == "continuous-filter":
-        return check_settings(values, ContinuousFilterSettings, where, remedy)
-    raise SettingsError(f"{where}: name: got {name!r}; expected one of {', '.join(NAMES)}", remedy)
+    return check_settings(values, KINDS_OF_NETWORK[name].settings, where, remedy)
 
 
 def load_campaign(source: str, changes: Sequence[str] = (), only: Sequence[str] = ()) -> Campaign:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from glassformer.core.bounds import Count, LearningRate, NonNegativeCount, Time, Weight
-from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
+from glassformer.core.network_settings import AnyNetwork, ParticleNetSettings
 from glassformer.core.presets import RUNS, find, load_network, named
 from glassformer.core.settings import Settings, check_settings, checked, read_toml
 
@@ -110,7 +110,7 @@ class Run(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     targets: Targets = Targets()
     split: Split = Split()
-    network: NetworkSettings = ParticleNetSettings()
+    network: AnyNetwork = ParticleNetSettings()
     training: Training = Training()
 
     @model_validator(mode="after")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.network_settings import NetworkSettings, ParticleNetSettings
+from glassformer.core.network_settings import NetworkSettings
 from glassformer.graph.inputs import node_scalars, node_vectors
-from glassformer.graph.neighbors import nearest_neighbors, neighbors_within
+from glassformer.graph.neighbors import edges_of
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.kob_andersen import CutoffConvention
 
@@ -55,12 +55,7 @@ def build_graph(
     `cutoff`: the potential's convention, for the input 'local-energy'; `velocities` (N, 3) for the input 'velocity'.
     Raises `SettingsError` if there are too few particles or an input is missing.
     """
-    if isinstance(settings, ParticleNetSettings):
-        centers, neighbors, vectors = nearest_neighbors(
-            configuration, settings.neighbors, periodic=settings.first_graph == "periodic"
-        )
-    else:
-        centers, neighbors, vectors = neighbors_within(configuration, settings.cutoff)
+    centers, neighbors, vectors = edges_of(configuration, settings.graph)
     return GraphBatch(
         torch.from_numpy(configuration.species.astype(np.int64)),
         _float(node_scalars(configuration, settings.scalar_inputs, cutoff)),

@@ -7,10 +7,18 @@ from scipy.spatial import cKDTree
 
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.errors import SettingsError
+from glassformer.core.network_settings import CutoffGraph, NearestGraph
 from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration
 
 Edges = tuple[IntArray, IntArray, FloatArray]
+
+
+def edges_of(configuration: Configuration, graph: NearestGraph | CutoffGraph) -> Edges:
+    """Return the edges of `configuration` that `graph` names. Raises `SettingsError` if it has too few particles."""
+    if isinstance(graph, CutoffGraph):
+        return neighbors_within(configuration, graph.cutoff)
+    return nearest_neighbors(configuration, graph.neighbors, graph.periodic)
 
 
 def nearest_neighbors(configuration: Configuration, number: int, periodic: bool = True) -> Edges:

@@ -1,23 +1,22 @@
 """Networks by name: an encoder that gives every particle features, and a head that makes outputs of them."""
 
-from collections.abc import Callable
-from typing import Any
+from importlib import import_module
 
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import NetworkSettings
-from glassformer.network.continuous_filter import ContinuousFilter
+from glassformer.core.network_settings import NETWORKS, NetworkSettings
 from glassformer.network.heads import ParticleHead, SystemHead
 from glassformer.network.interface import Graph
-from glassformer.network.message_passing import MessagePassing
-from glassformer.network.particlenet import ParticleNet
 
-# Each takes its settings, has an attribute `features`, and maps a graph to particle features (M, features).
-ENCODERS: dict[str, Callable[[Any], nn.Module]] = {
-    "particlenet": ParticleNet,
-    "message-passing": MessagePassing,
-    "continuous-filter": ContinuousFilter,
-}
+
+def encoder_class(name: str) -> type[nn.Module]:
+    """Return the module of the network called `name`.
+
+    It is made of its settings, has an attribute `features`, and takes a graph to particle features (M, features).
+    """
+    module, _, inside = NETWORKS[name].encoder.partition(":")
+    found: type[nn.Module] = getattr(import_module(f"glassformer.network.{module}"), inside)
+    return found
 
 
 class Network(nn.Module):
@@ -25,7 +24,7 @@ class Network(nn.Module):
 
     def __init__(self, settings: NetworkSettings, outputs: int) -> None:
         super().__init__()
-        self.encoder = ENCODERS[settings.name](settings)
+        self.encoder = encoder_class(settings.name)(settings)
         features = int(self.encoder.features)  # type: ignore[arg-type]
         shape = settings.fully_connected, settings.dropout, outputs
         self.head = (

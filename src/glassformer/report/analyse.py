@@ -3,31 +3,22 @@
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
 
-from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.errors import SettingsError
 from glassformer.core.files import write_atomically
+from glassformer.core.layout import file_name
 from glassformer.dataset.sample import Sample
-from glassformer.dataset.summary import by_state_point, summarise
-from glassformer.observables.fits import FitError
-from glassformer.observables.kww import StretchedExponential, fit_kww
-from glassformer.observables.vft import fit_vft
-from glassformer.report.analysis import DEFAULT, OBSERVABLES, Columns, Observable
+from glassformer.evaluate.analysis import DEFAULT, OBSERVABLES, Columns, Observable, make_tables
+from glassformer.evaluate.fits import fit_relaxation_times, fits_of
 from glassformer.report.figures import scattering_label
-from glassformer.report.naming import file_name, titles_of
-from glassformer.report.observable_figure import draw, fit_transition, lines_of
+from glassformer.report.naming import titles_of
+from glassformer.report.observable_figure import draw
 from glassformer.report.style import STYLE
-
-# On the plateau, where the alpha relaxation begins.
-PLATEAU_TIME = 2.0
-# F_s at that time that leaves a decay to be fitted.
-LEAST_PLATEAU = 0.5
 
 
 def analyse(
@@ -44,7 +35,7 @@ def analyse(
     strange = [name for name in wanted if name not in OBSERVABLES]
     if strange:
         raise SettingsError(f"there is no observable '{strange[0]}'", f"There are: {', '.join(OBSERVABLES)}.")
-    tables, problems = _tables(samples, list(dict.fromkeys(wanted)) or list(DEFAULT))
+    tables, problems = make_tables(samples, list(dict.fromkeys(wanted)) or list(DEFAULT))
     for name in tables:
         if not tables[name] and (wanted or not any(tables.values())):
             raise next(error for observable, _, error in problems if observable == name)
@@ -57,35 +48,11 @@ def analyse(
             write_csv(out / name / f"{file_name(label)}.csv", columns)
         if of_points:
             _save_drawn(OBSERVABLES[name], of_points, titles, samples, out)
-        fits += _fits(name, of_points)
-    fits += _vft(samples) if tables.get("scattering") else []
+        fits += fits_of(name, of_points)
+    fits += fit_relaxation_times(samples) if tables.get("scattering") else []
     if fits:
         _write_fits(out / "fits.csv", fits)
     return fits
-
-
-Problem = tuple[str, str, DatasetError]
-
-
-def _tables(samples: Sequence[Sample], names: Sequence[str]) -> tuple[dict[str, dict[str, Columns]], list[Problem]]:
-    """Return the columns of every observable and state point, and what could not be made: observable, label, why."""
-    tables: dict[str, dict[str, Columns]] = {name: {} for name in names}
-    problems: list[Problem] = []
-    for name in names:
-        observable = OBSERVABLES[name]
-        for label, members in by_state_point(samples).items():
-            try:
-                columns = observable.columns(members)
-                if not any(np.isfinite(columns[line]).any() for line in lines_of(observable, columns)):
-                    raise DatasetError(
-                        f"every value of it is undefined at {label}; it takes {observable.needs or 'values'}",
-                        "Leave it out, or simulate more draws.",
-                    )
-            except DatasetError as error:
-                problems.append((name, label, error))
-                continue
-            tables[name][label] = columns
-    return tables, problems
 
 
 def _save_drawn(
@@ -113,38 +80,6 @@ def save_figure(figure: Figure, stem: Path) -> None:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, dpi=160, bbox_inches="tight", pad_inches=0.08, metadata=metadata)
         write_atomically(stem.with_suffix(f".{suffix}"), buffer.getvalue())
-
-
-def _fits(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
-    """Return the fits that belong to an observable; those that cannot be made are left out, with the reason."""
-    fits: list[dict[str, Any]] = []
-    for label, columns in tables.items():
-        try:
-            if name == "scattering":
-                fit = _fit_alpha_relaxation(columns)
-                fits.append({"fit": f"KWW of F_s of A from t = {PLATEAU_TIME:g}", "state_point": label} | asdict(fit))
-            if name == "volume":
-                fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(fit_transition(columns)))
-        except FitError as error:
-            fits.append({"fit": name, "state_point": label, "failed": error.problem})
-    return fits
-
-
-def _fit_alpha_relaxation(columns: Columns) -> StretchedExponential:
-    """Fit F_s of A from the plateau on; raise `FitError` where there is none."""
-    at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns["f_s_a"]))
-    if at_plateau < LEAST_PLATEAU:
-        raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "It takes a colder liquid.")
-    return fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
-
-
-def _vft(samples: Sequence[Sample]) -> list[dict[str, Any]]:
-    rows = [row for row in summarise(samples) if np.isfinite(row.tau_alpha)]
-    try:
-        fit = fit_vft(np.array([row.temperature for row in rows]), np.array([row.tau_alpha for row in rows]))
-    except FitError as error:
-        return [{"fit": "VFT of tau_alpha", "state_point": "all", "failed": error.problem}]
-    return [{"fit": "VFT of tau_alpha", "state_point": "all"} | asdict(fit)]
 
 
 def _write_fits(path: Path, fits: list[dict[str, Any]]) -> None:

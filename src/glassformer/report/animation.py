@@ -17,10 +17,11 @@ from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.files import storage_error, write_atomically
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate.axis_labels import TIME_LABEL
 from glassformer.physics.configuration import SPECIES_A
 from glassformer.report.naming import titles_of
 from glassformer.report.spread import msd_of_runs
-from glassformer.report.style import STYLE, TIME_LABEL, at_time, ordered_colors
+from glassformer.report.style import STYLE, at_time, ordered_colors
 
 Item = TypeVar("Item")
 

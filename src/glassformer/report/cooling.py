@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate.analysis import OBSERVABLES
+from glassformer.evaluate.fits import fit_transition
 from glassformer.observables.fits import FitError
 from glassformer.observables.glass_transition import GlassTransition
-from glassformer.report.analysis import OBSERVABLES
 from glassformer.report.naming import name_of, titles_of
-from glassformer.report.observable_figure import draw, fit_transition
+from glassformer.report.observable_figure import draw
 from glassformer.report.style import band_entry
 
 

@@ -12,6 +12,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
 from glassformer.evaluate.experiments import NETWORK, mean_scores
 from glassformer.evaluate.results import ExperimentResult
 from glassformer.physics.configuration import SPECIES_A
@@ -19,10 +20,8 @@ from glassformer.report.naming import short_names, title_of
 from glassformer.report.spread import msd_of_runs
 from glassformer.report.style import (
     MARKERS,
-    MSD_LABEL,
     NEUTRAL,
     PALETTE,
-    TIME_LABEL,
     at_time,
     key_entry,
     literal,

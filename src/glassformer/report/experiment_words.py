@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from glassformer.core.network_settings import NETWORKS
 from glassformer.core.run import Run
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import StatePointSummary
@@ -10,16 +11,16 @@ from glassformer.report.naming import name_of, short_names
 from glassformer.report.words import examined, liquid, listed, span
 
 Runs = Mapping[str, Run | None]
-NETWORKS = {
-    "particlenet": "dynamic graph networks",
-    "message-passing": "message-passing networks",
-    "continuous-filter": "continuous-filter networks",
-}
+
+
+def _plural(network: str) -> str:
+    # Results may be those of a network that this installation does not have.
+    return NETWORKS[network].plural if network in NETWORKS else network
 
 
 def lead(samples: Sequence[Sample], results: Sequence[ExperimentResult]) -> str:
     """Return the first paragraph of the page."""
-    kinds = listed(dict.fromkeys(NETWORKS.get(result.network, result.network) for result in results))
+    kinds = listed(dict.fromkeys(_plural(result.network) for result in results))
     times = sorted({float(sample.ensemble.times[-1]) for sample in samples})
     last = " to ".join(f"{time:g}" for time in dict.fromkeys((times[0], times[-1])))
     numbers = sorted({len(result.trained_on) for result in results})

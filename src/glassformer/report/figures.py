@@ -14,6 +14,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
+from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
 from glassformer.evaluate.scores import label_noise
 from glassformer.physics.configuration import SPECIES_A
 from glassformer.report.naming import title_of
@@ -21,11 +22,9 @@ from glassformer.report.style import (
     BAND_ALPHA,
     LINE_STYLES,
     MOST_ENTRIES,
-    MSD_LABEL,
     NEUTRAL,
     PALETTE,
     QUANTITIES,
-    TIME_LABEL,
     at_time,
     band_entry,
     key_entry,

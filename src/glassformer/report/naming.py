@@ -40,11 +40,6 @@ def short_names(labels: Sequence[str]) -> dict[str, str]:
     return short if len(set(short.values())) == len(short) else names
 
 
-def file_name(label: str) -> str:
-    """Return `label` as the name of a file: it stays in its folder whatever the label holds."""
-    return re.sub(r"[/\\\x00]", "_", label).lstrip(".") or "_"
-
-
 def titled(titles: Mapping[str, str], label: str) -> str:
     """Return the title of `label`, also of a state point that is not among the data."""
     return titles.get(label, literal(name_of(label)))

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glassformer.core.arrays import FloatArray
+from glassformer.evaluate.analysis import Columns, Observable, lines_of
+from glassformer.evaluate.fits import fit_transition
 from glassformer.observables.fits import FitError
-from glassformer.observables.glass_transition import GlassTransition, glass_transition
-from glassformer.report.analysis import Columns, Observable
 from glassformer.report.style import (
     BAND_ALPHA,
     LINE_STYLES,
@@ -23,8 +23,6 @@ from glassformer.report.style import (
     split_legend,
 )
 
-# Change of the pressure along a cooling run that counts as none.
-PRESSURE_CHANGE = 0.1
 ERRORS = "standard error over\nconfigurations"
 # Both kinds of points: filled circles, open squares.
 _POINTS = ({"marker": "o", "ls": ""}, {"marker": "s", "ls": "", "mfc": "none"})
@@ -68,12 +66,6 @@ def draw(
         entries += _mark_knees(axes, tables)
     figure.legend(handles=[*entries, *more], loc="outside right center", fontsize=8)
     return figure
-
-
-def lines_of(observable: Observable, columns: Columns) -> tuple[str, ...]:
-    """Return the columns that are drawn: without names, those of the first species, or pair of them, at every time."""
-    in_time = tuple(name for name in columns if name.startswith("t") and name.endswith(("_a", "_aa")))
-    return observable.lines or in_time
 
 
 def _look(observable: Observable, number: int, values: int) -> dict[str, object]:
@@ -134,17 +126,6 @@ def _mark_knees(axes: Axes, tables: Mapping[str, Columns]) -> list[Artist]:
         style = LINE_STYLES[number % len(LINE_STYLES)]
         entries += axes.plot(ends, volumes, color="0.3", ls=style, lw=1, label=text, zorder=3)
     return entries
-
-
-def fit_transition(columns: Columns) -> GlassTransition:
-    """Fit T_g; raise `FitError` if the pressure changes along the way: V(T) then bends for another reason."""
-    pressure, temperature = columns["pressure"], columns["temperature"]
-    if len(pressure) > 4:
-        (slope, _), covariance = np.polyfit(temperature, pressure, 1, cov=True)
-        change, error = slope * np.ptp(temperature), np.sqrt(covariance[0, 0]) * np.ptp(temperature)
-        if abs(change) > max(PRESSURE_CHANGE, 4 * error):
-            raise FitError(f"the pressure changes by {change:.2g} along the way", "Cool at constant pressure.")
-    return glass_transition(temperature, columns["volume"])
 
 
 def _legend(column: str) -> str:

@@ -15,12 +15,13 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
+from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
 from glassformer.physics.configuration import SPECIES_A, SPECIES_B
 from glassformer.physics.state_points import VFT_TEMPERATURE, estimated_relaxation_time
 from glassformer.report.figures import draw_slopes
 from glassformer.report.histogram import LEAST_VALUES, draw_histogram, gaussian_fits
 from glassformer.report.naming import title_of
-from glassformer.report.style import BAND_ALPHA, MSD_LABEL, TIME_LABEL, at_time, band_entry, ordered_colors
+from glassformer.report.style import BAND_ALPHA, at_time, band_entry, ordered_colors
 
 # Ends of the band, in per cent of the runs: 96 % lie within.
 BAND = (2, 98)

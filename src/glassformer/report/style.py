@@ -14,6 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from glassformer.evaluate.axis_labels import TIME_UNIT
+
 mpl.use("Agg")
 
 # M. Okabe and K. Ito, Color Universal Design (2008), ordered for contrast between neighbours.
@@ -48,14 +50,6 @@ STYLE = {
     "figure.constrained_layout.use": True,
 }
 
-# Labels of axes. LJ units: sigma_AA, epsilon_AA and the time tau_LJ = sigma_AA (m / epsilon_AA)^(1/2).
-TIME_UNIT = r"$\tau_{\mathrm{LJ}}$"
-TIME_LABEL = rf"time  $t$  [{TIME_UNIT}]"
-MSD_LABEL = r"$\langle |r(t) - r(0)|^2 \rangle$  [$\sigma_{AA}^2$]"
-DISTANCE_LABEL = r"distance  $r$  [$\sigma_{AA}$]"
-WAVE_NUMBER_LABEL = r"wave number  $k$  [$\sigma_{AA}^{-1}$]"
-TEMPERATURE_LABEL = r"temperature  $T$  [$\epsilon_{AA} / k_B$]"
-VOLUME_LABEL = r"volume per particle  [$\sigma_{AA}^3$]"
 # Symbol and unit of what a network predicts.
 QUANTITIES = {
     "squared-displacement": ("MSD", r"[$\sigma_{AA}^2$]"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.network_settings import ContinuousFilterSettings, MessagePassingSettings
+from glassformer.core.network_settings import CutoffGraph
 from glassformer.core.run import Run
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
@@ -124,15 +124,15 @@ def told(run: Run) -> str:
 
 
 def _edges(run: Run) -> str:
-    network = run.network
-    if isinstance(network, MessagePassingSettings):
-        return f"the vectors to all neighbours within {network.cutoff:g} σ"
-    if isinstance(network, ContinuousFilterSettings):
-        return f"the distances to all neighbours within {network.cutoff:g} σ"
-    neighbors = f"its {network.neighbors} nearest neighbours"
-    if network.first_graph == "open":
-        neighbors += ", found without regard to the box's periods"
-    return f"the vectors to {neighbors}" if network.edge_vectors else f"which are {neighbors}"
+    graph = run.network.graph
+    if isinstance(graph, CutoffGraph):
+        neighbors = f"all neighbours within {graph.cutoff:g} σ"
+    else:
+        neighbors = f"its {graph.neighbors} nearest neighbours"
+        if not graph.periodic:
+            neighbors += ", found without regard to the box's periods"
+    read = run.network.edge_inputs
+    return f"which are {neighbors}" if read == "nothing" else f"the {read} to {neighbors}"
 
 
 def result(evaluation: Evaluation, predictions: Predictions, run: Run | None) -> list[str]:

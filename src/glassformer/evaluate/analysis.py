@@ -13,15 +13,8 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.consistency import check_state_points
 from glassformer.dataset.sample import Sample
-from glassformer.dataset.summary import mean_over_ensembles
-from glassformer.observables.displacements import non_gaussian
-from glassformer.observables.overlap import dynamic_susceptibility
-from glassformer.observables.propensity import moment_ceiling, split_half_ceiling
-from glassformer.observables.scattering import collective_scattering
-from glassformer.observables.structure import radial_distribution, structure_factor, total_structure_factor
-from glassformer.observables.van_hove import distinct_van_hove, self_van_hove
-from glassformer.physics.configuration import SPECIES_A
-from glassformer.report.style import (
+from glassformer.dataset.summary import by_state_point, mean_over_ensembles
+from glassformer.evaluate.axis_labels import (
     DISTANCE_LABEL,
     MSD_LABEL,
     TEMPERATURE_LABEL,
@@ -29,6 +22,13 @@ from glassformer.report.style import (
     VOLUME_LABEL,
     WAVE_NUMBER_LABEL,
 )
+from glassformer.observables.displacements import non_gaussian
+from glassformer.observables.overlap import dynamic_susceptibility
+from glassformer.observables.propensity import moment_ceiling, split_half_ceiling
+from glassformer.observables.scattering import collective_scattering
+from glassformer.observables.structure import radial_distribution, structure_factor, total_structure_factor
+from glassformer.observables.van_hove import distinct_van_hove, self_van_hove
+from glassformer.physics.configuration import SPECIES_A
 
 Columns = dict[str, FloatArray]
 
@@ -317,3 +317,32 @@ OBSERVABLES = {
 }  # fmt: skip
 # What every dataset has; the others need displacements, or a run through many temperatures.
 DEFAULT = ("msd", "scattering", "non-gaussian", "overlap", "chi4", "rdf", "structure", "propensity")
+
+Problem = tuple[str, str, DatasetError]
+
+
+def make_tables(samples: Sequence[Sample], names: Sequence[str]) -> tuple[dict[str, dict[str, Columns]], list[Problem]]:
+    """Return the columns of every observable and state point, and what could not be made: observable, label, why."""
+    tables: dict[str, dict[str, Columns]] = {name: {} for name in names}
+    problems: list[Problem] = []
+    for name in names:
+        observable = OBSERVABLES[name]
+        for label, members in by_state_point(samples).items():
+            try:
+                columns = observable.columns(members)
+                if not any(np.isfinite(columns[line]).any() for line in lines_of(observable, columns)):
+                    raise DatasetError(
+                        f"every value of it is undefined at {label}; it takes {observable.needs or 'values'}",
+                        "Leave it out, or simulate more draws.",
+                    )
+            except DatasetError as error:
+                problems.append((name, label, error))
+                continue
+            tables[name][label] = columns
+    return tables, problems
+
+
+def lines_of(observable: Observable, columns: Columns) -> tuple[str, ...]:
+    """Return the columns that are drawn: without names, those of the first species, or pair of them, at every time."""
+    in_time = tuple(name for name in columns if name.startswith("t") and name.endswith(("_a", "_aa")))
+    return observable.lines or in_time

@@ -1,0 +1,66 @@
+"""Fits of a dataset's observables: the alpha relaxation, the glass transition, relaxation times against temperature."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from glassformer.dataset.sample import Sample
+from glassformer.dataset.summary import summarise
+from glassformer.evaluate.analysis import Columns
+from glassformer.observables.fits import FitError
+from glassformer.observables.glass_transition import GlassTransition, glass_transition
+from glassformer.observables.kww import StretchedExponential, fit_kww
+from glassformer.observables.vft import fit_vft
+
+# On the plateau, where the alpha relaxation begins.
+PLATEAU_TIME = 2.0
+# F_s at that time that leaves a decay to be fitted.
+LEAST_PLATEAU = 0.5
+# Change of the pressure along a cooling run that counts as none.
+PRESSURE_CHANGE = 0.1
+
+
+def fits_of(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
+    """Return the fits that belong to an observable; those that cannot be made are left out, with the reason."""
+    fits: list[dict[str, Any]] = []
+    for label, columns in tables.items():
+        try:
+            if name == "scattering":
+                fit = _fit_alpha_relaxation(columns)
+                fits.append({"fit": f"KWW of F_s of A from t = {PLATEAU_TIME:g}", "state_point": label} | asdict(fit))
+            if name == "volume":
+                fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(fit_transition(columns)))
+        except FitError as error:
+            fits.append({"fit": name, "state_point": label, "failed": error.problem})
+    return fits
+
+
+def _fit_alpha_relaxation(columns: Columns) -> StretchedExponential:
+    """Fit F_s of A from the plateau on; raise `FitError` where there is none."""
+    at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns["f_s_a"]))
+    if at_plateau < LEAST_PLATEAU:
+        raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "It takes a colder liquid.")
+    return fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
+
+
+def fit_relaxation_times(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Return the VFT fit of tau_alpha against temperature, or why it cannot be made."""
+    rows = [row for row in summarise(samples) if np.isfinite(row.tau_alpha)]
+    try:
+        fit = fit_vft(np.array([row.temperature for row in rows]), np.array([row.tau_alpha for row in rows]))
+    except FitError as error:
+        return [{"fit": "VFT of tau_alpha", "state_point": "all", "failed": error.problem}]
+    return [{"fit": "VFT of tau_alpha", "state_point": "all"} | asdict(fit)]
+
+
+def fit_transition(columns: Columns) -> GlassTransition:
+    """Fit T_g; raise `FitError` if the pressure changes along the way: V(T) then bends for another reason."""
+    pressure, temperature = columns["pressure"], columns["temperature"]
+    if len(pressure) > 4:
+        (slope, _), covariance = np.polyfit(temperature, pressure, 1, cov=True)
+        change, error = slope * np.ptp(temperature), np.sqrt(covariance[0, 0]) * np.ptp(temperature)
+        if abs(change) > max(PRESSURE_CHANGE, 4 * error):
+            raise FitError(f"the pressure changes by {change:.2g} along the way", "Cool at constant pressure.")
+    return glass_transition(temperature, columns["volume"])
