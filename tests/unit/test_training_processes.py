@@ -26,6 +26,7 @@ from glassformer.train.checkpoint import read_model
 from glassformer.train.data import Batch, loader, make_items, whole_graphs
 from glassformer.train.examples import Example, build_examples, build_graphs
 from glassformer.train.processes import run_together
+from glassformer.train.target import Target
 from glassformer.train.training import train_run
 from tests.conftest import TINY_RUN, synthetic_sample
 from tests.unit.test_training import KillAt, KilledError, Recorder
@@ -46,7 +47,8 @@ def make_run(network: dict[str, Any], training: dict[str, Any], **tables: Any) -
 
 
 def examples_of(run: Run, samples: list[Sample]) -> list[Example]:
-    examples = build_examples(run, samples, build_graphs(samples, run.network), TIME)
+    target = Target.of(run.targets, run.network.head, TIME)
+    examples = build_examples(target, samples, build_graphs(samples, run.network))
     return [example for of_sample in examples for example in of_sample]
 
 

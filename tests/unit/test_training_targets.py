@@ -26,10 +26,11 @@ from glassformer.observables.propensity import moment_ceiling
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.data import loader, make_items
-from glassformer.train.examples import build_examples, build_graphs, draw_velocities, learned_rows, sample_labels
+from glassformer.train.examples import build_examples, build_graphs, draw_velocities
 from glassformer.train.fold import standardise
 from glassformer.train.module import TrainingModule
 from glassformer.train.prediction import predict
+from glassformer.train.target import Target
 from glassformer.train.training import train_run
 from tests.conftest import TINY_RUN, synthetic_sample
 
@@ -48,9 +49,13 @@ def make_run(head: str = "particle", name: str = "particlenet", **tables: dict[s
     return check_settings(TINY_RUN | {"network": settings, "targets": targets} | tables, Run, "run")
 
 
+def target_of(run: Run) -> Target:
+    return Target.of(run.targets, run.network.head, TIME)
+
+
 def module_of(run: Run, samples: list[Sample]) -> tuple[TrainingModule, Callable[..., torch.Tensor]]:
     """Return an untrained module, and its loss on all `samples` in one batch, whose labels may be changed."""
-    examples = build_examples(run, samples, build_graphs(samples, run.network), TIME)
+    examples = build_examples(target_of(run), samples, build_graphs(samples, run.network))
     together = [example for of_sample in examples for example in of_sample]
     mean, std = standardise(np.concatenate([example.label[example.learned] for example in together]))
     torch.manual_seed(0)
@@ -220,7 +225,9 @@ def test_predictions_undo_scale_and_standardisation(
     assert predictions.quantity == targets.get("quantity", "squared-displacement")
     if head == "particle":
         known = [sample for sample in samples if model.roles[sample.configuration.fingerprint] == "train"]
-        truth = [particle_labels(s, TIME, run.targets.quantity)[learned_rows(run, s)] for s in known]
+        truth = [
+            particle_labels(s, TIME, run.targets.quantity)[model.target.learned(s.configuration.species)] for s in known
+        ]
         labels = np.concatenate(truth) if run.targets.scale == "linear" else np.log(np.concatenate(truth))
         np.testing.assert_allclose([model.label_mean, model.label_std], [labels.mean(0), labels.std(0)])
         said = predictions.particle_prediction[:, 0]
@@ -289,16 +296,27 @@ def test_what_cannot_be_a_label_is_refused() -> None:
     still[0, np.flatnonzero(sample.configuration.species == 1)[0]] = 0
     frozen = replace(sample, ensemble=replace(sample.ensemble, displacement_sq_mean=still))
     # A particle that is not learned may stay where it is.
-    assert np.isfinite(sample_labels(make_run(), frozen, TIME)[0]).all()
+    assert np.isfinite(target_of(make_run()).labels(frozen)[0]).all()
     with pytest.raises(DatasetError, match="has not moved at all") as caught:
-        sample_labels(make_run(targets={"species": "both"}), frozen, TIME)
+        target_of(make_run(targets={"species": "both"})).labels(frozen)
     assert 'targets.scale = "linear"' in caught.value.remedy
-    assert len(sample_labels(make_run(targets={"species": "both", "scale": "linear"}), frozen, TIME)) == 1
+    assert len(target_of(make_run(targets={"species": "both", "scale": "linear"})).labels(frozen)) == 1
     pure = replace(
         sample, configuration=replace(sample.configuration, species=np.zeros_like(sample.configuration.species))
     )
     with pytest.raises(DatasetError, match="has no particle of species B"):
-        build_examples(make_run(targets={"species": "B"}), [pure], [[None]], TIME)  # type: ignore[list-item]
+        build_examples(target_of(make_run(targets={"species": "B"})), [pure], [[None]])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_a_species_that_is_missing_is_refused_and_nothing_is_written(scale: str, tmp_path: Path) -> None:
+    samples = [synthetic_sample(index) for index in range(6)]
+    only_a = np.zeros_like(samples[5].configuration.species)
+    samples[5] = replace(samples[5], configuration=replace(samples[5].configuration, species=only_a))
+    run = make_run(targets={"species": "B", "scale": scale})
+    with pytest.raises(DatasetError, match="c0005 has no particle of species B"):
+        train_run(run, samples, tmp_path / "run", Silent(), threads=1)
+    assert not (tmp_path / "run").exists()
 
 
 def simulated(sample: Sample) -> Sample:
@@ -311,7 +329,7 @@ EACH = {"times": [1.0], "draws": "each"}
 def test_every_draw_is_an_example_of_its_own() -> None:
     samples = [synthetic_sample(index) for index in range(3)]
     run = make_run("system", targets=EACH)
-    examples = build_examples(run, samples, build_graphs(samples, run.network), TIME)
+    examples = build_examples(target_of(run), samples, build_graphs(samples, run.network))
     for sample, of_sample in zip(samples, examples, strict=True):
         labels = np.concatenate([example.label for example in of_sample])
         np.testing.assert_array_equal(labels, np.log(msd_a_draws(sample, TIME)))

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from glassformer.baselines.density import DensityFit
@@ -18,6 +19,7 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.signature import find_same
 from glassformer.train.archive import read_archive, write_archive
 from glassformer.train.scope import Scope
+from glassformer.train.target import Target
 
 FORMAT = "glassformer model"
 # Models of version 2 hold neither signatures nor scope, and no checksum.
@@ -52,6 +54,11 @@ class Model:
     density_fit: DensityFit
     parameter_hash: str
     code_version: str
+
+    @property
+    def target(self) -> Target:
+        """What the network learned."""
+        return Target.of(self.run.targets, self.run.network.head, np.array(self.times))
 
     def role_of(self, configuration: Configuration) -> Role | None:
         """Return what the network knew of `configuration`, or None if it was not in its dataset.

@@ -16,7 +16,6 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
 from glassformer.core.seeds import named_seed
-from glassformer.dataset.labels import log_mean, msd_a_draws
 from glassformer.dataset.predictions import Role
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold
@@ -26,9 +25,10 @@ from glassformer.train.data import loader, make_items
 from glassformer.train.examples import Example, build_examples
 from glassformer.train.fitting import Place, fit, kept_weights
 from glassformer.train.module import TrainingModule
-from glassformer.train.prediction import calibration, config_species
+from glassformer.train.prediction import calibration
 from glassformer.train.schedule import kept_epoch
 from glassformer.train.scope import Scope
+from glassformer.train.target import Target
 
 MODEL_FILE = "model.pt"
 HISTORY_FILE = "history.json"
@@ -36,13 +36,13 @@ HISTORY_FILE = "history.json"
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """All that the folds of a run share: settings, samples and how they are called, target times, and the folder."""
+    """All that the folds of a run share: its settings and target, the samples and their names, and the folder."""
 
     run: Run
+    target: Target
     samples: Sequence[Sample]
     names: Sequence[str]
     parts: Sequence[Fold]
-    times: FloatArray
     out: Path
     identity: str
     threads: int
@@ -57,7 +57,7 @@ def train_fold(
 ) -> None:
     """Train fold `number` together with the other processes; rank 0 writes its history and its model."""
     run, fold = task.run, task.parts[number]
-    examples = build_examples(run, task.samples, graphs, task.times)
+    examples = build_examples(task.target, task.samples, graphs)
     train, validation = (_of(examples, indices) for indices in (fold.train, fold.validation))
     mean, std = standardise(np.concatenate([example.label[example.learned] for example in train]))
     seed = named_seed(run.seed, "fold", number)
@@ -85,7 +85,7 @@ def train_fold(
 
 
 def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: dict[str, torch.Tensor]) -> Model:
-    run, samples = task.run, task.samples
+    target, samples = task.target, task.samples
     roles: dict[str, Role] = {}
     known: dict[str, FloatArray] = {}
     # A structure on several sides, of which single draws were dealt out, has been trained on.
@@ -94,14 +94,14 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         roles |= {one.fingerprint: role for one in configurations}  # type: ignore[misc]
         known |= {one.fingerprint: one.signature for one in configurations}
     trained = [samples[i] for i in fold.train]
-    labels = np.stack([_baseline_label(run, sample, task.times) for sample in trained])
+    labels = np.stack([target.mean_label(sample) for sample in trained])
     density = np.array([sample.configuration.density for sample in trained])
     return Model(
-        run=run,
-        times=tuple(task.times.tolist()),
+        run=task.run,
+        times=tuple(target.times.tolist()),
         label_mean=tuple(mean.tolist()),
         label_std=tuple(std.tolist()),
-        calibration=((1.0,) * len(task.times),) * 2,
+        calibration=((1.0,) * len(target.times),) * 2,
         weights=weights,
         roles=roles,
         signatures=torch.from_numpy(np.stack([known[one] for one in roles])),
@@ -111,13 +111,6 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         parameter_hash=task.identity,
         code_version=code_version(),
     )
-
-
-def _baseline_label(run: Run, sample: Sample, times: FloatArray) -> FloatArray:
-    """Return what the baselines learn of a configuration, (K,): ln of its mean, or, as the network, the mean of ln."""
-    if run.targets.draws == "each":
-        return np.log(msd_a_draws(sample, times)).mean(0)  # type: ignore[no-any-return]
-    return log_mean(sample, times, run.targets.quantity, config_species(run))
 
 
 def standardise(labels: FloatArray) -> tuple[FloatArray, FloatArray]:

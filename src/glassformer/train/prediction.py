@@ -9,18 +9,13 @@ import torch
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.provenance import code_version
-from glassformer.core.run import Run
 from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws, target_times
 from glassformer.dataset.predictions import Predictions, join, pad
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import Model
-from glassformer.train.examples import LEARNED_SPECIES, build_graphs, learned_rows
+from glassformer.train.examples import build_graphs
 from glassformer.train.scope import departures
-
-# A mean displacement is positive, but a network that learned it on a linear scale may say otherwise: then it counts as
-# this part of the mean training label.
-FLOOR = 1e-3
 
 
 def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]] | None = None) -> Predictions:
@@ -32,19 +27,17 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
     Raises `SettingsError` if a configuration has too few particles, `DatasetError` if a target time or the
     learned species is missing.
     """
-    run = model.run
+    target, network = model.target, model.run.network
     for sample in samples:
-        learned_rows(run, sample)
-    of_particles = run.network.head == "particle"
-    times = target_times(samples, model.times, of_particles)
-    graphs = build_graphs(samples, run.network) if graphs is None else graphs
+        target.learned_or_refused(sample.configuration.species, sample.identifier)
+    times = target_times(samples, model.times, target.of_particles)
+    graphs = build_graphs(samples, network) if graphs is None else graphs
     outputs = network_outputs(model, graphs)
     state_points = tuple(sample.facts.state_point for sample in samples)
     density = np.array([sample.configuration.density for sample in samples])
-    species = config_species(run)
-    propensity = run.targets.quantity == "propensity"
+    propensity = target.quantity == "propensity"
     predictions = Predictions(
-        network=run.network.name,
+        network=network.name,
         parameter_hash=model.parameter_hash,
         code_version=code_version(),
         notices=departures(model.scope, samples),
@@ -54,22 +47,17 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
         roles=tuple(model.role_of(sample.configuration) or "test" for sample in samples),
         times=times,
         density=density,
-        msd_draws=np.stack(pad([msd_draws(sample, times, species) for sample in samples])),
+        msd_draws=np.stack(pad([msd_draws(sample, times, target.kind) for sample in samples])),
         prediction=np.stack(
             [_log_mean(model, output, one.configuration.species) for output, one in zip(outputs, samples, strict=True)]
         ),
         state_point_mean=model.state_point_mean.predict(state_points),
         density_fit=model.density_fit.predict(density),
-        quantity=run.targets.quantity,
-        species="AB"[species],  # type: ignore[arg-type]
-        propensity_draws=_propensities(samples, times, species) if propensity else None,
+        quantity=target.quantity,
+        species="AB"[target.kind],  # type: ignore[arg-type]
+        propensity_draws=_propensities(samples, times, target.kind) if propensity else None,
     )
-    return _with_particles(model, samples, outputs, predictions) if of_particles else predictions
-
-
-def config_species(run: Run) -> int:
-    """Return the species whose mean is predicted of a configuration: A, unless only B is learned."""
-    return 1 if run.targets.species == "B" else 0
+    return _with_particles(model, samples, outputs, predictions) if target.of_particles else predictions
 
 
 @torch.no_grad()
@@ -91,15 +79,14 @@ def network_outputs(model: Model, graphs: Sequence[list[GraphBatch]]) -> list[Fl
 
 def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]]) -> Model:
     """Return a particle head's `model` with the factors that make its mean over `samples`, its training set, right."""
-    targets = model.run.targets
-    if model.run.network.head == "system" or targets.scale == "linear":
+    target = model.target
+    if not (target.of_particles and target.logarithm):
         return model
-    times = np.array(model.times)
     # Means of the truth and of the prediction, of A and of B.
-    sums = np.zeros((2, 2, len(times)))
+    sums = np.zeros((2, 2, len(target.times)))
     for sample, output in zip(samples, network_outputs(model, graphs), strict=True):
-        truth = particle_labels(sample, times, targets.quantity)
-        for kind in LEARNED_SPECIES[targets.species]:
+        truth = particle_labels(sample, target.times, target.quantity)
+        for kind in target.kinds:
             of_kind = sample.configuration.species == kind
             sums[:, kind] += truth[of_kind].sum(0), np.exp(output[of_kind]).sum(0)
     learned = sums[1] > 0
@@ -123,27 +110,8 @@ def merge(parts: Sequence[Predictions]) -> Predictions:
     return join([together], [np.argsort(np.array(together.configurations)).tolist()])
 
 
-def _particle_values(model: Model, output: FloatArray, species: ByteArray) -> FloatArray:
-    """Return the predicted quantity of every particle, (N, K); NaN where its species is not learned."""
-    learned = np.isin(species, LEARNED_SPECIES[model.run.targets.species])
-    values = np.full(output.shape, np.nan)
-    if model.run.targets.scale == "linear":
-        values[learned] = output[learned]
-    else:
-        values[learned] = np.exp(output[learned]) * np.array(model.calibration)[species[learned]]
-    return values
-
-
 def _log_mean(model: Model, output: FloatArray, species: ByteArray) -> FloatArray:
-    """Return the predicted ln of the mean over the particles, (K,)."""
-    linear = model.run.targets.scale == "linear"
-    if model.run.network.head == "system" and not linear:
-        return np.array(output[0])
-    mean: FloatArray = output[0]
-    if model.run.network.head == "particle":
-        mean = _particle_values(model, output, species)[species == config_species(model.run)].mean(0)
-    predicted: FloatArray = np.log(np.maximum(mean, FLOOR * np.array(model.label_mean)) if linear else mean)
-    return predicted
+    return model.target.of_configuration(output, species, np.array(model.calibration), np.array(model.label_mean))
 
 
 def _propensities(samples: Sequence[Sample], times: FloatArray, species: int) -> FloatArray:
@@ -158,7 +126,10 @@ def _with_particles(
 ) -> Predictions:
     times, quantity = predictions.times, predictions.quantity
     species = [sample.configuration.species for sample in samples]
-    values = [_particle_values(model, output, kinds) for output, kinds in zip(outputs, species, strict=True)]
+    factors = np.array(model.calibration)
+    values = [
+        model.target.of_each_particle(output, kinds, factors) for output, kinds in zip(outputs, species, strict=True)
+    ]
     labels = [particle_labels(sample, times, quantity) for sample in samples]
     return replace(
         predictions,

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import distributed
 
-from glassformer.core.arrays import FloatArray
 from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
@@ -25,12 +24,13 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import folds, single_draws
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import read_model
-from glassformer.train.examples import build_graphs, sample_labels
+from glassformer.train.examples import build_graphs
 from glassformer.train.fitting import remove_checkpoints
 from glassformer.train.fold import MODEL_FILE, Task, train_fold
 from glassformer.train.memory import keep_large_blocks
 from glassformer.train.prediction import merge, only_test, predict
 from glassformer.train.processes import run_together
+from glassformer.train.target import Target
 
 PREDICTIONS_FILE = "predictions.h5"
 
@@ -84,7 +84,8 @@ def run_identity(run: Run, samples: Sequence[Sample]) -> str:
 
 
 def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
-    times = target_times(samples, run.targets.times, run.network.head == "particle")
+    head = run.network.head
+    target = Target.of(run.targets, head, target_times(samples, run.targets.times, head == "particle"))
     _refuse_what_does_not_fit(samples)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
@@ -96,7 +97,7 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
         number = split.validation_per_state_point * len(names) // len({sample.identifier for sample in samples})
         split = split.model_copy(update={"validation_per_state_point": number})
     parts = folds(samples, split, run.seed)
-    return Task(run, samples, names, parts, times, out, _identity(run, samples, times), threads)
+    return Task(run, target, samples, names, parts, out, _identity(run, target, samples), threads)
 
 
 def _refuse_what_does_not_fit(samples: Sequence[Sample]) -> None:
@@ -170,16 +171,16 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
     return predictions
 
 
-def _identity(run: Run, samples: Sequence[Sample], times: FloatArray) -> str:
+def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
     content = [
-        [sample.configuration.fingerprint, fingerprint(*sample_labels(run, sample, times), sample.ensemble.seeds)]
+        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.ensemble.seeds)]
         for sample in samples
     ]
     if "inherent-displacement" in run.network.inputs:
         # Not part of a configuration's fingerprint: they may be sought again, and found elsewhere.
         sought = [sample.configuration.inherent_positions for sample in samples]
         content += [["inherent", fingerprint(*(positions for positions in sought if positions is not None))]]
-    return parameter_hash({"run": run.model_dump(mode="json"), "times": times.tolist(), "data": content})
+    return parameter_hash({"run": run.model_dump(mode="json"), "times": target.times.tolist(), "data": content})
 
 
 def _refuse_too_many(processes: int) -> None:
