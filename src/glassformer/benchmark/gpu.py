@@ -40,7 +40,7 @@ def measure(configurations: int, steps: int, rounds: int, progress: Progress) ->
     configuration, name = benchmark_configuration(progress)
     particles = configuration.particles
     seeds = [named_seed(1, "gpu", draw) for draw in range(configurations * LANES)]
-    drawn = np.stack([maxwell_boltzmann(seed, particles, TEMPERATURE) for seed in seeds])
+    drawn = np.stack([maxwell_boltzmann(seed, np.ones(particles), TEMPERATURE) for seed in seeds])
     began = time.perf_counter()
     engine = LockstepCuda(
         [configuration] * configurations, POTENTIAL, TIME_STEP, drawn.reshape(configurations, LANES, particles, 3)

@@ -11,8 +11,8 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
 from glassformer.dataset.formats.botan import read_botan
+from glassformer.dataset.mixtures import shipped
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen, mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps, engine_version
 from glassformer.simulate.lockstep.engine import Lockstep
@@ -22,7 +22,7 @@ TEMPERATURE = 0.44
 TIME_STEP = 0.005
 DRAWS = 16
 PARTICLES, DENSITY = 4096, 1.2
-POTENTIAL = kob_andersen("scaled")
+POTENTIAL = shipped("kob-andersen")
 # Steps of LAMMPS for every step of lockstep: about a third of the time goes to each of the three.
 LAMMPS_SHARE = 0.25
 PEERS = ("lj/cut", "lj/cut/opt")
@@ -111,10 +111,10 @@ def benchmark_configuration(progress: Progress) -> tuple[Configuration, str]:
 def _cooled() -> Configuration:
     edge = np.full(3, (PARTICLES / DENSITY) ** (1 / 3))
     positions = np.random.default_rng(1).uniform(0, edge, (PARTICLES, 3))
-    with Lammps(Configuration(positions, mixture(PARTICLES), edge), POTENTIAL, TIME_STEP) as engine:
+    with Lammps(Configuration(positions, POTENTIAL.assign(PARTICLES), edge), POTENTIAL, TIME_STEP) as engine:
         engine.minimise()
         start = engine.configuration()
-    with Lammps(start, POTENTIAL, TIME_STEP, maxwell_boltzmann(1, PARTICLES, 1.0)) as engine:
+    with Lammps(start, POTENTIAL, TIME_STEP, maxwell_boltzmann(1, np.ones(PARTICLES), 1.0)) as engine:
         engine.begin_nvt((1.0, TEMPERATURE), 6000, 0.5)
         engine.advance(6000)
         return engine.configuration()
@@ -122,7 +122,7 @@ def _cooled() -> Configuration:
 
 def _draws(temperature: float, particles: int) -> FloatArray:
     seeds = (named_seed(1, "benchmark", draw) for draw in range(DRAWS))
-    return np.stack([maxwell_boltzmann(seed, particles, temperature) for seed in seeds])
+    return np.stack([maxwell_boltzmann(seed, np.ones(particles), temperature) for seed in seeds])
 
 
 def compare(steps: int, rounds: int, progress: Progress) -> Comparison:
@@ -172,7 +172,9 @@ def decay(temperature: float, until: float, progress: Progress) -> Decay:
     configuration, _ = benchmark_configuration(progress)
     particles = configuration.particles
     if temperature != TEMPERATURE:
-        with Lammps(configuration, POTENTIAL, TIME_STEP, maxwell_boltzmann(2, particles, temperature)) as engine:
+        with Lammps(
+            configuration, POTENTIAL, TIME_STEP, maxwell_boltzmann(2, np.ones(particles), temperature)
+        ) as engine:
             engine.begin_nvt((temperature, temperature), 4000, 0.5)
             engine.advance(4000)
             configuration = engine.configuration()

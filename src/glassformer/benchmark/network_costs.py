@@ -201,4 +201,4 @@ def _graph(settings: NetworkSettings, particles: int) -> GraphBatch:
     positions = (sites + random.uniform(0.4, 0.6, sites.shape)) * edge / side
     species = (random.permutation(particles) >= 0.8 * particles).astype(np.uint8)
     configuration = Configuration(positions, species, edge, inherent_positions=positions)
-    return build_graph(configuration, settings, velocities=maxwell_boltzmann(1, particles, 1.0))
+    return build_graph(configuration, settings, velocities=maxwell_boltzmann(1, np.ones(particles), 1.0))

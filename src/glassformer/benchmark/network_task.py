@@ -12,10 +12,10 @@ from torch import nn
 from glassformer.core.arrays import FloatArray
 from glassformer.core.network_settings import ParticleNetSettings
 from glassformer.core.seeds import generator, named_seed
+from glassformer.dataset.mixtures import shipped
 from glassformer.graph.batch import build_graph
 from glassformer.network.registry import Network, build_network
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 
 DENSITY = 1.2
@@ -97,8 +97,8 @@ def random_mixture(particles: int, index: int = 0) -> tuple[Configuration, Float
     """Return configuration number `index`, uniformly random positions at rho = 1.2, and velocities (N, 3) at T = 1."""
     edge = (particles / DENSITY) ** (1 / 3)
     positions = generator(named_seed(1, "positions", index)).uniform(0, edge, (particles, 3))
-    configuration = Configuration(positions, mixture(particles), np.full(3, edge))
-    return configuration, maxwell_boltzmann(named_seed(1, "velocities", index), particles, 1.0)
+    configuration = Configuration(positions, shipped("kob-andersen").assign(particles), np.full(3, edge))
+    return configuration, maxwell_boltzmann(named_seed(1, "velocities", index), np.ones(particles), 1.0)
 
 
 def training_gflop(shape: Shape) -> float:

@@ -17,14 +17,14 @@ from glassformer.core.workers import cause_of_death
 _LAMMPS_PROBE = """
 import numpy as np
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen, mixture
+from glassformer.dataset.mixtures import shipped
 from glassformer.simulate.lammps import Lammps, engine_version
 from glassformer.core.errors import GlassformerError
 from glassformer.core.workers import cause_of_death
 grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3)
-structure = Configuration(grid * 1.1, mixture(125), np.full(3, 5.5))
+structure = Configuration(grid * 1.1, shipped("kob-andersen").assign(125), np.full(3, 5.5))
 try:
-    with Lammps(structure, kob_andersen("uniform"), 0.005) as engine:
+    with Lammps(structure, shipped("kob-andersen-uniform"), 0.005) as engine:
         engine.begin_nve(10)
         engine.advance(10)
     print(engine_version())

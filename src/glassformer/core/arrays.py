@@ -51,7 +51,9 @@ ISOCONFIGURATIONAL = (
     ArraySpec("displacement_mean", ("S", "N"), "f4", "sigma_AA", "propensity: mean over draws of |r(t) - r(0)|"),
     ArraySpec("displacement_sq_mean", ("S", "N"), "f4", "sigma_AA^2", "mean over draws of |r(t) - r(0)|^2"),
     ArraySpec("quartic", ("D", "T", "Q"), "f8", "sigma_AA^4", "mean of |r(t) - r(0)|^4 of each species", optional=True),
-    ArraySpec("overlap", ("D", "T", "Q"), "f8", "", "share of each species closer than 0.3 to its start", optional=True),
+    ArraySpec(
+        "overlap", ("D", "T", "Q"), "f8", "", "share of each species closer than 0.3 to its start", optional=True
+    ),
     ArraySpec("displacements", ("D", "S", "N", 3), "f4", "sigma_AA", "r(t) - r(0) of every draw", optional=True),
 )
 

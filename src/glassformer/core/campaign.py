@@ -96,7 +96,7 @@ class Campaign(Settings):
                 raise ValueError("give a mixture and no cutoff: its table has the cutoff")
             if convention not in CUTOFF_CONVENTIONS:
                 raise ValueError(
-                    f"cutoff: got {convention!r}; expected a mixture instead, such as mixture = \"kob-andersen\""
+                    f'cutoff: got {convention!r}; expected a mixture instead, such as mixture = "kob-andersen"'
                 )
             found["mixture"] = CUTOFF_CONVENTIONS[convention]
         if isinstance(found.get("mixture"), str):

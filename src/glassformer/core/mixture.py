@@ -1,6 +1,7 @@
 """The mixture table of a campaign or of a file of its own: which species, how many of each, and how they interact."""
 
 import hashlib
+import itertools
 import json
 import math
 import tomllib
@@ -165,7 +166,7 @@ def ratio(mixture: MixtureSettings) -> str:
 def particle_numbers(fractions: tuple[float, ...], particles: int) -> tuple[int, ...]:
     """Return how many particles of each species come nearest to `fractions` of `particles`."""
     ends = [0, *(round(math.fsum(fractions[: kind + 1]) * particles) for kind in range(len(fractions)))]
-    return tuple(end - start for start, end in zip(ends[:-1], ends[1:], strict=True))
+    return tuple(end - start for start, end in itertools.pairwise(ends))
 
 
 def composition_step(mixture: MixtureSettings) -> int:

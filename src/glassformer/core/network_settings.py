@@ -13,8 +13,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Pool = Literal["max", "mean"]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1)]
 
-# Scalars of a particle: how many numbers each input is. 'species': one-hot; 'type': one number, 0 for A and 1 for B.
-SCALAR_INPUTS = {"species": 2, "type": 1, "local-energy": 1}
+# Scalars of a particle. 'species': one-hot, one number per species; 'type': one number, that of the species.
+SCALAR_INPUTS = ("species", "type", "local-energy")
 # Vectors of a particle; they turn with the structure.
 VECTOR_INPUTS = ("position", "velocity", "inherent-displacement")
 EdgeInput = Literal["vectors", "distances", "nothing"]
@@ -58,6 +58,8 @@ class NetworkSettings(Settings):
     context: bool = False
     fully_connected: Widths = (256,)
     dropout: Fraction = 0.1
+    # Number of species of the mixture: that of the data, which training fills in.
+    species: Annotated[int, Field(ge=1, le=8)] = 2
     name: str
 
     @model_validator(mode="after")
@@ -95,7 +97,7 @@ class NetworkSettings(Settings):
     @property
     def scalars(self) -> int:
         """How many numbers a particle's scalar inputs are."""
-        return sum(SCALAR_INPUTS[name] for name in self.scalar_inputs)
+        return sum(self.species if name == "species" else 1 for name in self.scalar_inputs)
 
 
 class ParticleNetSettings(NetworkSettings):

@@ -39,10 +39,11 @@ from glassformer.core.arrays import (
     check_arrays,
 )
 from glassformer.core.errors import DatasetError
-from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
+from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.mixture import Mixture, mixture_from
+from glassformer.physics.mixture import Mixture
 
 # Relative difference between the density of the box and the one that a sample is said to have.
 DENSITY_TOLERANCE = 1e-3
@@ -111,8 +112,8 @@ class Facts(BaseModel):
             return values
         found = dict(values)
         mixture = shipped_mixture(CUTOFF_CONVENTIONS[found.pop("cutoff")])
-        wave_numbers = (found.pop("wave_number_a"), found.pop("wave_number_b"))
-        return found | {"mixture": mixture.model_copy(update={"wave_numbers": wave_numbers})}
+        wave_numbers = [found.pop(f"wave_number_{letter}", None) for letter in "ab"]
+        return found | {"mixture": mixture.model_dump() | {"wave_numbers": wave_numbers}}
 
     @property
     def cutoff(self) -> str:
@@ -169,7 +170,7 @@ class Sample:
     @cached_property
     def mixture(self) -> Mixture:
         """The liquid."""
-        return mixture_from(self.facts.mixture.model_dump())
+        return mixture_of(self.facts.mixture)
 
     @property
     def identifier(self) -> str:

@@ -189,7 +189,7 @@ def _collective(sample: Sample) -> FloatArray:
     c, draws = sample.configuration, _draws(sample)[:PAIR_DRAWS]
     still = np.zeros((1, 1, c.particles, 3), np.float32)
     result = []
-    for species, wave_number in enumerate((sample.facts.wave_number_a, sample.facts.wave_number_b)):
+    for species, wave_number in enumerate(sample.facts.mixture.wave_numbers):
         # A shell as wide as the spacing of the wave vectors.
         width = float(np.pi / c.box.min())
 

@@ -11,9 +11,9 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
 from glassformer.core.layout import file_name
+from glassformer.core.thesis import thesis_density
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
-from glassformer.physics.state_points import THESIS_DENSITIES
 
 COLUMNS = ("time", "msd_a_mean", "msd_a_std", "msd_b_mean", "msd_b_std")
 # Times are the same if they agree to this fraction.
@@ -151,7 +151,7 @@ def _compare(label: str, members: list[Sample], published: dict[str, FloatArray]
         ratio=mean / expected,
         density=float(np.mean([sample.configuration.density for sample in members])),
         held_density=float(np.mean([_held_density(sample) for sample in members])),
-        published_density=THESIS_DENSITIES.get((facts.temperature, facts.pressure or np.nan)),
+        published_density=thesis_density(facts.temperature, facts.pressure),
     )
 
 

@@ -13,7 +13,7 @@ from glassformer.core.network_settings import NetworkSettings
 from glassformer.graph.inputs import node_scalars, node_vectors
 from glassformer.graph.neighbors import edges_of
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import CutoffConvention
+from glassformer.physics.mixture import Mixture
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +47,18 @@ class GraphBatch:
 def build_graph(
     configuration: Configuration,
     settings: NetworkSettings,
-    cutoff: CutoffConvention = "uniform",
+    mixture: Mixture | None = None,
     velocities: FloatArray | None = None,
 ) -> GraphBatch:
     """Return the graph of `configuration` that a network of these `settings` reads.
 
-    `cutoff`: the potential's convention, for the input 'local-energy'; `velocities` (N, 3) for the input 'velocity'.
+    `mixture`: the liquid, for the input 'local-energy'; `velocities` (N, 3) for the input 'velocity'.
     Raises `SettingsError` if there are too few particles or an input is missing.
     """
     centers, neighbors, vectors = edges_of(configuration, settings.graph)
     return GraphBatch(
         torch.from_numpy(configuration.species.astype(np.int64)),
-        _float(node_scalars(configuration, settings.scalar_inputs, cutoff)),
+        _float(node_scalars(configuration, settings.scalar_inputs, settings.species, mixture)),
         _float(node_vectors(configuration, settings.vector_inputs, velocities)),
         torch.from_numpy(centers),
         torch.from_numpy(neighbors),

@@ -6,27 +6,32 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import SettingsError
 from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import CutoffConvention, kob_andersen
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import interactions
 
 # A typical energy per particle, taken off so that the input is of order one.
 _TYPICAL_ENERGY = -7.0
 
 
-def node_scalars(configuration: Configuration, inputs: tuple[str, ...], cutoff: CutoffConvention) -> FloatArray:
+def node_scalars(
+    configuration: Configuration, inputs: tuple[str, ...], kinds: int = 2, mixture: Mixture | None = None
+) -> FloatArray:
     """Return the scalar `inputs` side by side, (N, S).
 
-    'species': one-hot, A then B; 'type': 0 for A and 1 for B; 'local-energy': half of every pair's energy, plus 7.
-    Raises `ConfigurationError` if the box is too short for the potential.
+    'species': one-hot, of `kinds` species; 'type': the number of the species; 'local-energy': half of every pair's
+    energy under the potential of `mixture`, plus 7.
+    Raises `ConfigurationError` if the box is too short for the potential, `SettingsError` without a mixture.
     """
     columns = [np.empty((configuration.particles, 0))]
     for name in inputs:
         if name == "species":
-            columns.append(np.eye(2)[configuration.species])
+            columns.append(np.eye(kinds)[configuration.species])
         elif name == "type":
             columns.append(configuration.species[:, None].astype(np.float64))
         else:
-            energy = interactions(configuration, kob_andersen(cutoff)).energy
+            if mixture is None:
+                raise SettingsError("the network reads energies, and the mixture is not known", "Name the mixture.")
+            energy = interactions(configuration, mixture).energy
             columns.append(energy[:, None] - _TYPICAL_ENERGY)
     return np.concatenate(columns, 1)
 

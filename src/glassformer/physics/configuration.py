@@ -86,14 +86,14 @@ def check_configuration(configuration: Configuration, where: str) -> None:
 
 
 def check_not_flat(positions: NDArray[np.floating], box: NDArray[np.floating], where: str) -> None:
-    """Raise `ConfigurationError`, naming `where`, if many particles lie in one plane that is not that of a 2D system."""
+    """Raise `ConfigurationError`, naming `where`, if many particles lie in one plane other than that of a 2D system."""
     if len(positions) < LEAST_FLAT or (box[2] == THICKNESS and not positions[:, 2].any()):
         return
     extents = np.linalg.svd(positions - positions.mean(0), compute_uv=False)
     if extents[-1] <= 1e-9 * max(extents[0], 1e-300):
         raise ConfigurationError(
-            f"{where}: all {len(positions)} particles lie in one plane; expected positions in three dimensions, or z = 0"
-            f" and a box edge of {THICKNESS:g} along z in two",
+            f"{where}: all {len(positions)} particles lie in one plane; expected positions in three dimensions,"
+            f" or z = 0 and a box edge of {THICKNESS:g} along z in two",
             "Set z = 0 and the box edge along z to 1.",
         )
 

@@ -10,8 +10,8 @@
 Forms: Lennard-Jones V = 4 eps [(sigma / r)^12 - (sigma / r)^6]; inverse power V = eps (sigma / r)^12.
 Truncations, for r < r_c (zero beyond): `cut` V(r); `shifted` V(r) - V(r_c); `shifted-force`
 V(r) - V(r_c) - (r - r_c) V'(r_c), S. Toxvaerd and J. C. Dyre, J. Chem. Phys. 134, 081102 (2011); `smooth`
-V(r) + c_0 + c_2 r^2 + c_4 r^4, with c such that potential, force and its derivative vanish at r_c, as in A. D. S. Parmar,
-M. Ozawa and L. Berthier, Phys. Rev. Lett. 125, 085505 (2020).
+V(r) + c_0 + c_2 r^2 + c_4 r^4, with c such that potential, force and its derivative vanish at r_c, as in A. D. S.
+Parmar, M. Ozawa and L. Berthier, Phys. Rev. Lett. 125, 085505 (2020).
 """
 
 from collections.abc import Mapping

@@ -54,7 +54,7 @@ def interactions(configuration: Configuration, mixture: Mixture) -> Interactions
 
 
 def check_box(configuration: Configuration, mixture: Mixture) -> None:
-    """Raise `ConfigurationError` if the configuration is none of the mixture's, or its box too short for minimum images.
+    """Raise `ConfigurationError` if the configuration is not the mixture's, or its box too short for minimum images.
 
     Its dimension and the number of species must be the mixture's; the box must be as long as two cutoffs, else a
     particle could meet two images of another.

@@ -137,8 +137,8 @@ def scattering_label(samples: Sequence[Sample], species: tuple[int, ...], symbol
     """Return 'F_s(k, t), k sigma_AA = 7.25 (A), 5.5 (B)': the label of an axis, with the wave numbers."""
     parts = []
     for kind in species:
-        known = {(one.facts.wave_number_a, one.facts.wave_number_b)[kind] for one in samples}
-        parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({'AB'[kind]})")
+        known = {one.facts.mixture.wave_numbers[kind] for one in samples}
+        parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({samples[0].facts.mixture.species[kind]})")
     return rf"${symbol}(k, t)$,  $k\,\sigma_{{AA}}$ = {', '.join(parts)}"
 
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.core.thesis import thesis_relaxation_time
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
 from glassformer.physics.configuration import SPECIES_A, SPECIES_B
-from glassformer.physics.state_points import VFT_TEMPERATURE, estimated_relaxation_time
 from glassformer.report.figures import draw_slopes
 from glassformer.report.histogram import LEAST_VALUES, draw_histogram, gaussian_fits
 from glassformer.report.naming import title_of
@@ -118,7 +118,7 @@ def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
     slow: list[Moment] = []
     for label in reversed(groups):
         sample = groups[label][0]
-        times, tau_g = sample.ensemble.times, _relaxation_time(sample.facts.temperature)
+        times, tau_g = sample.ensemble.times, thesis_relaxation_time(sample.facts.temperature)
         if tau_g > times[-1]:
             slow.append(Moment(label, len(times) - 1, tau_g, reached=False))
         elif tau_g >= times[0]:
@@ -128,16 +128,6 @@ def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
     if not found:
         raise DatasetError("every state point relaxes before its first time", "Observe from an earlier time on.")
     return found
-
-
-def _relaxation_time(temperature: float) -> float:
-    """Return tau_g; infinity where the estimate diverges."""
-    if temperature <= VFT_TEMPERATURE:
-        return math.inf
-    try:
-        return estimated_relaxation_time(temperature)
-    except OverflowError:
-        return math.inf
 
 
 def distribution_figure(samples: Sequence[Sample]) -> Figure:

@@ -16,6 +16,7 @@ from glassformer.core.seeds import named_seed
 from glassformer.core.words import counted
 from glassformer.dataset.extend import join
 from glassformer.dataset.folder import sample_path
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import Ensemble, Facts, Sample, configuration_id, read_sample, write_sample
 from glassformer.dataset.starts import read_starts
 from glassformer.observables.relaxation import relaxation_time
@@ -26,7 +27,6 @@ from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.lammps import load_lammps
-from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.mismatch import CAMPAIGN_FILE, read_campaign, refuse
 from glassformer.simulate.pool import run_tasks
 from glassformer.simulate.schedule import observation_steps
@@ -88,7 +88,7 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
             f"{folder} holds {len(starts)} configurations; the campaign asks for {campaign.configurations}",
             "Ask for fewer, or add some.",
         )
-    mixture = mixture_of(campaign)
+    mixture = mixture_of(campaign.mixture)
     wanted = mixture.numbers(campaign.particles)
     for start in starts:
         found = tuple(np.bincount(start.species, minlength=mixture.kinds).tolist())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import EngineError
 from glassformer.core.seeds import generator, named_seed
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import EquilibrationRecord
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
@@ -21,7 +22,6 @@ from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.hold import Hold
 from glassformer.simulate.isoconfigurational import CHUNK, Report
 from glassformer.simulate.lammps import Lammps, checkpoint_steps
-from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.stages import Stage, approach, hold, settle
 from glassformer.simulate.unfinished import Unfinished
 
@@ -114,7 +114,7 @@ class _Run:
     ) -> None:
         self._campaign, self._point, self._index = campaign, point, index
         self._settings = campaign.equilibration
-        self._mixture: Mixture = mixture_of(campaign)
+        self._mixture: Mixture = mixture_of(campaign.mixture)
         self._report, self._unfinished = report, unfinished
         self._stages = approach(campaign, point)
         self._window = hold(campaign, point)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import Ensemble
 from glassformer.observables.displacements import mean_squared_displacement, quartic_displacement, self_scattering
 from glassformer.observables.overlap import overlap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps, checkpoint_steps
-from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.schedule import observation_steps, particle_steps
 from glassformer.simulate.unfinished import Unfinished
 
@@ -119,7 +119,7 @@ class LammpsDraw:
         displacements: FloatArray | None = None,
     ) -> None:
         self._species, self._steps = configuration.species, steps
-        self._mixture, self._time_step = mixture_of(campaign), campaign.time_step
+        self._mixture, self._time_step = mixture_of(campaign.mixture), campaign.time_step
         self._engine = Lammps(configuration, self._mixture, self._time_step, velocities)
         self._engine.begin_nve(steps)
         self._origin = self._engine.positions() - (0 if displacements is None else displacements)
@@ -191,7 +191,7 @@ def run_lammps_draw(
 
 def draw_velocities(campaign: Campaign, configuration: Configuration, temperature: float, seed: int) -> FloatArray:
     """Return the velocities (N, 3) of the draw with `seed`."""
-    mixture = mixture_of(campaign)
+    mixture = mixture_of(campaign.mixture)
     return maxwell_boltzmann(seed, mixture.masses_of(configuration.species), temperature, mixture.dimension)
 
 
@@ -238,7 +238,7 @@ def _record(
     at = int(np.searchsorted(steps, step))
     if not np.isfinite(displacements).all():
         raise EngineError(f"the dynamics became unstable before step {step}", "Use a smaller time_step.")
-    species, mixture = configuration.species, mixture_of(campaign)
+    species, mixture = configuration.species, mixture_of(campaign.mixture)
     for draw, displacement in enumerate(displacements):
         seen.msd[draw, at] = mean_squared_displacement(displacement, species, mixture.kinds)
         scattering = self_scattering(displacement, species, mixture.wave_numbers, mixture.dimension)

@@ -3,8 +3,8 @@
 Lennard-Jones, cut or shifted: `lj/cut` and its fast form; with a shifted force: `lj/smooth/linear`. An inverse power is
 the limit of Lennard-Jones with an attraction of no weight: with sigma' = LARGE sigma and eps' = eps / (4 LARGE^12) the
 r^-12 term is eps (sigma / r)^12, and the r^-6 term is smaller by LARGE^-6, which is below rounding. The polynomial
-c_2 r^2 + c_4 r^4 of the smooth truncation is laid over it as a Mie potential with the exponents -2 and -4: exact, and six
-times as fast as an expression compiled by `lepton`.
+c_2 r^2 + c_4 r^4 of the smooth truncation is laid over it as a Mie potential with the exponents -2 and -4: exact, and
+six times as fast as an expression compiled by `lepton`.
 """
 
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def _powers(mixture: Mixture, style: str) -> Iterator[str]:
 
 
 def _polynomials(mixture: Mixture) -> Iterator[str]:
-    """Yield c_2 r^2 + c_4 r^4 as -4 eps [(r / sigma)^2 - (r / sigma)^4]: the prefactor of the exponents -2, -4 is -4."""
+    """Yield c_2 r^2 + c_4 r^4 as -4 eps [(r / sigma)^2 - (r / sigma)^4]: Mie's prefactor for -2, -4 is -4."""
     terms = mixture.pair_terms
     for a, b in _pairs(mixture):
         sigma_sq = -terms.square[a, b] / terms.fourth[a, b]

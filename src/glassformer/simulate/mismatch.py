@@ -77,7 +77,7 @@ def _say_once(old: dict[str, Any], new: dict[str, Any]) -> None:
 
 def _recorded(task: "Task", facts: Facts, protocol: str) -> list[str]:
     """Return how what the sample records of its making differs from what `task` would do."""
-    old = {"temperature": facts.temperature, "pressure": facts.pressure, "density": facts.density}
+    old: dict[str, Any] = {"temperature": facts.temperature, "pressure": facts.pressure, "density": facts.density}
     new: Mapping[str, Any] = {name: getattr(task.point, name) for name in old}
     start = "random" if task.start is None else f"configuration {task.start.fingerprint}"
     old |= {name: getattr(facts, name) for name in RECORDED} | {"index": facts.index, "start": facts.start}

@@ -12,6 +12,7 @@ import numpy as np
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
@@ -20,7 +21,6 @@ from glassformer.simulate.draws import uses_lockstep
 from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.isoconfigurational import DRAWS
 from glassformer.simulate.lammps import Lammps
-from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
 from glassformer.simulate.stages import fewest_steps, most_steps
@@ -168,7 +168,7 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
     lockstep = uses_lockstep(campaign)
     scale = particles / campaign.particles
     equilibration, draws = _measured(
-        mixture_of(campaign),
+        mixture_of(campaign.mixture),
         particles,
         campaign.state_points[0].pressure is not None,
         campaign.state_points[0].density or campaign.equilibration.start_density,

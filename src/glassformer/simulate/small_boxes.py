@@ -9,7 +9,7 @@ import math
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import SettingsError
 from glassformer.core.mixture import composition_step
-from glassformer.simulate.liquid import mixture_of
+from glassformer.dataset.mixtures import mixture_of
 
 # At constant pressure a box that starts this much longer than two cutoffs may shrink to them: where the density is
 # known, it only fluctuates (at N = 150, the edge by 0.3 %); where it is not, pressure and cooling make it denser.
@@ -64,7 +64,7 @@ def _edge(campaign: Campaign, density: float) -> float:
 
 
 def _two_cutoffs(campaign: Campaign) -> float:
-    return 2 * mixture_of(campaign).longest_cutoff
+    return 2 * mixture_of(campaign.mixture).longest_cutoff
 
 
 def _particles(campaign: Campaign, density: float, edge: float) -> int:

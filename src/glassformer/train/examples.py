@@ -38,7 +38,7 @@ def build_graphs(samples: Sequence[Sample], settings: NetworkSettings) -> list[l
         key = sample.configuration.fingerprint
         if key not in known:
             first = None if draws is None else draws[0]
-            known[key] = build_graph(sample.configuration, settings, sample.facts.cutoff, first)
+            known[key] = build_graph(sample.configuration, settings, sample.mixture, first)
         graphs.append([known[key]] if draws is None else _with_velocities(known[key], sample, settings, draws))
     return graphs
 
@@ -62,8 +62,9 @@ def draw_velocities(sample: Sample) -> list[FloatArray]:
             f"{sample.identifier}: the velocities of its draws are not known; they were made by '{facts.engine}'",
             "A network that reads velocities needs draws that glassformer simulated. Take another network.",
         )
-    particles = sample.configuration.particles
-    return [maxwell_boltzmann(int(seed), particles, facts.temperature) for seed in ensemble.seeds]
+    mixture = sample.mixture
+    masses = mixture.masses_of(sample.configuration.species)
+    return [maxwell_boltzmann(int(seed), masses, facts.temperature, mixture.dimension) for seed in ensemble.seeds]
 
 
 def build_examples(

@@ -15,9 +15,9 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
 from glassformer.dataset.formats.types import species_of
+from glassformer.dataset.mixtures import shipped
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import check_mixture
 
 DENSITY = 1.2
 
@@ -50,7 +50,7 @@ def read_botan(path: Path) -> tuple[Configuration, FloatArray]:
     box = np.full(3, (len(types) / DENSITY) ** (1 / 3))
     configuration = Configuration(_wrapped(start, box), species_of(types, path), box)
     check_configuration(configuration, str(path))
-    check_mixture(configuration.species, str(path))
+    shipped("kob-andersen").check(configuration.species, str(path))
     with np.errstate(over="ignore", invalid="ignore"):
         displacements = end - start
     _check_ends(end, displacements, float(box[0]), path)

@@ -14,9 +14,9 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
 from glassformer.dataset.formats.types import species_of
+from glassformer.dataset.mixtures import shipped
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import check_mixture
 
 _EXPECTED = "Expected .xyz.gz with a header of columns=type,x,y,z,... and sim_box=RectangularSimulationBox,..."
 
@@ -57,7 +57,7 @@ def read_rumd(path: Path) -> RumdFile:
         raise DatasetError(f"{path}: the positions of {bad} particles are not finite numbers", "Leave the file out.")
     configuration = Configuration(wrap(positions, box), species_of(types, path), box)
     check_configuration(configuration, str(path))
-    check_mixture(configuration.species, str(path))
+    shipped("kob-andersen").check(configuration.species, str(path))
     return RumdFile(configuration, columns)
 
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import PairPotential
+from glassformer.physics.mixture import Mixture
 from glassformer.simulate.lockstep import cuda_kernels as kernels
 from glassformer.simulate.lockstep.cuda_kernels import LANES
 from glassformer.simulate.lockstep.engine import INNER_SKIN, LARGEST_STEP, OUTER_SKIN
-from glassformer.simulate.lockstep.kernel import pair_table
+from glassformer.simulate.lockstep.kernel import pair_table, polynomial_table
 
 # Neighbours a particle for which there is room at first, in the outer and the inner list, and how too short ones grow.
 OUTER_ROOM, INNER_ROOM, GROWTH = 320, 192, 1.3
@@ -42,21 +42,25 @@ class LockstepCuda:
     def __init__(
         self,
         configurations: list[Configuration],
-        potential: PairPotential,
+        mixture: Mixture,
         time_step: float,
         velocities: FloatArray,
     ) -> None:
         check_device()
         self.draws, self.particles, self.steps = velocities.shape[1], configurations[0].particles, 0
-        _check(configurations, potential, velocities)
+        _check(configurations, mixture, velocities)
         self._time_step = np.float32(time_step)
         self._shape = (len(configurations), self.particles, 3, LANES)
         self._grid = (self.particles, len(configurations))
-        table = pair_table(potential, np.float64)
-        extended = np.concatenate([table, table[..., :1] / 12, table[..., 1:2] / 6], -1)
+        table, polynomial = pair_table(mixture, np.float64), polynomial_table(mixture, np.float64)
+        self._plain = polynomial is None
+        rest = np.zeros((*table.shape[:2], 3)) if polynomial is None else polynomial
+        extended = np.concatenate([table, table[..., :1] / 12, table[..., 1:2] / 6, rest], -1)
+        self._masses = np.stack([mixture.masses_of(c.species) for c in configurations])
+        self._kick = cuda.to_device((time_step / self._masses).astype(np.float32))
         self._table = cuda.to_device(extended.astype(np.float32))
-        self._inner_reach = cuda.to_device((potential.cutoff + INNER_SKIN).astype(np.float32))
-        self._outer_reach = cuda.to_device((potential.cutoff + OUTER_SKIN).astype(np.float32))
+        self._inner_reach = cuda.to_device((mixture.cutoff + INNER_SKIN).astype(np.float32))
+        self._outer_reach = cuda.to_device((mixture.cutoff + OUTER_SKIN).astype(np.float32))
         self._species = cuda.to_device(np.stack([c.species.astype(np.int32) for c in configurations]))
         self._box = cuda.to_device(np.stack([c.box for c in configurations]))
         self._reference = cuda.to_device(np.stack([c.positions for c in configurations]))
@@ -70,7 +74,8 @@ class LockstepCuda:
         self._outer, self._inner = self._empty_list(OUTER_ROOM), self._empty_list(INNER_ROOM)
         self._begin()
         # The kernel keeps velocities half a step back.
-        w = self._w.copy_to_host() - self._f.copy_to_host() * np.float32(time_step / 2)
+        half_kick = (time_step / 2 / self._masses).astype(np.float32)[:, :, None, None]
+        w = self._w.copy_to_host() - self._f.copy_to_host() * half_kick
         self._w = cuda.to_device(w)
         self._before = [cuda.device_array_like(array) for array in self._state()]
 
@@ -94,7 +99,7 @@ class LockstepCuda:
 
     def velocities(self) -> FloatArray:
         """Return the velocities at the present time, (C, D, N, 3)."""
-        half: FloatArray = self._f.copy_to_host().astype(np.float64) * (float(self._time_step) / 2)
+        half: FloatArray = self._f.copy_to_host() * (float(self._time_step) / 2 / self._masses)[:, :, None, None]
         return self._to_host(self._w.copy_to_host() + half)
 
     def forces(self) -> FloatArray:
@@ -103,7 +108,7 @@ class LockstepCuda:
 
     def total_energy(self) -> FloatArray:
         """Return the kinetic plus the potential energy, (C, D)."""
-        kinetic: FloatArray = 0.5 * (self.velocities() ** 2).sum((2, 3))
+        kinetic: FloatArray = 0.5 * (self._masses[:, None, :, None] * self.velocities() ** 2).sum((2, 3))
         potential: FloatArray = self._energy.copy_to_host().sum(1, np.float64)[:, : self.draws]
         return kinetic + potential
 
@@ -117,7 +122,7 @@ class LockstepCuda:
 
     def _step(self) -> None:
         moved, speed2, strayed2, step = self._moved, self._speed2, self._strayed2, self._time_step
-        kernels.leap[self._grid, LANES](self._u, self._low, self._w, self._f, step, speed2)
+        kernels.leap[self._grid, LANES](self._u, self._low, self._w, self._f, self._kick, step, speed2)
         kernels.stray[self._grid, LANES](self._u, self._u_then, moved, speed2, strayed2, step, INNER_SKIN)
         self._renew_lists()
         self._force()
@@ -136,7 +141,9 @@ class LockstepCuda:
         )  # fmt: skip
 
     def _force(self) -> None:
-        kernels.forces[self._grid, LANES](self._u, self._f, *self._inner, self._species, self._table, self._energy)
+        kernels.forces[self._grid, LANES](
+            self._u, self._f, *self._inner, self._species, self._table, self._plain, self._energy
+        )
 
     def _begin(self) -> None:
         """Make lists and forces from the present positions, with more room until there is enough."""
@@ -191,7 +198,7 @@ class LockstepCuda:
         return result
 
 
-def _check(configurations: list[Configuration], potential: PairPotential, velocities: FloatArray) -> None:
+def _check(configurations: list[Configuration], mixture: Mixture, velocities: FloatArray) -> None:
     number, particles = len(configurations), configurations[0].particles
     if velocities.shape != (number, velocities.shape[1], particles, 3) or not 0 < velocities.shape[1] <= LANES:
         raise ConfigurationError(
@@ -204,9 +211,9 @@ def _check(configurations: list[Configuration], potential: PairPotential, veloci
             raise ConfigurationError(
                 f"got configurations of {particles} and of {configuration.particles} particles; expected one size"
             )
-        if configuration.box.min() < 2 * (potential.cutoff.max() + OUTER_SKIN):
+        if configuration.edges.min() < 2 * (mixture.cutoff.max() + OUTER_SKIN):
             raise ConfigurationError(
-                f"got box edges {configuration.box.round(3).tolist()}; expected at least"
-                f" {2 * (potential.cutoff.max() + OUTER_SKIN):g} for lists on the GPU",
+                f"got box edges {configuration.edges.round(3).tolist()}; expected at least"
+                f" {2 * (mixture.cutoff.max() + OUTER_SKIN):g} for lists on the GPU",
                 "Use more particles.",
             )

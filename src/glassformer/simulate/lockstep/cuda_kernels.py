@@ -14,7 +14,7 @@ import numpy as np
 from numba import cuda, float32, int32
 
 LANES = 32
-ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
+ZERO, ONE, HALF, TWO, FOUR = np.float32(0), np.float32(1), np.float32(0.5), np.float32(2), np.float32(4)
 
 
 @cuda.jit(device=True)
@@ -43,12 +43,12 @@ def _keep_greatest(value, target, c):
 
 
 @cuda.jit
-def leap(u, low, w, f, time_step, speed2):
-    """w += F dt, u += w dt, compensated; the greatest squared speed goes to `speed2`."""
+def leap(u, low, w, f, kick, time_step, speed2):
+    """w += F dt / m, u += w dt, compensated; the greatest squared speed goes to `speed2`."""
     i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
     total = ZERO
     for axis in range(3):
-        velocity = w[c, i, axis, lane] + f[c, i, axis, lane] * time_step
+        velocity = w[c, i, axis, lane] + f[c, i, axis, lane] * kick[c, i]
         before = u[c, i, axis, lane]
         step = velocity * time_step + low[c, i, axis, lane]
         after = before + step
@@ -174,7 +174,7 @@ def prune(
 
 
 @cuda.jit
-def forces(u, f, counts, neighbors, separation, species, table, energy):
+def forces(u, f, counts, neighbors, separation, species, table, plain, energy):
     """Write the force on every particle in every draw, and to `energy` (C, N, 32) half its pairs' energies."""
     i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
     x, y, z = u[c, i, 0, lane], u[c, i, 1, lane], u[c, i, 2, lane]
@@ -190,6 +190,11 @@ def forces(u, f, counts, neighbors, separation, species, table, energy):
             inverse2 = ONE / r2
             inverse6 = inverse2 * inverse2 * inverse2
             g = inverse2 * inverse6 * (inverse6 * table[a, b, 0] - table[a, b, 1])
+            if not plain:
+                r = math.sqrt(r2)
+                linear, square, fourth = table[a, b, 6], table[a, b, 7], table[a, b, 8]
+                g -= linear / r + TWO * square + FOUR * fourth * r2
+                total += linear * r + (square + fourth * r2) * r2
             fx, fy, fz = fx + g * dx, fy + g * dy, fz + g * dz
             total += inverse6 * (inverse6 * table[a, b, 4] - table[a, b, 5]) - table[a, b, 3]
     f[c, i, 0, lane], f[c, i, 1, lane], f[c, i, 2, lane] = fx, fy, fz

@@ -41,9 +41,9 @@ LARGEST_STEP = 1.0
 
 
 class Lockstep:
-    """The draws of `configuration`, a `mixture`, that start with `velocities` (D, N, 3), D up to the lanes of a vector of `dtype`.
+    """The draws of `configuration`, a `mixture`, that start with `velocities` (D, N, 3).
 
-    Unused lanes repeat the last draw. All results are in the order of the draws and of the configuration's particles,
+    D is at most the number of lanes of a vector of `dtype`. Unused lanes repeat the last draw. All results are in the order of the draws and of the configuration's particles,
     in float64. Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or too many draws;
     `EngineError` where the host has no vectors.
     """

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.campaign import Campaign
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.isoconfigurational import (
@@ -21,7 +22,6 @@ from glassformer.simulate.isoconfigurational import (
     weighed,
 )
 from glassformer.simulate.lammps import checkpoint_steps
-from glassformer.simulate.liquid import mixture_of
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.schedule import observation_steps
 
@@ -59,7 +59,7 @@ def run_lockstep_draws(
     """
     steps = observation_steps(campaign)
     velocities = np.stack([draw_velocities(campaign, configuration, temperature, seed) for seed in seeds])
-    engine = Lockstep(configuration, mixture_of(campaign), campaign.time_step, velocities)
+    engine = Lockstep(configuration, mixture_of(campaign.mixture), campaign.time_step, velocities)
     in_lammps = 0
     if checkpoint is None:
         seen = Observations.empty(campaign, len(seeds))
