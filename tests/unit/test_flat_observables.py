@@ -178,13 +178,14 @@ def test_wave_vectors_lie_in_the_plane() -> None:
 
 
 def test_coherent_scattering_against_a_loop() -> None:
-    vectors, end = wave_vectors(BOX, 4, 0.5, 2), START + MOVED
+    # The reciprocal vector along z would have this length, too.
+    vectors, end = wave_vectors(BOX, 2 * np.pi, 0.5, 2), START + MOVED
     expected = []
     for kind in range(3):
         members = np.flatnonzero(kind == SPECIES)
         values = [np.cos(vectors @ (end[i] - START[j])).mean() for i in members for j in members]
         expected.append(sum(values) / len(members))
-    found = collective_scattering(START, MOVED, SPECIES, BOX, 4, 0.5, dimension=2)
+    found = collective_scattering(START, MOVED, SPECIES, BOX, 2 * np.pi, 0.5, dimension=2)
     np.testing.assert_allclose(found, expected)
 
 

@@ -22,6 +22,12 @@ def moved(configuration: Configuration, positions: np.ndarray) -> np.ndarray:
     return signature(wrap(positions, configuration.box), configuration.species, configuration.box)
 
 
+def test_the_wave_vectors_are_those_of_the_models_that_hold_signatures() -> None:
+    assert STARS == ((1, 2, 3), (1, 2, 4))
+    flat = ((1, 2), (1, 3), (2, 3), (1, 4), (2, 4), (3, 4), (1, 5), (2, 5), (3, 5), (4, 5), (1, 6), (2, 6))
+    assert flat == SQUARE_STARS
+
+
 def test_moduli_against_the_definition() -> None:
     structure = random_mixture(100)
     found = signature(structure.positions, structure.species, structure.box)

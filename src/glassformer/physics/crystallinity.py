@@ -53,7 +53,7 @@ def bond_order(configuration: Configuration, cutoff: float = BOND_CUTOFF) -> Bon
     Raises `ConfigurationError` for a bad configuration, or a box shorter than two cutoffs.
     """
     check_positions(configuration.positions, configuration.species, configuration.box)
-    box, particles, dimension = configuration.box, configuration.particles, configuration.dimension
+    box, dimension = configuration.box, configuration.dimension
     if configuration.edges.min() < 2 * cutoff:
         raise ConfigurationError(
             f"got box edges {configuration.edges.round(3).tolist()}; expected at least two bond cutoffs,"
@@ -64,16 +64,23 @@ def bond_order(configuration: Configuration, cutoff: float = BOND_CUTOFF) -> Bon
     first, second = bonds.T
     harmonics_of, invariant = (_hexatic, _modulus) if dimension == 2 else (_harmonics, _invariant)
     harmonics = harmonics_of(minimum_image(configuration.positions[second] - configuration.positions[first], box))
-    # Y_6m(-r) = Y_6m(r), and so is exp(6 i theta): a bond counts alike for both its ends.
+    averaged = _averaged(bonds, harmonics, configuration.particles)
+    overall = harmonics.sum(0, keepdims=True) / max(len(bonds), 1)
+    return BondOrder(float(invariant(overall)[0]), invariant(averaged), dimension)
+
+
+def _averaged(bonds: np.ndarray, harmonics: np.ndarray, particles: int) -> np.ndarray:
+    """Return the means over every particle and its neighbours of its means over bonds (P, 2) of `harmonics` (P, M)."""
+    first, second = bonds.T
+    # Y_6m(-r) = Y_6m(r), likewise exp(6 i theta): a bond counts alike for both its ends.
     ends, numbers = np.concatenate([first, second]), np.tile(np.arange(len(bonds)), 2)
     ones = np.ones(2 * len(bonds))
     bonds_of = csr_array((ones, (ends, numbers)), (particles, len(bonds)))
     neighbors_of = csr_array((ones, (ends, np.concatenate([second, first]))), (particles, particles))
     counts = np.bincount(ends, minlength=particles)[:, None]
     order = bonds_of @ harmonics / np.maximum(counts, 1)
-    averaged = (order + neighbors_of @ order) / (counts + 1)
-    overall = harmonics.sum(0, keepdims=True) / max(len(bonds), 1)
-    return BondOrder(float(invariant(overall)[0]), invariant(averaged), dimension)
+    averaged: np.ndarray = (order + neighbors_of @ order) / (counts + 1)
+    return averaged
 
 
 def crystalline_fraction(order: BondOrder, threshold: float | None = None) -> float:
