@@ -1,7 +1,8 @@
 """Energy and forces of all pairs, fast: a compiled loop over a Verlet list. `physics.pair` is the plain reference.
 
 L. Verlet, Phys. Rev. 159, 98 (1967). The force on i is
-F_ij = (a r^-12 - b r^-6 - c_1 r - 2 c_2 r^2 - 4 c_4 r^4) r_ij / r^2, with the terms of `glassformer.physics.mixture.PairTerms`.
+F_ij = (a r^-12 - b r^-6 - c_1 r - 2 c_2 r^2 - 4 c_4 r^4) r_ij / r^2, with the terms of
+`glassformer.physics.mixture.PairTerms`.
 """
 
 import threading

@@ -11,8 +11,8 @@
 Arrays of particles are flat, `[particle][xyz][draw]`: component `axis` of particle i starts at (3 i + axis) lanes.
 Pairs, with the terms of `glassformer.physics.mixture.PairTerms`, for r < r_c:
 V = a r^-12 / 12 - b r^-6 / 6 - shift + c_1 r + c_2 r^2 + c_4 r^4 and
-F_ij = (a r^-12 - b r^-6 - c_1 r - 2 c_2 r^2 - 4 c_4 r^4) r^-2 d_ij. Where c_1, c_2 and c_4 are all zero, their part is not
-compiled.
+F_ij = (a r^-12 - b r^-6 - c_1 r - 2 c_2 r^2 - 4 c_4 r^4) r^-2 d_ij. Where c_1, c_2 and c_4 are all zero, their part
+is not compiled.
 """
 
 from typing import Any
@@ -104,8 +104,8 @@ def leap(u, low, w, f, kick, time_step):
     Infinity if any velocity is not finite. `kick` (N,) is dt / m_i, or None where all masses are 1.
 
     w(t + dt/2) = w(t - dt/2) + F(t) dt / m and u(t + dt) = u(t) + w(t + dt/2) dt: velocity Verlet, its two half kicks
-    taken together (W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)). `low` holds what rounding cut off u (W. Kahan, Commun.
-    ACM 8, 40 (1965)), so that u + low accumulates to about twice u's digits.
+    taken together (W. C. Swope et al., J. Chem. Phys. 76, 637 (1982)). `low` holds what rounding cut off u (W.
+    Kahan, Commun. ACM 8, 40 (1965)), so that u + low accumulates to about twice u's digits.
     """
     lanes, zero = width(u), u.dtype.type(0)
     fastest, total = broadcast(zero), broadcast(zero)
