@@ -17,7 +17,7 @@ from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sample
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import mixture
+from tests.liquids import mixture
 
 TINY_CAMPAIGN = {
     "seed": 11,

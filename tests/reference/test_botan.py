@@ -10,10 +10,9 @@ import pytest
 
 from glassformer.dataset.formats.botan import read_botan
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import interactions
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lockstep.engine import Lockstep
+from tests.liquids import kob_andersen, unit_masses
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def test_lockstep_gives_the_forces_of_the_reference(
 ) -> None:
     configuration, _ = botan
     expected = interactions(configuration, kob_andersen("scaled")).force
-    drawn = maxwell_boltzmann(0, configuration.particles, 0.44)[None]
+    drawn = unit_masses(0, configuration.particles, 0.44)[None]
     found = Lockstep(configuration, kob_andersen("scaled"), 0.005, drawn, dtype).forces()[0]
     assert np.sqrt(((found - expected) ** 2).sum() / (expected**2).sum()) < bound
 

@@ -12,9 +12,9 @@ import pytest
 from glassformer.dataset.formats.rumd import read_rumd
 from glassformer.physics.box import number_density, wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import Interactions, interactions
 from glassformer.simulate.lammps import Lammps
+from tests.liquids import kob_andersen
 
 TIME_STEP = 0.00400000019
 

@@ -7,10 +7,10 @@ import pytest
 
 from glassformer.core.presets import load_campaign
 from glassformer.core.progress import Silent
+from glassformer.core.thesis import thesis_density
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
-from glassformer.physics.state_points import THESIS_DENSITIES
 from glassformer.simulate.campaign import run_campaign
 
 
@@ -23,7 +23,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
 
 def test_density_is_that_of_the_state_point(samples: list[Sample]) -> None:
     for summary in summarise(samples):
-        expected = THESIS_DENSITIES[(summary.temperature, summary.pressure)]
+        expected = thesis_density(summary.temperature, summary.pressure)
         error = summary.density_std / np.sqrt(summary.configurations)
         # Four standard errors, and the rounding of the table.
         assert summary.density == pytest.approx(expected, abs=4 * error + 0.0005)

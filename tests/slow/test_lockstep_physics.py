@@ -12,14 +12,13 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset.formats.rumd import read_rumd
 from glassformer.observables.displacements import mean_squared_displacement, self_scattering
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen, mixture
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.draws import run_draws
 from glassformer.simulate.isoconfigurational import Observations
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.unfinished import Unfinished
 from tests.conftest import TINY_CAMPAIGN
+from tests.liquids import kob_andersen, mixture, unit_masses
 
 TEMPERATURE, POTENTIAL = 0.5, kob_andersen("scaled")
 
@@ -32,7 +31,7 @@ def structure() -> Configuration:
     with Lammps(start, POTENTIAL, 0.005) as engine:
         engine.minimise()
         start = engine.configuration()
-    with Lammps(start, POTENTIAL, 0.005, maxwell_boltzmann(5, 1000, 1.0)) as engine:
+    with Lammps(start, POTENTIAL, 0.005, unit_masses(5, 1000, 1.0)) as engine:
         engine.begin_nvt((1.0, TEMPERATURE), 6_000, 0.5)
         engine.advance(6_000)
         engine.begin_nvt((TEMPERATURE, TEMPERATURE), 12_000, 0.5)
@@ -90,7 +89,7 @@ def test_propensities_agree_as_two_halves_of_one_engine_do(
 
 def test_no_energy_drift_beyond_that_of_lammps(structure: Configuration) -> None:
     """Total energy per particle over 20 000 steps at dt = 0.005: slope of a line times the length, for every draw."""
-    drawn = np.stack([maxwell_boltzmann(seed, 1000, TEMPERATURE) for seed in range(16)])
+    drawn = np.stack([unit_masses(seed, 1000, TEMPERATURE) for seed in range(16)])
     single = Lockstep(structure, POTENTIAL, 0.005, drawn)
     times = np.arange(100)
 
@@ -131,7 +130,7 @@ def relative_to_rumd(
 ) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
     """Times, and MSD and F_s of A and B over RUMD's, less 1: means over 16 draws."""
     structure, msd, scattering = rumd
-    drawn = np.stack([maxwell_boltzmann(seed, 10_000, temperature) for seed in range(16)])
+    drawn = np.stack([unit_masses(seed, 10_000, temperature) for seed in range(16)])
     engine = Lockstep(structure, POTENTIAL, 0.004, drawn)
     for power in powers:
         engine.advance(2**power - engine.steps)

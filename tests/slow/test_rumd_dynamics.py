@@ -15,10 +15,9 @@ from glassformer.observables.displacements import mean_squared_displacement, sel
 from glassformer.observables.structure import radial_distribution
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import interactions
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lockstep.engine import Lockstep
+from tests.liquids import kob_andersen, unit_masses
 
 POTENTIAL, TIME_STEP, DRAWS, LAST = kob_andersen("scaled"), 0.004, 16, 66.0
 MEAN_ENERGY, MEAN_VIRIAL, TEMPERATURE = -7.0120086, 2.1012059, 0.45
@@ -30,7 +29,7 @@ def seen(reference_data: Path) -> dict[str, np.ndarray]:
     structure = read_rumd(reference_data / "kablj_t045" / "end.xyz.gz").configuration
     energy = interactions(structure, POTENTIAL).energy.mean()
     kinetic = TEMPERATURE + (MEAN_ENERGY - energy) / 1.5
-    velocities = np.stack([maxwell_boltzmann(draw, structure.particles, kinetic) for draw in range(DRAWS)])
+    velocities = np.stack([unit_masses(draw, structure.particles, kinetic) for draw in range(DRAWS)])
     engine = Lockstep(structure, POTENTIAL, TIME_STEP, velocities)
     times = np.loadtxt(reference_data / "kablj_t045" / "msd.dat")[:, 0]
     times = times[times < LAST]

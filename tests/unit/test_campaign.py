@@ -15,11 +15,10 @@ from glassformer.core.errors import DatasetError, EngineError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset, sample_paths
-from glassformer.physics.kob_andersen import kob_andersen
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import run_campaign, tasks
 from glassformer.simulate.lammps import Lammps
 from tests.conftest import TINY_CAMPAIGN
+from tests.liquids import kob_andersen, unit_masses
 
 SMALL = TINY_CAMPAIGN | {"configurations": 3}
 
@@ -51,7 +50,7 @@ def test_propensities_agree_with_the_msd(tiny_dataset: Path) -> None:
 def test_a_draw_can_be_repeated_from_its_file(tiny_dataset: Path) -> None:
     sample = read_dataset(tiny_dataset)[0]
     seed = int(sample.ensemble.seeds[1])
-    velocities = maxwell_boltzmann(seed, sample.configuration.particles, sample.facts.temperature)
+    velocities = unit_masses(seed, sample.configuration.particles, sample.facts.temperature)
     steps = round(sample.ensemble.times[9] / sample.facts.time_step)
     with Lammps(sample.configuration, kob_andersen("uniform"), sample.facts.time_step, velocities) as engine:
         engine.begin_nve(steps)
@@ -109,7 +108,9 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.simulate.campaign import run_campaign
+from tests.liquids import kob_andersen, unit_masses
 from tests.conftest import TINY_CAMPAIGN
+from tests.liquids import kob_andersen, unit_masses
 if __name__ == "__main__":
     run_campaign(check_settings(TINY_CAMPAIGN, Campaign, "tiny"), Path(sys.argv[1]), Silent(), 2)
 """

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import MixtureSettings, shipped_mixture
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.dataset.consistency import check_state_points
@@ -45,14 +46,21 @@ def denser(index: int) -> Sample:
     return replace(sample, configuration=replace(c, positions=c.positions * 0.8, box=c.box * 0.8))
 
 
+SCALED = shipped_mixture("kob-andersen")
+
+
+def at_wave_numbers(*wave_numbers: float) -> MixtureSettings:
+    return shipped_mixture("kob-andersen-uniform").model_copy(update={"wave_numbers": wave_numbers})
+
+
 MIXED = {
     "densities 1.2 and 2.344": lambda: denser(1),
     "particles 100 and 200": lambda: resized(1, 200),
     "temperature 0.5 and 0.6": lambda: with_facts(synthetic_sample(1), temperature=0.6),
     "pressure 1.55 and 1.6": lambda: with_facts(synthetic_sample(1), pressure=1.6),
-    "cutoff uniform and scaled": lambda: with_facts(synthetic_sample(1), cutoff="scaled"),
-    "wave_number_a 7.25 and 1.0": lambda: with_facts(synthetic_sample(1), wave_number_a=1.0),
-    "wave_number_b 5.5 and 7.2": lambda: with_facts(synthetic_sample(1), wave_number_b=7.2),
+    "mixture uniform and scaled": lambda: with_facts(synthetic_sample(1), mixture=SCALED),
+    "wave numbers 7.25, 5.5 and 1, 5.5": lambda: with_facts(synthetic_sample(1), mixture=at_wave_numbers(1.0, 5.5)),
+    "wave numbers 7.25, 5.5 and 7.25, 7.2": lambda: with_facts(synthetic_sample(1), mixture=at_wave_numbers(7.25, 7.2)),
     "box, in units of its shortest edge, 1 x 1 x 1 and 4 x 2 x 1": lambda: stretched(1),
 }
 
@@ -71,7 +79,7 @@ def test_samples_that_differ_in_what_defines_a_state_point_are_refused(message: 
 
 
 def test_other_labels_may_differ_in_anything() -> None:
-    check_state_points([synthetic_sample(0), with_facts(resized(1, 200), state_point="other", cutoff="scaled")])
+    check_state_points([synthetic_sample(0), with_facts(resized(1, 200), state_point="other", mixture=SCALED)])
 
 
 def test_each_samples_own_number_of_particles_enters_chi_4() -> None:

@@ -19,11 +19,11 @@ from scipy.stats import norm
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.core.thesis import thesis_relaxation_time
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
 from glassformer.evaluate.axis_labels import TIME_UNIT
 from glassformer.evaluate.moments import MOST_BINS, bin_edges
-from glassformer.physics.state_points import estimated_relaxation_time
 from glassformer.report.animation import distribution_animation, frame_indices, spread_out
 from glassformer.report.cooling import cooling_figure
 from glassformer.report.histogram import (
@@ -151,7 +151,7 @@ def test_the_distributions_are_at_tau_g_or_the_last_time(last: float, expected: 
     figure = distribution_figure(samples)
     assert len(figure.axes) == 3
     for axes, (temperature, which, tau_g) in zip(figure.axes, expected, strict=True):
-        assert estimated_relaxation_time(float(temperature)) == pytest.approx(tau_g, rel=2e-3)
+        assert thesis_relaxation_time(float(temperature)) == pytest.approx(tau_g, rel=2e-3)
         title = axes.get_title()
         assert title.startswith(f"T = {temperature},")
         assert which in title

@@ -150,6 +150,7 @@ def test_other_liquids_are_refused_on_reading_and_writing(
 def test_an_unknown_cutoff_convention_is_refused(tmp_path: Path) -> None:
     write_sample(tmp_path / "c0000.h5", synthetic_sample())
     with edited(tmp_path / "c0000.h5") as file:
+        del file.attrs["mixture"]
         file.attrs["cutoff"] = "nonsense"
     with pytest.raises(
         DatasetError, match=r"c0000.h5: got the cutoff convention 'nonsense'; expected one of uniform, scaled"

@@ -222,7 +222,8 @@ def test_axes_have_labels_with_units(figure: Figure) -> None:
 
 
 def test_scattering_functions_name_their_wave_numbers() -> None:
-    other = [replace(one, facts=one.facts.model_copy(update={"wave_number_b": 6.0})) for one in few()[:1]]
+    mixture = few()[0].facts.mixture.model_copy(update={"wave_numbers": (7.25, 6.0)})
+    other = [replace(one, facts=one.facts.model_copy(update={"mixture": mixture})) for one in few()[:1]]
     assert scattering_figure(few()).axes[0].get_ylabel() == r"$F_s(k, t)$,  $k\,\sigma_{AA}$ = 7.25 (A)"
     for name, symbol in (("scattering", "F_s"), ("collective", "F")):
         samples = dataset()

@@ -14,10 +14,10 @@ from glassformer.core.errors import EngineError
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import sample_paths
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
 from tests.conftest import TINY_CAMPAIGN, rattled_lattice
+from tests.liquids import kob_andersen
 
 NAMES = {
     "accent": "josé",
@@ -83,7 +83,7 @@ def test_advice_on_the_time_step_is_given_for_unstable_dynamics_only() -> None:
 def test_restarts_need_no_folder_for_temporary_files(tmp_path: Path) -> None:
     """TMPDIR may be anything; LAMMPS's restart file has no place in it."""
     script = (
-        "from glassformer.simulate.lammps import Lammps\nfrom glassformer.physics.kob_andersen import kob_andersen\n"
+        "from glassformer.simulate.lammps import Lammps\nfrom tests.liquids import kob_andersen\n"
         "from tests.conftest import rattled_lattice\n"
         'with Lammps(rattled_lattice(6), kob_andersen("uniform"), 0.005) as engine:\n'
         "    engine.begin_nve(10)\n    engine.renew()\n    engine.begin_nve(10)\n    engine.advance(10)\n"

@@ -14,9 +14,9 @@ from glassformer.graph.neighbors import nearest_neighbors, neighbors_within
 from glassformer.graph.symmetries import cubic_rotations, cubic_symmetries, random_rotations
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import interactions
 from tests.conftest import random_mixture, rattled_lattice
+from tests.liquids import kob_andersen
 
 VECTORS = ("species", "inherent-displacement", "velocity")
 NEAREST = ParticleNetSettings(neighbors=5, inputs=VECTORS)

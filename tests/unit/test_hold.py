@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from glassformer.simulate.hold import AGREEMENT, SEGMENTS, Hold, Window, agree, blocked_error
+from tests.liquids import kob_andersen
 
 BOX = np.full(3, 10.0)
 PARTICLES = 4000
@@ -16,7 +17,7 @@ WAVE_NUMBER = 7.25
 def diffuse(windows: int, diffusivity: float, steps: int = 800, breathing: float = 0.0, seed: int = 0) -> Hold:
     """Free diffusion: F_s = exp(-k^2 D t), so that tau_alpha = 1 / (k^2 D)."""
     random = np.random.default_rng(seed)
-    hold = Hold(steps, 0.01, SPECIES)
+    hold = Hold(steps, 0.01, SPECIES, kob_andersen("scaled"))
     positions = random.uniform(0, 10, (PARTICLES, 3))
     for _ in range(windows):
         at = 0
@@ -91,7 +92,7 @@ def test_windows_agree_within_their_errors(changes: dict[str, float], expected: 
 def test_a_slow_drift_is_seen_over_two_windows() -> None:
     """One and a half errors of the difference from window to window: three over two."""
     step = 1.5 * np.hypot(0.03, 0.03)
-    hold = Hold(800, 0.01, SPECIES)
+    hold = Hold(800, 0.01, SPECIES, kob_andersen("scaled"))
     hold.windows = [replace(WINDOW, energy=-7 - number * step, duration=10.0) for number in range(3)]
     assert agree(*hold.windows[:2])
     assert agree(*hold.windows[1:])
@@ -128,7 +129,7 @@ def test_blocked_error_of_independent_and_of_correlated_values() -> None:
 def test_a_restored_hold_goes_on_the_same() -> None:
     whole = diffuse(2, 0.05)
     random = np.random.default_rng(0)
-    hold = Hold(800, 0.01, SPECIES)
+    hold = Hold(800, 0.01, SPECIES, kob_andersen("scaled"))
     positions = random.uniform(0, 10, (PARTICLES, 3))
     for _ in range(2):
         at = 0
@@ -137,7 +138,7 @@ def test_a_restored_hold_goes_on_the_same() -> None:
             at = step
             box = BOX * (1 + 0.0 * random.normal())
             state = {name: array.copy() for name, array in hold.state().items()}
-            hold = Hold(800, 0.01, SPECIES)
+            hold = Hold(800, 0.01, SPECIES, kob_andersen("scaled"))
             hold.restore(state)
             hold.observe(step, positions / BOX, box, -7 + 0.01 * random.normal())
     np.testing.assert_array_equal(hold.table(), whole.table())

@@ -15,6 +15,7 @@ import pytest
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import ConfigurationError, DatasetError, EngineError, InputError, StorageError
 from glassformer.core.files import exclusive
+from glassformer.core.mixture import shipped_mixture
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset import quench
@@ -25,13 +26,13 @@ from glassformer.dataset.sample import Ensemble, EquilibrationRecord, read_sampl
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.inherent import TOLERANCE, InherentStructure, inherent_structure
-from glassformer.physics.kob_andersen import PairPotential, kob_andersen
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import interactions
 from glassformer.physics.pair_forces import PairForces
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
 from tests.conftest import TINY_CAMPAIGN, edited, random_mixture, rattled_lattice, synthetic_sample
+from tests.liquids import kob_andersen, unit_masses
 from tests.unit.test_core import dead_process
 
 
@@ -39,7 +40,7 @@ from tests.unit.test_core import dead_process
 def liquid() -> Configuration:
     """A liquid at T = 0.5 and density 1.2, cooled in haste."""
     start = rattled_lattice(7, spacing=1.2 ** (-1 / 3))
-    with Lammps(start, kob_andersen("scaled"), 0.004, maxwell_boltzmann(0, start.particles, 1.5)) as engine:
+    with Lammps(start, kob_andersen("scaled"), 0.004, unit_masses(0, start.particles, 1.5)) as engine:
         engine.begin_nvt((1.5, 0.5), 20_000, 0.4)
         engine.advance(20_000)
         return engine.configuration()
@@ -106,7 +107,7 @@ def test_fast_force_is_minus_the_gradient() -> None:
         assert found.force[particle, axis] == pytest.approx(-slope, rel=1e-6)
 
 
-def hessian(structure: Configuration, potential: PairPotential) -> np.ndarray:
+def hessian(structure: Configuration, potential: Mixture) -> np.ndarray:
     forces, step = PairForces(structure, potential), 1e-6
     rows = []
     for number in range(3 * structure.particles):
@@ -361,7 +362,7 @@ def test_one_failure_does_not_cost_the_rest(dataset: Path, monkeypatch: pytest.M
     bad = read_dataset(dataset)[1].configuration.fingerprint
     original = quench.inherent_structure
 
-    def failing(configuration: Configuration, potential: PairPotential) -> InherentStructure:
+    def failing(configuration: Configuration, potential: Mixture) -> InherentStructure:
         if configuration.fingerprint == bad:
             raise EngineError("no energy minimum was reached", "Leave it out.")
         return original(configuration, potential)
@@ -384,7 +385,9 @@ def test_a_dataset_that_is_not_there_or_in_use_is_refused(dataset: Path, tmp_pat
 def test_what_cannot_be_quenched_is_named_and_the_rest_is_quenched(dataset: Path) -> None:
     *_, foreign, damaged = sample_paths(dataset)
     whole, sample = damaged.read_bytes(), read_sample(foreign)
-    write_sample(foreign, replace(sample, facts=sample.facts.model_copy(update={"cutoff": "smooth"})))
+    write_sample(
+        foreign, replace(sample, facts=sample.facts.model_copy(update={"mixture": shipped_mixture("wahnstrom")}))
+    )
     damaged.write_bytes(whole[:-100])
     before = foreign.read_bytes(), damaged.read_bytes()
     with pytest.raises(DatasetError, match="2 of 4 configurations failed; the others are done") as caught:

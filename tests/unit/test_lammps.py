@@ -9,11 +9,10 @@ import pytest
 from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import kob_andersen
 from glassformer.physics.pair import interactions
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps
 from tests.conftest import rattled_lattice
+from tests.liquids import kob_andersen, unit_masses
 
 
 def test_it_loads_in_a_clean_process() -> None:
@@ -39,7 +38,7 @@ def test_energy_and_forces_equal_the_reference(convention: str, kind: str) -> No
 def equilibrium(seed: int = 0) -> tuple[Configuration, np.ndarray]:
     """A small liquid at T about 1, far from any crystal, with its velocities."""
     start = rattled_lattice(7, seed)
-    with Lammps(start, kob_andersen("uniform"), 0.004, maxwell_boltzmann(seed, start.particles, 1.5)) as engine:
+    with Lammps(start, kob_andersen("uniform"), 0.004, unit_masses(seed, start.particles, 1.5)) as engine:
         engine.begin_nvt((1.5, 1.0), 2000, 0.4)
         engine.advance(2000)
         return engine.configuration(), engine.velocities()
@@ -68,7 +67,7 @@ def test_msd_is_ballistic_at_first() -> None:
     temperature, time_step = 0.7, 1e-4
     squared = []
     for seed in range(4):
-        velocities = maxwell_boltzmann(seed, structure.particles, temperature)
+        velocities = unit_masses(seed, structure.particles, temperature)
         with Lammps(structure, kob_andersen("uniform"), time_step, velocities) as engine:
             engine.begin_nve(10)
             start = engine.positions()

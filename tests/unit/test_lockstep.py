@@ -1,25 +1,27 @@
 """Lockstep against the plain reference, LAMMPS and exact laws, also where draws have drifted far apart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import PairPotential, kob_andersen
+from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import interactions
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.lockstep import engine as engine_module
 from glassformer.simulate.lockstep.engine import INNER_SKIN, Lockstep
 from tests.conftest import rattled_lattice
+from tests.liquids import kob_andersen, unit_masses
 from tests.unit.test_lammps import equilibrium
 
 CONVENTIONS = pytest.mark.parametrize("convention", ["uniform", "scaled"])
 
 
 def velocities(structure: Configuration, draws: int, temperature: float = 0.7) -> np.ndarray:
-    return np.stack([maxwell_boltzmann(seed, structure.particles, temperature) for seed in range(draws)])
+    return np.stack([unit_masses(seed, structure.particles, temperature) for seed in range(draws)])
 
 
 def present(structure: Configuration, displacement: np.ndarray) -> Configuration:
@@ -55,8 +57,11 @@ def test_forces_equal_those_of_lammps(convention: str, dtype: type, bound: float
 
 def test_other_potentials_need_no_other_code() -> None:
     structure = equilibrium()[0]
-    potential = PairPotential(
-        np.array([[0.7, 1.1], [1.1, 1.3]]), np.array([[0.9, 0.95], [0.95, 0.8]]), np.array([[2.1, 2.6], [2.6, 1.7]])
+    potential = replace(
+        kob_andersen("scaled"),
+        epsilon=np.array([[0.7, 1.1], [1.1, 1.3]]),
+        sigma=np.array([[0.9, 0.95], [0.95, 0.8]]),
+        cutoff=np.array([[2.1, 2.6], [2.6, 1.7]]),
     )
     engine = Lockstep(structure, potential, 0.005, velocities(structure, 2), np.float64)
     expected = interactions(structure, potential)
@@ -64,7 +69,7 @@ def test_other_potentials_need_no_other_code() -> None:
     assert engine.potential_energy()[0] == pytest.approx(expected.energy.sum(), rel=1e-12)
 
 
-def missing_pairs(engine: Lockstep, structure: Configuration, potential: PairPotential) -> set[tuple[int, int]]:
+def missing_pairs(engine: Lockstep, structure: Configuration, potential: Mixture) -> set[tuple[int, int]]:
     """Pairs within the cutoff in some draw, by brute force, that the list in use does not hold."""
     first, second = np.triu_indices(structure.particles, 1)
     cutoff = potential.cutoff[structure.species[first], structure.species[second]]

@@ -15,21 +15,20 @@ import numpy as np
 from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
-from glassformer.physics.kob_andersen import EPSILON, SIGMA, PairPotential
 from glassformer.physics.pair import interactions
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lockstep import cuda as module
 from glassformer.simulate.lockstep.cuda import LockstepCuda
 from glassformer.simulate.lockstep.engine import Lockstep
 from tests.conftest import rattled_lattice
+from tests.liquids import unit_masses, with_cutoff
 
 # The simulator starts a thread for a thread and polls them: few lanes, short lists, and quick changes between threads.
 sys.setswitchinterval(1e-5)
 module.LANES = module.kernels.LANES = 4
 module.INNER_SKIN, module.OUTER_SKIN = 0.1, 0.25
-potential = PairPotential(EPSILON, SIGMA, np.full((2, 2), 1.2))
+potential = with_cutoff(1.2)
 structures = [rattled_lattice(4, seed, spacing=1.08) for seed in (0, 1)]
-velocities = np.stack([np.stack([maxwell_boltzmann(10 * c + d, 64, 2.0) for d in range(3)]) for c in range(2)])
+velocities = np.stack([np.stack([unit_masses(10 * c + d, 64, 2.0) for d in range(3)]) for c in range(2)])
 """
 
 
@@ -107,7 +106,7 @@ def refused(error, message, *arguments):
 
 refused(ConfigurationError, "1 to 4 draws", structures, potential, 0.01, np.zeros((2, 5, 64, 3)))
 refused(ConfigurationError, "expected one size", [structures[0], rattled_lattice(5)], potential, 0.01, velocities)
-long = PairPotential(EPSILON, SIGMA, np.full((2, 2), 2.0))
+long = with_cutoff(2.0)
 refused(ConfigurationError, "for lists on the GPU", structures, long, 0.01, velocities)
 fast = LockstepCuda(structures[:1], potential, 0.01, velocities[:1] * 1e3)
 try:

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import ConfigurationError
+from glassformer.core.mixture import check_composition, shipped_mixture
+from glassformer.core.presets import load_campaign
+from glassformer.core.thesis import thesis_density
 from glassformer.physics.box import minimum_image, number_density, wrap
 from glassformer.physics.configuration import Configuration, check_configuration
-from glassformer.physics.kob_andersen import kob_andersen, mixture
 from glassformer.physics.pair import interactions
-from glassformer.physics.state_points import THESIS_DENSITIES, thesis_pressure
-from glassformer.physics.velocities import maxwell_boltzmann
 from tests.conftest import random_mixture, rattled_lattice
+from tests.liquids import kob_andersen, mixture, unit_masses
 
 BOX = np.array([6.0, 7.0, 8.0])
 
@@ -125,23 +126,28 @@ def test_a_box_shorter_than_two_cutoffs_is_refused() -> None:
 def test_mixture_is_80_20() -> None:
     assert np.bincount(mixture(1000)).tolist() == [800, 200]
     assert np.bincount(mixture(4096)).tolist() == [3277, 819]
-    with pytest.raises(ConfigurationError, match="use 1000 or 1005"):
-        mixture(1003)
+    for particles in (1000, 4096):
+        check_composition(shipped_mixture("kob-andersen"), particles)
+    with pytest.raises(ValueError, match="use 1000 or 1005"):
+        check_composition(shipped_mixture("kob-andersen"), 1003)
 
 
 def test_thesis_state_points_lie_on_their_line() -> None:
-    for temperature, pressure in THESIS_DENSITIES:
-        assert thesis_pressure(temperature) == pytest.approx(pressure)
+    points = load_campaign("thesis").state_points
+    assert len(points) == 7
+    for point in points:
+        assert point.pressure == pytest.approx(2.93 - 23 * (point.temperature - 0.44))
+        assert point.expected_density == thesis_density(point.temperature, point.pressure)
 
 
 def test_velocities_have_exact_temperature_no_momentum_and_a_gaussian_shape() -> None:
-    velocities = maxwell_boltzmann(5, 4000, 0.44)
+    velocities = unit_masses(5, 4000, 0.44)
     np.testing.assert_allclose(velocities.mean(0), 0, atol=1e-15)
     assert (velocities**2).sum() == pytest.approx((3 * 4000 - 3) * 0.44, rel=1e-12)
     kurtosis = (velocities**4).mean() / (velocities**2).mean() ** 2
     # Standard error of the kurtosis of 12000 Gaussian numbers: sqrt(24 / 12000) = 0.045.
     assert kurtosis == pytest.approx(3, abs=4 * 0.045)
-    assert not np.array_equal(velocities, maxwell_boltzmann(6, 4000, 0.44))
+    assert not np.array_equal(velocities, unit_masses(6, 4000, 0.44))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +156,7 @@ def test_velocities_have_exact_temperature_no_momentum_and_a_gaussian_shape() ->
         (lambda c: c.positions.__setitem__((17, 1), np.nan), "1 values that are not finite, first at index (17, 1)"),
         (lambda c: c.positions.__setitem__((3, 0), -0.01), "1 particles lie outside the box, first number 3"),
         (lambda c: c.positions.__setitem__((3, 2), c.box[2]), "1 particles lie outside the box, first number 3"),
-        (lambda c: c.species.__setitem__(5, 2), "got species [2]; expected 0 (A) and 1 (B)"),
+        (lambda c: c.species.__setitem__(5, 8), "got species [0, 1, 8]; expected 0 to 7"),
         (lambda c: c.species.__setitem__(slice(None), 1), "no particle of species 0"),
         (lambda c: c.box.__setitem__(0, -1.0), "expected positive lengths"),
         (lambda c: c.box.__setitem__(0, np.inf), "not finite"),

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from glassformer.cli.app import app
 from glassformer.core.errors import PredictionError
+from glassformer.core.mixture import shipped_mixture
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
@@ -72,7 +73,10 @@ def test_inside_nothing_is_said(model: Model, samples: list[Sample]) -> None:
             r"c0000 has T = 0.7 \(trained on 0.5 to 0.56\)",
         ),
         (lambda s: with_facts(s, temperature=0.44, state_point="T0.44_P1.55"), r"T = 0.44 \(trained on 0.5 to 0.56\)"),
-        (lambda s: with_facts(s, cutoff="scaled"), r"the cutoff convention 'scaled' \(trained on 'uniform'\)"),
+        (
+            lambda s: with_facts(s, mixture=shipped_mixture("kob-andersen")),
+            r"the cutoff convention 'scaled' \(trained on 'uniform'\)",
+        ),
         (lambda s: denser(s, 1.1), r"number density = 1\.\d+ \(trained on 1\.\d+ to 1\.\d+\)"),
     ],
 )

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from glassformer.core.campaign import Campaign, check_composition
+from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
+from glassformer.core.mixture import check_composition, shipped_mixture
 from glassformer.core.presets import RUNS, campaign_presets, load_campaign, preset
 from glassformer.core.run import Run, load_run
 from glassformer.core.settings import check_settings, load_settings
@@ -37,7 +38,9 @@ def broken(**changes: object) -> dict[str, object]:
         ({"draws": 0}, "draws: got 0; expected greater than 0"),
         ({"time_step": float("nan")}, "time_step: got nan"),
         ({"time_step": 0.5}, "time_step: got 0.5; expected less than or equal to 0.02"),
-        ({"cutoff": "2.5"}, "cutoff: got '2.5'; expected 'uniform' or 'scaled'"),
+        ({"cutoff": "2.5"}, "cutoff: got '2.5'; expected a mixture instead, such as mixture = \"kob-andersen\""),
+        ({"mixture": "kob-andersen"}, "give a mixture and no cutoff: its table has the cutoff"),
+        ({"cutoff": None, "mixture": "kob-anderson"}, "there is no mixture 'kob-anderson'; these ship: kob-andersen,"),
         ({"seed": "one"}, "seed: got 'one'"),
         ({"seed": 10**20}, "seed: got 100000000000000000000; expected less than 9223372036854775808"),
         ({"schedule": {"first": 1, "count": 300, "last": 200}}, "300 different steps do not fit between 1 and 200"),
@@ -85,7 +88,7 @@ def test_labels_tell_close_state_points_apart() -> None:
 
 @pytest.mark.parametrize("particles", [1000, 4096, 10_000, 200])
 def test_allowed_compositions(particles: int) -> None:
-    check_composition(particles)
+    check_composition(shipped_mixture("kob-andersen"), particles)
 
 
 def test_text_that_is_no_toml(tmp_path: Path) -> None:

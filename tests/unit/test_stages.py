@@ -7,7 +7,7 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
 from glassformer.core.presets import load_campaign
 from glassformer.core.settings import check_settings
-from glassformer.physics.state_points import estimated_relaxation_time
+from glassformer.core.thesis import thesis_relaxation_time
 from glassformer.simulate.stages import approach, fewest_steps, hold, most_steps
 from tests.conftest import TINY_CAMPAIGN
 
@@ -51,7 +51,7 @@ def test_the_thesis_as_it_was_meant() -> None:
 
 
 def test_the_estimate_is_the_thesis_s() -> None:
-    assert estimated_relaxation_time(0.50) == pytest.approx(np.exp(0.62 / 0.113))
+    assert thesis_relaxation_time(0.50) == pytest.approx(np.exp(0.62 / 0.113))
 
 
 def test_a_ramp_begins_where_the_stage_before_ended() -> None:
@@ -84,11 +84,15 @@ def test_a_window_is_a_whole_number_of_segments() -> None:
 
 
 def test_what_cannot_be_estimated_must_be_given() -> None:
-    settings = campaign(stages=[{"temperature": 0.38}])
+    estimate = {"strength": 0.62, "temperature": 0.387}
+    settings = campaign(stages=[{"temperature": 0.38}], relaxation_estimate=estimate)
     with pytest.raises(SettingsError, match=r"a stage's duration is not given, .* diverges at T = 0.387"):
         approach(settings, settings.state_points[0])
     with pytest.raises(SettingsError, match="hold_time is not given"):
         hold(settings, settings.state_points[0].model_copy(update={"temperature": 0.3, "hold_time": None}))
+    settings = campaign(stages=[{"temperature": 0.5}])
+    with pytest.raises(SettingsError, match="a stage's duration is not given, and the campaign has no equilibration"):
+        approach(settings, settings.state_points[0])
 
 
 def test_the_budget_counts_windows() -> None:

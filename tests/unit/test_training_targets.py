@@ -23,7 +23,6 @@ from glassformer.evaluate.evaluation import evaluate
 from glassformer.graph.batch import GraphBatch, join
 from glassformer.graph.neighbors import nearest_neighbors
 from glassformer.observables.propensity import moment_ceiling
-from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import build_examples, build_graphs, draw_velocities
@@ -33,6 +32,7 @@ from glassformer.train.prediction import predict
 from glassformer.train.target import Target
 from glassformer.train.training import train_run
 from tests.conftest import TINY_RUN, synthetic_sample
+from tests.liquids import unit_masses
 
 # Small forms of networks; another one learns in the shape that it has by default.
 SMALL = {
@@ -345,7 +345,7 @@ def test_velocities_are_those_that_the_simulation_drew(tiny_dataset: Path) -> No
     run = make_run("system", network={"inputs": ["type", "velocity"]}, targets=EACH)
     (graphs,) = build_graphs([sample], run.network)
     for seed, given, graph in zip(sample.ensemble.seeds, velocities, graphs, strict=True):
-        expected = maxwell_boltzmann(int(seed), sample.configuration.particles, sample.facts.temperature)
+        expected = unit_masses(int(seed), sample.configuration.particles, sample.facts.temperature)
         np.testing.assert_array_equal(given, expected)
         np.testing.assert_allclose(graph.node_vectors[:, 0].numpy(), expected, rtol=1e-6)
     # The edges are held once.

@@ -108,7 +108,7 @@ class Facts(BaseModel):
     @classmethod
     def _older_mixture(cls, values: Any) -> Any:
         """Read the mixture of files of version 2 and before, which name its cutoff and two wave numbers."""
-        if not isinstance(values, dict) or "cutoff" not in values:
+        if not isinstance(values, dict) or "cutoff" not in values or "mixture" in values:
             return values
         found = dict(values)
         mixture = shipped_mixture(CUTOFF_CONVENTIONS[found.pop("cutoff")])
