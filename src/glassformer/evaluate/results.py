@@ -17,7 +17,6 @@ from glassformer.evaluate.experiments import ScoreRow
 
 NAME = r"[a-z0-9][a-z0-9.-]*"
 FORMAT = "glassformer experiment 3"
-RESULT_FILE = "result.json"
 
 
 @dataclass(frozen=True)
