@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from glassformer.benchmark.network_costs import estimate_training
 from glassformer.cli.experiment import OVERHEAD, _training_hours
 from glassformer.core.errors import DatasetError
 from glassformer.core.experiment import load_study
+from glassformer.core.layout import TrainingFolder
 from glassformer.core.presets import load_campaign, load_network
 from glassformer.core.progress import Silent
 from glassformer.evaluate.results import read_result, write_result
 from glassformer.report.build import read_histories
+from glassformer.train.network_costs import estimate_training
 from tests.unit.test_cli import CAMPAIGN, glassformer
 
 STUDY = """
@@ -150,12 +151,12 @@ def test_a_history_that_marks_no_epoch_is_named(folder: Path, tmp_path: Path) ->
     """As an older version wrote it."""
     shutil.copytree(folder / "out" / "training" / "cold", tmp_path / "cold")
     path = tmp_path / "cold" / "fold-0" / "history.json"
-    assert read_histories(tmp_path / "cold")
+    assert read_histories(TrainingFolder(tmp_path / "cold"))
     path.write_text(
         json.dumps([{k: v for k, v in line.items() if k != "kept"} for line in json.loads(path.read_text())])
     )
     with pytest.raises(DatasetError, match="is no training history: it says no kept"):
-        read_histories(tmp_path / "cold")
+        read_histories(TrainingFolder(tmp_path / "cold"))
 
 
 def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_each_network_is_estimated_once(folder: Path, monkeypatch: pytest.Monkey
     """Two of the four experiments train the same network, on a few particles."""
     measured = []
     monkeypatch.setattr(
-        "glassformer.benchmark.network_costs.estimate_training",
+        "glassformer.train.network_costs.estimate_training",
         lambda network, particles: measured.append(network) or 0.01,
     )
     study = load_study(str(folder / "study.toml"))

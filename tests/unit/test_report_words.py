@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.layout import TrainingFolder
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws
@@ -180,7 +181,7 @@ def test_nothing_is_said_of_a_network_whose_run_is_unknown(known: str, tmp_path:
     )
     if known == "missing":
         path.unlink()
-    assert read_run(folder / "training", "h") is None
+    assert read_run(TrainingFolder(folder / "training"), "h") is None
     text = text_of(build_report(folder))
     assert "the network reads" not in text
     assert "the settings of this run were not found beside its predictions" in text

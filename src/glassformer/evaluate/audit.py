@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
+from glassformer.core.json_files import Number
+from glassformer.core.layout import configuration_of, state_point_of
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.paired import Difference, Errors, difference, mean_difference
-from glassformer.evaluate.scores import mean_absolute_error, r_squared_about
+from glassformer.evaluate.scores import mean_absolute_error, r_squared
 
 SAMPLES = 1000
 # The array that holds what a network said.
@@ -31,30 +33,30 @@ class AuditRow:
     """
 
     model: str
-    time: float
+    time: Number
     draws: int
     configurations: int
-    mae: float
-    mae_error: float
-    r2: float
-    r2_error: float
-    r2_within: float
-    r2_within_error: float
-    ceiling: float
-    errors: dict[str, float]
+    mae: Number
+    mae_error: Number
+    r2: Number
+    r2_error: Number
+    r2_within: Number
+    r2_within_error: Number
+    ceiling: Number
+    errors: dict[str, Number]
 
 
 def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list[AuditRow]:
     """Return a row per time for the `tests` of an experiment's networks, put together.
 
-    Every prediction is of one draw, called 'configuration#draw'. `model`: the array to score, a network's or a
+    Every prediction is of one draw (`core.layout.Draw`). `model`: the array to score, a network's or a
     baseline's.
     """
     label, said = (np.concatenate([getattr(test, what) for test in tests]) for what in ("label", model))
     points = np.concatenate([test.state_points for test in tests])
     # A configuration that several networks were tested on is still one.
     draws = [one for test in tests for one in test.configurations]
-    names = np.array([one.rpartition("#")[0] for one in draws])
+    names = np.array([configuration_of(one) for one in draws])
     again = _resampled(points, names)
     return [
         _row(model, float(time), target, (said[:, target], label[:, target], points, names, draws), again, liquid)
@@ -79,8 +81,8 @@ def _compare(one: Errors, other: Errors) -> Difference:
     points: dict[str, dict[str, list[str]]] = {}
     for name in one:
         if name in other:
-            configuration = name.rpartition("#")[0]
-            points.setdefault(configuration.rpartition("/")[0], {}).setdefault(configuration, []).append(name)
+            configuration = configuration_of(name)
+            points.setdefault(state_point_of(configuration), {}).setdefault(configuration, []).append(name)
     means = [
         [{name: float(np.mean([of[draw] for draw in draws])) for name, draws in members.items()} for of in (one, other)]
         for members in points.values()
@@ -102,8 +104,8 @@ def _row(
     overall = np.full(len(label), np.mean(list(known.values())))
     scores: tuple[Callable[[Any], float], ...] = (
         lambda rows: mean_absolute_error(said[rows], label[rows]),
-        lambda rows: r_squared_about(said[rows], label[rows], overall[rows]),
-        lambda rows: r_squared_about(said[rows], label[rows], own[rows]),
+        lambda rows: r_squared(said[rows], label[rows], overall[rows]),
+        lambda rows: r_squared(said[rows], label[rows], own[rows]),
     )
     values = [score(np.arange(len(label))) for score in scores]
     # See `scores.bootstrap_error`; the smallest state point sets the factor.

@@ -10,14 +10,14 @@ import numpy as np
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import DatasetError, StorageError
 from glassformer.core.files import exclusive, refuse_if_moved, remove_temporaries, write_atomically
+from glassformer.core.layout import DatasetFolder, configuration_id
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
 from glassformer.core.words import counted
 from glassformer.dataset.extend import join
-from glassformer.dataset.folder import sample_path
 from glassformer.dataset.mixtures import mixture_of
-from glassformer.dataset.sample import Ensemble, Facts, Sample, configuration_id, read_sample, write_sample
+from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, write_sample
 from glassformer.dataset.starts import read_starts
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
@@ -27,7 +27,7 @@ from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.lammps import load_lammps
-from glassformer.simulate.mismatch import CAMPAIGN_FILE, read_campaign, refuse
+from glassformer.simulate.mismatch import read_campaign, refuse
 from glassformer.simulate.pool import run_tasks
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
@@ -75,7 +75,7 @@ def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
     if campaign.equilibration.start_from is not None:
         starts = _read_starts(campaign, Path(campaign.equilibration.start_from))
     return [
-        Task(campaign.at(point), point, index, sample_path(dataset, point.label, index), starts[index])
+        Task(campaign.at(point), point, index, DatasetFolder(dataset).sample(point.label, index), starts[index])
         for index in range(campaign.configurations)
         for point in campaign.state_points
     ]
@@ -238,7 +238,8 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
                 Unfinished(task.path, task.parameter_hash).clear()
             else:
                 missing[task] = sample_work(task.campaign, task.point, there)
-        write_atomically(dataset / CAMPAIGN_FILE, _with_earlier_points(campaign, dataset).model_dump_json().encode())
+        settings = _with_earlier_points(campaign, dataset)
+        write_atomically(DatasetFolder(dataset).campaign, settings.model_dump_json().encode())
         done = len(all_tasks) - len(missing)
         if done:
             progress.say(f"{done} of {counted(len(all_tasks), 'configuration')} exist already and are kept")
@@ -259,7 +260,7 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
 def _with_earlier_points(campaign: Campaign, dataset: Path) -> Campaign:
     """Return `campaign` with the state points of the one last run into `dataset`, of which this may be a part."""
     try:
-        earlier = read_campaign(dataset / CAMPAIGN_FILE)
+        earlier = read_campaign(DatasetFolder(dataset).campaign)
     except (OSError, ValueError):
         return campaign
     labels = {point.label for point in campaign.state_points}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from glassformer.core.campaign import Campaign
 from glassformer.core.differences import differences, listed
 from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.layout import DatasetFolder
 from glassformer.core.provenance import code_version
 from glassformer.core.text import decode
 from glassformer.dataset.sample import Facts
@@ -15,7 +16,6 @@ from glassformer.simulate.draws import engine_used
 if TYPE_CHECKING:
     from glassformer.simulate.campaign import Task
 
-CAMPAIGN_FILE = "campaign.json"
 HOLDER, ASKER = "the dataset", "this campaign"
 # Settings of a campaign that a sample itself records.
 RECORDED = ("time_step", "seed")
@@ -52,7 +52,7 @@ def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
 def _settings(task: "Task", dataset: Path) -> list[str]:
     """Return how the campaign last run into `dataset` differs from that of `task` at its state point."""
     try:
-        earlier = read_campaign(dataset / CAMPAIGN_FILE)
+        earlier = read_campaign(DatasetFolder(dataset).campaign)
     except (OSError, ValueError):
         return []
     point = next((one for one in earlier.state_points if one.label == task.point.label), None)

@@ -12,6 +12,7 @@ from glassformer.baselines.density import DensityFit
 from glassformer.baselines.state_point_mean import StatePointMean
 from glassformer.core.arrays import FloatArray
 from glassformer.core.files import write_atomically
+from glassformer.core.layout import HISTORY_FILE, MODEL_FILE, TrainingFolder
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
@@ -31,9 +32,6 @@ from glassformer.train.schedule import kept_epoch
 from glassformer.train.scope import Scope
 from glassformer.train.target import Target
 
-MODEL_FILE = "model.pt"
-HISTORY_FILE = "history.json"
-
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -50,7 +48,7 @@ class Task:
 
     def folder(self, number: int) -> Path:
         """Return the folder of fold `number`."""
-        return self.out / f"fold-{number}"
+        return TrainingFolder(self.out).fold(number).path
 
 
 def train_fold(

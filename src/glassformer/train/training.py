@@ -15,6 +15,7 @@ from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
 from glassformer.core.json_files import read_json
+from glassformer.core.layout import MODEL_FILE, PREDICTIONS_FILE
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
@@ -28,13 +29,12 @@ from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import read_model
 from glassformer.train.examples import build_graphs
 from glassformer.train.fitting import remove_checkpoints
-from glassformer.train.fold import MODEL_FILE, Task, train_fold
+from glassformer.train.fold import Task, train_fold
 from glassformer.train.memory import keep_large_blocks
 from glassformer.train.prediction import merge, only_test, predict
 from glassformer.train.processes import run_together
 from glassformer.train.target import Target
 
-PREDICTIONS_FILE = "predictions.h5"
 # A process waits for the first, which makes a model between two folds; if that one dies, all are ended from outside.
 PATIENCE = timedelta(days=30)
 
