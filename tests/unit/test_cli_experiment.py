@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from glassformer.benchmark.network_costs import estimate_training
 from glassformer.cli.experiment import OVERHEAD, _training_hours
 from glassformer.core.errors import DatasetError
 from glassformer.core.experiment import load_study
@@ -16,6 +15,7 @@ from glassformer.core.presets import load_campaign, load_network
 from glassformer.core.progress import Silent
 from glassformer.evaluate.results import read_result, write_result
 from glassformer.report.build import read_histories
+from glassformer.train.network_costs import estimate_training
 from tests.unit.test_cli import CAMPAIGN, glassformer
 
 STUDY = """
@@ -185,7 +185,7 @@ def test_each_network_is_estimated_once(folder: Path, monkeypatch: pytest.Monkey
     """Two of the four experiments train the same network, on a few particles."""
     measured = []
     monkeypatch.setattr(
-        "glassformer.benchmark.network_costs.estimate_training",
+        "glassformer.train.network_costs.estimate_training",
         lambda network, particles: measured.append(network) or 0.01,
     )
     study = load_study(str(folder / "study.toml"))

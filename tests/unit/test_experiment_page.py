@@ -43,7 +43,7 @@ def experiment(
         name=name, group="four", title="a network", compare="", network=run.network.name, head=run.network.head,
         parameters=7, folds=2, trained_on=tuple(trained), tested_on=points, training_configurations=2,
         parameter_hash="h", identity="i", data=data_hash(samples), code_version="c",
-        rows=score_rows([NetworkTest(made, made.label)], trained, liquid),
+        rows=score_rows([NetworkTest(made, made.label)], trained, liquid), audit=(),
     )  # fmt: skip
     if run.targets.draws == "each":
         names = tuple(f"{one}#0" for one in made.configurations)

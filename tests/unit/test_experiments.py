@@ -25,7 +25,7 @@ from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.moments import bin_edges, largest_share, moments, variance_split
 from glassformer.evaluate.paired import difference, mean_difference
 from glassformer.evaluate.results import ExperimentResult, pairs, read_result, write_result
-from glassformer.evaluate.scores import r_squared_about
+from glassformer.evaluate.scores import r_squared
 from glassformer.experiments import runner
 from glassformer.experiments.runner import plan_work, run_experiments, share
 from glassformer.train.checkpoint import read_model
@@ -214,10 +214,10 @@ def test_experiments_are_compared_where_both_were_tested_alike() -> None:
 
 def test_r_squared_about_given_means_counts_what_is_said_beyond_them() -> None:
     label, means = np.array([0.0, 1.0, 10.0, 11.0]), np.array([0.5, 0.5, 10.5, 10.5])
-    assert r_squared_about(means, label, means) == pytest.approx(0)
-    assert r_squared_about(label, label, means) == 1
-    assert r_squared_about(np.array([0.0, 1.0, 10.0, 10.0]), label, means) == pytest.approx(0)
-    assert np.isnan(r_squared_about(means, means, means))
+    assert r_squared(means, label, means) == pytest.approx(0)
+    assert r_squared(label, label, means) == 1
+    assert r_squared(np.array([0.0, 1.0, 10.0, 10.0]), label, means) == pytest.approx(0)
+    assert np.isnan(r_squared(means, means, means))
 
 
 def test_the_audit_scores_single_draws_and_resamples_configurations() -> None:
@@ -284,7 +284,7 @@ def test_results_are_read_against_those_of_the_same_data() -> None:
     assert pairs([other], [replace(one, data="of another day")]) == []
 
 
-@pytest.mark.parametrize("damage", ["half", "other", "row", "list"])
+@pytest.mark.parametrize("damage", ["half", "other", "row", "rows", "name", "list"])
 def test_damaged_results_are_named(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     values = result().as_json()
@@ -292,6 +292,10 @@ def test_damaged_results_are_named(damage: str, tmp_path: Path) -> None:
         values["format"] = "glassformer experiment 0"
     if damage == "row":
         del values["rows"][0]["time"]
+    if damage == "rows":
+        del values["rows"]
+    if damage == "name":
+        values["name"] = "../four"
     text = json.dumps([] if damage == "list" else values)
     path.write_text(text[: len(text) // 2] if damage == "half" else text)
     with pytest.raises(PredictionError, match="is no result of an experiment"):

@@ -80,7 +80,7 @@ def results(samples: list[Sample]) -> list[ExperimentResult]:
     rows = score_rows([NetworkTest(one, one.label) for one in made], trained, Liquid.of(samples, made[0].times))
     return [
         ExperimentResult(
-            name, "four", title, "", "particlenet", "system", 7, 2, trained, trained, 2, "h", "i", "d", "c", rows
+            name, "four", title, "", "particlenet", "system", 7, 2, trained, trained, 2, "h", "i", "d", "c", rows, ()
         )
         for name, title in (("four", "four together"), ("structure", "told 1 $ of structure"))
     ]

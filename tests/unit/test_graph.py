@@ -1,5 +1,6 @@
 """Neighbours, inputs, symmetries and batches."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -132,6 +133,18 @@ def test_what_a_network_reads_must_be_there() -> None:
         node_vectors(random_mixture(50), ("velocity",), None)
     with pytest.raises(SettingsError, match="no inherent structure"):
         node_vectors(random_mixture(50), ("inherent-displacement",), None)
+
+
+def test_symmetries_keep_their_numbers() -> None:
+    """Trainings draw them by number: permutations of the axes, then signs, as written out here."""
+    expected = [
+        np.diag(signs)[list(order)]
+        for order in itertools.permutations(range(3))
+        for signs in itertools.product((1.0, -1.0), repeat=3)
+    ]
+    # Bytes: a minus zero counts.
+    assert cubic_symmetries().tobytes() == np.stack(expected).tobytes()
+    assert cubic_rotations().tobytes() == np.stack([m for m in expected if np.linalg.det(m) > 0]).tobytes()
 
 
 def test_there_are_48_different_symmetries_of_the_cube_and_half_are_rotations() -> None:

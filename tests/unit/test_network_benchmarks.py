@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from glassformer.benchmark import cost_by_size
-from glassformer.benchmark.cost_by_size import measure_costs
-from glassformer.benchmark.network_task import Shape, training_gflop, write_task
-from glassformer.benchmark.networks import compare
-from glassformer.benchmark.peers import keras_environment, process
-from glassformer.benchmark.peers.keras_environment import find_keras_python
-from glassformer.benchmark.peers.process import KERAS, OWN, TORCH, Process
+import benchmarks
+import glassformer
+from benchmarks import cost_by_size
+from benchmarks.cost_by_size import measure_costs
+from benchmarks.network_task import Shape, training_gflop, write_task
+from benchmarks.networks import compare
+from benchmarks.peers import keras_environment, process
+from benchmarks.peers.keras_environment import find_keras_python
+from benchmarks.peers.process import KERAS, OWN, TORCH, Process
+from glassformer.cli import bench
 from glassformer.cli.app import app
 from glassformer.core.errors import EngineError, SettingsError
 from glassformer.core.progress import Silent
@@ -44,6 +47,16 @@ def no_keras(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def task(tmp_path: Path) -> dict[str, Any]:
     return write_task(TINY, tmp_path)
+
+
+def test_the_installed_package_says_where_benchmarks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not (Path(glassformer.__file__).parent / "benchmark").exists()
+    monkeypatch.setattr(bench, "__file__", str(tmp_path / "lib" / "glassformer" / "cli" / "bench.py"))
+    result = CliRunner().invoke(app, ["bench", "gpu"])
+    assert isinstance(result.exception, SettingsError)
+    assert "they run from a checkout" in result.exception.problem
+    assert "pip install -e ." in result.exception.remedy
+    assert CliRunner().invoke(app, ["bench", "gpu", "--help"]).exit_code == 0
 
 
 @pytest.mark.usefixtures("no_keras")
@@ -209,10 +222,10 @@ def test_a_parent_that_is_killed_leaves_no_process_in_the_middle_of_a_call(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     code = (
-        "from glassformer.benchmark.peers import process\n"
+        "from benchmarks.peers import process\n"
         f"process.MODULES['torch'] = 'sleeper'\nprocess.Process('torch', {task!r}).call('predict')\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+    with subprocess.Popen([sys.executable, "-c", code], cwd=Path(benchmarks.__file__).parents[1]) as parent:
         children = _wait_for_children(parent, 1)
         time.sleep(1)
         parent.kill()

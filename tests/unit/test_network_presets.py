@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from glassformer.benchmark.network_costs import edges, measure, network_cost, operations
 from glassformer.cli.networks import network_costs
 from glassformer.core import network_settings
 from glassformer.core.errors import SettingsError
@@ -22,6 +21,7 @@ from glassformer.core.settings import check_settings
 from glassformer.graph.batch import build_graph
 from glassformer.network.heads import ParticleHead
 from glassformer.network.registry import build_network
+from glassformer.train.network_costs import edges, measure, network_cost, operations
 from tests.conftest import rattled_lattice
 
 # Of one target.

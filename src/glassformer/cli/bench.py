@@ -1,9 +1,13 @@
 """The bench commands: speed and memory compared with a named peer in the same run."""
 
 import contextlib
+import functools
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 
 import typer
 
@@ -13,8 +17,8 @@ from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
-    from glassformer.benchmark.network_task import Shape
-    from glassformer.benchmark.networks import Call
+    from benchmarks.network_task import Shape
+    from benchmarks.networks import Call
     from glassformer.core.progress import Progress
 
 bench = typer.Typer(cls=Group, help="Measure speed and compare it with named peers.", no_args_is_help=True)
@@ -41,6 +45,30 @@ KerasPython = Annotated[
 ]
 
 
+Given = ParamSpec("Given")
+
+
+def of_checkout(command: Callable[Given, None]) -> Callable[Given, None]:
+    """Return `command` such that it may import `benchmarks`: the folder beside src, which no installed package has.
+
+    It raises `SettingsError` where there is none.
+    """
+
+    @functools.wraps(command)
+    def wrapped(*args: Given.args, **kwargs: Given.kwargs) -> None:
+        root = Path(__file__).resolve().parents[3]
+        if not (root / "benchmarks" / "peers").is_dir():
+            raise SettingsError(
+                "the benchmarks are not part of the installed package; they run from a checkout of the repository",
+                "Clone the repository and install it from there: pip install -e .",
+            )
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))
+        command(*args, **kwargs)
+
+    return wrapped
+
+
 def _stages(as_json: bool) -> "contextlib.AbstractContextManager[Progress]":
     from glassformer.core.progress import Silent
 
@@ -53,6 +81,7 @@ def _print_json(value: Any) -> None:
 
 @bench.command("isoconfigurational")
 @resumable
+@of_checkout
 def isoconfigurational(
     steps: Annotated[int, typer.Option(min=100, metavar="N", help="Steps of lockstep.")] = 20_000,
     rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Rounds in which the engines take turns.")] = 5,
@@ -68,8 +97,8 @@ def isoconfigurational(
             f"got {counted(rounds, 'round')} and {counted(steps, 'step')}; expected at least one step per round",
             "Ask for fewer rounds.",
         )
-    from glassformer.benchmark.isoconfigurational import compare
-    from glassformer.benchmark.isoconfigurational import decay as follow_decay
+    from benchmarks.isoconfigurational import compare
+    from benchmarks.isoconfigurational import decay as follow_decay
     from glassformer.cli.bench_tables import print_comparison, print_decay
 
     with _stages(as_json) as stages:
@@ -84,6 +113,7 @@ def isoconfigurational(
 
 @bench.command("gpu")
 @resumable
+@of_checkout
 def gpu(
     configurations: Annotated[
         list[int], typer.Option(min=1, metavar="N", help="Configurations of 32 draws run together. Repeatable.")
@@ -93,7 +123,7 @@ def gpu(
     as_json: AsJson = False,
 ) -> None:
     """Measure lockstep on a GPU, in atom-steps per second."""
-    from glassformer.benchmark.gpu import measure
+    from benchmarks.gpu import measure
     from glassformer.cli.bench_tables import print_gpu_speeds
 
     with _stages(as_json) as stages:
@@ -106,6 +136,7 @@ def gpu(
 
 @bench.command("train-step")
 @resumable
+@of_checkout
 def train_step(
     particles: Particles = 4096,
     neighbors: Neighbors = 20,
@@ -117,13 +148,14 @@ def train_step(
     as_json: AsJson = False,
 ) -> None:
     """Compare a training step of ParticleNet with the same network in Keras and in plain torch."""
-    from glassformer.benchmark.network_task import Shape
+    from benchmarks.network_task import Shape
 
     _compare("train_step", Shape(particles, neighbors, batch, threads, precision), rounds, keras_python, as_json)
 
 
 @bench.command("predict")
 @resumable
+@of_checkout
 def predict(
     particles: Particles = 4096,
     neighbors: Neighbors = 20,
@@ -135,13 +167,13 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Compare a prediction of ParticleNet, from positions to outputs, with Keras and plain torch."""
-    from glassformer.benchmark.network_task import Shape
+    from benchmarks.network_task import Shape
 
     _compare("predict", Shape(particles, neighbors, batch, threads, precision), rounds, keras_python, as_json)
 
 
 def _compare(call: "Call", shape: "Shape", rounds: int, keras_python: str | None, as_json: bool) -> None:
-    from glassformer.benchmark.networks import compare
+    from benchmarks.networks import compare
     from glassformer.cli.bench_tables import print_networks
 
     with _stages(as_json) as stages:
@@ -156,6 +188,7 @@ def _compare(call: "Call", shape: "Shape", rounds: int, keras_python: str | None
 
 @bench.command("neighbors")
 @resumable
+@of_checkout
 def neighbors(
     particles: Particles = 4096,
     neighbors: Neighbors = 20,
@@ -164,7 +197,7 @@ def neighbors(
     as_json: AsJson = False,
 ) -> None:
     """Compare the search for neighbours in feature space with torch.cdist and with SciPy's k-d tree."""
-    from glassformer.benchmark.feature_neighbors import compare_searches
+    from benchmarks.feature_neighbors import compare_searches
     from glassformer.cli.bench_tables import print_searches
 
     with _stages(as_json) as stages:
@@ -177,6 +210,7 @@ def neighbors(
 
 @bench.command("cost")
 @resumable
+@of_checkout
 def cost(
     particles: Annotated[
         list[int], typer.Option(min=5, metavar="N", help="Particles per configuration. Repeatable.")
@@ -189,8 +223,8 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Measure how time and memory of ParticleNet grow with N, in training and in prediction."""
-    from glassformer.benchmark.cost_by_size import measure_costs
-    from glassformer.benchmark.network_task import Shape
+    from benchmarks.cost_by_size import measure_costs
+    from benchmarks.network_task import Shape
     from glassformer.cli.bench_tables import print_costs
 
     with _stages(as_json) as stages:

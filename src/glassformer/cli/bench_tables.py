@@ -8,11 +8,11 @@ from glassformer.cli.console import console, print_table
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
-    from glassformer.benchmark.cost_by_size import Costs
-    from glassformer.benchmark.feature_neighbors import Searches
-    from glassformer.benchmark.gpu import GpuSpeed
-    from glassformer.benchmark.isoconfigurational import Comparison, Decay
-    from glassformer.benchmark.networks import Comparison as NetworkComparison
+    from benchmarks.cost_by_size import Costs
+    from benchmarks.feature_neighbors import Searches
+    from benchmarks.gpu import GpuSpeed
+    from benchmarks.isoconfigurational import Comparison, Decay
+    from benchmarks.networks import Comparison as NetworkComparison
 
 
 def print_comparison(comparison: "Comparison") -> None:

@@ -259,7 +259,7 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
 def _training_hours(
     runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, workers: int, stages: Progress
 ) -> float:
-    from glassformer.benchmark.network_costs import estimate_training
+    from glassformer.train.network_costs import estimate_training
 
     known: dict[str, float] = {}
     seconds = 0.0

@@ -12,7 +12,7 @@ from glassformer.core.words import counted
 
 if TYPE_CHECKING:
     # Importing it takes a second, for torch.
-    from glassformer.benchmark.network_costs import Measured, NetworkCost
+    from glassformer.train.network_costs import Measured, NetworkCost
 
 
 def network_costs(
@@ -21,7 +21,7 @@ def network_costs(
     """Return the cost of the networks of `sources`, presets or files; of all that ship if there are none."""
     presets = network_presets()
     chosen = {source: load_network(source) for source in sources or presets}
-    from glassformer.benchmark.network_costs import measure, network_cost
+    from glassformer.train.network_costs import measure, network_cost
 
     costs = [network_cost(name, presets.get(name, ""), settings, particles) for name, settings in chosen.items()]
     if not measured:

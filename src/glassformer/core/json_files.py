@@ -1,15 +1,18 @@
 """JSON files of the package, read with suspicion: what is in them is checked against a type before it is used."""
 
 import json
+import math
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from glassformer.core.errors import InputError
 from glassformer.core.files import read_whole
 
 T = TypeVar("T")
+# In a JSON file null stands for what is no finite number.
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 def read_json(path: Path, error: type[InputError], what: str, remedy: str) -> Any:

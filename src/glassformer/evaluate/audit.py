@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
+from glassformer.core.json_files import Number
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.paired import Difference, Errors, difference, mean_difference
-from glassformer.evaluate.scores import mean_absolute_error, r_squared_about
+from glassformer.evaluate.scores import mean_absolute_error, r_squared
 
 SAMPLES = 1000
 # The array that holds what a network said.
@@ -31,17 +32,17 @@ class AuditRow:
     """
 
     model: str
-    time: float
+    time: Number
     draws: int
     configurations: int
-    mae: float
-    mae_error: float
-    r2: float
-    r2_error: float
-    r2_within: float
-    r2_within_error: float
-    ceiling: float
-    errors: dict[str, float]
+    mae: Number
+    mae_error: Number
+    r2: Number
+    r2_error: Number
+    r2_within: Number
+    r2_within_error: Number
+    ceiling: Number
+    errors: dict[str, Number]
 
 
 def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list[AuditRow]:
@@ -102,8 +103,8 @@ def _row(
     overall = np.full(len(label), np.mean(list(known.values())))
     scores: tuple[Callable[[Any], float], ...] = (
         lambda rows: mean_absolute_error(said[rows], label[rows]),
-        lambda rows: r_squared_about(said[rows], label[rows], overall[rows]),
-        lambda rows: r_squared_about(said[rows], label[rows], own[rows]),
+        lambda rows: r_squared(said[rows], label[rows], overall[rows]),
+        lambda rows: r_squared(said[rows], label[rows], own[rows]),
     )
     values = [score(np.arange(len(label))) for score in scores]
     # See `scores.bootstrap_error`; the smallest state point sets the factor.

@@ -8,6 +8,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import PredictionError
+from glassformer.core.json_files import Number
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.evaluation import particle_scores
 from glassformer.evaluate.liquid import Liquid
@@ -16,7 +17,7 @@ from glassformer.evaluate.paired import Difference, difference, mean_difference
 from glassformer.evaluate.scores import (
     bootstrap_error,
     mean_absolute_error,
-    r_squared_about,
+    r_squared,
 )
 
 NETWORK = "network"
@@ -31,10 +32,10 @@ class Score:
     each configuration, for comparisons in pairs.
     """
 
-    mae: float
-    r2: float
-    ratio: float
-    errors: dict[str, float]
+    mae: Number
+    r2: Number
+    ratio: Number
+    errors: dict[str, Number]
 
 
 @dataclass(frozen=True)
@@ -50,28 +51,28 @@ class ScoreRow:
     """
 
     state_point: str
-    time: float
+    time: Number
     trained: bool
     configurations: int
     networks: int
-    label_mean: float
-    label_std: float
-    coefficient_of_variation: float
-    skewness: float
-    kurtosis: float
-    prediction_mean: float
-    prediction_std: float
-    residual_std: float
-    mae_msd: float
-    mae_error: float
-    one_bin: float
-    r2_ceiling: float
-    between: float
-    within: float
+    label_mean: Number
+    label_std: Number
+    coefficient_of_variation: Number
+    skewness: Number
+    kurtosis: Number
+    prediction_mean: Number
+    prediction_std: Number
+    residual_std: Number
+    mae_msd: Number
+    mae_error: Number
+    one_bin: Number
+    r2_ceiling: Number
+    between: Number
+    within: Number
     scores: dict[str, Score]
-    pearson: float = math.nan
-    pearson_error: float = math.nan
-    pearson_ceiling: float = math.nan
+    pearson: Number = math.nan
+    pearson_error: Number = math.nan
+    pearson_ceiling: Number = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,7 @@ def _score(said: FloatArray, truth: FloatArray, mean_label: float, names: Sequen
     errors = np.abs(said - label)
     return Score(
         mae=float(errors.mean()),
-        r2=_mean([r_squared_about(one, label, mean_label) for one in said]),
+        r2=_mean([r_squared(one, label, mean_label) for one in said]),
         ratio=float(np.exp(said).mean() / truth.mean()),
         errors=dict(zip(names, errors.mean(0).tolist(), strict=True)),
     )

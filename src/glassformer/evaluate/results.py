@@ -1,12 +1,12 @@
 """Result files: the scores of an experiment, as JSON."""
 
 import json
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
 
 from glassformer.core.errors import PredictionError
 from glassformer.core.files import write_atomically
@@ -29,7 +29,8 @@ class ExperimentResult:
     that was tested, and of the way to score; `data`: of what was tested.
     """
 
-    name: str
+    # Figures are files called by it.
+    name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
     group: str
     title: str
     compare: str
@@ -44,8 +45,8 @@ class ExperimentResult:
     identity: str
     data: str
     code_version: str
-    rows: tuple[ScoreRow, ...] = ()
-    audit: tuple[AuditRow, ...] = ()
+    rows: tuple[ScoreRow, ...]
+    audit: tuple[AuditRow, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, with null for NaN."""
@@ -67,27 +68,7 @@ def read_result(path: Path) -> ExperimentResult:
     values = read_json(path, PredictionError, what, remedy)
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
         raise PredictionError(f"{path} is no {what}: its format is not '{FORMAT}'", remedy)
-    try:
-        rows = [_row(row) for row in values["rows"]]
-        audit = [_numbers(row) for row in values["audit"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise PredictionError(f"{path} is no {what}: {type(error).__name__} {error}", remedy) from None
-    if not re.fullmatch(NAME, str(values.get("name"))):
-        # Figures are files called by it.
-        raise PredictionError(f"{path} is no {what}: got the name {values.get('name')!r}", remedy)
-    return checked(values | {"rows": rows, "audit": audit}, ExperimentResult, path, PredictionError, what, remedy)
-
-
-def _row(values: Mapping[str, Any]) -> dict[str, Any]:
-    return _numbers(values) | {"scores": {name: _numbers(score) for name, score in values["scores"].items()}}
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `values` with NaN again for null, in tables within it, too."""
-    return {
-        key: _numbers(value) if isinstance(value, dict) else math.nan if value is None else value
-        for key, value in values.items()
-    }
+    return checked(values, ExperimentResult, path, PredictionError, what, remedy)
 
 
 def pairs(results: Sequence[ExperimentResult], known: Sequence[ExperimentResult]) -> list[Pair]:

@@ -20,22 +20,13 @@ def bias(prediction: FloatArray, label: FloatArray) -> float:
     return float((prediction - label).mean())
 
 
-def r_squared(prediction: FloatArray, label: FloatArray) -> float:
-    """Return R^2 = 1 - sum (p - y)^2 / sum (y - <y>)^2, with <y> the mean of these very labels.
+def r_squared(prediction: FloatArray, label: FloatArray, means: FloatArray | float | None = None) -> float:
+    """Return R^2 = 1 - sum (p - y)^2 / sum (y - m)^2, m being `means`, one or (n,), or the mean of these very labels.
 
-    1 is perfect; 0 is what one gets by knowing that mean, so a baseline that had to learn it elsewhere scores below 0.
-    NaN if the labels do not vary.
+    1 is perfect; 0 is what one gets by knowing m, so a baseline that had to learn the labels' mean elsewhere scores
+    below 0 with it. NaN if the labels do not differ from m.
     """
-    spread = float(((label - label.mean()) ** 2).sum())
-    return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else float("nan")
-
-
-def r_squared_about(prediction: FloatArray, label: FloatArray, means: FloatArray | float) -> float:
-    """Return 1 - sum (p - y)^2 / sum (y - m)^2 with given means m, one or (n,): R^2 beyond knowing those.
-
-    NaN if the labels do not differ from them.
-    """
-    spread = float(((label - means) ** 2).sum())
+    spread = float(((label - (label.mean() if means is None else means)) ** 2).sum())
     return 1 - float(((prediction - label) ** 2).sum()) / spread if spread > 0 else float("nan")
 
 

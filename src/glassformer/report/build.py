@@ -1,6 +1,5 @@
 """Build the report of a folder: <folder>/data and <folder>/training in, <folder>/report/index.html out."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from markupsafe import Markup
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import write_atomically
-from glassformer.core.json_files import checked, read_json
+from glassformer.core.json_files import Number, checked, read_json
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
 from glassformer.dataset.folder import read_dataset
@@ -166,9 +165,7 @@ def read_histories(training: Path) -> list[list[dict[str, float]]]:
 def _read_history(path: Path) -> list[dict[str, float]]:
     what, remedy = "training history", f"Delete {path.parent} and train again."
     values = read_json(path, DatasetError, what, remedy)
-    # A null stands for what is no number.
-    history = checked(values, list[dict[str, float | None]], path, DatasetError, what, remedy)
-    lines = [{name: math.nan if value is None else value for name, value in line.items()} for line in history]
+    lines = checked(values, list[dict[str, Number]], path, DatasetError, what, remedy)
     missing = [name for name in HISTORY if not all(name in line for line in lines)]
     if missing or not any(line["kept"] for line in lines):
         reason = f"it says no {missing[0]}" if missing else "no epoch is marked as kept"

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from glassformer.benchmark.network_task import Shape, first_network, random_mixture
+from benchmarks.network_task import Shape, first_network, random_mixture
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from glassformer.benchmark.network_task import Shape, training_gflop, write_task
-from glassformer.benchmark.peers.keras_environment import HOW_TO, find_keras_python
-from glassformer.benchmark.peers.process import KERAS, KERAS_FUSED, OWN, TORCH, Answer, Process
+from benchmarks.network_task import Shape, training_gflop, write_task
+from benchmarks.peers.keras_environment import HOW_TO, find_keras_python
+from benchmarks.peers.process import KERAS, KERAS_FUSED, OWN, TORCH, Answer, Process
 from glassformer.core.arrays import FloatArray
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version

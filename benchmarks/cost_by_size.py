@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from glassformer.benchmark.network_task import Shape, write_task
-from glassformer.benchmark.peers.process import OWN, Process
+from benchmarks.network_task import Shape, write_task
+from benchmarks.peers.process import OWN, Process
 from glassformer.core.errors import EngineError
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version

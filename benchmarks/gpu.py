@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import cuda
 
-from glassformer.benchmark.isoconfigurational import POTENTIAL, TEMPERATURE, TIME_STEP, benchmark_configuration
+from benchmarks.isoconfigurational import POTENTIAL, TEMPERATURE, TIME_STEP, benchmark_configuration
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
 from glassformer.physics.velocities import maxwell_boltzmann
