@@ -17,8 +17,8 @@ from glassformer.graph.batch import build_graph, join
 from glassformer.network.registry import build_network
 from glassformer.train.batch_norm import remeasure_batch_norm, set_norms_frozen
 from glassformer.train.checkpoint import read_model
-from glassformer.train.data import Batch, EpochShuffle
-from glassformer.train.module import TrainingModule
+from glassformer.train.data import EpochShuffle, Loader
+from glassformer.train.learner import Learner
 from glassformer.train.prediction import predict
 from glassformer.train.training import train_run
 from tests.conftest import TINY_RUN
@@ -32,9 +32,8 @@ def test_stratified_batches_hold_labels_from_all_over_their_range(size: int, sca
     orders, means = [], {sampler: [], plain: []}
     for epoch in range(40):
         for one in (sampler, plain):
-            one.set_epoch(epoch)
-            means[one] += [labels[batch].mean() for batch in one]
-        batches = list(sampler)
+            means[one] += [labels[batch].mean() for batch in one.batches(epoch)]
+        batches = sampler.batches(epoch)
         half = {int(item): 2 * place // size for place, item in enumerate(np.argsort(labels))}
         assert all({half[item] for item in batch} == {0, 1} for batch in batches)
         orders.append([item for batch in batches for item in batch])
@@ -50,7 +49,7 @@ def test_stratified_batches_hold_labels_from_all_over_their_range(size: int, sca
 @pytest.mark.parametrize(("size", "batch_size"), [(5, 16), (17, 8), (9, 4), (3, 1)])
 def test_stratified_batches_are_of_one_size_but_for_one_item(size: int, batch_size: int) -> None:
     sampler = EpochShuffle(size, batch_size, seed=2, labels=np.zeros(size))
-    batches = list(sampler)
+    batches = sampler.batches(0)
     assert len(batches) == len(sampler) == -(-size // batch_size)
     assert sorted(item for batch in batches for item in batch) == list(range(size))
     lengths = [len(batch) for batch in batches]
@@ -80,24 +79,28 @@ def test_norms_freeze_when_they_are_told_to_and_batches_are_stratified(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, set[bool]]] = []
-    samplers = []
-    step = TrainingModule.training_step
+    orders = []
+    loss, epoch = Learner.loss, Learner.train_epoch
 
-    def watched(self: TrainingModule, batch: Batch, batch_index: int) -> torch.Tensor:
+    def watched_loss(self: Learner, *args: torch.Tensor) -> torch.Tensor:
         norms = {m.training for m in self.network.modules() if isinstance(m, torch.nn.BatchNorm1d)}
-        seen.append((self.current_epoch, norms))
-        samplers.append(self.trainer.train_dataloader.sampler)
-        return step(self, batch, batch_index)
+        seen.append((len(self.history), norms))
+        return loss(self, *args)
 
-    monkeypatch.setattr(TrainingModule, "training_step", watched)
+    def watched_epoch(self: Learner, train: Loader, validation: Loader) -> None:
+        orders.append(train.order)
+        epoch(self, train, validation)
+
+    monkeypatch.setattr(Learner, "loss", watched_loss)
+    monkeypatch.setattr(Learner, "train_epoch", watched_epoch)
     for batches in ("stratified", "shuffled"):
         settings = {"epochs": 3, "batch_size": 2, "frozen_norms_from_epoch": 2, "batches": batches}
         run = check_settings(TINY_RUN | {"training": settings}, Run, "watched")
         train_run(run, read_dataset(tiny_dataset), tmp_path / batches, Silent(), threads=1)
         assert {epoch for epoch, _ in seen} == {0, 1, 2}
         assert all(norms == {epoch < 2} for epoch, norms in seen)
-        assert {sampler.labels is None for sampler in samplers} == {batches == "shuffled"}
-        samplers.clear()
+        assert {order.labels is None for order in orders} == {batches == "shuffled"}
+        orders.clear()
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])

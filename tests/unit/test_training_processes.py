@@ -23,7 +23,7 @@ from glassformer.graph.batch import join
 from glassformer.train import training
 from glassformer.train.batch_norm import remeasure_batch_norm
 from glassformer.train.checkpoint import read_model
-from glassformer.train.data import Batch, loader, make_items, whole_graphs
+from glassformer.train.data import Batch, loader, make_items
 from glassformer.train.examples import Example, build_examples, build_graphs
 from glassformer.train.processes import run_together
 from glassformer.train.target import Target
@@ -58,8 +58,8 @@ def test_the_mean_of_the_shares_is_the_whole(head: str, world: int) -> None:
     """Batches of three and one: with two processes uneven, with three or five some have none of the last batch."""
     run = make_run({"head": head}, {})
     items = make_items(examples_of(run, samples_of(4)), np.zeros(1), np.ones(1))
-    whole = list(loader(items, 3, shuffle_seed=1))
-    shares = [list(loader(items, 3, 1, rank, world)) for rank in range(world)]
+    whole = list(loader(items, 3, shuffle_seed=1).batches(0))
+    shares = [list(loader(items, 3, 1, rank, world).batches(0)) for rank in range(world)]
     assert {len(one) for one in shares} == {2}
 
     def mean_label(batch: Batch) -> float:
@@ -70,7 +70,7 @@ def test_the_mean_of_the_shares_is_the_whole(head: str, world: int) -> None:
         assert np.mean([mean_label(part) for part in parts]) == pytest.approx(mean_label(batch), rel=1e-5)
         there = [place for part in parts if part.weight for place in part.places]
         assert sorted(there) == list(range(batch.size))
-    graphs = [graph for rank in range(world) for graph in whole_graphs(loader(items, 3, 1, rank, world))]
+    graphs = [graph for rank in range(world) for graph in loader(items, 3, 1, rank, world).graphs(0)]
     assert sorted(count for graph in graphs for count in graph.counts) == sorted(
         count for batch in whole for count in batch.graph.counts
     )
@@ -80,7 +80,7 @@ def test_a_graph_that_draws_share_is_measured_once() -> None:
     run = make_run({}, {}, targets={"times": [1.0], "draws": "each"})
     items = make_items(examples_of(run, samples_of(4)), np.zeros(1), np.ones(1))
     assert len(items) == 12
-    assert sum(len(graph.counts) for graph in whole_graphs(loader(items, 3, 1))) == 4
+    assert sum(len(graph.counts) for graph in loader(items, 3, 1).graphs(0)) == 4
 
 
 PARTICLE_RUN = make_run(

@@ -22,12 +22,13 @@ from glassformer.dataset.splits import folds, single_draws
 from glassformer.evaluate.evaluation import evaluate
 from glassformer.graph.batch import GraphBatch, join
 from glassformer.graph.neighbors import nearest_neighbors
+from glassformer.network.registry import build_network
 from glassformer.observables.propensity import moment_ceiling
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import build_examples, build_graphs, draw_velocities
 from glassformer.train.fold import standardise
-from glassformer.train.module import TrainingModule
+from glassformer.train.learner import Learner
 from glassformer.train.prediction import predict
 from glassformer.train.target import Target
 from glassformer.train.training import train_run
@@ -53,21 +54,21 @@ def target_of(run: Run) -> Target:
     return Target.of(run.targets, run.network.head, TIME)
 
 
-def module_of(run: Run, samples: list[Sample]) -> tuple[TrainingModule, Callable[..., torch.Tensor]]:
-    """Return an untrained module, and its loss on all `samples` in one batch, whose labels may be changed."""
+def learner_of(run: Run, samples: list[Sample]) -> tuple[Learner, Callable[..., torch.Tensor]]:
+    """Return an untrained learner, and its loss on all `samples` in one batch, whose labels may be changed."""
     examples = build_examples(target_of(run), samples, build_graphs(samples, run.network))
     together = [example for of_sample in examples for example in of_sample]
     mean, std = standardise(np.concatenate([example.label[example.learned] for example in together]))
     torch.manual_seed(0)
-    module = TrainingModule(run, 0, std)
-    batch = next(iter(loader(make_items(together, mean, std), len(together))))
+    learner = Learner(build_network(run.network, len(std)), run.training, 0, std)
+    (batch,) = loader(make_items(together, mean, std), len(together)).batches(0)
 
     def loss(
         change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda label, species: label,
     ) -> torch.Tensor:
-        return module.loss(replace(batch, label=change(batch.label, batch.graph.species)))
+        return learner.loss(replace(batch, label=change(batch.label, batch.graph.species)))
 
-    return module, loss
+    return learner, loss
 
 
 @pytest.mark.parametrize("head", ["system", "particle"])
@@ -76,8 +77,8 @@ def test_every_network_can_learn_one_batch_by_heart(network: str, head: str) -> 
     """With labels that follow a formula of nothing: what a network cannot say, or a loss not see, stays."""
     settings = {"norm": "none"} if network == "particlenet" else {}
     run = make_run(head, network, network=settings | {"fully_connected": [64]}, targets={"scale": "linear"})
-    module, loss = module_of(run, [synthetic_sample(index, particles=40) for index in range(2)])
-    optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
+    learner, loss = learner_of(run, [synthetic_sample(index, particles=40) for index in range(2)])
+    optimizer = torch.optim.Adam(learner.network.parameters(), lr=1e-2)
     first = last = loss().item()
     for step in range(400):
         optimizer.param_groups[0]["lr"] = 1e-2 if step < 300 else 1e-3
@@ -93,23 +94,24 @@ def test_every_network_can_learn_one_batch_by_heart(network: str, head: str) -> 
 
 @pytest.mark.parametrize(("chosen", "matters"), [("A", (0,)), ("B", (1,)), ("both", (0, 1))])
 def test_only_the_chosen_species_count(chosen: str, matters: tuple[int, ...]) -> None:
-    _, loss = module_of(make_run(targets={"species": chosen}), [synthetic_sample(index) for index in range(2)])
+    _, loss = learner_of(make_run(targets={"species": chosen}), [synthetic_sample(index) for index in range(2)])
     before = loss()
     for species in (0, 1):
         changed = loss(lambda label, kind, species=species: label + 3.0 * (kind == species)[:, None])
         assert bool(changed != before) == (species in matters)
 
 
-def graph_of(samples: list[Sample], module: TrainingModule) -> GraphBatch:
-    return join([graph for graphs in build_graphs(samples, module.run.network) for graph in graphs])
+def graph_of(samples: list[Sample], run: Run) -> GraphBatch:
+    return join([graph for graphs in build_graphs(samples, run.network) for graph in graphs])
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("mse", 4.0), ("mae", 2.0), ("huber", 1.5)])
 def test_losses_by_hand(kind: str, expected: float) -> None:
     """Every prediction is off by two."""
     samples = [synthetic_sample(index) for index in range(2)]
-    module, loss = module_of(make_run(training={"loss": kind}), samples)
-    output = module(graph_of(samples, module)).detach()
+    run = make_run(training={"loss": kind})
+    learner, loss = learner_of(run, samples)
+    output = learner.network(graph_of(samples, run)).detach()
     assert loss(lambda label, species: output + 2.0).item() == pytest.approx(expected, rel=1e-4)
 
 

@@ -87,7 +87,7 @@ def _python() -> Finding:
 
 
 def _packages() -> Finding:
-    names = ("numpy", "scipy", "h5py", "pydantic", "lightning", "matplotlib")
+    names = ("numpy", "scipy", "h5py", "pydantic", "matplotlib")
     found, missing = [], []
     for name in names:
         try:

@@ -13,7 +13,7 @@ from glassformer.core.experiment import Experiment, Study
 from glassformer.core.layout import OutFolder, TrainingFolder
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import parameter_hash
-from glassformer.core.run import Run
+from glassformer.core.run import Run, Split
 from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.labels import log_mean
 from glassformer.dataset.predictions import Predictions, read_predictions, write_predictions
@@ -58,7 +58,7 @@ class Work:
     @property
     def epochs(self) -> int:
         """Epochs of all its networks."""
-        return _folds(self.run) * self.run.training.epochs
+        return _folds(self.run.split) * self.run.training.epochs
 
     @property
     def cost(self) -> float:
@@ -200,7 +200,7 @@ def _identity(work: Work) -> str:
 
 def _result(work: Work, identity: str) -> ExperimentResult:
     """Test and score the trained networks."""
-    models = [read_model(work.files.fold(fold).model) for fold in range(_folds(work.run))]
+    models = [read_model(work.files.fold(fold).model) for fold in range(_folds(work.run.split))]
     first = models[0]
     liquid = Liquid.of(work.everything, np.array(first.times))
     tested = work.samples if work.by_draw else work.everything
@@ -225,8 +225,8 @@ def _result(work: Work, identity: str) -> ExperimentResult:
     )
 
 
-def _folds(run: Run) -> int:
-    return run.split.trained_folds or run.split.folds
+def _folds(split: Split) -> int:
+    return split.trained_folds or split.folds
 
 
 def _test_structures(work: Work, models: Sequence[Model]) -> list[NetworkTest]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
@@ -53,7 +52,7 @@ def make_items(examples: Sequence[Example], mean: FloatArray, std: FloatArray) -
     ]
 
 
-class EpochShuffle(Sampler[list[int]]):
+class EpochShuffle:
     """Batches drawn again every epoch, as a function of seed and epoch: a resumed run sees what any other would.
 
     Without a seed the order is that of the items. With `labels` (n,), one an item, batches are stratified: each holds
@@ -66,25 +65,19 @@ class EpochShuffle(Sampler[list[int]]):
         self.batch_size = batch_size
         self.seed = seed
         self.labels = labels
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return -(-self.size // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Return the indices of the items in each batch of `epoch`."""
         order = list(range(self.size))
         if self.seed is not None:
-            random = generator(named_seed(self.seed, "shuffle", self.epoch))
+            random = generator(named_seed(self.seed, "shuffle", epoch))
             if self.labels is not None:
-                yield from _stratified(self.labels, len(self), random)
-                return
+                return _stratified(self.labels, len(self), random)
             order = random.permutation(self.size).tolist()
-        for first in range(0, self.size, self.batch_size):
-            yield order[first : first + self.batch_size]
+        return [order[first : first + self.batch_size] for first in range(0, self.size, self.batch_size)]
 
 
 def _stratified(labels: FloatArray, batches: int, random: np.random.Generator) -> list[list[int]]:
@@ -102,15 +95,33 @@ def _stratified(labels: FloatArray, batches: int, random: np.random.Generator) -
     return [random.permutation(batch).tolist() for batch in dealt]
 
 
-class Shares(Dataset[Batch]):
-    """The share of process `rank` of `world` in any batch of `items`, which is given by its indices."""
+@dataclass(frozen=True, eq=False)
+class Loader:
+    """The share of process `rank` of `world` in every batch of `items`, in the order of each epoch."""
 
-    def __init__(self, items: Sequence[Item], rank: int, world: int) -> None:
-        self.items = items
-        self.rank, self.world = rank, world
+    items: Sequence[Item]
+    order: EpochShuffle
+    rank: int
+    world: int
 
-    def __getitem__(self, indices: list[int]) -> Batch:
-        batch = [self.items[index] for index in indices]
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """Return this process's share of every batch of `epoch`."""
+        for indices in self.order.batches(epoch):
+            yield self._share([self.items[index] for index in indices])
+
+    def graphs(self, epoch: int) -> Iterator[GraphBatch]:
+        """Return every world-th of the batches that all graphs make; a graph that several draws share comes once."""
+        ordered = (self.items[index].graph for batch in self.order.batches(epoch) for index in batch)
+        once = list({id(graph): graph for graph in ordered}.values())
+        # Parts as alike as can be: each counts alike in what is measured over them.
+        parts = np.array_split(np.arange(len(once)), -(-len(once) // self.order.batch_size))
+        for number in range(self.rank, len(parts), self.world):
+            yield join([once[index] for index in parts[number]])
+
+    def _share(self, batch: Sequence[Item]) -> Batch:
         places = tuple(range(self.rank, len(batch), self.world))
         mine = [batch[place] for place in places or (0,)]
         learned = torch.cat([item.learned for item in mine])
@@ -123,9 +134,6 @@ class Shares(Dataset[Batch]):
             len(batch),
             self.world * int(learned.sum()) / everyone if places else 0.0,
         )
-
-
-Loader = DataLoader[Batch]
 
 
 def loader(
@@ -141,20 +149,4 @@ def loader(
     `stratified`: by the means of the items' standardised labels, see `EpochShuffle`.
     """
     labels = np.array([float(item.label[item.learned].mean()) for item in items]) if stratified else None
-    sampler = EpochShuffle(len(items), batch_size, shuffle_seed, labels)
-    return DataLoader(Shares(items, rank, world), batch_size=None, sampler=sampler, collate_fn=_as_it_is)
-
-
-def whole_graphs(shares: Loader) -> Iterator[GraphBatch]:
-    """Return every world-th of the batches that all graphs make; a graph that several draws share comes once."""
-    data, sampler = cast(Shares, shares.dataset), cast(EpochShuffle, shares.sampler)
-    order = (data.items[index].graph for batch in sampler for index in batch)
-    once = list({id(graph): graph for graph in order}.values())
-    # Parts as alike as can be: each counts alike in what is measured over them.
-    parts = np.array_split(np.arange(len(once)), -(-len(once) // sampler.batch_size))
-    for number in range(data.rank, len(parts), data.world):
-        yield join([once[index] for index in parts[number]])
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+    return Loader(items, EpochShuffle(len(items), batch_size, shuffle_seed, labels), rank, world)

@@ -21,11 +21,12 @@ from glassformer.dataset.predictions import Role
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold
 from glassformer.graph.batch import GraphBatch
+from glassformer.network.registry import build_network
 from glassformer.train.checkpoint import Model, write_model
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import Example, build_examples
 from glassformer.train.fitting import Place, fit, kept_weights
-from glassformer.train.module import TrainingModule
+from glassformer.train.learner import Learner
 from glassformer.train.prediction import calibration
 from glassformer.train.schedule import kept_epoch
 from glassformer.train.scope import Scope
@@ -61,11 +62,12 @@ def train_fold(
     seed = named_seed(run.seed, "fold", number)
     torch.manual_seed(named_seed(seed, "weights"))
     baseline = _baseline_mae(task, examples, fold)
-    module = TrainingModule(run, seed, std, f"{task.identity} fold {number}", baseline)
-    batch, stratified = run.training.batch_size, run.training.batches == "stratified"
-    place = Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", processes)
+    settings = run.training
+    learner = Learner(build_network(run.network, len(std)), settings, seed, std, baseline, rank)
+    batch, stratified = settings.batch_size, settings.batches == "stratified"
+    place = Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", f"{task.identity} fold {number}")
     fit(
-        module,
+        learner,
         loader(make_items(train, mean, std), batch, seed, rank, processes, stratified),
         loader(make_items(validation, mean, std), batch, None, rank, processes),
         place,
@@ -73,11 +75,11 @@ def train_fold(
     )
     if rank:
         return
-    model = _model(task, fold, mean, std, kept_weights(place, module.identity))
+    model = _model(task, fold, mean, std, kept_weights(place))
     known = [task.samples[i] for i in fold.train]
     model = calibration(model, known, [graphs[i] for i in fold.train])
-    kept = kept_epoch(run.training, [line["val_mae"] for line in module.history])
-    history = [line | {"kept": epoch == kept} for epoch, line in enumerate(module.history)]
+    kept = kept_epoch(settings, learner.errors)
+    history = [line | {"kept": epoch == kept} for epoch, line in enumerate(learner.history)]
     write_atomically(task.folder(number) / HISTORY_FILE, json.dumps(history, indent=1).encode())
     write_model(task.folder(number) / MODEL_FILE, model)
 

@@ -79,8 +79,8 @@ def _refuse_deaths(workers: list[Any]) -> None:
 def _begin(work: Work, task: Any, rank: int, processes: int, port: int | None, sender: Connection) -> None:
     begin_worker()
     if port is not None:
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0", "GROUP_RANK": "0"}
-        os.environ.update(address | {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)})
+        # Where torch.distributed has them meet.
+        os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
     try:
         work(task, Silent() if port is not None and rank else _Sender(sender), rank, processes)
     except GlassformerError as error:

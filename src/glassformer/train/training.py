@@ -1,9 +1,11 @@
 """Train a run: one network a fold, each resumable, and the predictions of all folds for what they had not seen."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -33,6 +35,9 @@ from glassformer.train.prediction import merge, only_test, predict
 from glassformer.train.processes import run_together
 from glassformer.train.target import Target
 
+# A process waits for the first, which makes a model between two folds; if that one dies, all are ended from outside.
+PATIENCE = timedelta(days=30)
+
 
 def train_run(
     run: Run,
@@ -61,8 +66,7 @@ def train_run(
     task = _task(run, samples, out, max(1, threads // processes))
     graphs = build_graphs(task.samples, run.network)
     _refuse_other_run(out, task.identity, run)
-    torch.set_num_threads(threads)
-    keep_large_blocks()
+    _prepare_torch(threads)
     with exclusive(out):
         remove_temporaries(out)
         write_atomically(
@@ -129,11 +133,22 @@ Work = tuple[Task, list[int]]
 def _train_share(work: Work, progress: Progress, rank: int, processes: int) -> None:
     """Do one process's part; each builds the graphs for itself, which is sooner done than sending them."""
     task, _ = work
-    torch.set_num_threads(task.threads)
-    keep_large_blocks()
+    _prepare_torch(task.threads)
+    on_gpus = torch.cuda.is_available()
+    if on_gpus:
+        torch.cuda.set_device(rank)
+    distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=PATIENCE, rank=rank, world_size=processes)
     _train_folds(work, build_graphs(task.samples, task.run.network), progress, rank, processes)
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+    distributed.destroy_process_group()
+
+
+def _prepare_torch(threads: int) -> None:
+    """Let this process compute with so many `threads`, to the same numbers every time, and keep its memory."""
+    torch.set_num_threads(threads)
+    # cuBLAS reads the variable when it starts; without it torch refuses some operations in this mode.
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+    torch.use_deterministic_algorithms(True)
+    keep_large_blocks()
 
 
 def _train_folds(
