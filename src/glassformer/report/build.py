@@ -166,6 +166,8 @@ def read_histories(training: Path) -> list[list[dict[str, float]]]:
 def _read_history(path: Path) -> list[dict[str, float]]:
     what, remedy = "training history", f"Delete {path.parent} and train again."
     values = read_json(path, DatasetError, what, remedy)
+    # Older versions wrote the list alone.
+    values = values.get("epochs", values) if isinstance(values, dict) else values
     # A null stands for what is no number.
     history = checked(values, list[dict[str, float | None]], path, DatasetError, what, remedy)
     lines = [{name: math.nan if value is None else value for name, value in line.items()} for line in history]
