@@ -161,6 +161,8 @@ def read_histories(training: TrainingFolder) -> list[list[dict[str, float]]]:
 def _read_history(path: Path) -> list[dict[str, float]]:
     what, remedy = "training history", f"Delete {path.parent} and train again."
     values = read_json(path, DatasetError, what, remedy)
+    # Older versions wrote the list alone.
+    values = values.get("epochs", values) if isinstance(values, dict) else values
     lines = checked(values, list[dict[str, Number]], path, DatasetError, what, remedy)
     missing = [name for name in HISTORY if not all(name in line for line in lines)]
     if missing or not any(line["kept"] for line in lines):

@@ -9,7 +9,8 @@ import numpy as np
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import DatasetError, StorageError
-from glassformer.core.files import exclusive, refuse_if_moved, remove_temporaries, write_atomically
+from glassformer.core.files import exclusive, refuse_if_moved, remove_temporaries
+from glassformer.core.json_files import write_json
 from glassformer.core.layout import DatasetFolder, configuration_id
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version, parameter_hash
@@ -27,7 +28,7 @@ from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.lammps import load_lammps
-from glassformer.simulate.mismatch import read_campaign, refuse
+from glassformer.simulate.mismatch import earlier_campaign, refuse
 from glassformer.simulate.pool import run_tasks
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
@@ -239,7 +240,7 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
             else:
                 missing[task] = sample_work(task.campaign, task.point, there)
         settings = _with_earlier_points(campaign, dataset)
-        write_atomically(DatasetFolder(dataset).campaign, settings.model_dump_json().encode())
+        write_json(DatasetFolder(dataset).campaign, settings.model_dump(mode="json"))
         done = len(all_tasks) - len(missing)
         if done:
             progress.say(f"{done} of {counted(len(all_tasks), 'configuration')} exist already and are kept")
@@ -259,9 +260,8 @@ def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers:
 
 def _with_earlier_points(campaign: Campaign, dataset: Path) -> Campaign:
     """Return `campaign` with the state points of the one last run into `dataset`, of which this may be a part."""
-    try:
-        earlier = read_campaign(DatasetFolder(dataset).campaign)
-    except (OSError, ValueError):
+    earlier = earlier_campaign(dataset)
+    if earlier is None:
         return campaign
     labels = {point.label for point in campaign.state_points}
     others = tuple(point for point in earlier.state_points if point.label not in labels)

@@ -1,6 +1,5 @@
 """One fold of the cross-validation: from samples to a trained model."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import torch
 from glassformer.baselines.density import DensityFit
 from glassformer.baselines.state_point_mean import StatePointMean
 from glassformer.core.arrays import FloatArray
-from glassformer.core.files import write_atomically
+from glassformer.core.json_files import write_json
 from glassformer.core.layout import HISTORY_FILE, MODEL_FILE, TrainingFolder
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
@@ -80,7 +79,7 @@ def train_fold(
     model = calibration(model, known, [graphs[i] for i in fold.train])
     kept = kept_epoch(settings, learner.errors)
     history = [line | {"kept": epoch == kept} for epoch, line in enumerate(learner.history)]
-    write_atomically(task.folder(number) / HISTORY_FILE, json.dumps(history, indent=1).encode())
+    write_json(task.folder(number) / HISTORY_FILE, {"epochs": history})
     write_model(task.folder(number) / MODEL_FILE, model)
 
 
