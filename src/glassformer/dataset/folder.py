@@ -62,7 +62,7 @@ def data_hash(samples: Sequence[Sample]) -> str:
     for sample in samples:
         inherent = sample.configuration.inherent_positions
         sought = [] if inherent is None else [fingerprint(inherent)]
-        ensemble = sample.ensemble
+        ensemble = sample.dynamics
         moved = fingerprint(ensemble.msd, ensemble.displacement_mean, ensemble.displacement_sq_mean)
         content.append([sample.configuration.fingerprint, moved, *sought])
     return parameter_hash({"samples": content})

@@ -89,7 +89,7 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
     _refuse_what_does_not_fit(samples)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
-        names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.ensemble.seeds))]
+        names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.dynamics.seeds))]
         samples = single_draws(samples)
     split = run.split
     if split.by == "draw":
@@ -184,7 +184,7 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
 
 def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
     content = [
-        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.ensemble.seeds)]
+        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.dynamics.seeds)]
         for sample in samples
     ]
     if "inherent-displacement" in run.network.inputs:
