@@ -73,7 +73,12 @@ def draw_velocities(sample: Sample) -> list[FloatArray]:
 
     Raises `DatasetError` if there are no draws, or another program made them: then nobody knows their velocities.
     """
-    ensemble, engine = sample.dynamics, sample.facts.engine or ""
+    if sample.ensemble is None:
+        raise DatasetError(
+            f"{sample.identifier} is a bare structure: the network reads the velocities of draws, and it has none",
+            "Take a network that reads no velocities, or simulate draws of it.",
+        )
+    ensemble, engine = sample.ensemble, sample.facts.engine or ""
     if not engine.startswith(("LAMMPS", "lockstep")) or (ensemble.seeds < 0).any():
         raise DatasetError(
             f"{sample.identifier}: the velocities of its draws are not known; they were made by '{engine}'",
