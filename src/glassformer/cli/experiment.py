@@ -53,8 +53,8 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
 
 
 def _simulate(scale: Scale, out: Path, workers: int, stages: Progress) -> None:
-    from glassformer.dataset.quench import quench_dataset
     from glassformer.simulate.campaign import run_campaign
+    from glassformer.simulate.quench import quench_dataset
 
     if scale.cooling:
         run_campaign(load_campaign(scale.cooling), OutFolder(out).cooling, stages, workers)
