@@ -43,7 +43,9 @@ def node_vectors(configuration: Configuration, inputs: tuple[str, ...], velociti
             vector = configuration.positions - configuration.box / 2
         elif name == "velocity":
             if velocities is None:
-                raise SettingsError("the network reads velocities, and there are none", "Train on draws.")
+                raise SettingsError(
+                    "the network reads velocities, and there are none", "Give those of draws, or take another network."
+                )
             vector = velocities
         else:
             if configuration.inherent_positions is None:

@@ -13,6 +13,8 @@ from glassformer.core.network_settings import NetworkSettings
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.graph.inputs import node_vectors
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import CutoffConvention
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.train.target import Target
 
@@ -27,27 +29,42 @@ class Example:
 
 
 def build_graphs(samples: Sequence[Sample], settings: NetworkSettings) -> list[list[GraphBatch]]:
-    """Return the graphs of every sample: one, or one a draw if the network reads velocities.
+    """Return the graphs of every sample: one, or one per draw if the network reads velocities.
 
     Raises `SettingsError` or `DatasetError`.
     """
+    velocities = [draw_velocities(sample) for sample in samples] if "velocity" in settings.inputs else None
+    configurations = [sample.configuration for sample in samples]
+    return configuration_graphs(configurations, [sample.facts.cutoff for sample in samples], settings, velocities)
+
+
+def configuration_graphs(
+    configurations: Sequence[Configuration],
+    cutoffs: Sequence[CutoffConvention],
+    settings: NetworkSettings,
+    velocities: Sequence[list[FloatArray]] | None = None,
+) -> list[list[GraphBatch]]:
+    """Return the graphs of every configuration: one, or one for each of its `velocities` (N, 3), where given.
+
+    `cutoffs`: the convention of each one's potential. Raises `SettingsError` if a configuration has too few particles
+    or lacks an input that the network reads.
+    """
     known: dict[str, GraphBatch] = {}
     graphs = []
-    for sample in samples:
-        draws = draw_velocities(sample) if "velocity" in settings.inputs else None
-        key = sample.configuration.fingerprint
+    for number, (configuration, cutoff) in enumerate(zip(configurations, cutoffs, strict=True)):
+        draws = None if velocities is None else velocities[number]
+        key = configuration.fingerprint
         if key not in known:
-            first = None if draws is None else draws[0]
-            known[key] = build_graph(sample.configuration, settings, sample.facts.cutoff, first)
-        graphs.append([known[key]] if draws is None else _with_velocities(known[key], sample, settings, draws))
+            known[key] = build_graph(configuration, settings, cutoff, None if draws is None else draws[0])
+        graphs.append([known[key]] if draws is None else _with_velocities(known[key], configuration, settings, draws))
     return graphs
 
 
 def _with_velocities(
-    graph: GraphBatch, sample: Sample, settings: NetworkSettings, draws: list[FloatArray]
+    graph: GraphBatch, configuration: Configuration, settings: NetworkSettings, draws: list[FloatArray]
 ) -> list[GraphBatch]:
     # Only the vectors of the particles differ; the edges are held once.
-    vectors = (node_vectors(sample.configuration, settings.vector_inputs, velocities) for velocities in draws)
+    vectors = (node_vectors(configuration, settings.vector_inputs, velocities) for velocities in draws)
     return [replace(graph, node_vectors=torch.from_numpy(np.ascontiguousarray(v, np.float32))) for v in vectors]
 
 

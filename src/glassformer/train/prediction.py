@@ -1,25 +1,60 @@
 """From a trained model and samples to a prediction file."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.provenance import code_version
-from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws, target_times
+from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws
 from glassformer.dataset.predictions import Predictions, join, pad
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.kob_andersen import CutoffConvention
 from glassformer.train.checkpoint import Model
-from glassformer.train.examples import build_graphs
+from glassformer.train.examples import build_graphs, configuration_graphs
 from glassformer.train.scope import departures
+from glassformer.train.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """What a network predicts of C configurations at the K times of its target.
+
+    `log_means` (C, K): ln of the mean of the target's quantity over the particles of its `kind`. `particles`: with a
+    particle head, the quantity of every particle, an array (N, K) for each configuration, NaN where a species was not
+    learned; else None.
+    """
+
+    log_means: FloatArray
+    particles: list[FloatArray] | None
+
+
+def predict_configurations(
+    model: Model,
+    configurations: Sequence[Configuration],
+    cutoffs: Sequence[CutoffConvention],
+    velocities: Sequence[list[FloatArray]] | None = None,
+) -> Predicted:
+    """Predict bare `configurations` at the model's own times: nothing of their dynamics need be known.
+
+    `cutoffs`: the convention of each one's potential. A network that reads velocities needs `velocities` (N, 3), one or
+    more for each configuration; its prediction is the mean over them. Raises `SettingsError` if a configuration has too
+    few particles or lacks an input that the network reads, `DatasetError` if it lacks the learned species.
+    """
+    for number, configuration in enumerate(configurations):
+        model.target.learned_or_refused(configuration.species, f"configuration number {number}")
+    graphs = configuration_graphs(configurations, cutoffs, model.run.network, velocities)
+    return _predicted(model, configurations, graphs)
 
 
 def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]] | None = None) -> Predictions:
-    """Predict `samples` with `model` and its baselines.
+    """Predict `samples` with `model` and its baselines, beside what their draws did.
 
     A configuration that the model has seen keeps its role, found by its structure and not by its name; all others are
     'test'. `notices` of the result say which lie outside what the model was trained on.
@@ -30,34 +65,71 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
     target, network = model.target, model.run.network
     for sample in samples:
         target.learned_or_refused(sample.configuration.species, sample.identifier)
-    times = target_times(samples, model.times, target.of_particles)
-    graphs = build_graphs(samples, network) if graphs is None else graphs
-    outputs = network_outputs(model, graphs)
+    # First: what has no answer there is refused before the network runs.
+    answers = _answers(target, samples)
+    configurations = [sample.configuration for sample in samples]
+    predicted = _predicted(model, configurations, build_graphs(samples, network) if graphs is None else graphs)
     state_points = tuple(sample.facts.state_point for sample in samples)
-    density = np.array([sample.configuration.density for sample in samples])
-    propensity = target.quantity == "propensity"
-    predictions = Predictions(
+    density = np.array([configuration.density for configuration in configurations])
+    return Predictions(
         network=network.name,
         parameter_hash=model.parameter_hash,
         code_version=code_version(),
         notices=departures(model.scope, samples),
-        fingerprints=tuple(sample.configuration.fingerprint for sample in samples),
+        fingerprints=tuple(configuration.fingerprint for configuration in configurations),
         configurations=tuple(sample.identifier for sample in samples),
         state_points=state_points,
-        roles=tuple(model.role_of(sample.configuration) or "test" for sample in samples),
-        times=times,
+        roles=tuple(model.role_of(configuration) or "test" for configuration in configurations),
+        times=target.times,
         density=density,
-        msd_draws=np.stack(pad([msd_draws(sample, times, target.kind) for sample in samples])),
-        prediction=np.stack(
-            [_log_mean(model, output, one.configuration.species) for output, one in zip(outputs, samples, strict=True)]
-        ),
+        prediction=predicted.log_means,
         state_point_mean=model.state_point_mean.predict(state_points),
         density_fit=model.density_fit.predict(density),
         quantity=target.quantity,
         species="AB"[target.kind],  # type: ignore[arg-type]
-        propensity_draws=_propensities(samples, times, target.kind) if propensity else None,
+        **answers,
+        **_of_particles(configurations, predicted),
     )
-    return _with_particles(model, samples, outputs, predictions) if target.of_particles else predictions
+
+
+def _predicted(model: Model, configurations: Sequence[Configuration], graphs: Sequence[list[GraphBatch]]) -> Predicted:
+    target, factors, mean = model.target, np.array(model.calibration), np.array(model.label_mean)
+    outputs = list(zip(network_outputs(model, graphs), (one.species for one in configurations), strict=True))
+    return Predicted(
+        np.stack([target.of_configuration(output, species, factors, mean) for output, species in outputs]),
+        [target.of_each_particle(output, species, factors) for output, species in outputs]
+        if target.of_particles
+        else None,
+    )
+
+
+def _of_particles(configurations: Sequence[Configuration], predicted: Predicted) -> dict[str, Any]:
+    """Return the arrays of `Predictions` that say what is predicted of which particles, none without such a head."""
+    if predicted.particles is None:
+        return {}
+    return {
+        "particles": np.array([one.particles for one in configurations], np.int64),
+        "particle_species": np.concatenate([one.species for one in configurations]),
+        "particle_prediction": np.concatenate(predicted.particles).astype(np.float32),
+    }
+
+
+def _answers(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return the arrays of `Predictions` that say what the draws of `samples` did.
+
+    Raises `DatasetError` if one was not observed at a time of the target.
+    """
+    times, quantity = target.times, target.quantity
+    answers: dict[str, Any] = {
+        "msd_draws": np.stack(pad([msd_draws(sample, times, target.kind) for sample in samples]))
+    }
+    if quantity == "propensity":
+        answers["propensity_draws"] = _propensities(samples, times, target.kind)
+    if target.of_particles:
+        labels = [particle_labels(sample, times, quantity) for sample in samples]
+        answers["particle_label"] = np.concatenate(labels).astype(np.float32)
+        answers["particle_ceiling"] = np.stack([pearson_ceilings(sample, times, quantity) for sample in samples])
+    return answers
 
 
 @torch.no_grad()
@@ -110,32 +182,8 @@ def merge(parts: Sequence[Predictions]) -> Predictions:
     return join([together], [np.argsort(np.array(together.configurations)).tolist()])
 
 
-def _log_mean(model: Model, output: FloatArray, species: ByteArray) -> FloatArray:
-    return model.target.of_configuration(output, species, np.array(model.calibration), np.array(model.label_mean))
-
-
 def _propensities(samples: Sequence[Sample], times: FloatArray, species: int) -> FloatArray:
     """Return the mean propensity in every draw, (C, D, K), with as many places as there are draws."""
     draws = max(len(sample.ensemble.seeds) for sample in samples)
     found = [propensity_draws(sample, times, species) for sample in samples]
     return np.stack(pad([np.full((draws, len(times)), np.nan), *found])[1:])
-
-
-def _with_particles(
-    model: Model, samples: Sequence[Sample], outputs: Sequence[FloatArray], predictions: Predictions
-) -> Predictions:
-    times, quantity = predictions.times, predictions.quantity
-    species = [sample.configuration.species for sample in samples]
-    factors = np.array(model.calibration)
-    values = [
-        model.target.of_each_particle(output, kinds, factors) for output, kinds in zip(outputs, species, strict=True)
-    ]
-    labels = [particle_labels(sample, times, quantity) for sample in samples]
-    return replace(
-        predictions,
-        particles=np.array([len(kinds) for kinds in species], np.int64),
-        particle_species=np.concatenate(species),
-        particle_label=np.concatenate(labels).astype(np.float32),
-        particle_prediction=np.concatenate(values).astype(np.float32),
-        particle_ceiling=np.stack([pearson_ceilings(sample, times, quantity) for sample in samples]),
-    )
