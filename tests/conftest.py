@@ -51,6 +51,9 @@ TINY_RUN = {
     "training": {"epochs": 4, "batch_size": 2},
 }
 
+# Seconds that a slow test may take: the longest stop and continue a command 20 times.
+SLOW_TIMEOUT = 3600
+
 
 def pytest_configure() -> None:
     # A shell that starts the tests in the background, or under nohup, has them ignore Ctrl-C or a hang-up, and all that
@@ -64,6 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "slow" in Path(item.fspath).parts:
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 from glassformer.cli.experiment import OVERHEAD, _training_hours
 from glassformer.core.errors import DatasetError
 from glassformer.core.experiment import load_study
+from glassformer.core.layout import TrainingFolder
 from glassformer.core.presets import load_campaign, load_network
 from glassformer.core.progress import Silent
 from glassformer.evaluate.results import read_result, write_result
@@ -118,7 +119,7 @@ def test_the_numbers_are_those_of_the_experiments(folder: Path) -> None:
     assert values["scale"] == "demo"
     for one in values["experiments"]:
         file = folder / "out" / "training" / one["name"] / "result.json"
-        assert one == json.loads(file.read_text())
+        assert one | {"sha256": json.loads(file.read_text())["sha256"]} == json.loads(file.read_text())
     assert [one["name"] for one in values["experiments"]] == ["cold", "both", "none", "slow"]
     assert [one["folds"] for one in values["experiments"]] == [1, 2, 1, 1]
 
@@ -150,12 +151,11 @@ def test_a_history_that_marks_no_epoch_is_named(folder: Path, tmp_path: Path) ->
     """As an older version wrote it."""
     shutil.copytree(folder / "out" / "training" / "cold", tmp_path / "cold")
     path = tmp_path / "cold" / "fold-0" / "history.json"
-    assert read_histories(tmp_path / "cold")
-    path.write_text(
-        json.dumps([{k: v for k, v in line.items() if k != "kept"} for line in json.loads(path.read_text())])
-    )
+    assert read_histories(TrainingFolder(tmp_path / "cold"))
+    lines = json.loads(path.read_text())["epochs"]
+    path.write_text(json.dumps([{k: v for k, v in line.items() if k != "kept"} for line in lines]))
     with pytest.raises(DatasetError, match="is no training history: it says no kept"):
-        read_histories(tmp_path / "cold")
+        read_histories(TrainingFolder(tmp_path / "cold"))
 
 
 def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Damage of single bits and whole sectors in every kind of file: seen, or without effect on any number."""
 
+import json
 import os
 import warnings
 from collections.abc import Callable
@@ -12,12 +13,22 @@ import numpy as np
 import pytest
 import torch
 
+from glassformer.core.campaign import Campaign
 from glassformer.core.checksum import BLOCK, OlderFileWarning
 from glassformer.core.errors import CheckpointError, DatasetError, InputError
+from glassformer.core.json_files import write_json
+from glassformer.core.layout import TrainingFolder
+from glassformer.core.run import Run
+from glassformer.core.settings import check_settings
 from glassformer.dataset.predictions import read_predictions, write_predictions
 from glassformer.dataset.sample import read_sample, write_sample
+from glassformer.evaluate.results import read_result, write_result
+from glassformer.report.build import read_histories
+from glassformer.report.run_file import read_run
+from glassformer.simulate.mismatch import read_campaign
 from glassformer.train.archive import read_archive, write_archive
-from tests.conftest import edited, synthetic_sample
+from tests.conftest import TINY_CAMPAIGN, TINY_RUN, edited, synthetic_sample
+from tests.unit.test_experiments import result
 from tests.unit.test_scores import particle_predictions
 
 FLIPS, SECTORS, SECTOR = 1500, 64, 512
@@ -85,6 +96,64 @@ def test_no_zeroed_sector_passes(kind: str, tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(InputError):
             read(path)
+
+
+def history(path: Path) -> None:
+    lines = [{"epoch": n, "train_loss": 0.1 / (n + 1), "val_mae": 5e-5, "kept": n == 1} for n in range(20)]
+    write_json(path / "fold-0" / "history.json", {"epochs": lines})
+
+
+RUN_VALUES = {"parameter_hash": "h"} | check_settings(TINY_RUN, Run, "run").model_dump(mode="json")
+CAMPAIGN_VALUES = check_settings(TINY_CAMPAIGN, Campaign, "tiny").model_dump(mode="json")
+JSON_KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
+    "fold-0/history.json": (history, lambda folder: read_histories(TrainingFolder(folder))),
+    "run.json": (
+        lambda folder: write_json(folder / "run.json", RUN_VALUES),
+        lambda folder: read_run(TrainingFolder(folder), "h"),
+    ),
+    "campaign.json": (
+        lambda folder: write_json(folder / "campaign.json", CAMPAIGN_VALUES),
+        lambda folder: read_campaign(folder / "campaign.json"),
+    ),
+    "result.json": (
+        lambda folder: write_result(folder / "result.json", result()),
+        lambda folder: read_result(folder / "result.json"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", JSON_KINDS)
+def test_no_flipped_bit_changes_a_value_of_a_json_file_unseen(kind: str, tmp_path: Path) -> None:
+    write, read = JSON_KINDS[kind]
+    write(tmp_path)
+    path, random = tmp_path / kind, np.random.default_rng(3)
+    whole, expected, refused = path.read_bytes(), plain(read(tmp_path)), []
+    for place, bit in zip(random.integers(len(whole), size=FLIPS), random.integers(8, size=FLIPS), strict=True):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        try:
+            found = plain(read(tmp_path))
+        except InputError as error:
+            refused.append(error)
+        else:
+            # 5e-05 and 5E-05 are one number.
+            assert found == expected, (place, bit)
+    assert len(refused) > 0.98 * FLIPS
+    assert all(str(path) in error.problem and error.remedy for error in refused)
+
+
+@pytest.mark.parametrize("kind", JSON_KINDS)
+def test_older_json_files_are_read_with_a_notice(kind: str, tmp_path: Path) -> None:
+    write, read = JSON_KINDS[kind]
+    write(tmp_path)
+    expected = plain(read(tmp_path))
+    values = json.loads((tmp_path / kind).read_text())
+    del values["sha256"]
+    # Histories were lists.
+    (tmp_path / kind).write_text(json.dumps(values.get("epochs", values)))
+    with pytest.warns(OlderFileWarning, match="carry no checksum"):
+        assert plain(read(tmp_path)) == expected
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The experiments' page: what it says follows from the results and the data."""
 
 import html
-import json
 import re
 import warnings
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from glassformer.core.json_files import write_json
 from glassformer.core.run import Run
 from glassformer.dataset.folder import data_hash
 from glassformer.dataset.predictions import write_predictions
@@ -35,8 +35,8 @@ def experiment(
     for fold in range(2):
         write_predictions(target / f"fold-{fold}" / "test.h5", made)
         lines = [{"epoch": n, "train_loss": 1 / (n + 1), "val_mae": 0.5, "kept": n == 1} for n in range(2)]
-        (target / f"fold-{fold}" / "history.json").write_text(json.dumps(lines))
-    (target / "run.json").write_text(json.dumps({"parameter_hash": "h"} | run.model_dump(mode="json")))
+        write_json(target / f"fold-{fold}" / "history.json", {"epochs": lines})
+    write_json(target / "run.json", {"parameter_hash": "h"} | run.model_dump(mode="json"))
     liquid = Liquid.of(samples, made.times)
     points = tuple(sorted({sample.facts.state_point for sample in samples}))
     result = ExperimentResult(

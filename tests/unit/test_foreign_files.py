@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from glassformer.cli.app import app
 from glassformer.core.errors import CheckpointError, DatasetError, InputError, PredictionError
+from glassformer.core.layout import TrainingFolder
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
@@ -63,7 +64,7 @@ def test_strange_json_is_one_error(reason: str, folder: Path) -> None:
     for path in (history, run, folder / "result.json"):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DatasetError, match=f"history.json is no training history: .*{reason}"):
-        read_histories(folder / "training")
+        read_histories(TrainingFolder(folder / "training"))
     with pytest.raises(CheckpointError, match=f"run.json is no run file: .*{reason}"):
         train_run(RUN, read_dataset(folder / "data"), folder / "training", Silent(), 1)
     with pytest.raises(PredictionError, match=f"result.json is no result of an experiment: .*{reason}"):

@@ -21,7 +21,6 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset import quench
 from glassformer.dataset.folder import read_dataset, sample_paths
 from glassformer.dataset.formats.botan import read_botan
-from glassformer.dataset.quench import quench_dataset
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, read_sample, write_sample
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
@@ -31,6 +30,7 @@ from glassformer.physics.pair import interactions
 from glassformer.physics.pair_forces import PairForces
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.quench import quench_dataset
 from tests.conftest import TINY_CAMPAIGN, edited, random_mixture, rattled_lattice, synthetic_sample
 from tests.liquids import kob_andersen, unit_masses
 from tests.unit.test_core import dead_process

@@ -1,7 +1,6 @@
 """What the page says of a run: every sentence follows from its settings and its numbers."""
 
 import html
-import json
 import re
 import warnings
 from collections.abc import Sequence
@@ -13,6 +12,8 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.json_files import write_json
+from glassformer.core.layout import TrainingFolder
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws
@@ -81,11 +82,10 @@ def written(folder: Path, samples: Sequence[Sample], made: Predictions, run: Run
     write_predictions(folder / "training" / "predictions.h5", made)
     if run is not None:
         values = {"parameter_hash": "h"} | run.model_dump(mode="json")
-        (folder / "training" / "run.json").write_text(json.dumps(values))
+        write_json(folder / "training" / "run.json", values)
     for fold in range(folds):
         lines = [{"epoch": n, "train_loss": 1 / (n + 1), "val_mae": 0.5, "kept": n == 1} for n in range(2)]
-        (folder / "training" / f"fold-{fold}").mkdir(parents=True)
-        (folder / "training" / f"fold-{fold}" / "history.json").write_text(json.dumps(lines))
+        write_json(folder / "training" / f"fold-{fold}" / "history.json", {"epochs": lines})
     return folder
 
 
@@ -164,26 +164,28 @@ def test_what_the_network_reads_is_what_the_run_says(
     assert "neither velocities" not in text
 
 
-@pytest.mark.parametrize("known", ["missing", "of another run", "of another version", "damaged"])
+@pytest.mark.parametrize("known", ["missing", "of another run", "of another version"])
 def test_nothing_is_said_of_a_network_whose_run_is_unknown(known: str, tmp_path: Path) -> None:
     samples, run = dataset(), settings()
     folder = written(tmp_path, samples, predictions(samples, run), run)
     path = folder / "training" / "run.json"
-    values = json.loads(path.read_text())
-    path.write_text(
-        {
-            "missing": "",
-            "of another run": json.dumps(values | {"parameter_hash": "g"}),
-            "of another version": json.dumps(values | {"unheard": 1}),
-            "damaged": path.read_text()[:50],
-        }[known]
-    )
-    if known == "missing":
-        path.unlink()
-    assert read_run(folder / "training", "h") is None
+    change = {"missing": {}, "of another run": {"parameter_hash": "g"}, "of another version": {"unheard": 1}}[known]
+    path.unlink()
+    if change:
+        write_json(path, {"parameter_hash": "h"} | run.model_dump(mode="json") | change)
+    assert read_run(TrainingFolder(folder / "training"), "h") is None
     text = text_of(build_report(folder))
     assert "the network reads" not in text
     assert "the settings of this run were not found beside its predictions" in text
+
+
+def test_a_damaged_run_file_is_named(tmp_path: Path) -> None:
+    samples, run = dataset(), settings()
+    folder = written(tmp_path, samples, predictions(samples, run), run)
+    path = folder / "training" / "run.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(DatasetError, match=r"run.json is no run file: .*\nDelete it and train again"):
+        build_report(folder)
 
 
 def test_one_of_everything(tmp_path: Path) -> None:

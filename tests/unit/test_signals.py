@@ -5,12 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import glassformer
 from glassformer.cli.console import CONTINUE
 from glassformer.core.signals import StopRequested, ctrl_c_held_back, handlers_kept, stop_on_signals
 from tests.unit.test_cli import CAMPAIGN, RUN
@@ -118,6 +121,59 @@ def test_ctrl_c_while_workers_start_is_not_lost(delay: float, tiny_dataset: Path
     assert errors.strip().splitlines() == ["error: stopped", CONTINUE]
     wait_until(lambda: not members(process.pid), process)
     assert not members(process.pid)
+
+
+# As pip writes it for the entry point in pyproject.toml.
+CONSOLE_SCRIPT = """
+import re
+import sys
+from glassformer.__main__ import main
+if __name__ == '__main__':
+    sys.argv[0] = re.sub(r'(-script\\.pyw|\\.exe)?$', '', sys.argv[0])
+    sys.exit(main())
+"""
+# An import that takes long, and says when it begins.
+SLOW_IMPORT = "import time\nprint('importing', flush=True)\ntime.sleep({})\n"
+
+
+def test_the_entry_point_is_the_one_that_is_tested() -> None:
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert settings["project"]["scripts"] == {"glassformer": "glassformer.__main__:main"}
+
+
+@pytest.mark.parametrize("how", ["script", "module"])
+@pytest.mark.parametrize("library", ["typer", "numpy"])
+def test_ctrl_c_while_the_command_is_imported(library: str, how: str, tmp_path: Path) -> None:
+    (tmp_path / f"{library}.py").write_text(SLOW_IMPORT.format(20))
+    (tmp_path / "script").write_text(CONSOLE_SCRIPT)
+    command = [str(tmp_path / "script")] if how == "script" else ["-m", "glassformer"]
+    paths = [str(tmp_path), str(Path(glassformer.__file__).parents[1])]
+    process = subprocess.Popen(
+        [sys.executable, *command, "info", "/nonexistent"], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[1] == "error: stopped\n"
+    assert process.returncode == 1
+
+
+def test_ctrl_c_at_ten_early_moments(long: Path) -> None:
+    """As a user types it, a moment after the command was started."""
+    answers = []
+    for delay in np.random.default_rng(0).uniform(0.0, 2.0, 10):
+        process = start("simulate", long, "--out", long.parent / "data")
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        if process.returncode == 1 and errors in ("error: stopped\n", f"error: stopped\n{CONTINUE}\n"):
+            answers.append(delay)
+        else:
+            # Only while the interpreter itself starts, before any line of the package.
+            assert "glassformer/" not in errors, errors
+            assert process.returncode in (1, -signal.SIGINT), errors
+    assert len(answers) >= 5
 
 
 def test_handlers_that_a_library_changes_are_put_back() -> None:

@@ -79,7 +79,7 @@ def test_resumed_training_equals_uninterrupted(
         train_run(tiny_run, samples, tmp_path / "run", KillAt(epochs), threads=1)
     train_run(tiny_run, samples, tmp_path / "run", Silent(), threads=1)
     assert_same_results(trained, tmp_path / "run")
-    history = json.loads((trained / "fold-0" / "history.json").read_text())
+    history = json.loads((trained / "fold-0" / "history.json").read_text())["epochs"]
     assert [line["epoch"] for line in history] == [0, 1, 2, 3]
 
 
@@ -108,7 +108,9 @@ def test_resumed_training_equals_uninterrupted_with_every_option(name: str, tiny
             train_run(run, samples, tmp_path / "parts", KillAt(0), threads=1)
             break
         kills += 1
-    histories = [json.loads(path.read_text()) for path in sorted((tmp_path / "whole").glob("fold-*/history.json"))]
+    histories = [
+        json.loads(path.read_text())["epochs"] for path in sorted((tmp_path / "whole").glob("fold-*/history.json"))
+    ]
     assert kills == sum(map(len, histories))
     assert (min(map(len, histories)) < 5) == (name == "early-stopping")
     # Two configurations train, one a batch: the rate of each epoch's second step.
@@ -204,7 +206,8 @@ def test_the_epoch_with_the_smallest_validation_error_is_kept(tiny_dataset: Path
     samples = read_dataset(tiny_dataset)
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
     for fold in ("fold-0", "fold-1"):
-        history = [line["val_mae"] for line in json.loads((tmp_path / "run" / fold / "history.json").read_text())]
+        lines = json.loads((tmp_path / "run" / fold / "history.json").read_text())["epochs"]
+        history = [line["val_mae"] for line in lines]
         predictions = predict(read_model(tmp_path / "run" / fold / "model.pt"), samples)
         validation = np.array([role == "validation" for role in predictions.roles])
         error = np.abs(predictions.prediction - predictions.label)[validation].mean()
@@ -405,7 +408,7 @@ def test_progress_counts_what_this_run_does_and_nothing_else(
     train_run(tiny_run, samples, tmp_path / "run", second, threads=1)
     assert (second.total, second.done) == (2, 2)
     assert second.said == ["fold 1 of 2 is there already", "fold 2 of 2 continues after epoch 2"]
-    line = json.loads((trained / "fold-1" / "history.json").read_text())[-1]
+    line = json.loads((trained / "fold-1" / "history.json").read_text())["epochs"][-1]
     baseline = f"(state-point mean {line['val_mae_baseline']:.3f})"
     assert second.notes[-1] == f"fold 2 of 2, validation MAE {line['val_mae']:.3f} {baseline}"
 
@@ -419,7 +422,7 @@ def test_the_history_holds_the_baselines_error_on_the_same_validation_set(traine
         points = {role: np.array([s.facts.state_point for s in side]) for role, side in sides.items()}
         means = [labels["train"][points["train"] == point].mean(0) for point in points["validation"]]
         expected = np.abs(labels["validation"] - means).mean()
-        lines = json.loads((trained / fold / "history.json").read_text())
+        lines = json.loads((trained / fold / "history.json").read_text())["epochs"]
         assert [set(line) for line in lines] == [HISTORY] * len(lines)
         np.testing.assert_allclose([line["val_mae_baseline"] for line in lines], expected, rtol=1e-6)
 

@@ -112,7 +112,7 @@ def test_the_epoch_that_is_kept(keep: str, tiny_dataset: Path, tmp_path: Path) -
     train_run(run, samples, tmp_path, Silent(), threads=1)
     kept = []
     for fold in ("fold-0", "fold-1"):
-        history = json.loads((tmp_path / fold / "history.json").read_text())
+        history = json.loads((tmp_path / fold / "history.json").read_text())["epochs"]
         model = read_model(tmp_path / fold / "model.pt")
         validation = [s for s in samples if model.roles[s.configuration.fingerprint] == "validation"]
         said = predict(model, validation)

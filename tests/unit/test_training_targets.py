@@ -427,7 +427,7 @@ def test_tensorboard_shows_the_history(tmp_path: Path) -> None:
     assert list((tmp_path / "without").rglob("*tfevents*")) == []
     events = EventAccumulator(str(tmp_path / "with" / "fold-0" / "tensorboard"))
     events.Reload()
-    history = json.loads((tmp_path / "with" / "fold-0" / "history.json").read_text())
+    history = json.loads((tmp_path / "with" / "fold-0" / "history.json").read_text())["epochs"]
     for key in ("train_loss", "val_mae", "learning_rate", "val_mae_baseline"):
         found = [(event.step, event.value) for event in events.Scalars(key)]
         assert [step for step, _ in found] == [0, 1]

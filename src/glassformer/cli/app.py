@@ -42,6 +42,9 @@ from glassformer.core.files import storage_error
 from glassformer.core.signals import StopRequested, stop_on_signals
 from glassformer.core.words import counted
 
+# The code with which typer ends, without a word, on Ctrl-C outside of what is resumable.
+CTRL_C = 130
+
 app = typer.Typer(
     cls=Group,
     name="glassformer",
@@ -83,6 +86,11 @@ def main() -> None:
             raise
         _print_last(storage_error("access", Path(os.fsdecode(error.filename)), error))
         sys.exit(StorageError.exit_code)
+    except SystemExit as end:
+        if end.code != CTRL_C:
+            raise
+        _print_last(InterruptedByUserError("stopped"))
+        sys.exit(1)
     except (KeyboardInterrupt, StopRequested) as stop:
         # Of a command that has nothing to continue.
         _print_last(InterruptedByUserError(f"stopped by {stop.name}" if isinstance(stop, StopRequested) else "stopped"))
@@ -265,7 +273,7 @@ def quench(
     workers: Workers = ALL_CORES,
 ) -> None:
     """Find the inherent structures of a dataset's configurations, for networks that read them."""
-    from glassformer.dataset.quench import quench_dataset
+    from glassformer.simulate.quench import quench_dataset
 
     with progress() as stages:
         done = quench_dataset(dataset, stages, workers)

@@ -7,12 +7,11 @@ from pathlib import Path
 from glassformer.cli.console import console, duration, progress
 from glassformer.core.campaign import Campaign
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.layout import OutFolder
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
 from glassformer.core.settings import load_settings
 from glassformer.core.words import counted
-
-RESULTS_FILE = "results.json"
 
 
 def run_demo(out: Path, campaign_file: Path, run_file: Path, workers: int) -> None:
@@ -21,12 +20,12 @@ def run_demo(out: Path, campaign_file: Path, run_file: Path, workers: int) -> No
     campaign, run = load_settings(campaign_file, Campaign), load_settings(run_file, Run)
     with exclusive(out):
         remove_temporaries(out)
-        remove_temporaries(out / "report")
+        remove_temporaries(OutFolder(out).report.path)
         with progress() as stages:
             _simulate_and_train(campaign, run, out, workers, stages)
         page = _report(out)
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
-    console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)
+    console.print(f"The numbers: {OutFolder(out).results}", soft_wrap=True)
 
 
 def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, stages: Progress) -> None:
@@ -35,17 +34,17 @@ def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, s
     points = counted(len(campaign.state_points), "state point")
     each, draws = counted(campaign.configurations, "configuration"), counted(campaign.draws, "draw")
     console.print(f"Kob-Andersen mixture, N = {campaign.particles}: {points} x {each} x {draws}")
-    run_campaign(campaign, out / "data", stages, workers)
+    run_campaign(campaign, OutFolder(out).data, stages, workers)
     # Only now: importing torch takes seconds, and the workers above do without it.
     from glassformer.cli.tables import not_in_equilibrium
     from glassformer.dataset.folder import read_dataset
     from glassformer.train.training import train_run
 
-    samples = read_dataset(out / "data")
+    samples = read_dataset(OutFolder(out).data)
     ageing = sum(sample.facts.equilibrated is False for sample in samples)
     if ageing:
         stages.say(not_in_equilibrium(ageing, len(samples)))
-    train_run(run, samples, out / "training", stages, workers, allow_unequilibrated=True)
+    train_run(run, samples, OutFolder(out).training().path, stages, workers, allow_unequilibrated=True)
 
 
 def _report(out: Path) -> Path:
@@ -57,10 +56,10 @@ def _report(out: Path) -> Path:
     from glassformer.report.build import build_report
 
     page = build_report(out)
-    summaries = summarise(read_dataset(out / "data"))
-    evaluation = evaluate(read_predictions(out / "training" / "predictions.h5"))
+    summaries = summarise(read_dataset(OutFolder(out).data))
+    evaluation = evaluate(read_predictions(OutFolder(out).training().predictions))
     results = {"data": [summary.as_json() for summary in summaries], "scores": evaluation.as_json()}
-    write_atomically(out / RESULTS_FILE, (json.dumps(results, indent=1) + "\n").encode())
+    write_atomically(OutFolder(out).results, (json.dumps(results, indent=1) + "\n").encode())
     console.print()
     print_summary(summaries)
     console.print()

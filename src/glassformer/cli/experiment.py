@@ -14,6 +14,7 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.experiment import Experiment, Scale, Study, load_study
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.layout import OutFolder
 from glassformer.core.presets import load_campaign, study_presets
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     # Importing it takes seconds, for torch.
     from glassformer.evaluate.results import ExperimentResult
 
-RESULTS_FILE = "results.json"
 # Time of a training beside its steps: validation, recomputing the batch norms, tests.
 OVERHEAD = 1.5
 
@@ -49,17 +49,17 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
             "If it diverged, a lower learning rate may help. Run one by itself with --only.",
         )
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
-    console.print(f"The numbers: {out / RESULTS_FILE}", soft_wrap=True)
+    console.print(f"The numbers: {OutFolder(out).results}", soft_wrap=True)
 
 
 def _simulate(scale: Scale, out: Path, workers: int, stages: Progress) -> None:
-    from glassformer.dataset.quench import quench_dataset
     from glassformer.simulate.campaign import run_campaign
+    from glassformer.simulate.quench import quench_dataset
 
     if scale.cooling:
-        run_campaign(load_campaign(scale.cooling), out / "cooling", stages, workers)
-    run_campaign(load_campaign(scale.campaign), out / "data", stages, workers)
-    quench_dataset(out / "data", stages, workers)
+        run_campaign(load_campaign(scale.cooling), OutFolder(out).cooling, stages, workers)
+    run_campaign(load_campaign(scale.campaign), OutFolder(out).data, stages, workers)
+    quench_dataset(OutFolder(out).data, stages, workers)
 
 
 def _train(
@@ -68,11 +68,11 @@ def _train(
     from glassformer.dataset.folder import read_dataset
     from glassformer.experiments.runner import run_experiments
 
-    samples = read_dataset(out / "data")
+    samples = read_dataset(OutFolder(out).data)
     ageing = sum(sample.facts.equilibrated is False for sample in samples)
     if ageing:
         stages.say(not_in_equilibrium(ageing, len(samples)))
-    return run_experiments(study, scale, only, out / "data", out, stages, workers)
+    return run_experiments(study, scale, only, OutFolder(out).data, out, stages, workers)
 
 
 def _report(study: Study, scale: str, out: Path) -> "tuple[Path, list[ExperimentResult]]":
@@ -85,7 +85,7 @@ def _report(study: Study, scale: str, out: Path) -> "tuple[Path, list[Experiment
     page = build_experiments_report(out, order)
     results = read_results(out, order)
     values = {"scale": scale, "experiments": [result.as_json() for result in results]}
-    write_atomically(out / RESULTS_FILE, (json.dumps(values, indent=1) + "\n").encode())
+    write_atomically(OutFolder(out).results, (json.dumps(values, indent=1) + "\n").encode())
     return page, results
 
 
@@ -239,7 +239,7 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
     settings = study.at(scale)
     campaign = load_campaign(settings.campaign)
     with progress() as stages:
-        for source, folder in ((settings.cooling, out / "cooling"), (settings.campaign, out / "data")):
+        for source, folder in ((settings.cooling, OutFolder(out).cooling), (settings.campaign, OutFolder(out).data)):
             if source:
                 planned = plan_campaign(load_campaign(source), folder if folder.exists() else None, workers, stages)
                 console.print(f"\ncampaign {source}", style="bold")

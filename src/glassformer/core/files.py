@@ -12,12 +12,12 @@ from itertools import takewhile
 from pathlib import Path
 
 from glassformer.core.errors import FullDiskError, InputError, StorageError
+from glassformer.core.layout import LOCK_FILE
 from glassformer.core.lock import FolderLock, HeldError, Owner
 
 # .<name>.glassformer-<host>-<process id>.tmp: a name that no user gives to a file.
 _TEMPORARY = re.compile(r"\.(.+)\.glassformer-(.+)-(\d+)\.tmp")
 
-LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space and run the same command again; finished work is kept.",

@@ -82,16 +82,16 @@ class MixtureSettings(Settings):
         # Columns and files are called by them in lower case.
         if len({name.lower() for name in self.species}) < kinds:
             raise ValueError(f"species: got {', '.join(self.species)}; expected different names")
-        for name in ("composition", "masses", "wave_numbers"):
-            values = getattr(self, name)
-            if len(values) != kinds:
-                raise ValueError(f"{name}: got {len(values)} values for {kinds} species; expected one for each")
         if (self.cutoff is None) == (self.cutoff_in_sigma is None):
             raise ValueError("give either cutoff or cutoff_in_sigma, and not both")
         for name in ("epsilon", "sigma", "cutoff"):
             matrix = getattr(self, name)
             if isinstance(matrix, tuple):
                 _check_matrix(name, matrix, kinds)
+        for name in ("composition", "masses", "wave_numbers"):
+            values = getattr(self, name)
+            if len(values) != kinds:
+                raise ValueError(f"{name}: got {len(values)} values for {kinds} species; expected one for each")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""A dataset is a folder: <dataset>/<state point>/<configuration id>.h5. The folder is the truth; there is no index."""
+"""A dataset is a folder (`core.layout.DatasetFolder`). The folder is the truth; there is no index."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,14 +6,10 @@ from pathlib import Path
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import storage_error
+from glassformer.core.layout import SAMPLE_SUFFIX
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.dataset.consistency import check_state_points, refuse_copies
-from glassformer.dataset.sample import MOST_DRIFT, Sample, configuration_id, read_sample
-
-
-def sample_path(dataset: Path, state_point: str, index: int) -> Path:
-    """Return the file of configuration number `index` at `state_point`."""
-    return dataset / state_point / f"{configuration_id(index)}.h5"
+from glassformer.dataset.sample import MOST_DRIFT, Sample, read_sample
 
 
 def sample_paths(dataset: Path) -> list[Path]:
@@ -29,8 +25,8 @@ def sample_paths(dataset: Path) -> list[Path]:
         entries = [entry for folder in folders for entry in folder.iterdir()]
     except OSError as error:
         raise storage_error("read", Path(error.filename or dataset), error) from error
-    paths = sorted(path for path in entries if path.suffix == ".h5" and not path.name.startswith("."))
-    if not paths and any(entry.suffix == ".h5" for entry in dataset.iterdir()):
+    paths = sorted(path for path in entries if path.suffix == SAMPLE_SUFFIX and not path.name.startswith("."))
+    if not paths and any(entry.suffix == SAMPLE_SUFFIX for entry in dataset.iterdir()):
         raise DatasetError(
             f"{dataset} is a folder of samples; expected a dataset, which holds such folders", f"Name {dataset.parent}."
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from glassformer.core.arrays import PREDICTIONS, ByteArray, FloatArray, IntArray, check_arrays
 from glassformer.core.errors import PredictionError
 from glassformer.core.hdf5 import open_hdf5, read_arrays, read_texts, write_hdf5
+from glassformer.core.layout import TrainingFolder
 from glassformer.core.run import Quantity
 
 # 'leaked': the network saw this structure with other draws (split.by = "draw").
@@ -114,7 +115,7 @@ def refuse_to_replace(path: Path) -> None:
     if not path.exists():
         return
     remedy = "Choose another name, or delete it first."
-    if (path.parent / "run.json").exists():
+    if TrainingFolder(path.parent).run.exists():
         raise PredictionError(f"{path} belongs to the training in {path.parent}: it is not replaced", remedy)
     try:
         with open_hdf5(path, PredictionError, "prediction file") as (file, _):

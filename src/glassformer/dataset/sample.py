@@ -9,6 +9,7 @@ Shapes, types and units are those of `glassformer.core.arrays`.
 """
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -215,9 +216,14 @@ def _check_label(sample: Sample, path: Path) -> None:
     if not named:
         return
     contradiction = ""
-    if float(named.group(1)) != facts.temperature:
+    # A label has ten digits of a number.
+    if not math.isclose(float(named.group(1)), facts.temperature, rel_tol=1e-9):
         contradiction = f"temperature {facts.temperature:g}"
-    elif named.group(2) == "rho" and facts.density is not None and float(named.group(3)) != facts.density:
+    elif (
+        named.group(2) == "rho"
+        and facts.density is not None
+        and not math.isclose(float(named.group(3)), facts.density, rel_tol=1e-9)
+    ):
         contradiction = f"density {facts.density:g}"
     if contradiction:
         raise DatasetError(

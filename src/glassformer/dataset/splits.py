@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.layout import Draw
 from glassformer.core.run import Split
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.sample import Sample
@@ -53,6 +54,11 @@ def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
     return [Fold(tuple(train), tuple(validation), tuple(test)) for train, validation, test in parts][
         : split.trained_folds
     ]
+
+
+def draws_of(samples: Sequence[Sample]) -> list[Draw]:
+    """Return every draw of `samples`, in the order of `single_draws`."""
+    return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.ensemble.seeds))]
 
 
 def single_draws(samples: Sequence[Sample]) -> list[Sample]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.json_files import Number
+from glassformer.core.layout import configuration_of, state_point_of
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.liquid import Liquid
@@ -48,14 +49,14 @@ class AuditRow:
 def audit_rows(model: str, tests: Sequence[Predictions], liquid: Liquid) -> list[AuditRow]:
     """Return a row per time for the `tests` of an experiment's networks, put together.
 
-    Every prediction is of one draw, called 'configuration#draw'. `model`: the array to score, a network's or a
+    Every prediction is of one draw (`core.layout.Draw`). `model`: the array to score, a network's or a
     baseline's.
     """
     label, said = (np.concatenate([getattr(test, what) for test in tests]) for what in ("label", model))
     points = np.concatenate([test.state_points for test in tests])
     # A configuration that several networks were tested on is still one.
     draws = [one for test in tests for one in test.configurations]
-    names = np.array([one.rpartition("#")[0] for one in draws])
+    names = np.array([configuration_of(one) for one in draws])
     again = _resampled(points, names)
     return [
         _row(model, float(time), target, (said[:, target], label[:, target], points, names, draws), again, liquid)
@@ -80,8 +81,8 @@ def _compare(one: Errors, other: Errors) -> Difference:
     points: dict[str, dict[str, list[str]]] = {}
     for name in one:
         if name in other:
-            configuration = name.rpartition("#")[0]
-            points.setdefault(configuration.rpartition("/")[0], {}).setdefault(configuration, []).append(name)
+            configuration = configuration_of(name)
+            points.setdefault(state_point_of(configuration), {}).setdefault(configuration, []).append(name)
     means = [
         [{name: float(np.mean([of[draw] for draw in draws])) for name, draws in members.items()} for of in (one, other)]
         for members in points.values()

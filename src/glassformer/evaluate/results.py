@@ -1,6 +1,5 @@
 """Result files: the scores of an experiment, as JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,15 +8,13 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from glassformer.core.errors import PredictionError
-from glassformer.core.files import write_atomically
-from glassformer.core.json_files import checked, read_json
+from glassformer.core.json_files import checked, read_json, write_json
 from glassformer.evaluate.audit import AuditRow
 from glassformer.evaluate.evaluation import without_nan
 from glassformer.evaluate.experiments import ScoreRow
 
 NAME = r"[a-z0-9][a-z0-9.-]*"
 FORMAT = "glassformer experiment 3"
-RESULT_FILE = "result.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ Pair = tuple[ExperimentResult, ExperimentResult]
 
 def write_result(path: Path, result: ExperimentResult) -> None:
     """Write `result` to `path`, whole or not at all. Raises `StorageError`."""
-    write_atomically(path, (json.dumps(result.as_json(), indent=1) + "\n").encode())
+    write_json(path, result.as_json())
 
 
 def read_result(path: Path) -> ExperimentResult:

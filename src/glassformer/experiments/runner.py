@@ -10,6 +10,7 @@ import torch
 from glassformer.baselines.density_curve import DensityCurve
 from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError, PredictionError
 from glassformer.core.experiment import Experiment, Study
+from glassformer.core.layout import OutFolder, TrainingFolder
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import parameter_hash
 from glassformer.core.run import Run, Split
@@ -17,19 +18,17 @@ from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.labels import log_mean
 from glassformer.dataset.predictions import Predictions, read_predictions, write_predictions
 from glassformer.dataset.sample import Sample
-from glassformer.dataset.splits import single_draws
+from glassformer.dataset.splits import draws_of, single_draws
 from glassformer.evaluate.audit import AuditRow, audit_rows
 from glassformer.evaluate.experiments import NetworkTest, score_rows
 from glassformer.evaluate.liquid import Liquid
-from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, read_result, write_result
+from glassformer.evaluate.results import ExperimentResult, read_result, write_result
 from glassformer.physics.configuration import SPECIES_A
 from glassformer.train.checkpoint import Model, read_model
-from glassformer.train.fold import MODEL_FILE
 from glassformer.train.prediction import predict
 from glassformer.train.processes import run_together
-from glassformer.train.training import PREDICTIONS_FILE, run_identity, train_run
+from glassformer.train.training import run_identity, train_run
 
-TRAINING, TEST_FILE = "training", "test.h5"
 # The way to score and the baselines: results of another are made again.
 SCORING = 4
 # What an audit scores: the network, and what knows no structure.
@@ -38,13 +37,13 @@ AUDITED = ("prediction", "state_point_mean", "density_fit")
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """An experiment, its run, the samples that it may see, all samples, and its folder."""
+    """An experiment, its run, the samples that it may see, all samples, and where it is written."""
 
     experiment: Experiment
     run: Run
     samples: Sequence[Sample]
     everything: Sequence[Sample]
-    folder: Path
+    files: TrainingFolder
 
     @property
     def by_draw(self) -> bool:
@@ -64,7 +63,7 @@ class Work:
     @property
     def cost(self) -> float:
         """How long it takes beside the others, roughly: graphs times epochs, nothing if it is done."""
-        if (self.folder / RESULT_FILE).exists():
+        if (self.files.result).exists():
             return 0.0
         draws = sum(len(sample.ensemble.seeds) if self.by_draw else 1 for sample in self.samples)
         return self.epochs * draws * self.run.split.training_share
@@ -102,7 +101,7 @@ def run_experiments(
         _run_share(order, progress, 0, 1)
     else:
         run_together(_run_share, order, processes, progress, one_network=False)
-    return [read_result(one.folder / RESULT_FILE) for one in work if (one.folder / RESULT_FILE).exists()]
+    return [read_result(one.files.result) for one in work if (one.files.result).exists()]
 
 
 def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[Sample], out: Path) -> list[Work]:
@@ -117,7 +116,7 @@ def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[S
                     "Simulate it, or leave the experiment out: --only.",
                 )
         seen = [sample for sample in samples if sample.facts.state_point.startswith(experiment.train)]
-        work.append(Work(experiment, run, seen, samples, out / TRAINING / experiment.name))
+        work.append(Work(experiment, run, seen, samples, OutFolder(out).training(experiment.name)))
     return work
 
 
@@ -140,12 +139,12 @@ def _run_one(work: Work, progress: Progress, threads: int) -> None:
     result = _known(work, identity)
     if result is None:
         # Should this fail, what is there from before must not pass for its result.
-        (work.folder / RESULT_FILE).unlink(missing_ok=True)
-        train_run(work.run, work.samples, work.folder, progress, threads, allow_unequilibrated=True)
+        (work.files.result).unlink(missing_ok=True)
+        train_run(work.run, work.samples, work.files.path, progress, threads, allow_unequilibrated=True)
         result = _result(work, identity)
     else:
         progress.expect(-work.epochs)
-    write_result(work.folder / RESULT_FILE, result)
+    write_result(work.files.result, result)
     progress.say(f"done ({result.title})")
 
 
@@ -182,7 +181,7 @@ class _Part:
 def _known(work: Work, identity: str) -> ExperimentResult | None:
     """Return the result that is there, called as the study calls it now, if it is one of just this work."""
     try:
-        known = read_result(work.folder / RESULT_FILE)
+        known = read_result(work.files.result)
     except PredictionError:
         # None yet, or damaged, or of an older version: it is made again.
         return None
@@ -201,7 +200,7 @@ def _identity(work: Work) -> str:
 
 def _result(work: Work, identity: str) -> ExperimentResult:
     """Test and score the trained networks."""
-    models = [read_model(work.folder / f"fold-{fold}" / MODEL_FILE) for fold in range(_folds(work.run.split))]
+    models = [read_model(work.files.fold(fold).model) for fold in range(_folds(work.run.split))]
     first = models[0]
     liquid = Liquid.of(work.everything, np.array(first.times))
     tested = work.samples if work.by_draw else work.everything
@@ -236,7 +235,7 @@ def _test_structures(work: Work, models: Sequence[Model]) -> list[NetworkTest]:
     for fold, model in enumerate(models):
         unseen = [sample for sample in work.everything if _is_unseen(work, model, sample)]
         predictions = predict(model, unseen)
-        write_predictions(work.folder / f"fold-{fold}" / TEST_FILE, predictions)
+        write_predictions(work.files.fold(fold).test, predictions)
         tests.append(NetworkTest(predictions, _density_curve(work, model).predict(predictions.density)))
     return tests
 
@@ -259,16 +258,16 @@ def _audit(work: Work, models: Sequence[Model], liquid: Liquid) -> tuple[AuditRo
     """Return the scores of single draws, of the network and of what knows the state point or the density alone."""
     if work.run.split.by == "draw":
         # What was held out are draws of structures that have been seen: only training knows which.
-        tests = [read_predictions(work.folder / PREDICTIONS_FILE)]
+        tests = [read_predictions(work.files.predictions)]
     else:
         tests = [_test_draws(work, model) for model in models]
         for number, test in enumerate(tests):
-            write_predictions(work.folder / f"fold-{number}" / TEST_FILE, test)
+            write_predictions(work.files.fold(number).test, test)
     return tuple(row for model in AUDITED for row in audit_rows(model, tests, liquid))
 
 
 def _test_draws(work: Work, model: Model) -> Predictions:
     """Return what a network says of every draw of the configurations that were held out, each by itself."""
     held_out = [sample for sample in work.samples if model.role_of(sample.configuration) == "test"]
-    names = [f"{sample.identifier}#{draw}" for sample in held_out for draw in range(len(sample.ensemble.seeds))]
-    return replace(predict(model, single_draws(held_out)), configurations=tuple(names))
+    names = tuple(map(str, draws_of(held_out)))
+    return replace(predict(model, single_draws(held_out)), configurations=names)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from glassformer.core.errors import SettingsError
 from glassformer.core.files import write_atomically
-from glassformer.core.layout import file_name
+from glassformer.core.layout import AnalysisFolder
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
 from glassformer.evaluate.analysis import DEFAULT, OBSERVABLES, Observable, make_tables, y_label_of
@@ -48,13 +48,13 @@ def analyse(
     fits: list[dict[str, Any]] = []
     for name, of_points in tables.items():
         for label, columns in of_points.items():
-            write_csv(out / name / f"{file_name(label)}.csv", columns)
+            write_csv(AnalysisFolder(out).table(name, label), columns)
         if of_points:
             _save_drawn(OBSERVABLES[name], of_points, titles, samples, out)
         fits += fits_of(name, of_points, first)
     fits += fit_relaxation_times(samples) if tables.get("scattering") else []
     if fits:
-        _write_fits(out / "fits.csv", fits)
+        _write_fits(AnalysisFolder(out).fits, fits)
     return fits
 
 
@@ -68,7 +68,7 @@ def _save_drawn(
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figure = draw(observable, tables, titles, label, names=names)
         assert figure is not None
-        save_figure(figure, out / observable.name / observable.name)
+        save_figure(figure, AnalysisFolder(out).figure(observable.name))
 
 
 def write_csv(path: Path, columns: Columns) -> None:

@@ -139,7 +139,7 @@ def _gif(figure: Figure, frames: int, show: Callable[[int], None]) -> bytes:
     writer = PillowWriter(fps=FRAMES_A_SECOND)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            whole = Path(folder) / "animation.gif"
+            whole = Path(folder) / "frames.gif"
             with writer.saving(figure, str(whole), DPI):
                 for frame in range(frames):
                     show(frame)

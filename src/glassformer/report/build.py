@@ -10,6 +10,7 @@ from markupsafe import Markup
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import write_atomically
 from glassformer.core.json_files import Number, checked, read_json
+from glassformer.core.layout import OutFolder, TrainingFolder, configuration_of
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
 from glassformer.dataset.folder import read_dataset
@@ -27,7 +28,6 @@ from glassformer.report.style import QUANTITIES, STYLE
 
 # What the page needs of every epoch.
 HISTORY = ("epoch", "train_loss", "val_mae", "kept")
-DATA, TRAINING, REPORT = "data", "training", "report"
 LOSSES = {"mse": "mean squared error", "mae": "mean absolute error", "huber": "Huber"}
 
 
@@ -38,15 +38,17 @@ def build_report(folder: Path) -> Path:
     nothing beside it, and every figure as SVG and PNG in report/figures. Raises `DatasetError`, `PredictionError`,
     `StorageError`.
     """
-    samples = read_dataset(folder / DATA)
-    predictions = read_predictions(folder / TRAINING / "predictions.h5")
-    histories = read_histories(folder / TRAINING)
-    run = read_run(folder / TRAINING, predictions.parameter_hash)
+    files = OutFolder(folder)
+    training = files.training()
+    samples = read_dataset(files.data)
+    predictions = read_predictions(training.predictions)
+    histories = read_histories(training)
+    run = read_run(training, predictions.parameter_hash)
     evaluation = evaluate(predictions)
-    _refuse_foreign(predictions, samples, folder)
-    target, data = folder / REPORT, summarise(samples)
+    _refuse_foreign(predictions, samples, files)
+    data = summarise(samples)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figures = _draw(samples, predictions, histories, run, target / "figures")
+        figures = _draw(samples, predictions, histories, run, files.report.figures)
     page = template("demo.html.jinja").render(
         figures=figures,
         data=data,
@@ -60,24 +62,23 @@ def build_report(folder: Path) -> Path:
         run=run,
         text=_text(samples, data, predictions, evaluation, histories, run),
     )
-    path = target / "index.html"
-    write_atomically(path, page.encode())
-    return path
+    write_atomically(files.report.page, page.encode())
+    return files.report.page
 
 
-def _refuse_foreign(predictions: Predictions, samples: Sequence[Sample], folder: Path) -> None:
+def _refuse_foreign(predictions: Predictions, samples: Sequence[Sample], files: OutFolder) -> None:
     """Raise `DatasetError` if a configuration is predicted that is not in the data: by name, and by its contents."""
     known = {one.identifier: one.configuration.fingerprint for one in samples}
-    # Of a split by draw: 'state point/configuration#draw'.
-    names = [name.partition("#")[0] for name in predictions.configurations]
+    # A configuration may itself be called so that it reads like a draw.
+    names = [name if name in known else configuration_of(name) for name in predictions.configurations]
     absent = set(names) - known.keys()
     if absent:
-        raise DatasetError(f"{min(absent)} is predicted but not in {folder / DATA}", "Train again on this data.")
+        raise DatasetError(f"{min(absent)} is predicted but not in {files.data}", "Train again on this data.")
     pairs = zip(names, predictions.fingerprints, strict=False)
     other = sorted({name for name, fingerprint in pairs if known[name] != fingerprint})
     if other:
         raise DatasetError(
-            f"{folder / TRAINING} predicts other configurations than those in {folder / DATA}: of {len(set(names))}"
+            f"{files.trainings} predicts other configurations than those in {files.data}: of {len(set(names))}"
             f" with these names {len(other)} have other contents, first {other[0]}",
             "Give the data that it was trained on, or train again on these.",
         )
@@ -152,19 +153,16 @@ def provenance(samples: Sequence[Sample]) -> dict[str, str]:
     return {name: "; ".join(dict.fromkeys(str(getattr(sample.facts, name)) for sample in samples)) for name in names}
 
 
-def read_histories(training: Path) -> list[list[dict[str, float]]]:
+def read_histories(training: TrainingFolder) -> list[list[dict[str, float]]]:
     """Return the training histories of all folds in `training`, in order. Raises `DatasetError`, `StorageError`."""
-    numbered = {}
-    for path in training.glob("fold-*/history.json"):
-        number = path.parent.name.partition("-")[2]
-        if number.isdecimal():
-            numbered[int(number)] = path
-    return [_read_history(path) for _, path in sorted(numbered.items())]
+    return [_read_history(fold.history) for fold in training.folds() if fold.history.exists()]
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:
     what, remedy = "training history", f"Delete {path.parent} and train again."
     values = read_json(path, DatasetError, what, remedy)
+    # Older versions wrote the list alone.
+    values = values.get("epochs", values) if isinstance(values, dict) else values
     lines = checked(values, list[dict[str, Number]], path, DatasetError, what, remedy)
     missing = [name for name in HISTORY if not all(name in line for line in lines)]
     if missing or not any(line["kept"] for line in lines):

@@ -6,13 +6,16 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from glassformer.core.layout import file_name
+from glassformer.core.layout import AnalysisFolder
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.axis_labels import TIME_LABEL
 from glassformer.evaluate.published import Comparison, compare_with_published
 from glassformer.report.analyse import save_figure, write_csv
 from glassformer.report.naming import titles_of
 from glassformer.report.style import STYLE, band_entry, ordered_colors
+
+# The folder of its table and figure.
+NAME = "compare"
 
 
 def compare(samples: Sequence[Sample], folder: Path, out: Path) -> list[Comparison]:
@@ -25,9 +28,9 @@ def compare(samples: Sequence[Sample], folder: Path, out: Path) -> list[Comparis
         columns = {"time": one.times}
         for species, name in enumerate("ab"):
             columns |= {f"ratio_{name}": one.ratio[:, species], f"deviation_{name}": one.deviation[:, species]}
-        write_csv(out / "compare" / f"{file_name(one.label)}.csv", columns)
+        write_csv(AnalysisFolder(out).table(NAME, one.label), columns)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        save_figure(_draw(found, titles_of(samples)), out / "compare" / "compare")
+        save_figure(_draw(found, titles_of(samples)), AnalysisFolder(out).figure(NAME))
     return found
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from glassformer.core.errors import DatasetError, PredictionError
 from glassformer.core.files import write_atomically
+from glassformer.core.layout import SAMPLE_SUFFIX, OutFolder, ReportFolder
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
 from glassformer.dataset.folder import data_hash, read_dataset
@@ -22,7 +23,7 @@ from glassformer.dataset.summary import StatePointSummary, summarise
 from glassformer.evaluate.audit import compare_audits
 from glassformer.evaluate.experiments import compare_rows
 from glassformer.evaluate.paired import difference
-from glassformer.evaluate.results import RESULT_FILE, ExperimentResult, pairs, read_result
+from glassformer.evaluate.results import ExperimentResult, pairs, read_result
 from glassformer.report import experiment_words, words
 from glassformer.report.animation import distribution_animation
 from glassformer.report.build import provenance, read_histories, training_labels
@@ -36,7 +37,6 @@ from glassformer.report.run_file import read_run
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
 from glassformer.report.style import STYLE, at_time
 
-DATA, COOLING, TRAINING, REPORT = "data", "cooling", "training", "report"
 FORMATS = ("svg", "pdf", "png")
 # Experiments whose predictions are drawn one by one: the thesis's training scenarios.
 SCENARIOS = ("one", "four", "structure", "replaced")
@@ -60,21 +60,22 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
     Figures go to report/figures as SVG, PDF and PNG, and the animation as GIF; the page needs nothing beside it.
     Raises `DatasetError`, `PredictionError`, `StorageError`.
     """
-    samples = read_dataset(folder / DATA)
+    files = OutFolder(folder)
+    samples = read_dataset(files.data)
     results = read_results(folder, order)
-    figures = folder / REPORT / "figures"
+    figures = files.report.figures
     titles, data = titles_of(samples), summarise(samples)
     compared = pairs(results, results)
-    runs = {result.name: read_run(folder / TRAINING / result.name, result.parameter_hash) for result in results}
+    runs = {result.name: read_run(files.training(result.name), result.parameter_hash) for result in results}
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         scored = [result for result in results if result.rows]
-        liquid, sentence = _liquid(samples, folder / COOLING, figures)
+        liquid, sentence = _liquid(samples, files.cooling, files.report)
         parts = {
             "liquid": liquid,
             "cooling_sentence": sentence,
             "overview": _overview(scored, list(titles), figures),
             "scenarios": [
-                _scenario(folder, result, samples, titles, runs[result.name])
+                _scenario(files, result, samples, titles, runs[result.name])
                 for result in scored
                 if result.group in SCENARIOS
             ],
@@ -92,12 +93,11 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
         facts=provenance(samples),
         text=_text(samples, data, results, scored, runs, any(one.name == "four-again" for one, _ in compared)),
         code_version=code_version(),
-        animation=_embedded(figures / "animation.gif"),
+        animation=_embedded(files.report.animation),
         **parts,
     )
-    path = folder / REPORT / "index.html"
-    write_atomically(path, page.encode())
-    return path
+    write_atomically(files.report.page, page.encode())
+    return files.report.page
 
 
 def read_results(folder: Path, order: Sequence[str]) -> list[ExperimentResult]:
@@ -105,19 +105,19 @@ def read_results(folder: Path, order: Sequence[str]) -> list[ExperimentResult]:
 
     Results of an older version, or damaged, are left out. Raises `DatasetError` if there is none.
     """
-    there = sorted(path.parent.name for path in (folder / TRAINING).glob(f"*/{RESULT_FILE}"))
+    there = OutFolder(folder).experiments()
     names = [name for name in order if name in there] + [name for name in there if name not in order]
     found = []
     for name in names:
         # One of an older version, which its own study will make again, does not cost the page.
         with contextlib.suppress(PredictionError):
-            found.append(read_result(folder / TRAINING / name / RESULT_FILE))
+            found.append(read_result(OutFolder(folder).training(name).result))
     if not found:
         raise DatasetError(f"{folder} holds no finished experiment", "Run some: glassformer experiment thesis.")
     return found
 
 
-def _liquid(samples: Sequence[Sample], cooling: Path, figures: Path) -> tuple[dict[str, Markup], str]:
+def _liquid(samples: Sequence[Sample], cooling: Path, report: ReportFolder) -> tuple[dict[str, Markup], str]:
     """Draw what needs no network; return the figures and what V(T) says."""
     drawn = {
         "band": band_figure(samples),
@@ -128,10 +128,10 @@ def _liquid(samples: Sequence[Sample], cooling: Path, figures: Path) -> tuple[di
     }
     sentence = ""
     # It may have been stopped before its first sample.
-    if any(cooling.glob("*/*.h5")):
+    if any(cooling.glob(f"*/*{SAMPLE_SUFFIX}")):
         drawn["cooling"], sentence = cooling_figure(read_dataset(cooling))
-    distribution_animation(samples, figures / "animation.gif")
-    return {name: save(figure, name, figures, FORMATS) for name, figure in drawn.items()}, sentence
+    distribution_animation(samples, report.animation)
+    return {name: save(figure, name, report.figures, FORMATS) for name, figure in drawn.items()}, sentence
 
 
 def _overview(results: Sequence[ExperimentResult], order: Sequence[str], figures: Path) -> dict[str, Markup]:
@@ -174,10 +174,10 @@ def _text(
 
 
 def _scenario(
-    folder: Path, result: ExperimentResult, samples: Sequence[Sample], titles: Mapping[str, str], run: Run | None
+    files: OutFolder, result: ExperimentResult, samples: Sequence[Sample], titles: Mapping[str, str], run: Run | None
 ) -> Scenario:
-    training, figures = folder / TRAINING / result.name, folder / REPORT / "figures"
-    tests = [read_predictions(training / f"fold-{fold}" / "test.h5") for fold in range(result.folds)]
+    training, figures = files.training(result.name), files.report.figures
+    tests = [read_predictions(training.fold(fold).test) for fold in range(result.folds)]
     histograms = {}
     for target, time in enumerate(tests[0].times):
         name = f"{result.name}-histogram-t{time:g}"

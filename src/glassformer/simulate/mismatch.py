@@ -1,32 +1,46 @@
 """Why a sample that a dataset holds does not belong to a campaign: the settings that differ, by name."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from glassformer.core.campaign import Campaign
 from glassformer.core.differences import differences, listed
-from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.errors import DatasetError
+from glassformer.core.json_files import read_json
+from glassformer.core.layout import DatasetFolder
 from glassformer.core.provenance import code_version
-from glassformer.core.text import decode
 from glassformer.dataset.sample import Facts
 from glassformer.simulate.draws import engine_used
 
 if TYPE_CHECKING:
-    from glassformer.simulate.campaign import Task
+    from glassformer.simulate.sample_task import Task
 
-CAMPAIGN_FILE = "campaign.json"
 HOLDER, ASKER = "the dataset", "this campaign"
 # Settings of a campaign that a sample itself records.
 RECORDED = ("time_step", "seed")
 
 
-def read_campaign(path: Path) -> Campaign:
-    """Return the campaign in the file `path`. Raises `OSError`; `ValueError` if it is no campaign of this version."""
+def read_campaign(path: Path) -> Campaign | None:
+    """Return the campaign in the file `path`, or None if it is one of another version.
+
+    Raises `DatasetError` if there is no such file or it is damaged, and `StorageError`.
+    """
+    remedy = "Is it a dataset that `glassformer simulate` made? If so, delete the file and run the campaign again."
+    values = read_json(path, DatasetError, "campaign", remedy)
     try:
-        return Campaign.model_validate_json(decode(path.read_bytes(), path))
-    except SettingsError as error:
-        raise ValueError(str(error)) from error
+        return Campaign.model_validate_json(json.dumps(values))
+    except (ValidationError, RecursionError):
+        return None
+
+
+def earlier_campaign(dataset: Path) -> Campaign | None:
+    """Return the campaign last run into `dataset`, or None if that is not known. Raises as `read_campaign` does."""
+    path = DatasetFolder(dataset).campaign
+    return read_campaign(path) if path.exists() else None
 
 
 def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
@@ -51,12 +65,10 @@ def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
 
 def _settings(task: "Task", dataset: Path) -> list[str]:
     """Return how the campaign last run into `dataset` differs from that of `task` at its state point."""
-    try:
-        earlier = read_campaign(dataset / CAMPAIGN_FILE)
-    except (OSError, ValueError):
-        return []
-    point = next((one for one in earlier.state_points if one.label == task.point.label), None)
-    if point is None:
+    earlier = earlier_campaign(dataset)
+    points = () if earlier is None else earlier.state_points
+    point = next((one for one in points if one.label == task.point.label), None)
+    if earlier is None or point is None:
         return []
     old, new = earlier.at(point).sample_parameters(point), task.campaign.sample_parameters(task.point)
     _say_once(old, new)

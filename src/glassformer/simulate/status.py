@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import DatasetError, SettingsError
-from glassformer.core.files import LOCK_FILE, read_whole
+from glassformer.core.errors import DatasetError
+from glassformer.core.layout import DatasetFolder
 from glassformer.core.lock import is_held
-from glassformer.core.text import decode
-from glassformer.dataset.folder import sample_path
 from glassformer.dataset.sample import read_sample
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT
-from glassformer.simulate.mismatch import CAMPAIGN_FILE
+from glassformer.simulate.mismatch import read_campaign
 from glassformer.simulate.unfinished import Unfinished
 
 
@@ -50,22 +48,20 @@ class Status:
 
 def campaign_status(dataset: Path) -> Status:
     """Return how the campaign last run into `dataset` stands. Raises `DatasetError`."""
-    path = dataset / CAMPAIGN_FILE
-    whole = read_whole(path, DatasetError, "Is it a dataset that `glassformer simulate` makes?")
-    try:
-        campaign = Campaign.model_validate_json(decode(whole, path))
-    except (ValueError, SettingsError) as error:
+    path = DatasetFolder(dataset).campaign
+    campaign = read_campaign(path)
+    if campaign is None:
         raise DatasetError(
             f"{path} is no campaign of this version", "Run `glassformer simulate` again with the campaign file."
-        ) from error
+        )
     points = (_point(dataset, point.label, campaign) for point in campaign.state_points)
-    return Status(is_held(dataset / LOCK_FILE), tuple(points))
+    return Status(is_held(DatasetFolder(dataset).lock), tuple(points))
 
 
 def _point(dataset: Path, label: str, campaign: Campaign) -> PointStatus:
     done, in_equilibrium, begun, draws = 0, 0, [], campaign.draws
     for index in range(campaign.configurations):
-        path = sample_path(dataset, label, index)
+        path = DatasetFolder(dataset).sample(label, index)
         stands = _begun(path, draws)
         if path.exists():
             sample = read_sample(path)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from glassformer.core.checksum import Checksum, check_last_line, with_last_line
 from glassformer.core.errors import StorageError
 from glassformer.core.files import write_atomically
+from glassformer.core.layout import unfinished_folder
 
 # Raise it when what is kept changes its form: older files then count as not there.
 FORMAT = 2
@@ -26,7 +27,7 @@ class Unfinished:
     """
 
     def __init__(self, path: Path, key: str | None) -> None:
-        self._folder = path.with_name(f".{path.stem}.unfinished")
+        self._folder = unfinished_folder(path)
         self._key = None if key is None else f"{FORMAT}:{key}"
         self._home = path.parents[1]
         # Later it may have been moved away: then it must not be made again in its old place.

@@ -1,6 +1,5 @@
 """One fold of the cross-validation: from samples to a trained model."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ import torch
 from glassformer.baselines.density import DensityFit
 from glassformer.baselines.state_point_mean import StatePointMean
 from glassformer.core.arrays import FloatArray
-from glassformer.core.files import write_atomically
+from glassformer.core.json_files import write_json
+from glassformer.core.layout import HISTORY_FILE, MODEL_FILE, TrainingFolder
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
@@ -31,9 +31,6 @@ from glassformer.train.schedule import kept_epoch
 from glassformer.train.scope import Scope
 from glassformer.train.target import Target
 
-MODEL_FILE = "model.pt"
-HISTORY_FILE = "history.json"
-
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -50,7 +47,7 @@ class Task:
 
     def folder(self, number: int) -> Path:
         """Return the folder of fold `number`."""
-        return self.out / f"fold-{number}"
+        return TrainingFolder(self.out).fold(number).path
 
 
 def train_fold(
@@ -82,7 +79,7 @@ def train_fold(
     model = calibration(model, known, [graphs[i] for i in fold.train])
     kept = kept_epoch(settings, learner.errors)
     history = [line | {"kept": epoch == kept} for epoch, line in enumerate(learner.history)]
-    write_atomically(task.folder(number) / HISTORY_FILE, json.dumps(history, indent=1).encode())
+    write_json(task.folder(number) / HISTORY_FILE, {"epochs": history})
     write_model(task.folder(number) / MODEL_FILE, model)
 
 

@@ -1,6 +1,5 @@
 """Train a run: one network a fold, each resumable, and the predictions of all folds for what they had not seen."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +12,9 @@ from torch import distributed
 
 from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
-from glassformer.core.files import exclusive, remove_temporaries, write_atomically
-from glassformer.core.json_files import read_json
+from glassformer.core.files import exclusive, remove_temporaries
+from glassformer.core.json_files import read_json, write_json
+from glassformer.core.layout import MODEL_FILE, PREDICTIONS_FILE, RUN_FILE
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
@@ -28,13 +28,12 @@ from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import read_model
 from glassformer.train.examples import build_graphs
 from glassformer.train.fitting import remove_checkpoints
-from glassformer.train.fold import MODEL_FILE, Task, train_fold
+from glassformer.train.fold import Task, train_fold
 from glassformer.train.memory import keep_large_blocks
 from glassformer.train.prediction import merge, only_test, predict
 from glassformer.train.processes import run_together
 from glassformer.train.target import Target
 
-PREDICTIONS_FILE = "predictions.h5"
 # A process waits for the first, which makes a model between two folds; if that one dies, all are ended from outside.
 PATIENCE = timedelta(days=30)
 
@@ -69,9 +68,7 @@ def train_run(
     _prepare_torch(threads)
     with exclusive(out):
         remove_temporaries(out)
-        write_atomically(
-            out / "run.json", json.dumps({"parameter_hash": task.identity} | run.model_dump(mode="json")).encode()
-        )
+        write_json(out / RUN_FILE, {"parameter_hash": task.identity} | run.model_dump(mode="json"))
         missing = _missing(task, progress)
         if processes == 1:
             _train_folds((task, missing), graphs, progress)
@@ -206,10 +203,11 @@ def _refuse_too_many(processes: int) -> None:
 
 
 def _refuse_other_run(out: Path, identity: str, run: Run) -> None:
-    path = out / "run.json"
+    path = out / RUN_FILE
     if not path.exists():
         return
-    remedy = "Delete the folder or choose another --out."
+    # Models and checkpoints of another run are refused without it as well.
+    remedy = "Delete it and run the same command again, or choose another --out."
     found = read_json(path, CheckpointError, "run file", remedy)
     if not isinstance(found, dict) or "parameter_hash" not in found:
         raise CheckpointError(f"{path} is no run file: it holds no parameter_hash", remedy)

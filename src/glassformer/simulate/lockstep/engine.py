@@ -46,8 +46,8 @@ class Lockstep:
     D is at most the number of lanes of a vector of `dtype`. Unused lanes repeat the last draw. All results are in the
     order of the draws and of the configuration's particles, in float64.
 
-    Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or too many draws; `EngineError`
-    where the host has no vectors.
+    Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or too many draws;
+    `EngineError` where the host has no vectors.
     """
 
     def __init__(
