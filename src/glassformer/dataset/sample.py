@@ -8,6 +8,7 @@
 Shapes, types and units are those of `glassformer.core.arrays`.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,13 +38,16 @@ from glassformer.core.arrays import (
 )
 from glassformer.core.errors import DatasetError
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
+from glassformer.dataset.possible import ROUNDING, check_dynamics
+from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.kob_andersen import CutoffConvention, check_mixture
 
 # Relative difference between the density of the box and the one that a sample is said to have.
 DENSITY_TOLERANCE = 1e-3
-# How far beyond free flight at its temperature a draw may move, and rounding of what cannot exceed 1.
-FARTHEST, ROUNDING = 10, 1e-6
+# Root mean square distance from an inherent structure, in units of the box: one of another configuration is half a box
+# away. From random positions, the farthest start, it is 0.77 sigma_AA.
+FARTHEST_MINIMUM = 0.35
 FORMAT = "glassformer sample"
 # Change of the total energy per particle along a draw, in epsilon_AA, at which its dynamics are still those of the
 # liquid: 1 % of the thermal energy at T = 0.5. A time step of 0.005 makes 1e-4, one of 0.02 makes 4e-2.
@@ -61,8 +65,16 @@ def _usable_label(label: str) -> str:
     return label
 
 
+def _no_negative_time(value: float) -> float:
+    if value < 0 or math.isinf(value):
+        raise ValueError(f"got {value:g}; expected a finite number of 0 or more, or NaN if it is not known")
+    return value
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# NaN where it is not known.
+Duration = Annotated[float, AfterValidator(_no_negative_time)]
 Label = Annotated[str, AfterValidator(_usable_label)]
 
 
@@ -88,14 +100,14 @@ class Facts(BaseModel):
     protocol: str
     parameter_hash: str
     code_version: str
-    equilibration_time: float
-    tau_alpha: float
-    equilibration_in_tau_alpha: float
+    equilibration_time: Duration
+    tau_alpha: Duration
+    equilibration_in_tau_alpha: Duration
     energy_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     wave_number_a: Positive
     wave_number_b: Positive
     equilibrated: bool | None = None
-    hold_tau_alpha: float | None = None
+    hold_tau_alpha: Duration | None = None
     q6: Share | None = None
     crystalline_fraction: Share | None = None
     box: str = "as-it-fell"
@@ -176,7 +188,8 @@ def check_sample(sample: Sample, where: str) -> None:
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
     if (sample.ensemble.msd <= 0).any():
         raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
-    _check_dynamics(sample, where)
+    check_dynamics(sample, where)
+    _check_facts(sample, where)
 
 
 def _check_label(sample: Sample, path: Path) -> None:
@@ -188,6 +201,8 @@ def _check_label(sample: Sample, path: Path) -> None:
     contradiction = ""
     if float(named.group(1)) != facts.temperature:
         contradiction = f"temperature {facts.temperature:g}"
+    elif named.group(2) == "P" and facts.pressure is not None and float(named.group(3)) != facts.pressure:
+        contradiction = f"pressure {facts.pressure:g}"
     elif named.group(2) == "rho" and facts.density is not None and float(named.group(3)) != facts.density:
         contradiction = f"density {facts.density:g}"
     if contradiction:
@@ -195,33 +210,6 @@ def _check_label(sample: Sample, path: Path) -> None:
             f"{path}: got {contradiction} under the label {facts.state_point}",
             "The file contradicts itself and cannot be used.",
         )
-
-
-def _check_dynamics(sample: Sample, where: str) -> None:
-    """Raise `DatasetError` for what no dynamics can do, whatever the liquid."""
-    ensemble, temperature = sample.ensemble, sample.facts.temperature
-    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= 3 T t^2 for the mean over time of T, which is not exact.
-    farthest = FARTHEST * 3 * temperature * ensemble.times[:, None] ** 2
-    known = ensemble.seeds[ensemble.seeds >= 0]
-    impossible = {
-        "a particle time of 0 or less": (ensemble.particle_times <= 0).any(),
-        "particle times that do not increase": (np.diff(ensemble.particle_times) <= 0).any(),
-        "a particle time after the last time": (ensemble.particle_times > ensemble.times[-1] * (1 + ROUNDING)).any(),
-        "a negative displacement": (ensemble.displacement_mean < 0).any() or (ensemble.displacement_sq_mean < 0).any(),
-        "a first time of 0 or less": ensemble.times[0] <= 0,
-        f"a mean squared displacement beyond {FARTHEST} times that of free flight": (ensemble.msd > farthest).any(),
-        "a self scattering function beyond 1": (np.abs(ensemble.self_scattering) > 1 + ROUNDING).any(),
-        "one velocity seed for several draws": len(np.unique(known)) < len(known),
-    }
-    if ensemble.overlap is not None:
-        impossible["an overlap that is no share"] = ((ensemble.overlap < 0) | (ensemble.overlap > 1 + ROUNDING)).any()
-    if ensemble.quartic is not None:
-        impossible["a mean fourth power of the displacement below the square of the mean second"] = (
-            np.sqrt(np.maximum(ensemble.quartic, 0)) < ensemble.msd * (1 - ROUNDING)
-        ).any()
-    found = [what for what, there in impossible.items() if there]
-    if found:
-        raise DatasetError(f"{where}: got {found[0]}", "No simulation can give that: the file cannot be used.")
 
 
 def _check_liquid(sample: Sample, where: str) -> None:
@@ -233,9 +221,38 @@ def _check_liquid(sample: Sample, where: str) -> None:
         raise DatasetError(
             f"{where}: {together} particles lie exactly where another one is", "The file cannot be used."
         )
+    _check_inherent(configuration, where)
     if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
         raise DatasetError(
             f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
+            "The file contradicts itself and cannot be used.",
+        )
+
+
+def _check_inherent(configuration: Configuration, where: str) -> None:
+    """Raise `DatasetError` for an inherent structure that is none of this configuration."""
+    inherent, box = configuration.inherent_positions, configuration.box
+    if inherent is None:
+        return
+    remedy = "Leave it out, and find it again with `glassformer quench`."
+    together = configuration.particles - len(np.unique(inherent, axis=0))
+    if together:
+        raise DatasetError(f"{where}: inherent structure: {together} particles lie where another one is", remedy)
+    shift = minimum_image(inherent - configuration.positions, box)
+    distance = float(np.sqrt(((shift / box) ** 2).sum(1).mean()))
+    if distance > FARTHEST_MINIMUM:
+        raise DatasetError(
+            f"{where}: the inherent structure is that of another configuration: {distance:.2f} box lengths away",
+            remedy,
+        )
+
+
+def _check_facts(sample: Sample, where: str) -> None:
+    """Raise `DatasetError` for a relaxation time that the draws cannot have shown."""
+    tau_alpha, last = sample.facts.tau_alpha, float(sample.ensemble.times[-1])
+    if tau_alpha > last * (1 + ROUNDING) or tau_alpha == 0:
+        raise DatasetError(
+            f"{where}: got tau_alpha = {tau_alpha:g} from draws that last until t = {last:g}",
             "The file contradicts itself and cannot be used.",
         )
 
