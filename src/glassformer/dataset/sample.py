@@ -309,7 +309,7 @@ def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path, 
 
 def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
-    if plain.pop("format", None) != FORMAT:
+    if str(plain.pop("format", None)) != FORMAT:
         raise DatasetError(
             f"{path} is no sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
@@ -324,4 +324,8 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
         return Facts.model_validate(plain)
     except ValidationError as error:
         first = error.errors()[0]
-        raise DatasetError(f"{path}: attribute {first['loc'][0]}: {first['msg']}") from None
+        # What our own validators raise comes with a prefix.
+        problem = first["msg"].removeprefix("Value error, ")
+        raise DatasetError(
+            f"{path}: attribute {first['loc'][0]}: {problem}", "It was changed by another program, and cannot be used."
+        ) from None
