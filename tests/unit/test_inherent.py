@@ -251,7 +251,7 @@ def test_botan_as_lammps_minimises_it(reference_data: Path) -> None:
 
 def test_a_sample_keeps_its_inherent_structure_and_its_fingerprint(tmp_path: Path) -> None:
     plain = synthetic_sample()
-    inherent = plain.configuration.positions[::-1].copy()
+    inherent = wrap(plain.configuration.positions + 0.1, plain.configuration.box)
     sample = replace(plain, configuration=replace(plain.configuration, inherent_positions=inherent))
     write_sample(tmp_path / "c0000.h5", sample)
     found = read_sample(tmp_path / "c0000.h5").configuration

@@ -22,7 +22,7 @@ from glassformer.dataset.sample import Sample, write_sample
 from glassformer.report.build import build_report
 from glassformer.report.naming import name_of, short_names
 from glassformer.report.run_file import read_run
-from tests.conftest import synthetic_sample
+from tests.conftest import synthetic_sample, with_msd
 
 COLD, HOT = "T0.50_P1.55", "T0.56_P0.17"
 
@@ -33,8 +33,7 @@ def dataset(points: Sequence[str] = (COLD, HOT), number: int = 4, draws: int = 3
     for place, point in enumerate(points):
         for index in range(number):
             sample = synthetic_sample(index, point, draws)
-            msd = sample.ensemble.msd * 3**place
-            samples.append(replace(sample, ensemble=replace(sample.ensemble, msd=msd, quartic=2 * msd**2)))
+            samples.append(with_msd(sample, sample.ensemble.msd * 3**place))
     return samples
 
 
@@ -287,7 +286,7 @@ def test_a_plateau_is_said_to_be_seen_where_it_is(tmp_path: Path) -> None:
     for sample in samples:
         msd = sample.ensemble.msd.copy()
         msd[:, 1] = 1.1 * msd[:, 0]
-        caged.append(replace(sample, ensemble=replace(sample.ensemble, msd=msd, quartic=2 * msd**2)))
+        caged.append(with_msd(sample, msd))
     text = report(tmp_path / "caged", caged, run, predictions(caged, run))
     assert "its slope for A falls to 0.14 at T = 0.50, P = 1.55 and 0.14 at T = 0.56, P = 0.17." in text
 

@@ -43,13 +43,16 @@ from glassformer.core.errors import DatasetError
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
 from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 from glassformer.dataset.mixtures import mixture_of
+from glassformer.dataset.possible import ROUNDING, check_dynamics
+from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.mixture import Mixture
 
 # Relative difference between the density of the box and the one that a sample is said to have.
 DENSITY_TOLERANCE = 1e-3
-# How far beyond free flight at its temperature a draw may move, and rounding of what cannot exceed 1.
-FARTHEST, ROUNDING = 10, 1e-6
+# Root mean square distance from an inherent structure, in units of the box: one of another configuration is half a box
+# away. From random positions, the farthest start, it is 0.77 sigma_AA.
+FARTHEST_MINIMUM = 0.35
 FORMAT = "glassformer sample"
 # Change of the total energy per particle along a draw, in epsilon_AA, at which its dynamics are still those of the
 # liquid: 1 % of the thermal energy at T = 0.5. A time step of 0.005 makes 1e-4, one of 0.02 makes 4e-2.
@@ -67,8 +70,16 @@ def _usable_label(label: str) -> str:
     return label
 
 
+def _no_negative_time(value: float) -> float:
+    if value < 0 or math.isinf(value):
+        raise ValueError(f"got {value:g}; expected a finite number of 0 or more, or NaN if it is not known")
+    return value
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# NaN where it is not known.
+Duration = Annotated[float, AfterValidator(_no_negative_time)]
 Label = Annotated[str, AfterValidator(_usable_label)]
 
 
@@ -94,12 +105,12 @@ class Facts(BaseModel):
     protocol: str
     parameter_hash: str
     code_version: str
-    equilibration_time: float
-    tau_alpha: float
-    equilibration_in_tau_alpha: float
+    equilibration_time: Duration
+    tau_alpha: Duration
+    equilibration_in_tau_alpha: Duration
     energy_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     equilibrated: bool | None = None
-    hold_tau_alpha: float | None = None
+    hold_tau_alpha: Duration | None = None
     q6: Share | None = None
     crystalline_fraction: Share | None = None
     box: str = "as-it-fell"
@@ -206,7 +217,8 @@ def check_sample(sample: Sample, where: str) -> None:
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
     if (sample.ensemble.msd <= 0).any():
         raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
-    _check_dynamics(sample, where)
+    check_dynamics(sample, where)
+    _check_facts(sample, where)
 
 
 def _check_label(sample: Sample, path: Path) -> None:
@@ -220,6 +232,12 @@ def _check_label(sample: Sample, path: Path) -> None:
     if not math.isclose(float(named.group(1)), facts.temperature, rel_tol=1e-9):
         contradiction = f"temperature {facts.temperature:g}"
     elif (
+        named.group(2) == "P"
+        and facts.pressure is not None
+        and not math.isclose(float(named.group(3)), facts.pressure, rel_tol=1e-9)
+    ):
+        contradiction = f"pressure {facts.pressure:g}"
+    elif (
         named.group(2) == "rho"
         and facts.density is not None
         and not math.isclose(float(named.group(3)), facts.density, rel_tol=1e-9)
@@ -230,34 +248,6 @@ def _check_label(sample: Sample, path: Path) -> None:
             f"{path}: got {contradiction} under the label {facts.state_point}",
             "The file contradicts itself and cannot be used.",
         )
-
-
-def _check_dynamics(sample: Sample, where: str) -> None:
-    """Raise `DatasetError` for what no dynamics can do, whatever the liquid."""
-    ensemble, temperature = sample.ensemble, sample.facts.temperature
-    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= d T t^2 / m for the mean over time of T, which is not exact.
-    mixture = sample.mixture
-    farthest = FARTHEST * mixture.dimension * temperature / mixture.masses * ensemble.times[:, None] ** 2
-    known = ensemble.seeds[ensemble.seeds >= 0]
-    impossible = {
-        "a particle time of 0 or less": (ensemble.particle_times <= 0).any(),
-        "particle times that do not increase": (np.diff(ensemble.particle_times) <= 0).any(),
-        "a particle time after the last time": (ensemble.particle_times > ensemble.times[-1] * (1 + ROUNDING)).any(),
-        "a negative displacement": (ensemble.displacement_mean < 0).any() or (ensemble.displacement_sq_mean < 0).any(),
-        "a first time of 0 or less": ensemble.times[0] <= 0,
-        f"a mean squared displacement beyond {FARTHEST} times that of free flight": (ensemble.msd > farthest).any(),
-        "a self scattering function beyond 1": (np.abs(ensemble.self_scattering) > 1 + ROUNDING).any(),
-        "one velocity seed for several draws": len(np.unique(known)) < len(known),
-    }
-    if ensemble.overlap is not None:
-        impossible["an overlap that is no share"] = ((ensemble.overlap < 0) | (ensemble.overlap > 1 + ROUNDING)).any()
-    if ensemble.quartic is not None:
-        impossible["a mean fourth power of the displacement below the square of the mean second"] = (
-            np.sqrt(np.maximum(ensemble.quartic, 0)) < ensemble.msd * (1 - ROUNDING)
-        ).any()
-    found = [what for what, there in impossible.items() if there]
-    if found:
-        raise DatasetError(f"{where}: got {found[0]}", "No simulation can give that: the file cannot be used.")
 
 
 def _check_liquid(sample: Sample, where: str) -> None:
@@ -275,9 +265,38 @@ def _check_liquid(sample: Sample, where: str) -> None:
         raise DatasetError(
             f"{where}: {together} particles lie exactly where another one is", "The file cannot be used."
         )
+    _check_inherent(configuration, where)
     if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
         raise DatasetError(
             f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
+            "The file contradicts itself and cannot be used.",
+        )
+
+
+def _check_inherent(configuration: Configuration, where: str) -> None:
+    """Raise `DatasetError` for an inherent structure that is none of this configuration."""
+    inherent, box = configuration.inherent_positions, configuration.box
+    if inherent is None:
+        return
+    remedy = "Leave it out, and find it again with `glassformer quench`."
+    together = configuration.particles - len(np.unique(inherent, axis=0))
+    if together:
+        raise DatasetError(f"{where}: inherent structure: {together} particles lie where another one is", remedy)
+    shift = minimum_image(inherent - configuration.positions, box)
+    distance = float(np.sqrt(((shift / box) ** 2).sum(1).mean()))
+    if distance > FARTHEST_MINIMUM:
+        raise DatasetError(
+            f"{where}: the inherent structure is that of another configuration: {distance:.2f} box lengths away",
+            remedy,
+        )
+
+
+def _check_facts(sample: Sample, where: str) -> None:
+    """Raise `DatasetError` for a relaxation time that the draws cannot have shown."""
+    tau_alpha, last = sample.facts.tau_alpha, float(sample.ensemble.times[-1])
+    if tau_alpha > last * (1 + ROUNDING) or tau_alpha == 0:
+        raise DatasetError(
+            f"{where}: got tau_alpha = {tau_alpha:g} from draws that last until t = {last:g}",
             "The file contradicts itself and cannot be used.",
         )
 
@@ -335,7 +354,7 @@ def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path, 
 
 def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
-    if plain.pop("format", None) != FORMAT:
+    if str(plain.pop("format", None)) != FORMAT:
         raise DatasetError(
             f"{path} is no sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
@@ -354,4 +373,8 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
         raise DatasetError(f"{path}: attribute mixture: expected a table in JSON", "The file cannot be used.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise DatasetError(f"{path}: attribute {first['loc'][0]}: {first['msg']}") from None
+        # What our own validators raise comes with a prefix.
+        problem = first["msg"].removeprefix("Value error, ")
+        raise DatasetError(
+            f"{path}: attribute {first['loc'][0]}: {problem}", "It was changed by another program, and cannot be used."
+        ) from None
