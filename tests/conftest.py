@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from glassformer.core.arrays import FloatArray
+from glassformer.core.arrays import ISOCONFIGURATIONAL, FloatArray
 from glassformer.core.campaign import Campaign
 from glassformer.core.checksum import with_user_block
 from glassformer.core.progress import Silent
@@ -136,19 +136,22 @@ def synthetic_sample(index: int = 0, state_point: str = "T0.50_P1.55", draws: in
     times = np.array([0.5, 1.0, 2.0])
     random = np.random.default_rng(index)
     msd = 0.1 * times[:, None] * np.array([1.0, 2.0]) * random.uniform(0.8, 1.2, (draws, 1, 1))
-    displacements = random.normal(0, 1, (draws, 1, particles, 3)).astype(np.float32)
-    ensemble = Ensemble(
-        times=times,
-        seeds=np.arange(draws, dtype=np.int64),
-        msd=msd,
-        self_scattering=np.exp(-msd),
-        particle_times=np.array([1.0]),
-        displacement_mean=np.empty((1, particles), np.float32),
-        displacement_sq_mean=np.empty((1, particles), np.float32),
-        quartic=2 * msd**2,
-        overlap=np.exp(-msd),
-        displacements=displacements,
-    )
+    rows = {
+        "times": times,
+        "seeds": np.arange(draws, dtype=np.int64),
+        "msd": msd,
+        "self_scattering": np.exp(-msd),
+        "particle_times": np.array([1.0]),
+        "displacement_mean": np.empty((1, particles), np.float32),
+        "displacement_sq_mean": np.empty((1, particles), np.float32),
+        "quartic": 2 * msd**2,
+        "overlap": np.exp(-msd),
+        "displacements": random.normal(0, 1, (draws, 1, particles, 3)).astype(np.float32),
+    }
+    # A row that has no formula here has its form.
+    sizes = {"D": draws, "N": particles, "Q": 2, "S": 1, "T": len(times)}
+    others = {spec.name: np.full(spec.sized(sizes), 0.5, spec.dtype) for spec in ISOCONFIGURATIONAL}
+    ensemble = Ensemble(**others | rows)
     record = EquilibrationRecord(
         *random.uniform(1, 2, (5, 7)), windows=np.where(np.arange(16) == 7, np.nan, 1.5).reshape(2, 8)
     )

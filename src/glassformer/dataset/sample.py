@@ -38,6 +38,7 @@ from glassformer.core.arrays import (
     FloatArray,
     IntArray,
     check_arrays,
+    with_rows,
 )
 from glassformer.core.errors import DatasetError
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
@@ -138,9 +139,10 @@ class Facts(BaseModel):
         return abs(self.energy_drift) <= MOST_DRIFT
 
 
+@with_rows(ISOCONFIGURATIONAL)
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """What the D draws of a configuration did; shapes in `core.arrays.ISOCONFIGURATIONAL`."""
+    """What the D draws of a configuration did: the rows of `core.arrays.ISOCONFIGURATIONAL`."""
 
     times: FloatArray
     seeds: IntArray

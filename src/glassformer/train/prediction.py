@@ -43,9 +43,9 @@ def predict_configurations(
 ) -> Predicted:
     """Predict bare `configurations` at the model's own times: nothing of their dynamics need be known.
 
-    `mixtures`: the liquid of each. A network that reads velocities needs `velocities` (N, 3), one or
-    more for each configuration; its prediction is the mean over them. Raises `SettingsError` if a configuration has too
-    few particles or lacks an input that the network reads, `DatasetError` if it lacks the learned species.
+    `mixtures`: the liquid of each. A network that reads velocities needs `velocities` (N, 3), one or more for each
+    configuration; its prediction is the mean over them. Raises `SettingsError` if a configuration has too few particles
+    or lacks an input that the network reads, `DatasetError` if it lacks the learned species.
     """
     for number, configuration in enumerate(configurations):
         model.target.learned_or_refused(configuration.species, f"configuration number {number}")
