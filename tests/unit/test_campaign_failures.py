@@ -18,7 +18,8 @@ from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import sample_paths
 from glassformer.dataset.sample import read_sample
-from glassformer.simulate.campaign import run_campaign, simulate_sample, tasks
+from glassformer.simulate.campaign import run_campaign, tasks
+from glassformer.simulate.sample_task import simulate_sample
 from tests.conftest import TINY_CAMPAIGN
 from tests.unit.test_campaign import children, start
 from tests.unit.test_rumd_format import HEADER, write

@@ -16,11 +16,12 @@ from glassformer.dataset.sample import read_sample
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate import draws as draws_module
 from glassformer.simulate import lammps
-from glassformer.simulate.campaign import run_campaign, simulate_sample, tasks
+from glassformer.simulate.campaign import run_campaign, tasks
 from glassformer.simulate.draws import engine_used, run_draws
 from glassformer.simulate.isoconfigurational import Observations, Report, run_lammps_draw
 from glassformer.simulate.lockstep import ensemble
 from glassformer.simulate.lockstep.ensemble import run_lockstep_draws
+from glassformer.simulate.sample_task import simulate_sample
 from glassformer.simulate.unfinished import Unfinished
 from tests.conftest import TINY_CAMPAIGN
 from tests.unit.test_lammps import equilibrium

@@ -13,9 +13,10 @@ from glassformer.dataset.sample import read_sample
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate import equilibration as module
 from glassformer.simulate import lammps
-from glassformer.simulate.campaign import simulate_sample, tasks
+from glassformer.simulate.campaign import tasks
 from glassformer.simulate.equilibration import Equilibrated, at_density, equilibrate
 from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.sample_task import simulate_sample
 from glassformer.simulate.stages import fewest_steps
 from glassformer.simulate.unfinished import Unfinished
 from tests.conftest import TINY_CAMPAIGN, rattled_lattice

@@ -21,7 +21,6 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset import quench
 from glassformer.dataset.folder import read_dataset, sample_paths
 from glassformer.dataset.formats.botan import read_botan
-from glassformer.dataset.quench import quench_dataset
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, read_sample, write_sample
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
@@ -31,6 +30,7 @@ from glassformer.physics.pair import interactions
 from glassformer.physics.pair_forces import PairForces
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.quench import quench_dataset
 from tests.conftest import TINY_CAMPAIGN, edited, random_mixture, rattled_lattice, synthetic_sample
 from tests.liquids import kob_andersen, unit_masses
 from tests.unit.test_core import dead_process
@@ -251,7 +251,7 @@ def test_botan_as_lammps_minimises_it(reference_data: Path) -> None:
 
 def test_a_sample_keeps_its_inherent_structure_and_its_fingerprint(tmp_path: Path) -> None:
     plain = synthetic_sample()
-    inherent = plain.configuration.positions[::-1].copy()
+    inherent = wrap(plain.configuration.positions + 0.1, plain.configuration.box)
     sample = replace(plain, configuration=replace(plain.configuration, inherent_positions=inherent))
     write_sample(tmp_path / "c0000.h5", sample)
     found = read_sample(tmp_path / "c0000.h5").configuration

@@ -12,9 +12,10 @@ from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.simulate import plan as plan_module
 from glassformer.simulate import work
-from glassformer.simulate.campaign import simulate_sample, tasks
+from glassformer.simulate.campaign import tasks
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.plan import Rates, plan_campaign
+from glassformer.simulate.sample_task import simulate_sample
 from glassformer.simulate.stages import fewest_steps
 from glassformer.simulate.work import Tally, lanes, sample_work
 from tests.conftest import TINY_CAMPAIGN

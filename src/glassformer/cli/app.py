@@ -273,7 +273,7 @@ def quench(
     workers: Workers = ALL_CORES,
 ) -> None:
     """Find the inherent structures of a dataset's configurations, for networks that read them."""
-    from glassformer.dataset.quench import quench_dataset
+    from glassformer.simulate.quench import quench_dataset
 
     with progress() as stages:
         done = quench_dataset(dataset, stages, workers)

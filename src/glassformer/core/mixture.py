@@ -79,7 +79,8 @@ class MixtureSettings(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> "MixtureSettings":
         kinds = len(self.species)
-        if len(set(self.species)) < kinds:
+        # Columns and files are called by them in lower case.
+        if len({name.lower() for name in self.species}) < kinds:
             raise ValueError(f"species: got {', '.join(self.species)}; expected different names")
         if (self.cutoff is None) == (self.cutoff_in_sigma is None):
             raise ValueError("give either cutoff or cutoff_in_sigma, and not both")

@@ -140,7 +140,7 @@ def refuse_to_replace(path: Path) -> None:
         raise PredictionError(f"{path} belongs to the training in {path.parent}: it is not replaced", remedy)
     try:
         with open_hdf5(path, PredictionError, "prediction file") as (file, _):
-            known = file.attrs.get("format") == FORMAT
+            known = str(file.attrs.get("format")) == FORMAT
     except PredictionError:
         known = False
     if not known:
@@ -150,7 +150,7 @@ def refuse_to_replace(path: Path) -> None:
 def read_predictions(path: Path) -> Predictions:
     """Read and check the prediction file `path`. Raises `PredictionError`."""
     with open_hdf5(path, PredictionError, "prediction file") as (file, size):
-        if file.attrs.get("format") != FORMAT:
+        if str(file.attrs.get("format")) != FORMAT:
             raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
         names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
         names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}

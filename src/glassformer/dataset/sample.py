@@ -10,6 +10,7 @@ sample may hold is checked by `glassformer.dataset.sample_checks`.
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -41,6 +42,7 @@ from glassformer.core.arrays import (
 )
 from glassformer.core.errors import DatasetError
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
+from glassformer.core.layout import configuration_id
 from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample_checks import ONLY_DRAWS_GIVE, check_label, check_sample
@@ -64,8 +66,16 @@ def _usable_label(label: str) -> str:
     return label
 
 
+def _no_negative_time(value: float) -> float:
+    if value < 0 or math.isinf(value):
+        raise ValueError(f"got {value:g}; expected a finite number of 0 or more, or NaN if it is not known")
+    return value
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# NaN where it is not known.
+Duration = Annotated[float, AfterValidator(_no_negative_time)]
 Label = Annotated[str, AfterValidator(_usable_label)]
 
 
@@ -93,12 +103,12 @@ class Facts(BaseModel):
     protocol: str | None = None
     parameter_hash: str | None = None
     code_version: str | None = None
-    equilibration_time: float | None = None
-    tau_alpha: float | None = None
-    equilibration_in_tau_alpha: float | None = None
+    equilibration_time: Duration | None = None
+    tau_alpha: Duration | None = None
+    equilibration_in_tau_alpha: Duration | None = None
     energy_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     equilibrated: bool | None = None
-    hold_tau_alpha: float | None = None
+    hold_tau_alpha: Duration | None = None
     q6: Share | None = None
     crystalline_fraction: Share | None = None
     box: str | None = None
@@ -201,11 +211,6 @@ class Sample:
         return replace(self, ensemble=None, facts=self.facts.model_copy(update=dict.fromkeys(ONLY_DRAWS_GIVE)))
 
 
-def configuration_id(index: int) -> str:
-    """Return the file stem of configuration number `index`: 'c0003'."""
-    return f"c{index:04d}"
-
-
 def write_sample(path: Path, sample: Sample) -> None:
     """Check `sample` and write it to `path`, whole or not at all. Raises `InputError`."""
     check_sample(sample, str(path))
@@ -261,7 +266,7 @@ def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path, 
 
 def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
-    if plain.pop("format", None) != FORMAT:
+    if str(plain.pop("format", None)) != FORMAT:
         raise DatasetError(
             f"{path} is no sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
@@ -280,4 +285,8 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
         raise DatasetError(f"{path}: attribute mixture: expected a table in JSON", "The file cannot be used.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise DatasetError(f"{path}: attribute {first['loc'][0]}: {first['msg']}") from None
+        # What our own validators raise comes with a prefix.
+        problem = first["msg"].removeprefix("Value error, ")
+        raise DatasetError(
+            f"{path}: attribute {first['loc'][0]}: {problem}", "It was changed by another program, and cannot be used."
+        ) from None

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glassformer.core.arrays import EQUILIBRATION, ISOCONFIGURATIONAL, check_arrays
+from glassformer.core.arrays import EQUILIBRATION, ISOCONFIGURATIONAL, FloatArray, check_arrays
 from glassformer.core.errors import DatasetError
-from glassformer.physics.configuration import check_configuration
+from glassformer.dataset.possible import ROUNDING, check_dynamics
+from glassformer.physics.box import minimum_image
+from glassformer.physics.configuration import Configuration, check_configuration
 
 if TYPE_CHECKING:
     from glassformer.dataset.sample import Ensemble, Sample
 
 # Relative difference between the density of the box and the one that a sample is said to have.
 DENSITY_TOLERANCE = 1e-3
-# How far beyond free flight at its temperature a draw may move, and rounding of what cannot exceed 1.
-FARTHEST, ROUNDING = 10, 1e-6
+# Root mean square distance from an inherent structure, in units of the box: one of another configuration is half a box
+# away. From random positions, the farthest start, it is 0.77 sigma_AA.
+FARTHEST_MINIMUM = 0.35
 # Facts that only draws give, and what else is known of a sample that has them.
 ONLY_DRAWS_GIVE = ("time_step", "engine", "tau_alpha", "equilibration_in_tau_alpha", "energy_drift")
 OF_SAMPLES_WITH_DRAWS = (
@@ -27,10 +30,11 @@ OF_SAMPLES_WITH_DRAWS = (
 
 def check_sample(sample: "Sample", where: str) -> None:
     """Check every array of `sample`. Raises `ConfigurationError` or `DatasetError`, naming `where`."""
-    # With it the inherent structure, if it was sought.
     check_configuration(sample.configuration, where)
     _check_liquid(sample, where)
     _check_facts(sample, where)
+    if sample.configuration.inherent_positions is not None:
+        _check_inherent(sample.configuration, sample.configuration.inherent_positions, where)
     if sample.ensemble is not None:
         _check_ensemble(sample, sample.ensemble, where)
     if sample.equilibration is not None:
@@ -47,6 +51,12 @@ def check_label(sample: "Sample", path: Path) -> None:
     # A label has ten digits of a number.
     if not math.isclose(float(named.group(1)), facts.temperature, rel_tol=1e-9):
         contradiction = f"temperature {facts.temperature:g}"
+    elif (
+        named.group(2) == "P"
+        and facts.pressure is not None
+        and not math.isclose(float(named.group(3)), facts.pressure, rel_tol=1e-9)
+    ):
+        contradiction = f"pressure {facts.pressure:g}"
     elif (
         named.group(2) == "rho"
         and facts.density is not None
@@ -79,6 +89,22 @@ def _check_liquid(sample: "Sample", where: str) -> None:
         raise DatasetError(
             f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
             "The file contradicts itself and cannot be used.",
+        )
+
+
+def _check_inherent(configuration: Configuration, inherent: FloatArray, where: str) -> None:
+    """Raise `DatasetError` for an inherent structure that is none of this configuration."""
+    box = configuration.box
+    remedy = "Leave it out, and find it again with `glassformer quench`."
+    together = configuration.particles - len(np.unique(inherent, axis=0))
+    if together:
+        raise DatasetError(f"{where}: inherent structure: {together} particles lie where another one is", remedy)
+    shift = minimum_image(inherent - configuration.positions, box)
+    distance = float(np.sqrt(((shift / box) ** 2).sum(1).mean()))
+    if distance > FARTHEST_MINIMUM:
+        raise DatasetError(
+            f"{where}: the inherent structure is that of another configuration: {distance:.2f} box lengths away",
+            remedy,
         )
 
 
@@ -118,31 +144,11 @@ def _check_ensemble(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
     if (ensemble.msd <= 0).any():
         raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
-    _check_dynamics(sample, ensemble, where)
-
-
-def _check_dynamics(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
-    """Raise `DatasetError` for what no dynamics can do, whatever the liquid."""
-    temperature, mixture = sample.facts.temperature, sample.mixture
-    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= d T t^2 / m for the mean over time of T, which is not exact.
-    farthest = FARTHEST * mixture.dimension * temperature / mixture.masses * ensemble.times[:, None] ** 2
-    known = ensemble.seeds[ensemble.seeds >= 0]
-    impossible = {
-        "a particle time of 0 or less": (ensemble.particle_times <= 0).any(),
-        "particle times that do not increase": (np.diff(ensemble.particle_times) <= 0).any(),
-        "a particle time after the last time": (ensemble.particle_times > ensemble.times[-1] * (1 + ROUNDING)).any(),
-        "a negative displacement": (ensemble.displacement_mean < 0).any() or (ensemble.displacement_sq_mean < 0).any(),
-        "a first time of 0 or less": ensemble.times[0] <= 0,
-        f"a mean squared displacement beyond {FARTHEST} times that of free flight": (ensemble.msd > farthest).any(),
-        "a self scattering function beyond 1": (np.abs(ensemble.self_scattering) > 1 + ROUNDING).any(),
-        "one velocity seed for several draws": len(np.unique(known)) < len(known),
-    }
-    if ensemble.overlap is not None:
-        impossible["an overlap that is no share"] = ((ensemble.overlap < 0) | (ensemble.overlap > 1 + ROUNDING)).any()
-    if ensemble.quartic is not None:
-        impossible["a mean fourth power of the displacement below the square of the mean second"] = (
-            np.sqrt(np.maximum(ensemble.quartic, 0)) < ensemble.msd * (1 - ROUNDING)
-        ).any()
-    found = [what for what, there in impossible.items() if there]
-    if found:
-        raise DatasetError(f"{where}: got {found[0]}", "No simulation can give that: the file cannot be used.")
+    check_dynamics(sample, where)
+    # A relaxation time that the draws cannot have shown.
+    tau_alpha, last = sample.facts.tau_alpha, float(ensemble.times[-1])
+    if tau_alpha is not None and (tau_alpha > last * (1 + ROUNDING) or tau_alpha == 0):
+        raise DatasetError(
+            f"{where}: got tau_alpha = {tau_alpha:g} from draws that last until t = {last:g}",
+            "The file contradicts itself and cannot be used.",
+        )

@@ -15,6 +15,7 @@ from glassformer.dataset.consistency import check_state_points
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.evaluate.axis_labels import (
+    AREA_LABEL,
     DISTANCE_LABEL,
     MSD_LABEL,
     TEMPERATURE_LABEL,
@@ -22,15 +23,13 @@ from glassformer.evaluate.axis_labels import (
     VOLUME_LABEL,
     WAVE_NUMBER_LABEL,
 )
+from glassformer.evaluate.columns import Columns, by_pair, by_species, mean_and_error
 from glassformer.observables.displacements import non_gaussian
 from glassformer.observables.overlap import dynamic_susceptibility
 from glassformer.observables.propensity import moment_ceiling, split_half_ceiling
 from glassformer.observables.scattering import collective_scattering
 from glassformer.observables.structure import radial_distribution, structure_factor, total_structure_factor
 from glassformer.observables.van_hove import distinct_van_hove, self_van_hove
-from glassformer.physics.configuration import SPECIES_A
-
-Columns = dict[str, FloatArray]
 
 # Bin widths and ranges, in sigma_AA and its inverse.
 BIN, FARTHEST, LARGEST_WAVE_NUMBER = 0.02, 5.0, 20.0
@@ -38,6 +37,8 @@ BIN, FARTHEST, LARGEST_WAVE_NUMBER = 0.02, 5.0, 20.0
 FARTHEST_JUMP = 3.0
 # Draws of a configuration that enter the averages over pairs, which cost seconds each.
 PAIR_DRAWS = 4
+# Stands in labels for the name of the first species.
+FIRST = "FIRST"
 # Rows of an equilibration's trace that are averaged into one point of V(T).
 ROWS_A_POINT = 10
 
@@ -46,9 +47,10 @@ ROWS_A_POINT = 10
 class Observable:
     """How the columns of an observable are made and drawn.
 
-    `x` and `lines` are names of columns; `x_label` and `y_label` go to the axes. A `symbol` stands for a scattering
-    function, whose wave numbers the samples know, in the place of `y_label`. `needs`: without what `lines` are
-    undefined.
+    `x` and `lines` are names of columns; one that ends in `*` stands for all columns that begin so, but for errors.
+    `x_label` and `y_label` go to the axes; `y_label_2d` in two dimensions, where it differs. In labels FIRST stands for
+    the name of the first species. A `symbol` stands for a scattering function, whose wave numbers the samples know, in
+    the place of `y_label`. `needs`: without what `lines` are undefined.
     """
 
     name: str
@@ -63,18 +65,11 @@ class Observable:
     points: bool = False
     symbol: str = ""
     needs: str = ""
+    y_label_2d: str = ""
 
 
-def _mean_and_error(name: str, values: FloatArray) -> Columns:
-    """Return the mean over the first axis and its standard error."""
-    number = len(values)
-    error = values.std(0, ddof=1) / np.sqrt(number) if number > 1 else np.full(values.shape[1:], np.nan)
-    return {name: values.mean(0), f"{name}_error": error}
-
-
-def _by_species(name: str, values: FloatArray) -> Columns:
-    """Return mean and error over configurations of `values` (C, T, 2), for A and B."""
-    return _mean_and_error(f"{name}_a", values[..., 0]) | _mean_and_error(f"{name}_b", values[..., 1])
+def _species(samples: Sequence[Sample]) -> tuple[str, ...]:
+    return samples[0].mixture.species
 
 
 def _times(samples: Sequence[Sample]) -> Columns:
@@ -82,34 +77,37 @@ def _times(samples: Sequence[Sample]) -> Columns:
 
 
 def msd(samples: Sequence[Sample]) -> Columns:
-    """Mean squared displacement of A and of B."""
-    return _times(samples) | _by_species("msd", mean_over_ensembles(samples, "msd"))
+    """Mean squared displacement of each species."""
+    return _times(samples) | by_species("msd", mean_over_ensembles(samples, "msd"), _species(samples))
 
 
 def self_scattering(samples: Sequence[Sample]) -> Columns:
-    """F_s of A and of B."""
-    return _times(samples) | _by_species("f_s", mean_over_ensembles(samples, "self_scattering"))
+    """F_s of each species."""
+    return _times(samples) | by_species("f_s", mean_over_ensembles(samples, "self_scattering"), _species(samples))
 
 
 def alpha_2(samples: Sequence[Sample]) -> Columns:
-    """Non-Gaussian parameter of A and of B, from the moments averaged over all draws and configurations."""
+    """Non-Gaussian parameter of each species, from the moments averaged over all draws and configurations."""
     _need(samples, "quartic")
     second = mean_over_ensembles(samples, "msd").mean(0)
     fourth = mean_over_ensembles(samples, "quartic").mean(0)
-    ratio = non_gaussian(second, fourth)
-    return _times(samples) | {"alpha_2_a": ratio[:, 0], "alpha_2_b": ratio[:, 1]}
+    mixture = samples[0].mixture
+    ratio = non_gaussian(second, fourth, mixture.dimension)
+    return _times(samples) | {
+        f"alpha_2_{species.lower()}": ratio[:, kind] for kind, species in enumerate(mixture.species)
+    }
 
 
 def overlap(samples: Sequence[Sample]) -> Columns:
-    """Self overlap of A and its susceptibility chi_4.
+    """Self overlap of the first species and its susceptibility chi_4.
 
     `chi_4_draws` = N <var_draws Q> is the fluctuation between the draws of a configuration, the dynamic part; `chi_4` =
     (1 - 1 / D) chi_4_draws + N var_configurations <Q>_draws that of any draw of any configuration, NaN with one of
     them. Draws have one energy each, and the box does not breathe: both are lower than in an open system.
     """
     _need(samples, "overlap")
-    curves = [np.asarray(sample.dynamics.overlap)[:, :, SPECIES_A] for sample in samples]
-    numbers = [int((sample.configuration.species == SPECIES_A).sum()) for sample in samples]
+    curves = [np.asarray(sample.dynamics.overlap)[:, :, 0] for sample in samples]
+    numbers = [int((sample.configuration.species == 0).sum()) for sample in samples]
     # A single draw says nothing of the fluctuation between draws.
     several = [(curve, number) for curve, number in zip(curves, numbers, strict=True) if len(curve) > 1]
     each = [dynamic_susceptibility(curve, number) for curve, number in several]
@@ -118,83 +116,98 @@ def overlap(samples: Sequence[Sample]) -> Columns:
     # The mean over D draws still holds a D-th of their own fluctuation.
     counted_twice = within * np.mean([1 / len(curve) for curve in curves])
     overall = within - counted_twice + dynamic_susceptibility(by_configuration, float(np.mean(numbers)))
-    means = _mean_and_error("overlap", by_configuration)
+    means = mean_and_error("overlap", by_configuration)
     return _times(samples) | means | {"chi_4_draws": within, "chi_4": overall}
 
 
 def pair_correlation(samples: Sequence[Sample]) -> Columns:
     """Partial radial distribution functions of the configurations."""
-    farthest = min(FARTHEST, *(float(sample.configuration.box.min()) / 2 for sample in samples))
-    edges = np.arange(0, farthest, BIN)
+    edges, mixture = _distances(samples), samples[0].mixture
     values = np.stack(
-        [radial_distribution(c.positions, c.species, c.box, edges) for c in (s.configuration for s in samples)]
+        [
+            radial_distribution(c.positions, c.species, c.box, edges, mixture.kinds, mixture.dimension)
+            for c in (sample.configuration for sample in samples)
+        ]
     )
-    return {"r": (edges[1:] + edges[:-1]) / 2} | _by_pair("g", values)
+    return {"r": (edges[1:] + edges[:-1]) / 2} | by_pair("g", values, mixture.species)
+
+
+def _distances(samples: Sequence[Sample]) -> FloatArray:
+    """Return the edges of bins of distances, up to half of the shortest box edge."""
+    farthest = min(FARTHEST, *(float(sample.configuration.edges.min()) / 2 for sample in samples))
+    return np.arange(0, farthest, BIN)
 
 
 def structure(samples: Sequence[Sample]) -> Columns:
     """Partial and total structure factors of the configurations, in shells that follow each box."""
     check_state_points(samples)
+    mixture = samples[0].mixture
     found = [
-        structure_factor(c.positions, c.species, c.box, LARGEST_WAVE_NUMBER) for c in (s.configuration for s in samples)
+        structure_factor(c.positions, c.species, c.box, LARGEST_WAVE_NUMBER, mixture.kinds, mixture.dimension)
+        for c in (sample.configuration for sample in samples)
     ]
     # Boxes of NPT differ a little, and so do the shells: the shortest list has them all.
     shells = min(len(wave_numbers) for wave_numbers, _ in found)
     wave_numbers = np.mean([numbers[:shells] for numbers, _ in found], 0)
     partials = np.stack([values[:shells] for _, values in found])
-    total = _mean_and_error("s", total_structure_factor(partials))
-    return {"k": wave_numbers} | _by_pair("s", np.moveaxis(partials, 2, 1)) | total
+    total = mean_and_error("s", total_structure_factor(partials))
+    return {"k": wave_numbers} | by_pair("s", np.moveaxis(partials, 2, 1), mixture.species) | total
 
 
 def van_hove(samples: Sequence[Sample]) -> Columns:
-    """Self part of the van Hove function at every particle time: density of |r(t) - r(0)| for A and for B."""
+    """Self part of the van Hove function at every particle time: density of |r(t) - r(0)| of each species."""
     edges = np.arange(0, FARTHEST_JUMP + BIN / 2, BIN)
     columns: Columns = {"r": (edges[1:] + edges[:-1]) / 2}
+    kinds = len(_species(samples))
     for number, time in enumerate(_particle_times(samples)):
-        values = [
-            np.mean(
-                [self_van_hove(draw[number].astype(np.float64), s.configuration.species, edges) for draw in _draws(s)],
-                0,
-            )
-            for s in samples
-        ]
-        columns |= _by_species(f"t{time:g}", np.moveaxis(np.stack(values), 1, 2))
+        values = []
+        for sample in samples:
+            species = sample.configuration.species
+            draws = (draw[number].astype(np.float64) for draw in _draws(sample))
+            values.append(np.mean([self_van_hove(draw, species, edges, kinds) for draw in draws], 0))
+        columns |= by_species(f"t{time:g}", np.moveaxis(np.stack(values), 1, 2), _species(samples))
     return columns
 
 
 def distinct(samples: Sequence[Sample]) -> Columns:
     """Distinct part of the van Hove function over the density, at every particle time."""
-    farthest = min(FARTHEST, *(float(sample.configuration.box.min()) / 2 for sample in samples))
-    edges = np.arange(0, farthest, BIN)
+    edges, mixture = _distances(samples), samples[0].mixture
     columns: Columns = {"r": (edges[1:] + edges[:-1]) / 2}
     for number, time in enumerate(_particle_times(samples)):
         values = []
         for sample in samples:
             c = sample.configuration
             draws = [draw[number].astype(np.float64) for draw in _draws(sample)[:PAIR_DRAWS]]
-            values.append(np.mean([distinct_van_hove(c.positions, draw, c.species, c.box, edges) for draw in draws], 0))
-        columns |= _by_pair(f"t{time:g}", np.stack(values))
+            found = [
+                distinct_van_hove(c.positions, draw, c.species, c.box, edges, mixture.kinds, mixture.dimension)
+                for draw in draws
+            ]
+            values.append(np.mean(found, 0))
+        columns |= by_pair(f"t{time:g}", np.stack(values), mixture.species)
     return columns
 
 
 def collective(samples: Sequence[Sample]) -> Columns:
-    """Coherent F(k, t) of A and of B at t = 0 and the particle times, at the wave numbers of F_s."""
+    """Coherent F(k, t) of each species at t = 0 and the particle times, at the wave numbers of F_s."""
     times = np.concatenate([[0.0], _particle_times(samples)])
     values = np.stack([_collective(sample) for sample in samples])
-    return {"time": times} | _by_species("f", values)
+    return {"time": times} | by_species("f", values, _species(samples))
 
 
 def _collective(sample: Sample) -> FloatArray:
-    """Return F(k, t) (1 + S, 2) of one configuration, mean over its draws, each species at its own wave number."""
-    c, draws = sample.configuration, _draws(sample)[:PAIR_DRAWS]
+    """Return F(k, t), (1 + S, Q), of one configuration: the mean over its draws, each species at its wave number."""
+    c, draws, mixture = sample.configuration, _draws(sample)[:PAIR_DRAWS], sample.mixture
     still = np.zeros((1, 1, c.particles, 3), np.float32)
     result = []
+    # A shell as wide as the spacing of the wave vectors.
+    width = float(np.pi / c.edges.min())
     for species, wave_number in enumerate(sample.facts.mixture.wave_numbers):
-        # A shell as wide as the spacing of the wave vectors.
-        width = float(np.pi / c.box.min())
 
-        def curve(moves: FloatArray, k: float = wave_number, half: float = width, kind: int = species) -> float:
-            return float(collective_scattering(c.positions, moves, c.species, c.box, k, half)[kind])
+        def curve(moves: FloatArray, k: float = wave_number, kind: int = species) -> float:
+            found = collective_scattering(
+                c.positions, moves, c.species, c.box, k, width, mixture.kinds, mixture.dimension
+            )
+            return float(found[kind])
 
         moments = [still[0], *np.moveaxis(draws, 1, 0)]
         result.append([np.mean([curve(draw.astype(np.float64)) for draw in moment]) for moment in moments])
@@ -202,7 +215,7 @@ def _collective(sample: Sample) -> FloatArray:
 
 
 def propensity(samples: Sequence[Sample]) -> Columns:
-    """Mean propensity of A at the particle times, its spread, and the ceiling that the draws' noise leaves.
+    """Mean propensity of the first species at the particle times, its spread, and the ceiling of correlations with it.
 
     `ceiling` is the Pearson correlation that a perfect predictor of the true propensity would reach, from the spread of
     the draws; `ceiling_halves` the same from split halves, where the displacements of the draws are kept.
@@ -210,17 +223,17 @@ def propensity(samples: Sequence[Sample]) -> Columns:
     times = _particle_times(samples, kept=False)
     means, spreads, ceilings, halves = (np.full((len(samples), len(times)), np.nan) for _ in range(4))
     for row, sample in enumerate(samples):
-        of_a, ensemble = sample.configuration.species == SPECIES_A, sample.dynamics
+        of_first, ensemble = sample.configuration.species == 0, sample.dynamics
         for number in range(len(times)):
-            mean = ensemble.displacement_mean[number, of_a].astype(np.float64)
-            squared = ensemble.displacement_sq_mean[number, of_a].astype(np.float64)
+            mean = ensemble.displacement_mean[number, of_first].astype(np.float64)
+            squared = ensemble.displacement_sq_mean[number, of_first].astype(np.float64)
             means[row, number], spreads[row, number] = mean.mean(), mean.std()
             ceilings[row, number] = moment_ceiling(mean, squared, len(ensemble.seeds))
             if ensemble.displacements is not None:
                 draws = ensemble.displacements[:, number].astype(np.float64)
                 halves[row, number] = split_half_ceiling(draws, sample.configuration.species)
-    columns = {"time": times} | _mean_and_error("propensity", means) | {"spread": spreads.mean(0)}
-    return columns | _mean_and_error("ceiling", ceilings) | {"ceiling_halves": halves.mean(0)}
+    columns = {"time": times} | mean_and_error("propensity", means) | {"spread": spreads.mean(0)}
+    return columns | mean_and_error("ceiling", ceilings) | {"ceiling_halves": halves.mean(0)}
 
 
 def volume(samples: Sequence[Sample]) -> Columns:
@@ -243,14 +256,6 @@ def volume(samples: Sequence[Sample]) -> Columns:
     columns = np.concatenate(points)
     columns = columns[np.argsort(columns[:, 0])]
     return dict(zip(("temperature", "volume", "potential_energy", "pressure"), columns.T.copy(), strict=True))
-
-
-def _by_pair(name: str, values: FloatArray) -> Columns:
-    """Return mean and error over configurations of `values` (C, 3, bins): AA, AB, BB."""
-    columns: Columns = {}
-    for number, pair in enumerate(("aa", "ab", "bb")):
-        columns |= _mean_and_error(f"{name}_{pair}", values[:, number])
-    return columns
 
 
 _REMEDIES = {"displacements": "Simulate with --set keep_displacements=true."}
@@ -288,31 +293,32 @@ _TWO = "two draws of each configuration"
 OBSERVABLES = {
     observable.name: observable
     for observable in (
-        Observable("msd", "mean squared displacement", msd, "time", ("msd_a", "msd_b"), TIME_LABEL,
+        Observable("msd", "mean squared displacement", msd, "time", ("msd_*",), TIME_LABEL,
                    f"MSD  {MSD_LABEL}", log_y=True),
         Observable("scattering", "self intermediate scattering function, with KWW fits", self_scattering, "time",
-                   ("f_s_a", "f_s_b"), TIME_LABEL, "", symbol="F_s"),
-        Observable("non-gaussian", "non-Gaussian parameter", alpha_2, "time", ("alpha_2_a", "alpha_2_b"), TIME_LABEL,
+                   ("f_s_*",), TIME_LABEL, "", symbol="F_s"),
+        Observable("non-gaussian", "non-Gaussian parameter", alpha_2, "time", ("alpha_2_*",), TIME_LABEL,
                    r"non-Gaussian parameter  $\alpha_2(t)$"),
-        Observable("overlap", "self overlap of A", overlap, "time", ("overlap",), TIME_LABEL,
-                   "self overlap  $Q(t)$ of A"),
-        Observable("chi4", "dynamic susceptibility of A", overlap, "time", ("chi_4", "chi_4_draws"), TIME_LABEL,
-                   r"dynamic susceptibility  $\chi_4(t)$ of A", needs=_TWO),
-        Observable("rdf", "partial radial distribution functions", pair_correlation, "r", ("g_aa", "g_ab", "g_bb"),
+        Observable("overlap", "self overlap of the first species", overlap, "time", ("overlap",), TIME_LABEL,
+                   "self overlap  $Q(t)$ of FIRST"),
+        Observable("chi4", "dynamic susceptibility of the first species", overlap, "time", ("chi_4", "chi_4_draws"),
+                   TIME_LABEL, r"dynamic susceptibility  $\chi_4(t)$ of FIRST", needs=_TWO),
+        Observable("rdf", "partial radial distribution functions", pair_correlation, "r", ("g_*",),
                    DISTANCE_LABEL, "radial distribution  $g(r)$", log_x=False),
-        Observable("structure", "partial and total structure factors", structure, "k", ("s", "s_aa", "s_ab", "s_bb"),
+        Observable("structure", "partial and total structure factors", structure, "k", ("s", "s_*"),
                    WAVE_NUMBER_LABEL, "structure factor  $S(k)$", log_x=False),
         Observable("van-hove", "self van Hove function at the particle times", van_hove, "r", (), DISTANCE_LABEL,
-                   r"$4 \pi r^2 G_s(r, t)$ of A  [$\sigma_{AA}^{-1}$]", log_x=False),
+                   r"$4 \pi r^2 G_s(r, t)$ of FIRST  [$\sigma_{AA}^{-1}$]", log_x=False,
+                   y_label_2d=r"$2 \pi r G_s(r, t)$ of FIRST  [$\sigma_{AA}^{-1}$]"),
         Observable("distinct", "distinct van Hove function at the particle times", distinct, "r", (), DISTANCE_LABEL,
-                   r"$G_d(r, t) / \rho$ of A with A", log_x=False),
+                   r"$G_d(r, t) / \rho$ of FIRST with FIRST", log_x=False),
         Observable("collective", "coherent scattering function at the particle times", collective, "time",
-                   ("f_a", "f_b"), TIME_LABEL, "", points=True, symbol="F"),
+                   ("f_*",), TIME_LABEL, "", points=True, symbol="F"),
         Observable("propensity", "ceiling of the correlation with the propensity", propensity, "time",
-                   ("ceiling", "ceiling_halves"), TIME_LABEL, "ceiling of Pearson's $r$ with the propensity of A",
+                   ("ceiling", "ceiling_halves"), TIME_LABEL, "ceiling of Pearson's $r$ with the propensity of FIRST",
                    points=True, needs=_TWO),
         Observable("volume", "volume against temperature on the way to the state point", volume, "temperature",
-                   ("volume",), TEMPERATURE_LABEL, VOLUME_LABEL, log_x=False, points=True),
+                   ("volume",), TEMPERATURE_LABEL, VOLUME_LABEL, log_x=False, points=True, y_label_2d=AREA_LABEL),
     )
 }  # fmt: skip
 # What every dataset has; the others need displacements, or a run through many temperatures.
@@ -344,5 +350,25 @@ def make_tables(samples: Sequence[Sample], names: Sequence[str]) -> tuple[dict[s
 
 def lines_of(observable: Observable, columns: Columns) -> tuple[str, ...]:
     """Return the columns that are drawn: without names, those of the first species, or pair of them, at every time."""
-    in_time = tuple(name for name in columns if name.startswith("t") and name.endswith(("_a", "_aa")))
-    return observable.lines or in_time
+    if not observable.lines:
+        at_times: dict[str, str] = {}
+        for name in columns:
+            time, _, species = name.partition("_")
+            if time.startswith("t") and species:
+                at_times.setdefault(time, name)
+        return tuple(at_times.values())
+    drawn: list[str] = []
+    for line in observable.lines:
+        drawn += [line] if not line.endswith("*") else _beginning(line.removesuffix("*"), columns)
+    return tuple(drawn)
+
+
+def _beginning(start: str, columns: Columns) -> list[str]:
+    return [name for name in columns if name.startswith(start) and not name.endswith("_error")]
+
+
+def y_label_of(observable: Observable, samples: Sequence[Sample]) -> str:
+    """Return the label of the y axis for the mixture of `samples`."""
+    mixture = samples[0].mixture
+    label = observable.y_label_2d if mixture.dimension == 2 and observable.y_label_2d else observable.y_label
+    return label.replace(FIRST, mixture.species[0])

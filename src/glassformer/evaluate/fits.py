@@ -1,6 +1,6 @@
 """Fits of a dataset's observables: the alpha relaxation, the glass transition, relaxation times against temperature."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import summarise
-from glassformer.evaluate.analysis import Columns
+from glassformer.evaluate.columns import Columns
 from glassformer.observables.fits import FitError
 from glassformer.observables.glass_transition import GlassTransition, glass_transition
 from glassformer.observables.kww import StretchedExponential, fit_kww
@@ -22,14 +22,18 @@ LEAST_PLATEAU = 0.5
 PRESSURE_CHANGE = 0.1
 
 
-def fits_of(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
-    """Return the fits that belong to an observable; those that cannot be made are left out, with the reason."""
+def fits_of(name: str, tables: dict[str, Columns], first: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the fits that belong to an observable; those that cannot be made are left out, with the reason.
+
+    `first`: the name of the first species at every state point of `tables`.
+    """
     fits: list[dict[str, Any]] = []
     for label, columns in tables.items():
         try:
             if name == "scattering":
-                fit = _fit_alpha_relaxation(columns)
-                fits.append({"fit": f"KWW of F_s of A from t = {PLATEAU_TIME:g}", "state_point": label} | asdict(fit))
+                fit = _fit_alpha_relaxation(columns, f"f_s_{first[label].lower()}")
+                what = f"KWW of F_s of {first[label]} from t = {PLATEAU_TIME:g}"
+                fits.append({"fit": what, "state_point": label} | asdict(fit))
             if name == "volume":
                 fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(fit_transition(columns)))
         except FitError as error:
@@ -37,12 +41,12 @@ def fits_of(name: str, tables: dict[str, Columns]) -> list[dict[str, Any]]:
     return fits
 
 
-def _fit_alpha_relaxation(columns: Columns) -> StretchedExponential:
-    """Fit F_s of A from the plateau on; raise `FitError` where there is none."""
-    at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns["f_s_a"]))
+def _fit_alpha_relaxation(columns: Columns, f_s: str) -> StretchedExponential:
+    """Fit the column `f_s`, F_s of one species, from the plateau on; raise `FitError` where there is none."""
+    at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns[f_s]))
     if at_plateau < LEAST_PLATEAU:
         raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "It takes a colder liquid.")
-    return fit_kww(columns["time"], columns["f_s_a"], PLATEAU_TIME)
+    return fit_kww(columns["time"], columns[f_s], PLATEAU_TIME)
 
 
 def fit_relaxation_times(samples: Sequence[Sample]) -> list[dict[str, Any]]:

@@ -13,7 +13,9 @@ from glassformer.core.errors import SettingsError
 from glassformer.core.files import write_atomically
 from glassformer.core.layout import AnalysisFolder
 from glassformer.dataset.sample import Sample
-from glassformer.evaluate.analysis import DEFAULT, OBSERVABLES, Columns, Observable, make_tables
+from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate.analysis import DEFAULT, OBSERVABLES, Observable, make_tables, y_label_of
+from glassformer.evaluate.columns import Columns, names_of_species
 from glassformer.evaluate.fits import fit_relaxation_times, fits_of
 from glassformer.report.figures import scattering_label
 from glassformer.report.naming import titles_of
@@ -41,14 +43,15 @@ def analyse(
             raise next(error for observable, _, error in problems if observable == name)
     for name, label, error in problems:
         say(f"{name}, {label}: left out: {error.problem}")
-    titles = titles_of(samples)
+    titles, groups = titles_of(samples), by_state_point(samples)
+    first = {label: members[0].mixture.species[0] for label, members in groups.items()}
     fits: list[dict[str, Any]] = []
     for name, of_points in tables.items():
         for label, columns in of_points.items():
             write_csv(AnalysisFolder(out).table(name, label), columns)
         if of_points:
             _save_drawn(OBSERVABLES[name], of_points, titles, samples, out)
-        fits += fits_of(name, of_points)
+        fits += fits_of(name, of_points, first)
     fits += fit_relaxation_times(samples) if tables.get("scattering") else []
     if fits:
         _write_fits(AnalysisFolder(out).fits, fits)
@@ -58,9 +61,12 @@ def analyse(
 def _save_drawn(
     observable: Observable, tables: dict[str, Columns], titles: dict[str, str], samples: Sequence[Sample], out: Path
 ) -> None:
-    label = scattering_label(samples, (0, 1), observable.symbol) if observable.symbol else ""
+    label = (
+        scattering_label(samples, symbol=observable.symbol) if observable.symbol else y_label_of(observable, samples)
+    )
+    names = {end: name for sample in samples for end, name in names_of_species(sample.mixture.species).items()}
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = draw(observable, tables, titles, label)
+        figure = draw(observable, tables, titles, label, names=names)
         assert figure is not None
         save_figure(figure, AnalysisFolder(out).figure(observable.name))
 

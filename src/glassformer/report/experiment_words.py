@@ -7,7 +7,7 @@ from glassformer.core.run import Run
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.results import ExperimentResult
-from glassformer.report.naming import name_of, short_names
+from glassformer.report.naming import names_of, short_names
 from glassformer.report.words import examined, liquid, listed, span
 
 Runs = Mapping[str, Run | None]
@@ -141,15 +141,16 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
     if all(row.in_equilibrium == row.configurations for row in known):
         return "All configurations that were examined were shown to be in equilibrium."
     text = "Configurations that were not shown to be in equilibrium are used all the same."
-    ageing = [name_of(row.label) for row in known if 2 * row.in_equilibrium < row.configurations]
+    names = names_of(samples)
+    ageing = [names[row.label] for row in known if 2 * row.in_equilibrium < row.configurations]
     if ageing:
         text += f" At {listed(ageing)} they are the most: curves there are those of a liquid that may still age."
     return text
 
 
-def trained_on(result: ExperimentResult) -> str:
+def trained_on(result: ExperimentResult, names: Mapping[str, str]) -> str:
     """Return the state points that an experiment was trained on, temperatures alone where these tell."""
-    names = list(short_names(result.trained_on).values())
-    if all(name.startswith("T = ") and "," not in name for name in names):
-        return "T = " + ", ".join(name.removeprefix("T = ") for name in names)
-    return "; ".join(names)
+    short = list(short_names(result.trained_on, names).values())
+    if all(name.startswith("T = ") and "," not in name for name in short):
+        return "T = " + ", ".join(name.removeprefix("T = ") for name in short)
+    return "; ".join(short)

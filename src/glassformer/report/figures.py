@@ -1,6 +1,7 @@
 """The figures of the report. Each takes checked data and returns a matplotlib figure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import first_species, species_names
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
 from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
 from glassformer.evaluate.scores import label_noise
-from glassformer.physics.configuration import SPECIES_A
 from glassformer.report.naming import title_of
 from glassformer.report.style import (
     BAND_ALPHA,
@@ -39,18 +40,21 @@ LABEL_WIDTH = 0.09
 
 
 def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
-    """Mean squared displacement of A and B against time, with the ballistic and the diffusive slope."""
+    """Mean squared displacement of every species against time, with the ballistic and the diffusive slope."""
     figure = Figure(figsize=(7.2, 4.6))
     axes = figure.subplots()
     groups = by_state_point(samples)
     color = ordered_colors(list(groups))
+    looks: dict[str, dict[str, Any]] = {}
     for name, members in groups.items():
         times = members[0].dynamics.times
         msd = mean_over_ensembles(members, "msd")
-        for species, style, letter in ((0, "-", "A"), (1, "--", "B")):
+        for kind, species in enumerate(members[0].mixture.species):
+            looks.setdefault(species, {"ls": LINE_STYLES[kind]})
             axes.plot(
-                times, msd[:, :, species].mean(0), style, color=color[name], label=f"{title_of(members[0])}, {letter}"
-            )
+                times, msd[:, :, kind].mean(0), color=color[name], label=f"{title_of(members[0])}, {species}",
+                **looks[species],
+            )  # fmt: skip
         if len(members) > 1:
             low, high = msd[:, :, 0].min(0), msd[:, :, 0].max(0)
             axes.fill_between(times, low, high, color=color[name], alpha=BAND_ALPHA, lw=0)
@@ -60,14 +64,14 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
     entries: list[Artist] = list(axes.get_legend_handles_labels()[0])
     if len(entries) > MOST_ENTRIES:
         shades = {title_of(members[0]): color[name] for name, members in groups.items()}
-        entries = split_legend(shades, {"A": {"ls": "-"}, "B": {"ls": "--"}})
+        entries = split_legend(shades, looks)
     if any(len(members) > 1 for members in groups.values()):
-        entries.append(band_entry("slowest to fastest\nconfiguration, A"))
+        entries.append(band_entry(f"slowest to fastest\nconfiguration, {first_species(samples)}"))
     figure.legend(handles=entries, loc="outside right center", fontsize=9)
     return figure
 
 
-def draw_slopes(axes: Axes, samples: Sequence[Sample], species: int = SPECIES_A) -> None:
+def draw_slopes(axes: Axes, samples: Sequence[Sample], species: int = 0) -> None:
     """Draw t^2 above the start of the MSD curves of `species`, and t above their end."""
     times = samples[0].dynamics.times
     first, last = (max(float(sample.dynamics.msd[:, i, species].mean()) for sample in samples) for i in (0, -1))
@@ -100,7 +104,7 @@ def _mark_targets(axes: Axes, targets: FloatArray) -> None:
 
 
 def scattering_figure(samples: Sequence[Sample]) -> Figure:
-    """Self intermediate scattering function of A, with tau_alpha where it crosses 1/e."""
+    """Self intermediate scattering function of the first species, with tau_alpha where it crosses 1/e."""
     figure = Figure(figsize=(7.2, 4.0))
     axes = figure.subplots()
     groups = by_state_point(samples)
@@ -126,19 +130,22 @@ def scattering_figure(samples: Sequence[Sample]) -> Figure:
     axes.annotate(
         "1/e", (samples[0].dynamics.times[0], np.exp(-1)), xytext=(0, 3), textcoords="offset points", color=NEUTRAL
     )
-    axes.set(xscale="log", xlabel=TIME_LABEL, ylabel=scattering_label(samples, (SPECIES_A,)))
+    axes.set(xscale="log", xlabel=TIME_LABEL, ylabel=scattering_label(samples, (0,)))
     axes.set_ylim(min(0.0, axes.dataLim.ymin), 1.02)
     handlers = {tuple: HandlerTuple(ndivide=1, pad=0)}
     figure.legend(entries, texts, loc="outside right center", fontsize=9, handler_map=handlers)  # type: ignore[call-overload]
     return figure
 
 
-def scattering_label(samples: Sequence[Sample], species: tuple[int, ...], symbol: str = "F_s") -> str:
-    """Return 'F_s(k, t), k sigma_AA = 7.25 (A), 5.5 (B)': the label of an axis, with the wave numbers."""
-    parts = []
-    for kind in species:
-        known = {one.facts.mixture.wave_numbers[kind] for one in samples}
-        parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({samples[0].facts.mixture.species[kind]})")
+def scattering_label(samples: Sequence[Sample], species: tuple[int, ...] | None = None, symbol: str = "F_s") -> str:
+    """Return 'F_s(k, t), k sigma_AA = 7.25 (A), 5.5 (B)': the label of an axis, with the wave numbers.
+
+    `species`: of which, by their numbers; without it, of all.
+    """
+    names, parts = species_names(samples), []
+    for kind in range(len(names)) if species is None else species:
+        known = {one.facts.mixture.wave_numbers[kind] for one in samples if kind < one.mixture.kinds}
+        parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({names[kind]})")
     return rf"${symbol}(k, t)$,  $k\,\sigma_{{AA}}$ = {', '.join(parts)}"
 
 

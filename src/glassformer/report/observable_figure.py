@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from glassformer.core.arrays import FloatArray
-from glassformer.evaluate.analysis import Columns, Observable, lines_of
+from glassformer.evaluate.analysis import Observable, lines_of
+from glassformer.evaluate.columns import Columns
 from glassformer.evaluate.fits import fit_transition
 from glassformer.observables.fits import FitError
 from glassformer.report.style import (
@@ -34,11 +35,12 @@ def draw(
     titles: Mapping[str, str],
     y_label: str = "",
     more: Sequence[Artist] = (),
+    names: Mapping[str, str] | None = None,
 ) -> Figure | None:
     """Return the figure of `observable`: a colour per state point, a line style per column.
 
     None if no state point has a value to be drawn. `y_label`: in the place of the observable's own; `more`: further
-    entries of the legend.
+    entries of the legend; `names`: what it calls the ends of columns, as `names_of_species` returns them.
     """
     figure = Figure(figsize=(8.4, 4.6))
     axes = figure.subplots()
@@ -50,7 +52,7 @@ def draw(
         for number, name in enumerate(lines_of(observable, columns)):
             if not np.isfinite(columns[name]).any():
                 continue
-            look, text = _look(observable, number, len(columns[name])), _legend(name)
+            look, text = _look(observable, number, len(columns[name])), _legend(observable, name, names or {})
             error = columns.get(f"{name}_error", np.full(len(columns[name]), np.nan))
             _plot(axes, columns[observable.x], columns[name], error, color[label], look, f"{titles[label]}, {text}")
             shades[titles[label]], looks[text] = color[label], look
@@ -128,9 +130,12 @@ def _mark_knees(axes: Axes, tables: Mapping[str, Columns]) -> list[Artist]:
     return entries
 
 
-def _legend(column: str) -> str:
+def _legend(observable: Observable, column: str, names: Mapping[str, str]) -> str:
+    """Return what the legend calls a column: its species or pair of species, or its time."""
     if column.startswith("t") and column[1].isdigit():
-        return at_time(float(column[1:].rpartition("_")[0]))
-    special = {"chi_4": "all draws", "chi_4_draws": "within configurations", "s": "total", "overlap": "A",
-               "ceiling": "spread of draws", "ceiling_halves": "split halves", "volume": "cooling"}  # fmt: skip
-    return special.get(column, column.rpartition("_")[2].upper())
+        return at_time(float(column[1:].partition("_")[0]))
+    special = {"chi_4": "all draws", "chi_4_draws": "within configurations", "s": "total", "ceiling": "spread of draws",
+               "ceiling_halves": "split halves", "volume": "cooling", "overlap": next(iter(names.values()), "A")}  # fmt: skip
+    starts = [line.removesuffix("*") for line in observable.lines if line.endswith("*")]
+    end = next((column.removeprefix(start) for start in starts if column.startswith(start)), column)
+    return special.get(column) or names.get(end, end.upper())

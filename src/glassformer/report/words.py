@@ -14,7 +14,7 @@ from glassformer.dataset.summary import StatePointSummary, by_state_point, mean_
 from glassformer.evaluate.evaluation import ALL, Evaluation, Row
 from glassformer.evaluate.paired import Difference, difference
 from glassformer.report.figures import scored_rows
-from glassformer.report.naming import name_of
+from glassformer.report.naming import names_of
 
 INPUTS = {
     "species": "species",
@@ -241,11 +241,12 @@ def msd_caption(samples: Sequence[Sample], times: FloatArray) -> str:
         name: _smallest_slope(members[0].dynamics.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
         for name, members in by_state_point(samples).items()
     }
+    names = names_of(samples)
     caged = [name for name, slope in slopes.items() if slope < PLATEAU_SLOPE]
     if caged:
         text += (
             " Neighbours hold a particle in a cage for a while, and the curve bends into a plateau: its slope for A"
-            f" falls to {listed(f'{slopes[name]:.2f} at {name_of(name)}' for name in caged)}."
+            f" falls to {listed(f'{slopes[name]:.2f} at {names[name]}' for name in caged)}."
         )
     if any(len(members) > 1 for members in by_state_point(samples).values()):
         text += " Shaded: from the slowest to the fastest configuration, A."
@@ -269,7 +270,8 @@ def scattering_caption(samples: Sequence[Sample], data: Sequence[StatePointSumma
         "Self intermediate scattering function of A: how much of the structure is still in place after a time t. Where"
         " it falls to 1/e lies the relaxation time τα."
     )
-    unseen = [name_of(row.label) for row in data if math.isnan(row.tau_alpha)]
+    names = names_of(samples)
+    unseen = [names[row.label] for row in data if math.isnan(row.tau_alpha)]
     if unseen:
         text += f" At {listed(unseen)} it does not fall so far within the time observed."
     if any(row.configurations > 1 for row in data):
@@ -290,8 +292,9 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
             " Equilibrium counts as shown for a configuration if it was held for the τα asked for and its last two"
             " windows of holding agree in potential energy and F_s within their errors."
         )
+    names = names_of(samples)
     ageing = [
-        name_of(row.label) for row in data if 2 * row.in_equilibrium < row.configurations and examined(samples, row)
+        names[row.label] for row in data if 2 * row.in_equilibrium < row.configurations and examined(samples, row)
     ]
     if ageing:
         text += f" At {listed(ageing)} most configurations were not shown to be in equilibrium: these still may age."

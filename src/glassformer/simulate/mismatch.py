@@ -17,7 +17,7 @@ from glassformer.dataset.sample import Facts
 from glassformer.simulate.draws import engine_used
 
 if TYPE_CHECKING:
-    from glassformer.simulate.campaign import Task
+    from glassformer.simulate.sample_task import Task
 
 HOLDER, ASKER = "the dataset", "this campaign"
 # Settings of a campaign that a sample itself records.

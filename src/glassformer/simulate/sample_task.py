@@ -1,0 +1,159 @@
+"""One sample as a task: from the parameters of a configuration and its draws to its file."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from glassformer.core.campaign import Campaign, StatePointSettings
+from glassformer.core.layout import configuration_id
+from glassformer.core.provenance import code_version, parameter_hash
+from glassformer.core.seeds import named_seed
+from glassformer.dataset.extend import join
+from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, write_sample
+from glassformer.observables.relaxation import relaxation_time
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.crystallinity import bond_order, crystalline_fraction
+from glassformer.simulate.draws import engine_used, run_draws
+from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
+from glassformer.simulate.isoconfigurational import Report, collect, weighed
+from glassformer.simulate.stages import approach, fewest_steps, hold
+from glassformer.simulate.unfinished import Unfinished
+from glassformer.simulate.work import lammps_cost
+
+
+@dataclass(frozen=True)
+class Task:
+    """One configuration with all its draws: what to simulate and where its file goes.
+
+    `campaign` holds what is particular to `point` already; `start` takes the place of a random start.
+    """
+
+    campaign: Campaign
+    point: StatePointSettings
+    index: int
+    path: Path
+    start: Configuration | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the sample that the task makes."""
+        return f"{self.point.label}/{configuration_id(self.index)}"
+
+    @property
+    def parameter_hash(self) -> str:
+        """Hash of everything that decides the sample's numbers."""
+        made_by = {
+            "index": self.index,
+            "engine": engine_used(self.campaign),
+            "protocol": PROTOCOL_VERSION,
+            "start": None if self.start is None else self.start.fingerprint,
+        }
+        return parameter_hash(self.campaign.sample_parameters(self.point) | made_by)
+
+
+def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
+    """Simulate what is missing of `task` and write its file: a plain function of files and parameters to a file.
+
+    `threads` vectors of draws are followed at a time. A killed run continues from its last checkpoint.
+    Raises `DatasetError`, `EngineError` or `StorageError`.
+    """
+    unfinished = Unfinished(task.path, task.parameter_hash)
+    old = read_sample(task.path) if task.path.exists() else None
+    if old is None or old.draws < task.campaign.draws:
+        sample = (
+            _new_sample(task, report, unfinished, threads)
+            if old is None
+            else _with_more_draws(task, old, report, unfinished, threads)
+        )
+        unfinished.check_home()
+        write_sample(task.path, sample)
+    unfinished.clear()
+
+
+def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int) -> Sample:
+    campaign, point = task.campaign, task.point
+    made = _equilibrated(task, report, unfinished)
+    ensemble, drift, handover = _follow_draws(task, made.configuration, 0, report, unfinished, threads)
+    tau_alpha = _relaxation_time(ensemble)
+    order = bond_order(made.configuration)
+    facts = Facts(
+        state_point=point.label,
+        temperature=point.temperature,
+        pressure=point.pressure,
+        density=point.density,
+        mixture=campaign.mixture,
+        time_step=campaign.time_step,
+        seed=campaign.seed,
+        index=task.index,
+        engine=engine_used(campaign, handover),
+        protocol=protocol(task),
+        parameter_hash=task.parameter_hash,
+        code_version=code_version(),
+        equilibration_time=made.held,
+        tau_alpha=tau_alpha,
+        equilibration_in_tau_alpha=made.held / (made.tau_alpha if math.isnan(tau_alpha) else tau_alpha),
+        energy_drift=drift,
+        equilibrated=made.equilibrated,
+        hold_tau_alpha=made.tau_alpha,
+        q6=order.overall,
+        crystalline_fraction=crystalline_fraction(order),
+        box="given density" if point.density is not None else campaign.equilibration.box,
+        start="random" if task.start is None else f"configuration {task.start.fingerprint}",
+    )
+    return Sample(made.configuration, ensemble, facts, made.record)
+
+
+def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilibrated:
+    """Return the equilibrated configuration, from `unfinished` if it is there."""
+    report = weighed(report, lammps_cost(task.campaign))
+    saved = unfinished.load("configuration")
+    if saved is not None:
+        report(0, -fewest_steps(task.campaign, task.point))
+        return Equilibrated.from_arrays(saved)
+    made = equilibrate(task.campaign, task.point, task.index, report, unfinished, task.start)
+    unfinished.save("configuration", made.as_arrays())
+    unfinished.drop(EQUILIBRATION_CHECKPOINT)
+    return made
+
+
+def _follow_draws(
+    task: Task, configuration: Configuration, first: int, report: Report, unfinished: Unfinished, threads: int
+) -> tuple[Ensemble, float, float | None]:
+    """Follow the draws from number `first` on; return them, their energy drift, and when LAMMPS took over."""
+    campaign, point = task.campaign, task.point
+    names = range(first, campaign.draws)
+    seeds = [named_seed(campaign.seed, point.label, task.index, "draw", draw) for draw in names]
+    seen, handover = run_draws(configuration, point.temperature, seeds, campaign, report, unfinished, threads, first)
+    drift = float(abs(seen.last_energy - seen.first_energy).max() / configuration.particles)
+    return collect(seen, seeds, campaign), drift, handover
+
+
+def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfinished, threads: int) -> Sample:
+    more, drift, handover = _follow_draws(task, old.configuration, old.draws, report, unfinished, threads)
+    ensemble = more if old.ensemble is None else join(old.ensemble, more)
+    tau_alpha = _relaxation_time(ensemble)
+    held = math.nan if old.facts.equilibration_time is None else old.facts.equilibration_time
+    same_engine = old.ensemble is not None and handover is None
+    changes = {
+        "time_step": task.campaign.time_step,
+        "tau_alpha": tau_alpha,
+        "equilibration_time": held,
+        "equilibration_in_tau_alpha": held
+        / ((old.facts.hold_tau_alpha or math.nan) if math.isnan(tau_alpha) else tau_alpha),
+        "energy_drift": max(old.facts.energy_drift or 0.0, drift),
+        "engine": old.facts.engine if same_engine else engine_used(task.campaign, handover),
+        "code_version": code_version(),
+    }
+    return replace(old, ensemble=ensemble, facts=old.facts.model_copy(update=changes))
+
+
+def _relaxation_time(ensemble: Ensemble) -> float:
+    return relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
+
+
+def protocol(task: Task) -> str:
+    """Return one line that tells how the configuration was made."""
+    ensemble = "NPT" if task.point.pressure is not None else "NVT"
+    stages = len(approach(task.campaign, task.point))
+    way = f"random, minimise, {stages} {ensemble} stages" if stages else "given configuration"
+    return f"{way}, {ensemble} windows of {hold(task.campaign, task.point).steps} steps"
