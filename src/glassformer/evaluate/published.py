@@ -129,7 +129,7 @@ def _value(path: Path, number: int, name: str, cell: str, separator: str) -> flo
 
 
 def _compare(label: str, members: list[Sample], published: dict[str, FloatArray], path: Path) -> Comparison:
-    times = members[0].ensemble.times
+    times = members[0].dynamics.times
     at = np.abs(times[:, None] - published["time"]).argmin(1)
     same = np.abs(times - published["time"][at]) < TIME_TOLERANCE * published["time"][at]
     if not same.any():
@@ -145,7 +145,7 @@ def _compare(label: str, members: list[Sample], published: dict[str, FloatArray]
     facts = members[0].facts
     return Comparison(
         label=label,
-        runs=sum(len(sample.ensemble.seeds) for sample in members),
+        runs=sum(len(sample.dynamics.seeds) for sample in members),
         times=times[same],
         deviation=(mean - expected) / spread,
         ratio=mean / expected,

@@ -51,7 +51,7 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
     for axes in panels.flat[len(groups) :]:
         axes.remove()
     for axes, (name, members) in zip(panels.flat, groups.items(), strict=False):
-        times, mean = members[0].ensemble.times, msd_of_runs(members)[:, :, SPECIES_A].mean(0)
+        times, mean = members[0].dynamics.times, msd_of_runs(members)[:, :, SPECIES_A].mean(0)
         later = times > tests[0].times.min() / 20
         axes.plot(times[later], mean[later], color=color[name], lw=1.4)
         for target, time in enumerate(tests[0].times):

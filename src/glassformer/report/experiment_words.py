@@ -21,7 +21,7 @@ def _plural(network: str) -> str:
 def lead(samples: Sequence[Sample], results: Sequence[ExperimentResult]) -> str:
     """Return the first paragraph of the page."""
     kinds = listed(dict.fromkeys(_plural(result.network) for result in results))
-    times = sorted({float(sample.ensemble.times[-1]) for sample in samples})
+    times = sorted({float(sample.dynamics.times[-1]) for sample in samples})
     last = " to ".join(f"{time:g}" for time in dict.fromkeys((times[0], times[-1])))
     numbers = sorted({len(result.trained_on) for result in results})
     trained = " or ".join("one state point" if number == 1 else f"{number} state points together" for number in numbers)
@@ -129,7 +129,7 @@ def comparison_note(again: bool) -> str:
 def run_words(samples: Sequence[Sample]) -> str:
     """Return what a run is, and whether runs are independent."""
     text = "A run is one draw of one configuration."
-    several = any(len(sample.ensemble.seeds) > 1 for sample in samples)
+    several = any(len(sample.dynamics.seeds) > 1 for sample in samples)
     return f"{text} Runs of one configuration are not independent." if several else text
 
 

@@ -35,7 +35,7 @@ def msd_of_runs(samples: Sequence[Sample]) -> FloatArray:
     Raises `DatasetError` if the samples were not observed at the same times.
     """
     mean_over_ensembles(samples, "msd")  # which looks at the times
-    return np.concatenate([sample.ensemble.msd for sample in samples])
+    return np.concatenate([sample.dynamics.msd for sample in samples])
 
 
 def band_figure(samples: Sequence[Sample]) -> Figure:
@@ -44,7 +44,7 @@ def band_figure(samples: Sequence[Sample]) -> Figure:
     axes = figure.subplots()
     several = False
     for name, members, color in _hottest_first(samples):
-        times, runs = members[0].ensemble.times, msd_of_runs(members)[:, :, SPECIES_A]
+        times, runs = members[0].dynamics.times, msd_of_runs(members)[:, :, SPECIES_A]
         if len(runs) > 1:
             several = True
             low, high = np.percentile(runs, BAND, axis=0)
@@ -84,7 +84,7 @@ def _two_species(samples: Sequence[Sample]) -> Figure:
         for _, members, color in _hottest_first(samples):
             mean = msd_of_runs(members)[:, :, species].mean(0)
             label = title_of(members[0]) if species == SPECIES_A else ""
-            axes.plot(members[0].ensemble.times, mean, color=color, lw=1.6, label=label)
+            axes.plot(members[0].dynamics.times, mean, color=color, lw=1.6, label=label)
         axes.set(xlabel=TIME_LABEL, ylabel=f"MSD of {letter}  {MSD_LABEL}", title=letter)
     figure.legend(loc="outside right center", fontsize=9)
     return figure
@@ -118,7 +118,7 @@ def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
     slow: list[Moment] = []
     for label in reversed(groups):
         sample = groups[label][0]
-        times, tau_g = sample.ensemble.times, thesis_relaxation_time(sample.facts.temperature)
+        times, tau_g = sample.dynamics.times, thesis_relaxation_time(sample.facts.temperature)
         if tau_g > times[-1]:
             slow.append(Moment(label, len(times) - 1, tau_g, reached=False))
         elif tau_g >= times[0]:
@@ -151,7 +151,7 @@ def distribution_figure(samples: Sequence[Sample]) -> Figure:
 
 
 def _time_text(moment: Moment, sample: Sample) -> str:
-    time = at_time(sample.ensemble.times[moment.index], ".3g")
+    time = at_time(sample.dynamics.times[moment.index], ".3g")
     if moment.reached:
         return rf"{time}, nearest to $\tau_g$ = {moment.tau_g:.3g}"
     return rf"{time}, the last, less than $\tau_g$ = {_plain(moment.tau_g)}"

@@ -65,7 +65,7 @@ def in_rows(number: int, of: int) -> str:
 
 def draws_of(samples: Sequence[Sample]) -> str:
     """Return 'one random draw' or '8 to 16 random draws'."""
-    numbers = sorted({len(sample.ensemble.seeds) for sample in samples})
+    numbers = sorted({len(sample.dynamics.seeds) for sample in samples})
     if numbers == [1]:
         return "one random draw"
     return f"{' to '.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} random draws"
@@ -238,7 +238,7 @@ def msd_caption(samples: Sequence[Sample], times: FloatArray) -> str:
         " and of diffusion, t."
     )
     slopes = {
-        name: _smallest_slope(members[0].ensemble.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
+        name: _smallest_slope(members[0].dynamics.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
         for name, members in by_state_point(samples).items()
     }
     names = names_of(samples)
