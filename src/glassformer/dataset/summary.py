@@ -9,6 +9,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import ratio
 from glassformer.dataset.consistency import check_state_points
 from glassformer.dataset.sample import Sample
 from glassformer.observables.relaxation import relaxation_time
@@ -18,11 +19,12 @@ from glassformer.observables.relaxation import relaxation_time
 class StatePointSummary:
     """One state point: its sizes, density, relaxation time and how well it was equilibrated.
 
-    `tau_alpha` is that of the mean F_s of A over configurations and draws; NaN if the draws are too short for it.
-    `slowest_tau_alpha` is the largest of any single configuration. `hold_tau_alpha` is the mean of those measured while
-    holding, `in_equilibrium` the number of configurations of which equilibrium was shown, `conserving_energy` of those
-    whose draws conserve energy, and `crystalline_fraction` the largest of any configuration.
-    `equilibration_in_tau_alpha` counts in `tau_alpha`, else in `hold_tau_alpha`.
+    `mixture` and `composition` name the liquid. `tau_alpha` is that of the mean F_s of the first species over
+    configurations and draws; NaN if the draws are too short for it. `slowest_tau_alpha` is the largest of any single
+    configuration. `hold_tau_alpha` is the mean of those measured while holding, `in_equilibrium` the number of
+    configurations of which equilibrium was shown, `conserving_energy` of those whose draws conserve energy, and
+    `crystalline_fraction` the largest of any configuration. `equilibration_in_tau_alpha` counts in `tau_alpha`, else in
+    `hold_tau_alpha`.
     """
 
     label: str
@@ -45,6 +47,10 @@ class StatePointSummary:
     conserving_energy: int
     engine: str
     cutoff: str
+    mixture: str
+    species: tuple[str, ...]
+    composition: str
+    dimension: int
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary with null for NaN, which JSON does not have."""
@@ -65,7 +71,7 @@ def by_state_point(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 
 def mean_over_ensembles(samples: Sequence[Sample], observable: str) -> FloatArray:
-    """Return 'msd' or 'self_scattering' averaged over draws, for each configuration: (C, T, 2).
+    """Return 'msd' or 'self_scattering' averaged over draws, for each configuration: (C, T, S).
 
     Raises `DatasetError` if the samples were not observed at the same times.
     """
@@ -114,6 +120,10 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         conserving_energy=sum(sample.facts.conserves_energy for sample in members),
         engine=first.facts.engine,
         cutoff=first.facts.cutoff,
+        mixture=first.facts.mixture.name,
+        species=first.facts.mixture.species,
+        composition=ratio(first.facts.mixture),
+        dimension=first.facts.mixture.dimension,
     )
 
 

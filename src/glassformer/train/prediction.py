@@ -86,7 +86,8 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
         state_point_mean=model.state_point_mean.predict(state_points),
         density_fit=model.density_fit.predict(density),
         quantity=target.quantity,
-        species="AB"[target.kind],  # type: ignore[arg-type]
+        species=target.names[target.kind],
+        species_names=target.names,
         **answers,
         **_of_particles(configurations, predicted),
     )
@@ -128,7 +129,9 @@ def _answers(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
     if target.of_particles:
         labels = [particle_labels(sample, times, quantity) for sample in samples]
         answers["particle_label"] = np.concatenate(labels).astype(np.float32)
-        answers["particle_ceiling"] = np.stack([pearson_ceilings(sample, times, quantity) for sample in samples])
+        answers["particle_ceiling"] = np.stack(
+            [pearson_ceilings(sample, times, quantity, len(target.names)) for sample in samples]
+        )
     return answers
 
 
@@ -154,8 +157,8 @@ def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[G
     target = model.target
     if not (target.of_particles and target.logarithm):
         return model
-    # Means of the truth and of the prediction, of A and of B.
-    sums = np.zeros((2, 2, len(target.times)))
+    # Means of the truth and of the prediction, of each species.
+    sums = np.zeros((2, len(target.names), len(target.times)))
     for sample, output in zip(samples, network_outputs(model, graphs), strict=True):
         truth = particle_labels(sample, target.times, target.quantity)
         for kind in target.kinds:
