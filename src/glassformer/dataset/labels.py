@@ -1,4 +1,4 @@
-"""What a network is asked to predict at given times: MSD_A of a configuration, or how far each particle goes."""
+"""What a network is asked to predict at given times: the MSD of a configuration, or how far each particle goes."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -37,7 +37,7 @@ def target_times(
 
 
 def msd_a_draws(sample: Sample, times: FloatArray) -> FloatArray:
-    """Return MSD_A of every draw at `times`, (D, K)."""
+    """Return the MSD of the first species, MSD_A, in every draw at `times`, (D, K)."""
     return msd_draws(sample, times, 0)
 
 
@@ -82,14 +82,16 @@ def particle_labels(sample: Sample, times: FloatArray, quantity: Quantity) -> Fl
     return means[_particle_time_indices(sample, times)].T.astype(np.float64)
 
 
-def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity) -> FloatArray:
-    """Return the Pearson correlation that a perfect prediction would have with `particle_labels`, (2, K), of A and B.
+def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity, kinds: int | None = None) -> FloatArray:
+    """Return the Pearson correlation that a perfect prediction would have with `particle_labels`, (S, K).
 
-    What is left by the noise of few draws: `glassformer.observables.propensity.moment_ceiling`. It needs the mean
-    square of what is averaged over draws: for |r|^2 only the displacements of single draws know it, and where they were
-    not kept the ceiling is NaN.
+    Of every species; `kinds`: their number S, without it that of the mixture. NaN for a species that is absent. What is
+    left by the noise of few draws: `glassformer.observables.propensity.moment_ceiling`. It needs the mean square of
+    what is averaged over draws: for |r|^2 only the displacements of single draws know it, and where they were not kept
+    the ceiling is NaN.
     """
     indices, ensemble = _particle_time_indices(sample, times), sample.dynamics
+    number = sample.mixture.kinds if kinds is None else kinds
     if quantity == "propensity":
         mean, square = (
             a[indices].astype(np.float64) for a in (ensemble.displacement_mean, ensemble.displacement_sq_mean)
@@ -98,7 +100,7 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity) -> F
         squared = (ensemble.displacements[:, indices].astype(np.float64) ** 2).sum(-1)
         mean, square = squared.mean(0), (squared**2).mean(0)
     else:
-        return np.full((2, len(times)), np.nan)
+        return np.full((number, len(times)), np.nan)
     draws, species = len(ensemble.seeds), sample.configuration.species
     return np.array(
         [
@@ -106,7 +108,7 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity) -> F
                 moment_ceiling(one[species == kind], two[species == kind], draws)
                 for one, two in zip(mean, square, strict=True)
             ]
-            for kind in (0, 1)
+            for kind in range(number)
         ]
     )
 

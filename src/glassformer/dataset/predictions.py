@@ -26,7 +26,8 @@ class Predictions:
     """Predictions for C configurations at K times; arrays as in `core.arrays.PREDICTIONS`.
 
     `role` says what the network knew of each configuration: only 'test' was never seen in training. `prediction` and
-    the baselines are of ln of the mean of `quantity` over the particles of `species`. What a network with a particle
+    the baselines are of ln of the mean of `quantity` over the particles of `species`, one of `species_names`, which are
+    in the order of their numbers. What a network with a particle
     head says of each particle, one configuration after the other, is in the arrays whose names begin with 'particle'.
     `notices` say where the network was used outside what it was trained on; `fingerprints` are those of the
     configurations, none in files of older versions. What the draws did is in the arrays of `_ANSWERS`: NaN for a bare
@@ -45,7 +46,8 @@ class Predictions:
     state_point_mean: FloatArray
     density_fit: FloatArray
     quantity: Quantity = "squared-displacement"
-    species: Literal["A", "B"] = "A"
+    species: str = "A"
+    species_names: tuple[str, ...] = ("A", "B")
     notices: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
     msd_draws: FloatArray | None = None
@@ -100,10 +102,10 @@ class Predictions:
 
 _TEXTS = ("configurations", "state_points", "roles")
 # Not in every file.
-_OPTIONAL_TEXTS = ("notices", "fingerprints")
+_OPTIONAL_TEXTS = ("notices", "fingerprints", "species_names")
 _NAMES = ("network", "parameter_hash", "code_version")
 # What files of older versions, which held nothing else, do not say.
-_KINDS = {"quantity": ("squared-displacement", "propensity"), "species": ("A", "B")}
+_KINDS = {"quantity": "squared-displacement", "species": "A"}
 _TOGETHER = ("particles", "particle_species", "particle_prediction")
 _ANSWERS_OF_PARTICLES = ("particle_label", "particle_ceiling")
 _ANSWERS = ("msd_draws", "propensity_draws", *_ANSWERS_OF_PARTICLES)
@@ -153,7 +155,7 @@ def read_predictions(path: Path) -> Predictions:
         if str(file.attrs.get("format")) != FORMAT:
             raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
         names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
-        names |= {name: str(file.attrs.get(name, known[0])) for name, known in _KINDS.items()}
+        names |= {name: str(file.attrs.get(name, usual)) for name, usual in _KINDS.items()}
         there = (*_TEXTS, *(name for name in _OPTIONAL_TEXTS if name in file))
         texts: dict[str, Any] = {name: read_texts(file, name, size) for name in there}
         arrays: dict[str, Any] = read_arrays(file, PREDICTIONS, size)
@@ -186,7 +188,7 @@ def join(parts: Sequence[Predictions], chosen: Sequence[Sequence[int]]) -> Predi
         return np.concatenate([a[np.array(rows, np.int64)] for a, rows in zip(arrays, chosen, strict=True)])
 
     first = parts[0]
-    joined: dict[str, Any] = {name: getattr(first, name) for name in (*_NAMES, *_KINDS)}
+    joined: dict[str, Any] = {name: getattr(first, name) for name in (*_NAMES, *_KINDS, "species_names")}
     joined |= {name: texts(name) for name in _TEXTS}
     joined["notices"] = tuple(dict.fromkeys(notice for part in parts for notice in part.notices))
     if all(part.fingerprints for part in parts):
@@ -222,7 +224,7 @@ def _check(predictions: Predictions, where: str) -> None:
     strange = set(predictions.roles) - set(get_args(Role))
     if strange:
         raise PredictionError(f"{where}: got roles {sorted(strange)}; expected {', '.join(get_args(Role))}")
-    for name, known in _KINDS.items():
+    for name, known in (("quantity", get_args(Quantity)), ("species", predictions.species_names)):
         if getattr(predictions, name) not in known:
             raise PredictionError(f"{where}: got {name} '{getattr(predictions, name)}'; expected {' or '.join(known)}")
     _check_answers(predictions, where)
@@ -273,10 +275,16 @@ def _check_particles(predictions: Predictions, where: str) -> None:
         raise PredictionError(
             f"{where}: 'particles' adds up to {predictions.particles.sum()}; the arrays of particles have {rows} rows"
         )
-    if (predictions.particle_species > 1).any():
-        raise PredictionError(f"{where}: got species {predictions.particle_species.max()}; expected 0 (A) and 1 (B)")
+    kinds = len(predictions.species_names)
+    strange = int(predictions.particle_species.max())
+    if strange >= kinds:
+        known = ", ".join(f"{kind} ({name})" for kind, name in enumerate(predictions.species_names))
+        raise PredictionError(f"{where}: got species {strange}; expected {known}")
+    ceiling = predictions.particle_ceiling
+    if ceiling is not None and ceiling.shape[1] != kinds:
+        raise PredictionError(f"{where}: 'particle_ceiling' is of {ceiling.shape[1]} species; expected {kinds}")
     _check_labels(predictions, where)
-    for species in (0, 1):
+    for species in range(kinds):
         unknown = np.isnan(predictions.particle_prediction[predictions.particle_species == species])
         if unknown.any() and not unknown.all():
             raise PredictionError(

@@ -9,6 +9,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import ratio
 from glassformer.dataset.consistency import check_state_points
 from glassformer.dataset.sample import Sample
 from glassformer.observables.relaxation import relaxation_time
@@ -21,11 +22,12 @@ class StatePointSummary:
     `bare` of its configurations have no draws; what only draws tell is that of the others, NaN if there are none, and
     `draws` the smallest number that one of these has.
 
-    `tau_alpha` is that of the mean F_s of A over configurations and draws; NaN if the draws are too short for it.
-    `slowest_tau_alpha` is the largest of any single configuration. `hold_tau_alpha` is the mean of those measured while
-    holding, `in_equilibrium` the number of configurations of which equilibrium was shown, `conserving_energy` of those
-    whose draws conserve energy, and `crystalline_fraction` the largest of any configuration.
-    `equilibration_in_tau_alpha` counts in `tau_alpha`, else in `hold_tau_alpha`.
+    `mixture` and `composition` name the liquid. `tau_alpha` is that of the mean F_s of the first species over
+    configurations and draws; NaN if the draws are too short for it. `slowest_tau_alpha` is the largest of any single
+    configuration. `hold_tau_alpha` is the mean of those measured while holding, `in_equilibrium` the number of
+    configurations of which equilibrium was shown, `conserving_energy` of those whose draws conserve energy, and
+    `crystalline_fraction` the largest of any configuration. `equilibration_in_tau_alpha` counts in `tau_alpha`, else in
+    `hold_tau_alpha`.
     """
 
     label: str
@@ -48,6 +50,10 @@ class StatePointSummary:
     conserving_energy: int
     engine: str | None
     cutoff: str
+    mixture: str
+    species: tuple[str, ...]
+    composition: str
+    dimension: int
     bare: int = 0
 
     def as_json(self) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def by_state_point(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 
 def mean_over_ensembles(samples: Sequence[Sample], observable: str) -> FloatArray:
-    """Return a row of the schema with a value for every draw, such as 'msd', averaged over draws: (C, T, 2).
+    """Return a row of the schema with a value for every draw, such as 'msd', averaged over draws: (C, T, S).
 
     Raises `DatasetError` if a sample has no draws, or they were not observed at the same times.
     """
@@ -125,6 +131,10 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         engine=(followed or members)[0].facts.engine,
         cutoff=first.facts.cutoff,
         bare=len(members) - len(followed),
+        mixture=first.facts.mixture.name,
+        species=first.facts.mixture.species,
+        composition=ratio(first.facts.mixture),
+        dimension=first.facts.mixture.dimension,
     )
 
 

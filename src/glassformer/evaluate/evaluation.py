@@ -48,7 +48,7 @@ class ParticleScore:
 
 @dataclass(frozen=True)
 class Row:
-    """Scores at one state point, or 'all', and one target time; `particles` by species, 'A' and 'B'."""
+    """Scores at one state point, or 'all', and one target time; `particles` by the names of species."""
 
     state_point: str
     time: float
@@ -167,19 +167,21 @@ def particle_scores(predictions: Predictions, rows: Any, target: int) -> dict[st
     assert predictions.particle_ceiling is not None
     chosen: list[int] = np.arange(len(predictions.configurations))[rows].tolist()
     scores = {}
-    for species, letter in enumerate("AB"):
-        found = []
-        for place in map(predictions.of_particles, chosen):
+    for species, name in enumerate(predictions.species_names):
+        found, ceilings = [], []
+        for row in chosen:
+            place = predictions.of_particles(row)
             kind = predictions.particle_species[place] == species
             said, truth = (
                 array[place][kind, target] for array in (predictions.particle_prediction, predictions.particle_label)
             )
             if len(said) and not np.isnan(said).all():
                 found.append(pearson(said, truth))
+                ceilings.append(predictions.particle_ceiling[row, species, target])
         if found:
             values = np.array(found)
-            ceiling = float(predictions.particle_ceiling[chosen, species, target].mean())
-            scores[letter] = ParticleScore(float(values.mean()), bootstrap_error(_mean, values, values), ceiling)
+            ceiling = float(np.mean(ceilings))
+            scores[name] = ParticleScore(float(values.mean()), bootstrap_error(_mean, values, values), ceiling)
     return scores
 
 

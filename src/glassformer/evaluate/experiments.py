@@ -175,8 +175,9 @@ def _score(said: FloatArray, truth: FloatArray, mean_label: float, names: Sequen
 
 
 def _pearson(origin: Sequence[tuple[Predictions, int]], target: int) -> dict[str, float]:
-    """Return Pearson's correlation over the A particles of a configuration, the mean over configurations."""
-    scores = [particle_scores(predictions, [row], target).get("A") for predictions, row in origin]
+    """Return Pearson's correlation over the particles of the first species, the mean over configurations."""
+    first = origin[0][0].species_names[0]
+    scores = [particle_scores(predictions, [row], target).get(first) for predictions, row in origin]
     found = [score for score in scores if score is not None]
     if not found:
         return {}

@@ -86,7 +86,8 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
         state_point_mean=model.state_point_mean.predict(state_points),
         density_fit=model.density_fit.predict(density),
         quantity=target.quantity,
-        species="AB"[target.kind],  # type: ignore[arg-type]
+        species=target.names[target.kind],
+        species_names=target.names,
         **answers,
         **_of_particles(configurations, predicted),
     )
@@ -137,10 +138,10 @@ def _answers(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
             particle_labels(one, times, quantity) if one.draws else unknown(one.configuration.particles)
             for one in samples
         ]
-        ceilings = [pearson_ceilings(one, times, quantity) if one.draws else None for one in samples]
-        species = next(len(one) for one in ceilings if one is not None)
+        kinds = len(target.names)
+        ceilings = [pearson_ceilings(one, times, quantity, kinds) if one.draws else unknown(kinds) for one in samples]
         answers["particle_label"] = np.concatenate(labels).astype(np.float32)
-        answers["particle_ceiling"] = np.stack([unknown(species) if one is None else one for one in ceilings])
+        answers["particle_ceiling"] = np.stack(ceilings)
     return answers
 
 
@@ -166,8 +167,8 @@ def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[G
     target = model.target
     if not (target.of_particles and target.logarithm):
         return model
-    # Means of the truth and of the prediction, of A and of B.
-    sums = np.zeros((2, 2, len(target.times)))
+    # Means of the truth and of the prediction, of each species.
+    sums = np.zeros((2, len(target.names), len(target.times)))
     for sample, output in zip(samples, network_outputs(model, graphs), strict=True):
         truth = particle_labels(sample, target.times, target.quantity)
         for kind in target.kinds:

@@ -23,6 +23,7 @@ from glassformer.dataset.folder import refuse_bare, refuse_unequilibrated
 from glassformer.dataset.labels import target_times
 from glassformer.dataset.predictions import Predictions, write_predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import agreed_species
 from glassformer.dataset.splits import folds, single_draws
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import read_model
@@ -65,6 +66,7 @@ def train_run(
     _refuse_too_many(processes)
     # Before anything is written: what cannot be trained is refused here.
     task = _task(run, samples, out, max(1, threads // processes))
+    run = task.run
     graphs = build_graphs(task.samples, run.network)
     _refuse_other_run(out, task.identity, run)
     _prepare_torch(threads)
@@ -86,8 +88,9 @@ def run_identity(run: Run, samples: Sequence[Sample]) -> str:
 
 
 def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
-    head = run.network.head
-    target = Target.of(run.targets, head, target_times(samples, run.targets.times, head == "particle"))
+    species, head = agreed_species(samples), run.network.head
+    run = _with_species(run, len(species))
+    target = Target.of(run.targets, head, target_times(samples, run.targets.times, head == "particle"), species)
     _refuse_what_does_not_fit(samples)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
@@ -100,6 +103,16 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
         split = split.model_copy(update={"validation_per_state_point": number})
     parts = folds(samples, split, run.seed)
     return Task(run, target, samples, names, parts, out, _identity(run, target, samples), threads)
+
+
+def _with_species(run: Run, number: int) -> Run:
+    """Return `run` with the number of species of the data. Raises `SettingsError` if its network has another."""
+    network = run.network
+    if "species" in network.model_fields_set and network.species != number:
+        raise SettingsError(
+            f"network.species = {network.species}, and the data have {number} species", "Leave network.species out."
+        )
+    return run.model_copy(update={"network": network.model_copy(update={"species": number})})
 
 
 def _refuse_what_does_not_fit(samples: Sequence[Sample]) -> None:
