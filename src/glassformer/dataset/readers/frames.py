@@ -69,6 +69,16 @@ class Frames:
             Frame(frame.positions, frame.box, self._types, frame.unwrapped, None, frame.step, frame.time)
         )
 
+    def refuse_cut(self, incomplete: bool) -> None:
+        """Raise `DatasetError` for a file that ends inside a frame, unless the whole ones before it are asked for."""
+        whole = counted(len(self), "whole frame")
+        if incomplete and len(self):
+            return
+        remedy = "Copy the file again, or end its last line if nothing else is missing"
+        if len(self):
+            remedy += f", or take the {whole} with --incomplete"
+        raise DatasetError(f"{self.path} ends inside frame {len(self) + 1}, after {whole}", f"{remedy}.")
+
     def _compare(self, frame: Frame, where: str) -> None:
         assert self._types is not None
         remedy = "Every frame must hold the same particles: split the file."

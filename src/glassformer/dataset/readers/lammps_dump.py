@@ -20,7 +20,6 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
-from glassformer.core.words import counted
 from glassformer.dataset.readers.contents import Contents, Origin
 from glassformer.dataset.readers.frames import Frame, Frames, check_box, is_flat, whole_numbers
 from glassformer.dataset.readers.text import Lines, open_lines, shortened
@@ -79,7 +78,7 @@ def read_lammps_dump(path: Path, incomplete: bool = False) -> Contents:
         while (header := _header(lines, frames, incomplete)) is not None:
             frame = _frame(lines, header, f"{path}: frame {len(frames) + 1}")
             if frame is None:
-                _refuse_cut(path, len(frames), incomplete)
+                frames.refuse_cut(incomplete)
                 break
             frames.add(frame)
             units |= {header.units} if header.units else set()
@@ -87,41 +86,31 @@ def read_lammps_dump(path: Path, incomplete: bool = False) -> Contents:
     return frames.contents(Origin(source="LAMMPS"), tuple(sorted(notes)))
 
 
-def _refuse_cut(path: Path, whole: int, incomplete: bool) -> None:
-    """Raise `DatasetError` for a file that ends inside a frame, unless the `whole` ones before are asked for."""
-    if incomplete and whole:
-        return
-    remedy = "Copy the file again, or end its last line if nothing else is missing"
-    if whole:
-        remedy += f", or take the {counted(whole, 'whole frame')} with --incomplete"
-    raise DatasetError(f"{path} ends inside frame {whole + 1}, after {counted(whole, 'whole frame')}", f"{remedy}.")
-
-
 def _header(lines: Lines, frames: Frames, incomplete: bool) -> _Header | None:
     """Return the next frame's header, or None at the end of the file."""
-    header, path = _Header(), lines.path
+    header = _Header()
     for _ in range(_MOST_SECTIONS):
         title = lines.content()
         if title is None:
             if header.particles is not None or header.step is not None:
-                _refuse_cut(path, len(frames), incomplete)
+                frames.refuse_cut(incomplete)
             elif not len(frames):
-                raise DatasetError(f"{path} is empty", _EXPECTED)
+                raise DatasetError(f"{lines.path} is empty", _EXPECTED)
             return None
         if not title.startswith("ITEM:"):
             if lines.cut and "ITEM:".startswith(title):
-                _refuse_cut(path, len(frames), incomplete)
+                frames.refuse_cut(incomplete)
                 return None
             raise lines.error(f"line {lines.number}: got '{shortened(title)}' where a frame begins", _EXPECTED)
         name = title.removeprefix("ITEM:").strip()
         if name.startswith("ATOMS"):
             if lines.cut:
-                _refuse_cut(path, len(frames), incomplete)
+                frames.refuse_cut(incomplete)
                 return None
             header.columns = name.split()[1:]
             return header
         if not _section(lines, name, header):
-            _refuse_cut(path, len(frames), incomplete)
+            frames.refuse_cut(incomplete)
             return None
     raise lines.error(f"line {lines.number}: got a frame without ITEM: ATOMS", _EXPECTED)
 
