@@ -52,10 +52,8 @@ def _contents(path: Path, found: dict[Any, Any]) -> Contents:
     start, box = (_array(path, found, name) for name in ("positions", "box"))
     types = _array(path, found, "types")
     if start.ndim != 2 or start.shape[1] != 3 or box.shape != (3,) or types.shape != start.shape[:1]:
-        raise DatasetError(
-            f"{path}: got positions {start.shape}, box {box.shape} and types {types.shape}",
-            "Expected (N, 3), (3,), (N,).",
-        )
+        got = f"{path}: got positions {start.shape}, box {box.shape} and types {types.shape}"
+        raise DatasetError(got, "Expected (N, 3), (3,) and (N,).")
     frames = Frames(path, FORMAT)
     frames.add(Frame(start, box, types.astype(np.int64), True))
     metadata = found.get("metadata")

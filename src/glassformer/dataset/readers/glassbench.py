@@ -65,7 +65,7 @@ def read_glassbench(path: Path) -> Contents:
     return Contents(
         path, FORMAT, tuple(str(kind + 1) for kind in range(len(shipped(mixture).species))), species,
         Trajectory(configuration.positions[None], box[None], unwrapped=False),
-        propensities=_propensities(found.get("md_prop"), len(types), None if flat else temperature, path),
+        propensities=_propensities(found.get("md_prop"), len(types), "" if flat else temperature, path),
         inherent_positions=configuration.inherent_positions,
         cage_positions=others.get("initial_positions_cage"),
         origin=Origin(mixture, float(temperature) if temperature else None, SOURCE, "CC-BY-4.0"),
@@ -75,16 +75,12 @@ def read_glassbench(path: Path) -> Contents:
 def _three_columns(positions: FloatArray, name: str, particles: int, path: Path) -> FloatArray:
     """Return `positions` (N, 3), with z = 0 where there are two columns."""
     if positions.ndim != 2 or len(positions) != particles or positions.shape[1] not in (2, 3):
-        raise DatasetError(
-            f"{path}: '{name}' has shape {positions.shape}; expected ({particles}, 3) or ({particles}, 2)",
-            "Is it damaged?",
-        )
+        expected = f"({particles}, 3) or ({particles}, 2)"
+        raise DatasetError(f"{path}: '{name}' has shape {positions.shape}; expected {expected}", "Is it damaged?")
     return np.pad(positions, [(0, 0), (0, 3 - positions.shape[1])])
 
 
-def _propensities(
-    values: FloatArray | None, particles: int, temperature: str | None, path: Path
-) -> Propensities | None:
+def _propensities(values: FloatArray | None, particles: int, temperature: str, path: Path) -> Propensities | None:
     if values is None:
         return None
     if values.ndim != 2 or values.shape[1] != particles or (values < 0).any() or not np.isfinite(values).all():
@@ -92,5 +88,5 @@ def _propensities(
             f"{path}: 'md_prop' has shape {values.shape}, or values that are no distances",
             f"Expected (S, {particles}) numbers of 0 or more.",
         )
-    times = TIMES.get(temperature or "", ())
+    times = TIMES.get(temperature, ())
     return Propensities(values, np.array(times) if len(times) == len(values) else None)

@@ -40,16 +40,7 @@ def read_gsd(path: Path) -> Contents:
         with package.open(str(path), "r") as file:
             for number in range(len(file)):
                 frames.add(_frame(file[number], f"{path}: frame {number + 1}"))
-    except (
-        RuntimeError,
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        MemoryError,
-        UnicodeDecodeError,
-    ) as error:
+    except (RuntimeError, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
         raise DatasetError(f"{path} is damaged, or no GSD file: {error}", "Copy the file again.") from error
     return frames.contents(Origin(source="HOOMD-blue"))
 
@@ -57,9 +48,8 @@ def read_gsd(path: Path) -> Contents:
 def _frame(read: Any, where: str) -> Frame:
     box = np.asarray(read.configuration.box, np.float64)
     if box[3:].any():
-        raise DatasetError(
-            f"{where}: got a triclinic box with tilt factors {box[3:].tolist()}", "Expected an orthorhombic one."
-        )
+        tilts = box[3:].tolist()
+        raise DatasetError(f"{where}: got a triclinic box with tilt factors {tilts}", "Expected an orthorhombic one.")
     edges, particles = box[:3].copy(), read.particles
     flat = int(read.configuration.dimensions) == 2 or edges[2] == 0
     positions = np.asarray(particles.position, np.float64).copy()
@@ -67,9 +57,8 @@ def _frame(read: Any, where: str) -> Frame:
         positions[:, 2], edges[2] = 0, 1
     kinds, names = np.asarray(particles.typeid, np.int64), [str(name) for name in particles.types]
     if len(kinds) and kinds.max() >= len(names):
-        raise DatasetError(
-            f"{where}: got type {kinds.max()} of {len(names)}", "The file contradicts itself and cannot be used."
-        )
+        remedy = "The file contradicts itself and cannot be used."
+        raise DatasetError(f"{where}: got type {kinds.max()} of {len(names)}", remedy)
     positions += np.asarray(particles.image, np.float64) * edges * (1, 1, 0 if flat else 1)
     if not flat:
         positions += edges / 2

@@ -60,12 +60,12 @@ def read_rumd(path: Path) -> Contents:
 
 def _block(lines: Lines, number: str) -> _Block:
     """Return the frame that begins with the line `number`. Raises `ValueError`, `KeyError` or `DatasetError`."""
+    if not re.fullmatch(r"\d{1,12}", number):
+        raise ValueError(f"got '{shortened(number)}' in the place of the number of particles")
     header = lines.next() or ""
     names = _setting(header, "columns").split(",")
     kind, *edges = _setting(header, "sim_box").split(",")
     box = np.array(edges, np.float64)
-    if not re.fullmatch(r"\s*\d{1,12}\s*", number):
-        raise ValueError(f"got '{shortened(number)}' in the place of the number of particles")
     table, _ = lines.table(int(number), range(len(names)))
     if kind != "RectangularSimulationBox" or box.shape != (3,) or len(table) != int(number):
         raise ValueError(f"a {kind} of {len(box)} edges and {len(table)} of {number} particles")
