@@ -127,7 +127,10 @@ class Lines:
 
 @contextmanager
 def open_lines(path: Path, strict: bool = False) -> Iterator[Lines]:
-    """Yield the lines of the text file `path`, `strict` as in `Lines`. Raises `DatasetError` if it does not exist, `StorageError`."""
+    """Yield the lines of the text file `path`; `strict` as in `Lines`.
+
+    Raises `DatasetError` if it does not exist, `StorageError` if it cannot be read.
+    """
     with open_bytes(path) as stream, io.TextIOWrapper(stream, "utf-8-sig") as text:
         yield Lines(text, path, strict)
 
