@@ -92,12 +92,16 @@ def _draws(path: Path, found: dict[Any, Any], start: FloatArray, box: FloatArray
 def _observed(path: Path, indices: Any, times: Any, number: int) -> FloatArray:
     """Return the times (S,) at which the draws are observed."""
     try:
-        at = np.array([float(times[int(index)]) for index in indices])
+        at = np.array([float(_plain(times)[int(index)]) for index in _plain(indices)])
     except (TypeError, ValueError, IndexError, OverflowError, KeyError):
         at = np.zeros(0)
     if at.shape != (number,) or not (np.isfinite(at) & (at > 0)).all() or len(np.unique(at)) < number:
         raise DatasetError(f"{path}: got no time for each of the {number} observations of the draws", _EXPECTED)
     return at
+
+
+def _plain(values: Any) -> Any:
+    return values.value if isinstance(values, PickledArray) else values
 
 
 def _array(path: Path, found: dict[Any, Any], name: str) -> FloatArray:
