@@ -19,6 +19,7 @@ from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sample
+from glassformer.observables.recorded import AVERAGED
 from glassformer.observables.species import mean_by_species
 from glassformer.physics.configuration import Configuration
 from tests.liquids import mixture
@@ -176,13 +177,12 @@ def with_msd(sample: Sample, msd: FloatArray) -> Sample:
         at = ensemble.times.tolist().index(time)
         for draw, wanted in zip(displacements[:, number], msd[:, at], strict=True):
             draw *= np.sqrt(wanted / mean_by_species((draw**2).sum(1), species))[species, None]
-    squared = (displacements**2).sum(-1)
+    means = {name: of(displacements).mean(0).astype(np.float32) for name, of in AVERAGED.items()}
     scaled = replace(
         ensemble,
         msd=msd,
         quartic=2 * msd**2,
-        displacement_mean=np.sqrt(squared).mean(0).astype(np.float32),
-        displacement_sq_mean=squared.mean(0).astype(np.float32),
         displacements=displacements.astype(np.float32),
+        **means,
     )
     return replace(sample, ensemble=scaled)

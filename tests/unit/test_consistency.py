@@ -102,9 +102,9 @@ def copies_of(sample: Sample) -> dict[str, Sample]:
     }
     copies = {name: replace(sample, configuration=one) for name, one in changed.items()}
     e = sample.ensemble
-    assert e.displacements is not None
     moved = {name: getattr(e, name)[:, order] for name in ("displacement_mean", "displacement_sq_mean")}
-    renumbered = replace(e, **moved, displacements=e.displacements[:, :, order])
+    displacements = None if e.displacements is None else e.displacements[:, :, order]
+    renumbered = replace(e, **moved, displacements=displacements)
     return copies | {"renumbered": replace(copies["renumbered"], ensemble=renumbered)}
 
 

@@ -20,7 +20,7 @@ from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset import quench
 from glassformer.dataset.folder import read_dataset, sample_paths
-from glassformer.dataset.formats.botan import read_botan
+from glassformer.dataset.readers.botan import read_botan
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, read_sample, write_sample
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
@@ -236,7 +236,7 @@ def test_what_cannot_be_quenched_is_refused() -> None:
 
 def test_botan_as_lammps_minimises_it(reference_data: Path) -> None:
     """T = 0.44, density 1.2. LAMMPS, by conjugate gradients, may end in another minimum close by."""
-    structure, _ = read_botan(sorted((reference_data / "botan").glob("*.npz"))[0])
+    structure = read_botan(sorted((reference_data / "botan").glob("*.npz"))[0]).first
     began = time.process_time()
     found = inherent_structure(structure, kob_andersen("scaled"))
     assert time.process_time() - began < 60

@@ -60,7 +60,10 @@ def predictions(
     if run.network.head == "particle":
         truth = np.concatenate([particle_labels(sample, times, targets.quantity) for sample in samples])
         kinds = np.concatenate([sample.configuration.species for sample in samples])
-        said = truth + np.random.default_rng(0).normal(0, truth.std(), truth.shape)
+        # Errors as large as what differs within a species of a configuration.
+        groups = 2 * np.repeat(np.arange(len(samples)), [s.configuration.particles for s in samples]) + kinds
+        spread = np.stack([truth[groups == group].std(0) for group in range(2 * len(samples))])[groups]
+        said = truth + spread * np.random.default_rng(0).normal(size=truth.shape)
         learned = {"A": (0,), "B": (1,), "both": (0, 1)}[targets.species]
         said[~np.isin(kinds, learned)] = np.nan
         found |= {

@@ -33,7 +33,7 @@ def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, s
 
     points = counted(len(campaign.state_points), "state point")
     each, draws = counted(campaign.configurations, "configuration"), counted(campaign.draws, "draw")
-    console.print(f"Kob-Andersen mixture, N = {campaign.particles}: {points} x {each} x {draws}")
+    console.print(f"{campaign.mixture.name}, N = {campaign.particles}: {points} x {each} x {draws}")
     run_campaign(campaign, OutFolder(out).data, stages, workers)
     # Only now: importing torch takes seconds, and the workers above do without it.
     from glassformer.cli.tables import not_in_equilibrium

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from glassformer.cli.console import console, print_table
 from glassformer.core.words import counted
 from glassformer.dataset.sample import MOST_DRIFT
+from glassformer.dataset.species import DIMENSIONS
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.evaluation import Evaluation
 
@@ -24,6 +25,9 @@ CRYSTALLISED = 0.05
 
 def print_summary(summaries: list[StatePointSummary]) -> None:
     """Print what a dataset holds and how well it was equilibrated."""
+    first = " or ".join(dict.fromkeys(row.species[0] for row in summaries))
+    for line in dict.fromkeys(map(_mixture, summaries)):
+        console.print(line, markup=False)
     print_table(
         ["state point", "samples", "density", "tau_alpha", "held", "held / tau_alpha", "in equilibrium"],
         [
@@ -32,7 +36,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
                 f"{row.configurations} x {row.draws}",
                 f"{row.density:.4f}",
                 number(row.hold_tau_alpha if math.isnan(row.tau_alpha) else row.tau_alpha, 1),
-                f"{row.equilibration_time:g}",
+                "n/a" if math.isnan(row.equilibration_time) else f"{row.equilibration_time:g}",
                 number(row.equilibration_in_tau_alpha, 1),
                 f"{row.in_equilibrium} of {row.configurations}",
             ]
@@ -40,10 +44,13 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
         ],
     )
     console.print(
-        "samples: configurations x draws; tau_alpha: time at which F_s of A falls to 1/e; held: time spent at the state"
-        " point before the draws, the shortest of any configuration.",
+        f"samples: configurations x draws; tau_alpha: time at which F_s of {first} falls to 1/e; held: time spent at"
+        " the state point before the draws, the shortest of any configuration.",
         style="dim",
     )
+    for row in summaries:
+        if row.bare:
+            console.print(f"{row.label}: {bare_structures(row.bare, row.configurations)}.", style="dim")
     crystals = [row for row in summaries if row.crystalline_fraction > CRYSTALLISED]
     for row in crystals:
         console.print(
@@ -59,6 +66,20 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
                 f" {row.energy_drift:.2g} per particle, more than {MOST_DRIFT:g}. The time step is too long.",
                 style="yellow",
             )
+
+
+def bare_structures(number_of: int, configurations: int) -> str:
+    """Return the words that say how many of the configurations have no draws."""
+    what = "is a bare structure" if number_of == 1 else "are bare structures"
+    return f"{number_of} of {counted(configurations, 'configuration')} {what}, without draws"
+
+
+def _mixture(row: StatePointSummary) -> str:
+    """Return 'mixture: kob-andersen, A:B = 80:20, three dimensions'."""
+    parts = [row.mixture, DIMENSIONS[row.dimension]]
+    if len(row.species) > 1:
+        parts.insert(1, f"{':'.join(row.species)} = {row.composition}")
+    return f"mixture: {', '.join(parts)}"
 
 
 def not_in_equilibrium(number_of: int, samples: int) -> str:
@@ -156,16 +177,21 @@ def print_fits(fits: list[dict[str, Any]]) -> None:
 
 def print_published_comparison(found: "list[PublishedComparison]") -> None:
     """Print how far a dataset lies from published curves."""
+    names = max((one.species for one in found), key=len)
     print_table(
-        ["state point", "times", "A", "A at t", "B", "B at t", "density", "density held", "density published"],
+        [
+            "state point",
+            "times",
+            *(text for name in names for text in (name, f"{name} at t")),
+            "density",
+            "density held",
+            "density published",
+        ],
         [
             [
                 one.label,
                 str(len(one.times)),
-                f"{one.largest[0]:.1f}",
-                f"{one.when[0]:.3g}",
-                f"{one.largest[1]:.1f}",
-                f"{one.when[1]:.3g}",
+                *_largest(one, len(names)),
                 f"{one.density:.4f}",
                 number(one.held_density, 4),
                 "" if one.published_density is None else f"{one.published_density:.3f}",
@@ -174,10 +200,15 @@ def print_published_comparison(found: "list[PublishedComparison]") -> None:
         ],
     )
     console.print(
-        "A, B: largest difference of the mean MSD from the published mean, in published standard deviations of one run."
-        " density held: mean of the last two windows of holding.",
+        f"{', '.join(names)}: largest difference of the mean MSD from the published mean, in published standard"
+        " deviations of one run. density held: mean of the last two windows of holding.",
         style="dim",
     )
+
+
+def _largest(one: "PublishedComparison", columns: int) -> list[str]:
+    cells = [text for most, when in zip(one.largest, one.when, strict=True) for text in (f"{most:.1f}", f"{when:.3g}")]
+    return cells + [""] * (2 * columns - len(cells))
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -214,6 +245,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
         seen = counted(evaluation.left_out, "configuration")
         past, present = ("was", "is") if evaluation.left_out == 1 else ("were", "are")
         console.print(f"{seen} {past} seen in training and {present} not scored.")
+    if evaluation.without_draws:
+        bare = counted(evaluation.without_draws, "configuration")
+        verbs = ("has", "is") if evaluation.without_draws == 1 else ("have", "are")
+        console.print(f"{bare} {verbs[0]} no draws to compare with and {verbs[1]} not scored.")
 
 
 def print_notices(notices: "Sequence[str]") -> None:

@@ -4,7 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from glassformer.core.bounds import Depth, Length, Neighbors, Width
 from glassformer.core.settings import Settings
@@ -18,6 +25,8 @@ SCALAR_INPUTS = ("species", "type", "local-energy")
 # Vectors of a particle; they turn with the structure.
 VECTOR_INPUTS = ("position", "velocity", "inherent-displacement")
 EdgeInput = Literal["vectors", "distances", "nothing"]
+# Number of species, unless the data have another.
+USUAL_SPECIES = 2
 NodeInput = Literal["species", "type", "local-energy", "position", "velocity", "inherent-displacement"]
 
 
@@ -46,7 +55,7 @@ class NetworkSettings(Settings):
     `inputs`: what it reads of each particle. `head`: 'system' pools over particles and gives one output per
     configuration and target; 'particle' gives one output per particle and target. `context`: a particle head also reads
     the pooled features of the whole configuration, which reveal the state point far better than one neighbourhood does.
-    `fully_connected` and `dropout` shape the head.
+    `fully_connected` and `dropout` shape the head. `species`: their number, which training takes from the data.
     """
 
     continuous: ClassVar[bool] = False
@@ -58,9 +67,16 @@ class NetworkSettings(Settings):
     context: bool = False
     fully_connected: Widths = (256,)
     dropout: Fraction = 0.1
-    # Number of species of the mixture: that of the data, which training fills in.
-    species: Annotated[int, Field(ge=1, le=8)] = 2
+    species: Annotated[int, Field(ge=1, le=8)] = USUAL_SPECIES
     name: str
+
+    @model_serializer(mode="wrap")
+    def _without_usual_species(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A run of two species keeps the identity, and files the form, that they had before there was a choice.
+        values: dict[str, Any] = serialise(self)
+        if self.species == USUAL_SPECIES:
+            values.pop("species", None)
+        return values
 
     @model_validator(mode="after")
     def _inputs_differ(self) -> "NetworkSettings":

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from glassformer.core.bounds import Count, LearningRate, NonNegativeCount, Time, Weight
+from glassformer.core.mixture import SpeciesName
 from glassformer.core.network_settings import AnyNetwork, ParticleNetSettings
 from glassformer.core.presets import RUNS, find, load_network, named
 from glassformer.core.settings import Settings, check_settings, checked, read_toml
@@ -15,8 +16,10 @@ Quantity = Literal["squared-displacement", "propensity"]
 class Targets(Settings):
     """What the network learns, at these times; 'last' is the last time of the data.
 
-    A system head learns MSD_A of a configuration; a particle head learns, for every particle of `species`, the mean
-    over draws of |r(t) - r(0)|^2 ('squared-displacement') or of |r(t) - r(0)| ('propensity'). `scale`: the labels or
+    A system head learns the MSD of the first species of a configuration, MSD_A; a particle head learns, for every
+    particle of `species`, the mean over draws of |r(t) - r(0)|^2 ('squared-displacement') or of |r(t) - r(0)|
+    ('propensity'). `species`: a name of the mixture, 'both' of two, or 'all'; 'A' is the first species in a mixture
+    that calls none so. `scale`: the labels or
     their logarithms are standardised. `draws`: labels are means over draws, or every draw is a sample of its own; with
     'log' a network then learns the mean of logarithms, less than the logarithm of the mean by half their variance.
     """
@@ -24,7 +27,7 @@ class Targets(Settings):
     times: Annotated[tuple[Time | Literal["last"], ...], Field(min_length=1)] = (1.63, "last")
     scale: Literal["log", "linear"] = "log"
     quantity: Quantity = "squared-displacement"
-    species: Literal["A", "B", "both"] = "A"
+    species: SpeciesName = "A"
     draws: Literal["mean", "each"] = "mean"
 
 
@@ -58,11 +61,12 @@ class Training(Settings):
     down to `late_learning_rate` along a cosine. `early_stopping`: epochs without a better validation error before the
     end; 0 means none. `clip_gradient`: largest norm of the gradient; 0 means none. `precision` 'bf16': matrix products
     in bfloat16. `augmentation`: the cube's 48 symmetries, its 24 rotations, or any rotation, drawn again for every
-    configuration and epoch. `batches` 'stratified': each holds labels from all over their range, so that batch norms,
-    which take their batch's mean off, leave the differences between state points; 'shuffled': as it falls. From epoch
-    `frozen_norms_from_epoch` on, counted from 0, batch norms train with the statistics of the whole training set, which
-    are measured again after every epoch, as they predict with them; 0 means never. `keep`: the epoch with the smallest
-    validation error, or the last, where few configurations make that error noisy.
+    configuration and epoch; in two dimensions the square's 8, its 4 rotations, or any rotation in the plane. `batches`
+    'stratified': each holds labels from all over their range, so that batch norms, which take their batch's mean off,
+    leave the differences between state points; 'shuffled': as it falls. From epoch `frozen_norms_from_epoch` on,
+    counted from 0, batch norms train with the statistics of the whole training set, which are measured again after
+    every epoch, as they predict with them; 0 means never. `keep`: the epoch with the smallest validation error, or the
+    last, where few configurations make that error noisy.
     """
 
     epochs: Count = 30

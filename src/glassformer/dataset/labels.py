@@ -1,4 +1,4 @@
-"""What a network is asked to predict at given times: MSD_A of a configuration, or how far each particle goes."""
+"""What a network is asked to predict at given times: the MSD of a configuration, or how far each particle goes."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,7 +22,7 @@ def target_times(
 
     Raises `DatasetError` if a sample was not observed there or, with `particles`, its particles were not.
     """
-    last = float(samples[0].ensemble.times[-1])
+    last = float(samples[0].dynamics.times[-1])
     times = np.array([last if time == "last" else time for time in wanted], dtype=np.float64)
     if len(np.unique(times)) < len(times):
         raise DatasetError(
@@ -37,14 +37,14 @@ def target_times(
 
 
 def msd_a_draws(sample: Sample, times: FloatArray) -> FloatArray:
-    """Return MSD_A of every draw at `times`, (D, K)."""
+    """Return the MSD of the first species, MSD_A, in every draw at `times`, (D, K)."""
     return msd_draws(sample, times, 0)
 
 
 def msd_draws(sample: Sample, times: FloatArray, species: int) -> FloatArray:
     """Return the mean squared displacement of `species` in every draw at `times`, (D, K)."""
     indices = [_time_index(sample, float(time)) for time in times]
-    chosen: FloatArray = sample.ensemble.msd[:, indices, species]
+    chosen: FloatArray = sample.dynamics.msd[:, indices, species]
     return chosen
 
 
@@ -54,10 +54,10 @@ def propensity_draws(sample: Sample, times: FloatArray, species: int) -> FloatAr
     (1, K), the mean over draws, where displacements of single draws were not kept.
     """
     of_species = sample.configuration.species == species
-    if sample.ensemble.displacements is None:
+    if sample.dynamics.displacements is None:
         of_all: FloatArray = particle_labels(sample, times, "propensity")[of_species].mean(0, keepdims=True)
         return of_all
-    chosen = sample.ensemble.displacements[:, _particle_time_indices(sample, times)][:, :, of_species]
+    chosen = sample.dynamics.displacements[:, _particle_time_indices(sample, times)][:, :, of_species]
     mean: FloatArray = np.sqrt((chosen.astype(np.float64) ** 2).sum(-1)).mean(-1)
     return mean
 
@@ -77,19 +77,21 @@ def log_mean(sample: Sample, times: FloatArray, quantity: Quantity, species: int
 
 def particle_labels(sample: Sample, times: FloatArray, quantity: Quantity) -> FloatArray:
     """Return `quantity` of every particle at `times`, its mean over draws, (N, K). Raises `DatasetError`."""
-    ensemble = sample.ensemble
+    ensemble = sample.dynamics
     means = ensemble.displacement_sq_mean if quantity == "squared-displacement" else ensemble.displacement_mean
     return means[_particle_time_indices(sample, times)].T.astype(np.float64)
 
 
-def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity) -> FloatArray:
-    """Return the Pearson correlation that a perfect prediction would have with `particle_labels`, (2, K), of A and B.
+def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity, kinds: int | None = None) -> FloatArray:
+    """Return the Pearson correlation that a perfect prediction would have with `particle_labels`, (S, K).
 
-    What is left by the noise of few draws: `glassformer.observables.propensity.moment_ceiling`. It needs the mean
-    square of what is averaged over draws: for |r|^2 only the displacements of single draws know it, and where they were
-    not kept the ceiling is NaN.
+    Of every species; `kinds`: their number S, without it that of the mixture. NaN for a species that is absent. What is
+    left by the noise of few draws: `glassformer.observables.propensity.moment_ceiling`. It needs the mean square of
+    what is averaged over draws: for |r|^2 only the displacements of single draws know it, and where they were not kept
+    the ceiling is NaN.
     """
-    indices, ensemble = _particle_time_indices(sample, times), sample.ensemble
+    indices, ensemble = _particle_time_indices(sample, times), sample.dynamics
+    number = sample.mixture.kinds if kinds is None else kinds
     if quantity == "propensity":
         mean, square = (
             a[indices].astype(np.float64) for a in (ensemble.displacement_mean, ensemble.displacement_sq_mean)
@@ -98,7 +100,7 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity) -> F
         squared = (ensemble.displacements[:, indices].astype(np.float64) ** 2).sum(-1)
         mean, square = squared.mean(0), (squared**2).mean(0)
     else:
-        return np.full((2, len(times)), np.nan)
+        return np.full((number, len(times)), np.nan)
     draws, species = len(ensemble.seeds), sample.configuration.species
     return np.array(
         [
@@ -106,15 +108,15 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity) -> F
                 moment_ceiling(one[species == kind], two[species == kind], draws)
                 for one, two in zip(mean, square, strict=True)
             ]
-            for kind in (0, 1)
+            for kind in range(number)
         ]
     )
 
 
 def _time_index(sample: Sample, time: float) -> int:
-    index = _nearest(sample.ensemble.times, time)
+    index = _nearest(sample.dynamics.times, time)
     if index is None:
-        near = sample.ensemble.times[int(np.argmin(np.abs(sample.ensemble.times - time)))]
+        near = sample.dynamics.times[int(np.argmin(np.abs(sample.dynamics.times - time)))]
         raise DatasetError(
             f"{sample.identifier} was not observed at t = {time:g}; its nearest time is {near:g}",
             "Choose target times that every sample has.",
@@ -127,7 +129,7 @@ def _particle_time_indices(sample: Sample, times: FloatArray) -> list[int]:
 
 
 def _particle_time_index(sample: Sample, time: float) -> int:
-    known = sample.ensemble.particle_times
+    known = sample.dynamics.particle_times
     index = _nearest(known, time)
     if index is None:
         raise DatasetError(

@@ -25,7 +25,7 @@ RISE, RISE_ERRORS = 0.1, 6
 
 def check_dynamics(sample: "Sample", where: str) -> None:
     """Raise `DatasetError` for what no dynamics can do, whatever the liquid, and for arrays that contradict others."""
-    ensemble, species, mixture = sample.ensemble, sample.configuration.species, sample.mixture
+    ensemble, species, mixture = sample.dynamics, sample.configuration.species, sample.mixture
     problems = chain(
         _times(ensemble, sample.facts.temperature, mixture),
         _curves(ensemble, species, mixture),

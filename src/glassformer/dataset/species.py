@@ -6,7 +6,7 @@ from glassformer.core.errors import DatasetError
 from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, ratio
 from glassformer.dataset.sample import Sample
 
-_DIMENSIONS = {2: "two dimensions", 3: "three dimensions"}
+DIMENSIONS = {2: "two dimensions", 3: "three dimensions"}
 
 
 def species_names(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -56,4 +56,4 @@ def mixture_words(mixture: MixtureSettings) -> str:
     parts = [mixture.name]
     if len(mixture.species) > 1:
         parts.append(f"{':'.join(mixture.species)} = {ratio(mixture)}")
-    return ", ".join([*parts, _DIMENSIONS[mixture.dimension]])
+    return ", ".join([*parts, DIMENSIONS[mixture.dimension]])

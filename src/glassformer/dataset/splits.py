@@ -60,7 +60,7 @@ def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
 
 def draws_of(samples: Sequence[Sample]) -> list[Draw]:
     """Return every draw of `samples`, in the order of `single_draws`."""
-    return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.ensemble.seeds))]
+    return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.dynamics.seeds))]
 
 
 def single_draws(samples: Sequence[Sample]) -> list[Sample]:
@@ -69,9 +69,9 @@ def single_draws(samples: Sequence[Sample]) -> list[Sample]:
     Their configurations are those of `samples`, each several times: a split of these leaks.
     """
     return [
-        replace(sample, ensemble=_one_draw(sample.ensemble, draw))
+        replace(sample, ensemble=_one_draw(sample.dynamics, draw))
         for sample in samples
-        for draw in range(len(sample.ensemble.seeds))
+        for draw in range(len(sample.dynamics.seeds))
     ]
 
 

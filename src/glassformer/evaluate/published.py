@@ -16,6 +16,13 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 
 COLUMNS = ("time", "msd_a_mean", "msd_a_std", "msd_b_mean", "msd_b_std")
+
+
+def columns_of(species: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of a table of a mixture of these `species`: `COLUMNS` for A and B."""
+    return ("time", *(f"msd_{name.lower()}_{what}" for name in species for what in ("mean", "std")))
+
+
 # Times are the same if they agree to this fraction.
 TIME_TOLERANCE = 1e-6
 
@@ -24,12 +31,13 @@ TIME_TOLERANCE = 1e-6
 class Comparison:
     """One state point: deviations of the dataset's mean MSD from the published one, in standard deviations of one run.
 
-    `deviation` and `ratio` (T, 2) for A and B at `times`. `density` is the mean of the configurations', `held_density`
-    that of their last two windows of holding, NaN where those are not known; `published_density` is None where the
-    state point is none of the thesis's.
+    `deviation` and `ratio` (T, S) for every one of `species` at `times`. `density` is the mean of the configurations',
+    `held_density` that of their last two windows of holding, NaN where those are not known; `published_density` is None
+    where the state point is none of the thesis's.
     """
 
     label: str
+    species: tuple[str, ...]
     runs: int
     times: FloatArray
     deviation: FloatArray
@@ -39,53 +47,49 @@ class Comparison:
     published_density: float | None
 
     @property
-    def largest(self) -> tuple[float, float]:
-        """Largest deviation of A and of B."""
-        a, b = np.abs(self.deviation).max(0)
-        return float(a), float(b)
+    def largest(self) -> tuple[float, ...]:
+        """Largest deviation of each species."""
+        return tuple(np.abs(self.deviation).max(0).tolist())
 
     @property
-    def when(self) -> tuple[float, float]:
+    def when(self) -> tuple[float, ...]:
         """When those are reached."""
-        a, b = self.times[np.abs(self.deviation).argmax(0)]
-        return float(a), float(b)
+        return tuple(self.times[np.abs(self.deviation).argmax(0)].tolist())
 
 
 def compare_with_published(samples: Sequence[Sample], folder: Path) -> list[Comparison]:
     """Compare every state point with <folder>/<state point>.csv.
 
-    The tables are CSV with the columns `COLUMNS`, after any lines that begin with #. State points without one are left
-    out. Raises `DatasetError` if no table fits, or one cannot be read.
+    The tables are CSV with the columns that `columns_of` names, after any lines that begin with #. State points without
+    one are left out. Raises `DatasetError` if no table fits, or one cannot be read.
     """
     groups = by_state_point(samples)
     paths = {label: folder / f"{file_name(label)}.csv" for label in groups}
-    found = [
-        _compare(label, groups[label], read_published(path), path) for label, path in paths.items() if path.exists()
-    ]
+    found = [_compare(label, groups[label], path) for label, path in paths.items() if path.exists()]
     if not found:
         names = ", ".join(path.name for path in paths.values())
         raise DatasetError(f"{folder} holds no table to compare with", f"Looked for {names}.")
     return found
 
 
-def read_published(path: Path) -> dict[str, FloatArray]:
-    """Return the columns of a published table. Raises `DatasetError`.
+def read_published(path: Path, wanted: Sequence[str] = COLUMNS) -> dict[str, FloatArray]:
+    """Return the columns `wanted` of a published table. Raises `DatasetError`.
 
     It may come out of a spreadsheet: a byte order mark, separators ';' (numbers then may have a decimal comma) or tabs,
     spaces about names, quotes, empty cells at the end and empty lines make no difference.
     """
-    wanted = f"Expected CSV with the columns {', '.join(COLUMNS)}, after any lines that begin with #."
+    expected = f"Expected CSV with the columns {', '.join(wanted)}, after any lines that begin with #."
     lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), 1) if not _is_comment(line)]
     if not lines:
-        raise DatasetError(f"{path} is no table: it is empty", wanted)
+        raise DatasetError(f"{path} is no table: it is empty", expected)
     separator = next((one for one in (",", ";", "\t") if one in lines[0][1]), ",")
     names = _cells(lines[0][1], separator)
-    if not set(COLUMNS) <= set(names):
-        raise DatasetError(f"{path}: got the columns {', '.join(map(repr, names))}", wanted)
-    twice = [name for name in COLUMNS if names.count(name) > 1]
+    if not set(wanted) <= set(names):
+        raise DatasetError(f"{path}: got the columns {', '.join(map(repr, names))}", expected)
+    twice = [name for name in wanted if names.count(name) > 1]
     if twice:
-        raise DatasetError(f"{path} has two columns {twice[0]}", wanted)
-    columns: dict[str, list[float]] = {name: [] for name in COLUMNS}
+        raise DatasetError(f"{path} has two columns {twice[0]}", expected)
+    columns: dict[str, list[float]] = {name: [] for name in wanted}
     for number, line in lines[1:]:
         cells = _cells(line, separator)
         if len(cells) != len(names):
@@ -94,7 +98,7 @@ def read_published(path: Path) -> dict[str, FloatArray]:
             if name in columns:
                 columns[name].append(_value(path, number, name, cell, separator))
     if not columns["time"]:
-        raise DatasetError(f"{path} is no table: it has no line of numbers", wanted)
+        raise DatasetError(f"{path} is no table: it has no line of numbers", expected)
     return {name: np.array(values) for name, values in columns.items()}
 
 
@@ -128,8 +132,10 @@ def _value(path: Path, number: int, name: str, cell: str, separator: str) -> flo
     return value
 
 
-def _compare(label: str, members: list[Sample], published: dict[str, FloatArray], path: Path) -> Comparison:
-    times = members[0].ensemble.times
+def _compare(label: str, members: list[Sample], path: Path) -> Comparison:
+    species = members[0].mixture.species
+    published = read_published(path, columns_of(species))
+    times = members[0].dynamics.times
     at = np.abs(times[:, None] - published["time"]).argmin(1)
     same = np.abs(times - published["time"][at]) < TIME_TOLERANCE * published["time"][at]
     if not same.any():
@@ -137,7 +143,7 @@ def _compare(label: str, members: list[Sample], published: dict[str, FloatArray]
     # Every configuration counts alike, whatever its number of draws.
     mean = mean_over_ensembles(members, "msd").mean(0)[same]
     expected, spread = (
-        np.stack([published[f"msd_{species}_{what}"][at[same]] for species in "ab"], 1) for what in ("mean", "std")
+        np.stack([published[f"msd_{name.lower()}_{what}"][at[same]] for name in species], 1) for what in ("mean", "std")
     )
     if (spread <= 0).any():
         time = times[same][(spread <= 0).any(1)][0]
@@ -145,7 +151,8 @@ def _compare(label: str, members: list[Sample], published: dict[str, FloatArray]
     facts = members[0].facts
     return Comparison(
         label=label,
-        runs=sum(len(sample.ensemble.seeds) for sample in members),
+        species=species,
+        runs=sum(len(sample.dynamics.seeds) for sample in members),
         times=times[same],
         deviation=(mean - expected) / spread,
         ratio=mean / expected,

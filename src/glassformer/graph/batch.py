@@ -101,5 +101,15 @@ def transform(graph: GraphBatch, matrices: Tensor) -> GraphBatch:
     return replace(graph, vectors=turned, node_vectors=node)
 
 
+def flat_graphs(graph: GraphBatch) -> Tensor:
+    """Return which graphs of the batch lie in the plane z = 0, (B,): those of two-dimensional structures."""
+    counts = torch.tensor(graph.counts, device=graph.species.device)
+    of_particle = torch.repeat_interleave(torch.arange(len(graph.counts), device=graph.species.device), counts)
+    height = graph.vectors.new_zeros(len(graph.counts))
+    height.index_add_(0, of_particle[graph.centers], graph.vectors[:, 2].abs())
+    height.index_add_(0, of_particle, graph.node_vectors[:, :, 2].abs().sum(1))
+    return height == 0
+
+
 def _float(array: FloatArray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

@@ -20,11 +20,17 @@ def node_scalars(
 
     'species': one-hot, of `kinds` species; 'type': the number of the species; 'local-energy': half of every pair's
     energy under the potential of `mixture`, plus 7.
-    Raises `ConfigurationError` if the box is too short for the potential, `SettingsError` without a mixture.
+    Raises `ConfigurationError` if the box is too short for the potential, `SettingsError` without a mixture or for more
+    species than `kinds`.
     """
     columns = [np.empty((configuration.particles, 0))]
     for name in inputs:
         if name == "species":
+            if (configuration.species >= kinds).any():
+                raise SettingsError(
+                    f"got species number {configuration.species.max()}; the network reads {kinds} species, from 0",
+                    "Set network.species to the number of species of the mixture.",
+                )
             columns.append(np.eye(kinds)[configuration.species])
         elif name == "type":
             columns.append(configuration.species[:, None].astype(np.float64))
@@ -45,7 +51,9 @@ def node_vectors(configuration: Configuration, inputs: tuple[str, ...], velociti
     found = [np.empty((configuration.particles, 0, 3))]
     for name in inputs:
         if name == "position":
-            vector = configuration.positions - configuration.box / 2
+            # In two dimensions the plane z = 0 is the middle.
+            vector = configuration.positions.copy()
+            vector[:, : configuration.dimension] -= configuration.edges / 2
         elif name == "velocity":
             if velocities is None:
                 raise SettingsError(

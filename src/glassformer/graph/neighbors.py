@@ -52,9 +52,9 @@ def neighbors_within(configuration: Configuration, cutoff: float) -> Edges:
     A particle without neighbours has no edge. Raises `SettingsError` if the box is shorter than two cutoffs: then a
     particle could meet two images of another.
     """
-    if configuration.box.min() < 2 * cutoff:
+    if configuration.edges.min() < 2 * cutoff:
         raise SettingsError(
-            f"got box edges {configuration.box.round(3).tolist()}; expected at least two cutoffs, {2 * cutoff:g}",
+            f"got box edges {configuration.edges.round(3).tolist()}; expected at least two cutoffs, {2 * cutoff:g}",
             "Lower network.cutoff, or use larger configurations.",
         )
     tree = cKDTree(configuration.positions, boxsize=configuration.box)

@@ -31,6 +31,46 @@ def cubic_rotations() -> FloatArray:
     return rotations
 
 
+def plane_symmetries() -> FloatArray:
+    """Return the 8 of them (8, 3, 3) that keep the plane z = 0 and its sides: those of a square."""
+    matrices = cubic_symmetries()
+    symmetries: FloatArray = matrices[matrices[:, 2, 2] == 1]
+    return symmetries
+
+
+def plane_rotations() -> FloatArray:
+    """Return the 4 of these (4, 3, 3) that are rotations."""
+    matrices = plane_symmetries()
+    rotations: FloatArray = matrices[np.linalg.det(matrices) > 0]
+    return rotations
+
+
+def random_plane_rotations(random: np.random.Generator, number: int) -> FloatArray:
+    """Return `number` rotations (B, 3, 3) about the z axis, by angles uniform on [0, 2 pi)."""
+    angles = random.uniform(0, 2 * np.pi, number)
+    rotations = np.zeros((number, 3, 3))
+    rotations[:, 0, 0] = rotations[:, 1, 1] = np.cos(angles)
+    rotations[:, 1, 0] = np.sin(angles)
+    rotations[:, 0, 1] = -rotations[:, 1, 0]
+    rotations[:, 2, 2] = 1
+    return rotations
+
+
+def augmentations(kind: str, flat: bool, random: np.random.Generator, number: int) -> FloatArray:
+    """Return `number` random matrices (B, 3, 3) of an augmentation: 'symmetries', 'cubic-rotations' or 'rotations'.
+
+    `flat`: of a structure in two dimensions, which stays in its plane.
+    """
+    if kind == "rotations":
+        return (random_plane_rotations if flat else random_rotations)(random, number)
+    if kind == "symmetries":
+        matrices = plane_symmetries() if flat else cubic_symmetries()
+    else:
+        matrices = plane_rotations() if flat else cubic_rotations()
+    chosen: FloatArray = matrices[random.integers(len(matrices), size=number)]
+    return chosen
+
+
 def random_rotations(random: np.random.Generator, number: int) -> FloatArray:
     """Return `number` rotations (B, 3, 3), uniform on SO(3).
 

@@ -107,11 +107,21 @@ def same_structure(first: FloatArray, second: FloatArray) -> bool:
     return len(first) == len(second) and bool(_alike(first, second[None])[0])
 
 
+def together(signatures: Sequence[FloatArray]) -> FloatArray:
+    """Return `signatures` as one table (C, F'); NaN follows those of fewer species or dimensions than the longest."""
+    longest = max(map(len, signatures))
+    return np.stack([np.pad(one, (0, longest - len(one)), constant_values=np.nan) for one in signatures])
+
+
 def find_same(wanted: FloatArray, known: FloatArray) -> int | None:
-    """Return the number of the first structure that is the `wanted` one (F,) among the `known` (C, F'), or None."""
-    if known.shape[1] != len(wanted):
+    """Return the number of the first structure that is the `wanted` one (F,) among the `known`, or None.
+
+    `known` (C, F') is a table that `together` makes.
+    """
+    rows = np.flatnonzero((~np.isnan(known)).sum(1) == len(wanted))
+    if not len(rows):
         return None
-    found = np.flatnonzero(_alike(wanted, known))
+    found = rows[_alike(wanted, known[rows, : len(wanted)])]
     return int(found[0]) if len(found) else None
 
 

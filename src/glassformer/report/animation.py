@@ -16,9 +16,9 @@ from matplotlib.ticker import FixedLocator
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.files import storage_error, write_atomically
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import first_species
 from glassformer.dataset.summary import by_state_point
 from glassformer.evaluate.axis_labels import TIME_LABEL
-from glassformer.physics.configuration import SPECIES_A
 from glassformer.report.naming import titles_of
 from glassformer.report.spread import msd_of_runs
 from glassformer.report.style import STYLE, at_time, ordered_colors
@@ -33,7 +33,7 @@ MARKS = (0, 2, 10, 25, 50, 75, 100)
 
 
 def distribution_animation(samples: Sequence[Sample], path: Path) -> None:
-    """Write a GIF to `path`: the distribution over runs of ln(MSD of A / its mean) as time goes on.
+    """Write a GIF to `path`: the distribution over runs of ln(MSD / its mean) of the first species.
 
     It has a panel for the coldest and the hottest state point and two between, and one with their mean MSD in which a
     line moves; about sixty of the observed times, evenly on a logarithmic axis, are a frame each. The same samples give
@@ -41,20 +41,20 @@ def distribution_animation(samples: Sequence[Sample], path: Path) -> None:
     """
     groups = by_state_point(samples)
     msd_of_runs(samples)  # raises if the panels could not share their times
-    times = samples[0].ensemble.times
+    times = samples[0].dynamics.times
     frames = frame_indices(times)
     color, chosen = ordered_colors(list(groups)), spread_out(list(groups), STATE_POINTS)
-    curves = {name: msd_of_runs(groups[name])[:, :, SPECIES_A] for name in chosen}
-    titles = titles_of(samples)
+    curves = {name: msd_of_runs(groups[name])[:, :, 0] for name in chosen}
+    titles, species = titles_of(samples), first_species(samples)
     shades = [color[name] for name in chosen]
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figure = Figure(figsize=(2.6 * max(len(chosen), 2), 5.0))
         grid = figure.add_gridspec(2, 1, height_ratios=(3, 2))
         above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
         shares, patches = _draw_histograms(
-            above, {name: runs[:, frames] for name, runs in curves.items()}, shades, titles
+            above, {name: runs[:, frames] for name, runs in curves.items()}, shades, titles, species
         )
-        line = _draw_curves(below, times, curves, shades, titles)
+        line = _draw_curves(below, times, curves, shades, titles, species)
         title = figure.suptitle(_time_text(times[0]), x=0.46, ha="left")
         # Laid out once: nothing may move from frame to frame.
         figure.draw_without_rendering()
@@ -83,7 +83,7 @@ def spread_out(names: Sequence[Item], number: int) -> list[Item]:
 
 
 def _draw_histograms(
-    above: SubFigure, curves: Mapping[str, FloatArray], shades: Sequence[str], titles: Mapping[str, str]
+    above: SubFigure, curves: Mapping[str, FloatArray], shades: Sequence[str], titles: Mapping[str, str], species: str
 ) -> tuple[list[FloatArray], list[StepPatch]]:
     """Draw a panel for each of `curves` (runs, frames); return what it shows at every frame, and the patches.
 
@@ -105,7 +105,7 @@ def _draw_histograms(
     panels[0].set(xlim=(-1.05 * farthest, 1.05 * farthest), ylim=(0, 1.1 * max(share.max() for share in shares)))
     panels[0].yaxis.set_major_locator(FixedLocator(MARKS))
     panels[0].set_ylabel("runs  [%]")
-    above.supxlabel("ln(MSD of A / mean over runs)", fontsize=10)
+    above.supxlabel(f"ln(MSD of {species} / mean over runs)", fontsize=10)
     return shares, patches
 
 
@@ -120,12 +120,13 @@ def _draw_curves(
     curves: Mapping[str, FloatArray],
     shades: Sequence[str],
     titles: Mapping[str, str],
+    species: str,
 ) -> Line2D:
     """Draw the mean of each of `curves` (runs, T) and a line at the first time, which is returned."""
     axes = below.subplots()
     for (name, runs), shade in zip(curves.items(), shades, strict=True):
         axes.plot(times, runs.mean(0), color=shade, lw=1.4, label=titles[name])
-    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel="mean MSD of A\n" + r"[$\sigma_{AA}^2$]")
+    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"mean MSD of {species}\n" + r"[$\sigma_{AA}^2$]")
     axes.legend(loc="upper left", fontsize=8)
     return axes.axvline(times[0], color="0.2", lw=1)
 

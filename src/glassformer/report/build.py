@@ -16,6 +16,7 @@ from glassformer.core.run import Run
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import mixture_words, mixtures_of
 from glassformer.dataset.summary import StatePointSummary, summarise
 from glassformer.evaluate.evaluation import ALL, Evaluation, evaluate
 from glassformer.report import words
@@ -55,7 +56,7 @@ def build_report(folder: Path) -> Path:
         evaluation=evaluation,
         everything=ALL,
         predictions=predictions,
-        particle_letters=["AB"[kind] for kind in learned_species(predictions)],
+        particle_letters=[predictions.species_names[kind] for kind in learned_species(predictions)],
         code_version=code_version(),
         facts=provenance(samples),
         histories=histories,
@@ -96,22 +97,27 @@ def _draw(
         "msd": msd_figure(samples, predictions.times),
         "scattering": scattering_figure(samples),
         "predictions": prediction_figure(predictions, titles),
-        "training": training_figure(histories, *training_labels(run)),
+        "training": training_figure(histories, *training_labels(run, predictions.species_names)),
     }
     for kind in learned_species(predictions):
-        figures[f"particles-{'AB'[kind]}"] = particle_figure(predictions, titles, kind)
+        figures[f"particles-{predictions.species_names[kind]}"] = particle_figure(predictions, titles, kind)
     return {name: save(figure, name, folder) for name, figure in figures.items()}
 
 
-def training_labels(run: Run | None) -> tuple[str, str]:
-    """Return the name of the loss, and what the validation error is of, with its unit."""
+def training_labels(run: Run | None, species: Sequence[str] = ("A", "B")) -> tuple[str, str]:
+    """Return the name of the loss, and what the validation error is of, with its unit; `species`: their names."""
     if run is None:
         return "", "the labels"
     targets, one_by_one = run.targets, run.network.head == "particle"
     symbol, unit = QUANTITIES[targets.quantity]
     if one_by_one and targets.quantity == "squared-displacement":
         symbol = "$|r(t) - r(0)|^2$"
-    whose = ("A and B" if targets.species == "both" else targets.species) + (" particles" if one_by_one else "")
+    learned: Sequence[str] = species[:1]
+    if one_by_one and targets.species in species:
+        learned = [targets.species]
+    elif one_by_one and targets.species != "A":
+        learned = species
+    whose = words.listed(learned) + (" particles" if one_by_one else "")
     return LOSSES[
         run.training.loss
     ], f"ln {symbol} of {whose}" if targets.scale == "log" else f"{symbol} of {whose}  {unit}"
@@ -149,8 +155,9 @@ def _text(
 
 def provenance(samples: Sequence[Sample]) -> dict[str, str]:
     """Return how the samples were made: every value of the fact, if they differ."""
-    names = ("engine", "time_step", "cutoff", "seed", "protocol")
-    return {name: "; ".join(dict.fromkeys(str(getattr(sample.facts, name)) for sample in samples)) for name in names}
+    names = ("engine", "time_step", "seed", "protocol")
+    made = {name: "; ".join(dict.fromkeys(str(getattr(sample.facts, name)) for sample in samples)) for name in names}
+    return made | {"mixture": "; ".join(mixture_words(mixture) for mixture in mixtures_of(samples))}
 
 
 def read_histories(training: TrainingFolder) -> list[list[dict[str, float]]]:

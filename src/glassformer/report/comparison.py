@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from glassformer.evaluate.axis_labels import TIME_LABEL
 from glassformer.evaluate.published import Comparison, compare_with_published
 from glassformer.report.analyse import save_figure, write_csv
 from glassformer.report.naming import titles_of
-from glassformer.report.style import STYLE, band_entry, ordered_colors
+from glassformer.report.style import LINE_STYLES, STYLE, band_entry, ordered_colors
 
 # The folder of its table and figure.
 NAME = "compare"
@@ -26,8 +27,9 @@ def compare(samples: Sequence[Sample], folder: Path, out: Path) -> list[Comparis
     found = compare_with_published(samples, folder)
     for one in found:
         columns = {"time": one.times}
-        for species, name in enumerate("ab"):
-            columns |= {f"ratio_{name}": one.ratio[:, species], f"deviation_{name}": one.deviation[:, species]}
+        for kind, species in enumerate(one.species):
+            name = species.lower()
+            columns |= {f"ratio_{name}": one.ratio[:, kind], f"deviation_{name}": one.deviation[:, kind]}
         write_csv(AnalysisFolder(out).table(NAME, one.label), columns)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         save_figure(_draw(found, titles_of(samples)), AnalysisFolder(out).figure(NAME))
@@ -39,11 +41,11 @@ def _draw(found: list[Comparison], titles: dict[str, str]) -> Figure:
     above, below = figure.subplots(2, 1, sharex=True)
     color = ordered_colors([one.label for one in found])
     for one in found:
-        for species, style in enumerate(("-", "--")):
-            letter = "AB"[species]
-            above.plot(one.times, 100 * (one.ratio[:, species] - 1), style, color=color[one.label],
-                       label=f"{titles[one.label]}, {letter}")  # fmt: skip
-            below.plot(one.times, one.deviation[:, species], style, color=color[one.label])
+        for kind, (species, style) in enumerate(zip(one.species, LINE_STYLES, strict=False)):
+            look: dict[str, Any] = {"ls": style, "color": color[one.label]}
+            label = f"{titles[one.label]}, {species}"
+            above.plot(one.times, 100 * (one.ratio[:, kind] - 1), label=label, **look)
+            below.plot(one.times, one.deviation[:, kind], **look)
     above.axhline(0, color="0.6", lw=0.8)
     bands = []
     for width, shade, order in ((1, "0.85", 0), (4, "0.94", -1)):

@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import first_species
 from glassformer.dataset.summary import by_state_point
 from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
 from glassformer.evaluate.experiments import NETWORK, mean_scores
 from glassformer.evaluate.results import ExperimentResult
-from glassformer.physics.configuration import SPECIES_A
 from glassformer.report.naming import short_names, title_of
 from glassformer.report.spread import msd_of_runs
 from glassformer.report.style import (
@@ -37,7 +37,7 @@ TRAINED, OTHER = "state points trained on", "other state points"
 
 
 def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], trained_on: Sequence[str]) -> Figure:
-    """Mean MSD of A at every state point, a panel each, and on it what the networks of `tests` predict.
+    """Mean MSD of the first species at every state point, a panel each, and on it what the networks of `tests` predict.
 
     A symbol at the mean of the predictions of all configurations, at its time, with a thick bar that holds 68.27 % of
     them and a thin one that holds 96 %; filled where the state point was trained on.
@@ -51,7 +51,7 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
     for axes in panels.flat[len(groups) :]:
         axes.remove()
     for axes, (name, members) in zip(panels.flat, groups.items(), strict=False):
-        times, mean = members[0].ensemble.times, msd_of_runs(members)[:, :, SPECIES_A].mean(0)
+        times, mean = members[0].dynamics.times, msd_of_runs(members)[:, :, 0].mean(0)
         later = times > tests[0].times.min() / 20
         axes.plot(times[later], mean[later], color=color[name], lw=1.4)
         for target, time in enumerate(tests[0].times):
@@ -63,7 +63,7 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
         axes.set_xlabel(TIME_LABEL, fontsize=9)
     panels[0, 0].set(xscale="log", yscale="log")
     for axes in panels[:, 0]:
-        axes.set_ylabel(f"MSD of A\n{MSD_LABEL}", fontsize=9)
+        axes.set_ylabel(f"MSD of {first_species(samples)}\n{MSD_LABEL}", fontsize=9)
     filled, open_ = (key_entry(f"mean prediction:\n{text}", marker="o", mfc=fill)
                      for text, fill in ((TRAINED, NEUTRAL), (OTHER, "white")))  # fmt: skip
     bars = [key_entry(f"{share} % of the predictions", ls="-", lw=width) for share, width in ((68.27, 3.2), (96, 1.0))]
@@ -94,8 +94,8 @@ def _mark(axes: Axes, time: float, said: FloatArray, color: str, trained: bool) 
     axes.plot(time, said.mean(), "o", color=color, mfc=color if trained else "white", ms=6, zorder=3)
 
 
-def errors_figure(results: Sequence[ExperimentResult]) -> Figure:
-    """MAE of ln MSD_A of every experiment, one panel per time: at state points trained on, and at the others.
+def errors_figure(results: Sequence[ExperimentResult], species: str = "A") -> Figure:
+    """MAE of ln MSD of `species` for every experiment, one panel per time: at state points trained on, and at others.
 
     The mean over state points; bars are standard errors.
     """
@@ -118,7 +118,7 @@ def errors_figure(results: Sequence[ExperimentResult]) -> Figure:
             (entries[text],) = axes.plot(values, heights, marker, color=color, ms=5)
         for place in places:
             axes.axhline(place, color="0.92", lw=0.8, zorder=0)
-        axes.set(title=at_time(time), xlabel="MAE of ln MSD of A")
+        axes.set(title=at_time(time), xlabel=f"MAE of ln MSD of {species}")
         log_scale(axes, "x", [one.mae for of in scores for one in of if one.time == time])
     panels[0].set_yticks(places, [literal(result.name) for result in results])
     panels[0].set_ylabel("experiment")
@@ -131,8 +131,8 @@ def _times(results: Sequence[ExperimentResult]) -> list[float]:
     return sorted({row.time for result in results for row in result.rows})
 
 
-def ratio_figure(results: Sequence[ExperimentResult], state_points: Mapping[str, str]) -> Figure:
-    """Predicted over simulated mean MSD of A by state point, for each of `results` and for the density alone.
+def ratio_figure(results: Sequence[ExperimentResult], state_points: Mapping[str, str], species: str = "A") -> Figure:
+    """Predicted over simulated mean MSD of `species` by state point, for each of `results` and for the density alone.
 
     `state_points`: the names of the data's, by label, from cold to hot; others follow.
     """
@@ -165,7 +165,7 @@ def ratio_figure(results: Sequence[ExperimentResult], state_points: Mapping[str,
             range(len(names)), [literal(name) for name in short_names(names, state_points).values()], fontsize=8
         )
     log_scale(panels[0], "y", [row.scores[model].ratio for _, rows, model in lines for row in rows])
-    panels[0].set_ylabel("predicted / simulated mean MSD of A")
+    panels[0].set_ylabel(f"predicted / simulated mean MSD of {species}")
     entries |= {TRAINED: key_entry("", marker="o", ms=7), OTHER: key_entry("", marker="o", ms=7, mfc="white")}
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=2, fontsize=9)
     return figure

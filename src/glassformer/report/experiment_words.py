@@ -21,7 +21,7 @@ def _plural(network: str) -> str:
 def lead(samples: Sequence[Sample], results: Sequence[ExperimentResult]) -> str:
     """Return the first paragraph of the page."""
     kinds = listed(dict.fromkeys(_plural(result.network) for result in results))
-    times = sorted({float(sample.ensemble.times[-1]) for sample in samples})
+    times = sorted({float(sample.dynamics.times[-1]) for sample in samples})
     last = " to ".join(f"{time:g}" for time in dict.fromkeys((times[0], times[-1])))
     numbers = sorted({len(result.trained_on) for result in results})
     trained = " or ".join("one state point" if number == 1 else f"{number} state points together" for number in numbers)
@@ -38,9 +38,9 @@ def lead(samples: Sequence[Sample], results: Sequence[ExperimentResult]) -> str:
     )
 
 
-def errors_caption(results: Sequence[ExperimentResult]) -> str:
+def errors_caption(results: Sequence[ExperimentResult], species: str = "A") -> str:
     """Return the caption of the figure of all errors."""
-    text = "Mean absolute error of ln MSD of A, the mean over state points, for each experiment."
+    text = f"Mean absolute error of ln MSD of {species}, the mean over state points, for each experiment."
     kinds = {row.trained for result in results for row in result.rows}
     if True in kinds:
         text += " Circles: configurations held out at the state points that were trained on."
@@ -54,9 +54,9 @@ def errors_caption(results: Sequence[ExperimentResult]) -> str:
     return text
 
 
-def ratio_caption(results: Sequence[ExperimentResult]) -> str:
+def ratio_caption(results: Sequence[ExperimentResult], species: str = "A") -> str:
     """Return the caption of the figure of predicted over simulated MSD."""
-    text = "Mean predicted MSD of A over the mean simulated one. Filled: state points that were trained on"
+    text = f"Mean predicted MSD of {species} over the mean simulated one. Filled: state points that were trained on"
     if any(not row.trained for result in results for row in result.rows):
         text += "; open: the others"
     return (
@@ -65,10 +65,10 @@ def ratio_caption(results: Sequence[ExperimentResult]) -> str:
     )
 
 
-def curves_caption(result: ExperimentResult) -> str:
+def curves_caption(result: ExperimentResult, species: str = "A") -> str:
     """Return the caption of the predictions on the MSD curves of one experiment."""
-    text = "Lines: simulated MSD of A. Symbols, at their times: mean of the predictions, with bars that hold 68.27 %"
-    text += " (thick) and 96 % (thin) of them."
+    text = f"Lines: simulated MSD of {species}. Symbols, at their times: mean of the predictions, with bars that hold"
+    text += " 68.27 % (thick) and 96 % (thin) of them."
     return text + (" Open: not trained on." if set(result.tested_on) - set(result.trained_on) else "")
 
 
@@ -129,7 +129,7 @@ def comparison_note(again: bool) -> str:
 def run_words(samples: Sequence[Sample]) -> str:
     """Return what a run is, and whether runs are independent."""
     text = "A run is one draw of one configuration."
-    several = any(len(sample.ensemble.seeds) > 1 for sample in samples)
+    several = any(len(sample.dynamics.seeds) > 1 for sample in samples)
     return f"{text} Runs of one configuration are not independent." if several else text
 
 

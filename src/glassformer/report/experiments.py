@@ -19,6 +19,7 @@ from glassformer.core.run import Run
 from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import first_species, species_names
 from glassformer.dataset.summary import StatePointSummary, summarise
 from glassformer.evaluate.audit import compare_audits
 from glassformer.evaluate.experiments import compare_rows
@@ -73,7 +74,7 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
         parts = {
             "liquid": liquid,
             "cooling_sentence": sentence,
-            "overview": _overview(scored, names_of(samples), figures),
+            "overview": _overview(scored, names_of(samples), first_species(samples), figures),
             "scenarios": [
                 _scenario(files, result, samples, titles, runs[result.name])
                 for result in scored
@@ -134,13 +135,15 @@ def _liquid(samples: Sequence[Sample], cooling: Path, report: ReportFolder) -> t
     return {name: save(figure, name, report.figures, FORMATS) for name, figure in drawn.items()}, sentence
 
 
-def _overview(results: Sequence[ExperimentResult], names: Mapping[str, str], figures: Path) -> dict[str, Markup]:
+def _overview(
+    results: Sequence[ExperimentResult], names: Mapping[str, str], species: str, figures: Path
+) -> dict[str, Markup]:
     if not results:
         return {}
-    drawn = {"errors": save(errors_figure(results), "errors", figures, FORMATS)}
+    drawn = {"errors": save(errors_figure(results, species), "errors", figures, FORMATS)}
     together = [result for result in results if result.group in INTERPOLATED]
     if together:
-        drawn["ratio"] = save(ratio_figure(together, names), "ratio", figures, FORMATS)
+        drawn["ratio"] = save(ratio_figure(together, names, species), "ratio", figures, FORMATS)
     return drawn
 
 
@@ -153,13 +156,16 @@ def _text(
     again: bool,
 ) -> dict[str, Any]:
     """Return the sentences of the page."""
+    species = first_species(samples)
     audits = [result for result in results if result.audit]
     names = names_of(samples)
     absent = sorted({row.state_point for result in results for row in result.rows} - names.keys())
     return {
         "lead": experiment_words.lead(samples, results),
-        "errors": experiment_words.errors_caption(scored),
-        "ratio": experiment_words.ratio_caption([one for one in scored if one.group in INTERPOLATED]),
+        "species": species,
+        "each": words.listed(f"of {name}" for name in species_names(samples)),
+        "errors": experiment_words.errors_caption(scored, species),
+        "ratio": experiment_words.ratio_caption([one for one in scored if one.group in INTERPOLATED], species),
         "scores": experiment_words.score_note(scored),
         "audit": experiment_words.audit_note(audits, runs),
         "comparison": experiment_words.comparison_note(again),
@@ -167,7 +173,7 @@ def _text(
         "equilibrium": experiment_words.equilibrium_note(samples, data),
         "names": names | short_names(absent, names),
         "trained_on": {result.name: experiment_words.trained_on(result, names) for result in results},
-        "curves": {result.name: experiment_words.curves_caption(result) for result in results},
+        "curves": {result.name: experiment_words.curves_caption(result, species) for result in results},
         "told": {name: words.told(run) for name, run in runs.items() if run is not None},
         "scattering": words.scattering_caption(samples, data),
         "examined": {row.label: words.examined(samples, row) for row in data},
@@ -184,14 +190,16 @@ def _scenario(
         name = f"{result.name}-histogram-t{time:g}"
         unit = r"[$\sigma_{AA}^2$]"
         groups = _msd(tests, target, titles)
-        figure = prediction_histograms(groups, at_time(time), f"MSD of A  {unit}", r"[$\sigma_{AA}^{-2}$]")
+        figure = prediction_histograms(
+            groups, at_time(time), f"MSD of {first_species(samples)}  {unit}", r"[$\sigma_{AA}^{-2}$]"
+        )
         histograms[f"{time:g}"] = save(figure, name, figures, FORMATS)
     return Scenario(
         result,
         save(curves_figure(samples, tests, result.trained_on), f"{result.name}-curves", figures, FORMATS),
         histograms,
         save(
-            training_figure(read_histories(training), *training_labels(run)),
+            training_figure(read_histories(training), *training_labels(run, tests[0].species_names)),
             f"{result.name}-training",
             figures,
             FORMATS,

@@ -134,8 +134,9 @@ def _legend(observable: Observable, column: str, names: Mapping[str, str]) -> st
     """Return what the legend calls a column: its species or pair of species, or its time."""
     if column.startswith("t") and column[1].isdigit():
         return at_time(float(column[1:].partition("_")[0]))
-    special = {"chi_4": "all draws", "chi_4_draws": "within configurations", "s": "total", "ceiling": "spread of draws",
-               "ceiling_halves": "split halves", "volume": "cooling", "overlap": next(iter(names.values()), "A")}  # fmt: skip
+    first = next(iter(names.values()), "A")
+    special = {"chi_4": "all draws", "chi_4_draws": "within configurations", "s": "total", "overlap": first,
+               "ceiling": "spread of draws", "ceiling_halves": "split halves", "volume": "cooling"}  # fmt: skip
     starts = [line.removesuffix("*") for line in observable.lines if line.endswith("*")]
     end = next((column.removeprefix(start) for start in starts if column.startswith(start)), column)
     return special.get(column) or names.get(end, end.upper())

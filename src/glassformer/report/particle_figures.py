@@ -48,15 +48,16 @@ def particle_figure(predictions: Predictions, titles: Mapping[str, str], species
             if ends[0] < ends[1]:
                 axes.plot(ends, ends, color="#D55E00", lw=1)
             axes.set_title(f"{titles[name]}\n{at_time(predictions.times[target])}", fontsize=10)
-            score = particle_scores(predictions, chosen, target).get("AB"[species])
+            score = particle_scores(predictions, chosen, target).get(predictions.species_names[species])
             if score is not None and np.isfinite(score.pearson):
                 axes.text(0.03, 0.97, f"Pearson {score.pearson:.2f}", transform=axes.transAxes, va="top", fontsize=9,
                           bbox={"facecolor": "white", "alpha": 0.8, "lw": 0})  # fmt: skip
     ticks = LogLocator(subs=(1, 2, 5))
     bar = figure.colorbar(mesh, ax=panels, label="particles per cell", shrink=0.8, ticks=ticks, format="{x:g}")
     bar.ax.minorticks_off()
-    figure.supxlabel(f"simulated {symbol} of {'AB'[species]}  {unit}", fontsize=10)
-    figure.supylabel(f"predicted {symbol} of {'AB'[species]}  {unit}", fontsize=10)
+    name = predictions.species_names[species]
+    figure.supxlabel(f"simulated {symbol} of {name}  {unit}", fontsize=10)
+    figure.supylabel(f"predicted {symbol} of {name}  {unit}", fontsize=10)
     return figure
 
 
@@ -65,7 +66,11 @@ def learned_species(predictions: Predictions) -> list[int]:
     if predictions.particle_prediction is None or predictions.particle_species is None:
         return []
     kinds = predictions.particle_species
-    return [kind for kind in (0, 1) if np.isfinite(predictions.particle_prediction[kinds == kind]).any()]
+    return [
+        kind
+        for kind in range(len(predictions.species_names))
+        if np.isfinite(predictions.particle_prediction[kinds == kind]).any()
+    ]
 
 
 def _values(predictions: Predictions, chosen: Any, target: int, species: int) -> tuple[FloatArray, FloatArray]:

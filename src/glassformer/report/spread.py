@@ -15,9 +15,9 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.thesis import thesis_relaxation_time
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import first_species, species_names
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
-from glassformer.physics.configuration import SPECIES_A, SPECIES_B
 from glassformer.report.figures import draw_slopes
 from glassformer.report.histogram import LEAST_VALUES, draw_histogram, gaussian_fits
 from glassformer.report.naming import title_of
@@ -26,25 +26,26 @@ from glassformer.report.style import BAND_ALPHA, at_time, band_entry, ordered_co
 # Ends of the band, in per cent of the runs: 96 % lie within.
 BAND = (2, 98)
 PANELS = 3
-SPECIES = {"A": SPECIES_A, "B": SPECIES_B}
+# Panels of species beside each other.
+COLUMNS = 4
 
 
 def msd_of_runs(samples: Sequence[Sample]) -> FloatArray:
-    """Return the MSD of every run of `samples` (runs, T, 2), in their order.
+    """Return the MSD of every run of `samples` (runs, T, S), in their order.
 
     Raises `DatasetError` if the samples were not observed at the same times.
     """
     mean_over_ensembles(samples, "msd")  # which looks at the times
-    return np.concatenate([sample.ensemble.msd for sample in samples])
+    return np.concatenate([sample.dynamics.msd for sample in samples])
 
 
 def band_figure(samples: Sequence[Sample]) -> Figure:
-    """Mean MSD of A over all runs of every state point, with the band that holds 96 % of the runs at each time."""
+    """Mean MSD of the first species over all runs of every state point, with the band that holds 96 % of the runs."""
     figure = Figure(figsize=(8.4, 5.0))
     axes = figure.subplots()
     several = False
     for name, members, color in _hottest_first(samples):
-        times, runs = members[0].ensemble.times, msd_of_runs(members)[:, :, SPECIES_A]
+        times, runs = members[0].dynamics.times, msd_of_runs(members)[:, :, 0]
         if len(runs) > 1:
             several = True
             low, high = np.percentile(runs, BAND, axis=0)
@@ -52,7 +53,7 @@ def band_figure(samples: Sequence[Sample]) -> Figure:
             for edge in (low, high):
                 axes.plot(times, edge, color=color, lw=0.6, alpha=0.7)
         axes.plot(times, runs.mean(0), color=color, lw=1.6, label=f"{title_of(members[0])}: {_number(runs)}")
-    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD of A  {MSD_LABEL}")
+    axes.set(xscale="log", yscale="log", xlabel=TIME_LABEL, ylabel=f"MSD of {first_species(samples)}  {MSD_LABEL}")
     entries = axes.get_legend_handles_labels()[0]
     if several:
         entries.append(band_entry(f"{BAND[1] - BAND[0]} % of the runs"))
@@ -61,31 +62,38 @@ def band_figure(samples: Sequence[Sample]) -> Figure:
 
 
 def linear_figure(samples: Sequence[Sample]) -> Figure:
-    """Mean MSD over all runs of every state point on linear axes, a panel for A and one for B."""
-    figure = _two_species(samples)
+    """Mean MSD over all runs of every state point on linear axes, a panel for each species."""
+    figure = _panels(samples)
     for axes in figure.axes:
         axes.set(xlim=(0, None), ylim=(0, None))
     return figure
 
 
 def species_figure(samples: Sequence[Sample]) -> Figure:
-    """Mean MSD over all runs of every state point on logarithmic axes, with slopes, a panel for A and one for B."""
-    figure = _two_species(samples)
-    for axes, species in zip(figure.axes, SPECIES.values(), strict=True):
+    """Mean MSD over all runs of every state point on logarithmic axes, with slopes, a panel for each species."""
+    figure = _panels(samples)
+    for species, axes in enumerate(figure.axes):
         axes.set(xscale="log", yscale="log")
         draw_slopes(axes, samples, species)
     return figure
 
 
-def _two_species(samples: Sequence[Sample]) -> Figure:
-    figure = Figure(figsize=(10.4, 4.4))
-    panels = figure.subplots(1, 2)
-    for axes, (letter, species) in zip(panels, SPECIES.items(), strict=True):
+def _panels(samples: Sequence[Sample]) -> Figure:
+    names = species_names(samples)
+    columns = min(len(names), COLUMNS)
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(5.2 * max(columns, 1.5), 4.4 * rows))
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat[len(names) :]:
+        axes.remove()
+    for species, (axes, name) in enumerate(zip(panels.flat, names, strict=False)):
         for _, members, color in _hottest_first(samples):
+            if species >= members[0].mixture.kinds:
+                continue
             mean = msd_of_runs(members)[:, :, species].mean(0)
-            label = title_of(members[0]) if species == SPECIES_A else ""
-            axes.plot(members[0].ensemble.times, mean, color=color, lw=1.6, label=label)
-        axes.set(xlabel=TIME_LABEL, ylabel=f"MSD of {letter}  {MSD_LABEL}", title=letter)
+            label = "" if species else title_of(members[0])
+            axes.plot(members[0].dynamics.times, mean, color=color, lw=1.6, label=label)
+        axes.set(xlabel=TIME_LABEL, ylabel=f"MSD of {name}  {MSD_LABEL}", title=name)
     figure.legend(loc="outside right center", fontsize=9)
     return figure
 
@@ -118,7 +126,7 @@ def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
     slow: list[Moment] = []
     for label in reversed(groups):
         sample = groups[label][0]
-        times, tau_g = sample.ensemble.times, thesis_relaxation_time(sample.facts.temperature)
+        times, tau_g = sample.dynamics.times, thesis_relaxation_time(sample.facts.temperature)
         if tau_g > times[-1]:
             slow.append(Moment(label, len(times) - 1, tau_g, reached=False))
         elif tau_g >= times[0]:
@@ -131,7 +139,7 @@ def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
 
 
 def distribution_figure(samples: Sequence[Sample]) -> Figure:
-    """Distribution over runs of the MSD of A at tau_g or as late as it was observed, a panel a temperature.
+    """Distribution over runs of the MSD of the first species at tau_g or as late as observed, a panel per state point.
 
     Which three, and when: `moments`. Raises `DatasetError`.
     """
@@ -141,17 +149,17 @@ def distribution_figure(samples: Sequence[Sample]) -> Figure:
     figure = Figure(figsize=(3.7 * len(chosen) + 0.4, 3.9))
     for axes, moment in zip(np.atleast_1d(figure.subplots(1, len(chosen))), chosen, strict=True):
         members = groups[moment.label]
-        values = msd_of_runs(members)[:, moment.index, SPECIES_A]
+        values = msd_of_runs(members)[:, moment.index, 0]
         draw_histogram(axes, values, color=color[moment.label], label="runs")
         axes.set_title(f"{title_of(members[0])}\n{_time_text(moment, members[0])}", fontsize=10)
         _write_moments(axes, values)
     figure.axes[0].set_ylabel(r"density  [$\sigma_{AA}^{-2}$]")
-    figure.supxlabel(f"MSD of A  {MSD_LABEL}", fontsize=10)
+    figure.supxlabel(f"MSD of {first_species(samples)}  {MSD_LABEL}", fontsize=10)
     return figure
 
 
 def _time_text(moment: Moment, sample: Sample) -> str:
-    time = at_time(sample.ensemble.times[moment.index], ".3g")
+    time = at_time(sample.dynamics.times[moment.index], ".3g")
     if moment.reached:
         return rf"{time}, nearest to $\tau_g$ = {moment.tau_g:.3g}"
     return rf"{time}, the last, less than $\tau_g$ = {_plain(moment.tau_g)}"

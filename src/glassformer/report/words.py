@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
+from glassformer.core.mixture import CUTOFF_CONVENTIONS
 from glassformer.core.network_settings import CutoffGraph
 from glassformer.core.run import Run
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import first_species, mixtures_of, species_names
 from glassformer.dataset.summary import StatePointSummary, by_state_point, mean_over_ensembles
 from glassformer.evaluate.evaluation import ALL, Evaluation, Row
 from glassformer.evaluate.paired import Difference, difference
@@ -26,6 +28,8 @@ INPUTS = {
 }
 # A difference is told from chance by this many standard errors.
 ERRORS = 2
+# How the curves of the first species are drawn.
+_LINES = ("solid", "dashed", "dotted", "dash-dotted")
 # Slopes of ln MSD against ln t: below, a plateau.
 PLATEAU_SLOPE = 0.5
 
@@ -65,7 +69,7 @@ def in_rows(number: int, of: int) -> str:
 
 def draws_of(samples: Sequence[Sample]) -> str:
     """Return 'one random draw' or '8 to 16 random draws'."""
-    numbers = sorted({len(sample.ensemble.seeds) for sample in samples})
+    numbers = sorted({len(sample.dynamics.seeds) for sample in samples})
     if numbers == [1]:
         return "one random draw"
     return f"{' to '.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} random draws"
@@ -75,13 +79,35 @@ def liquid(samples: Sequence[Sample]) -> str:
     """Return what was simulated: '16 configurations of the Kob-Andersen mixture (N = 1000, 80 % of them A) at ...'."""
     sizes = sorted({sample.configuration.particles for sample in samples})
     size = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    share = np.mean([(sample.configuration.species == 0).mean() for sample in samples])
-    points, followed = len(by_state_point(samples)), "each followed" if len(samples) > 1 else "followed"
+    number, followed = len(by_state_point(samples)), "each followed" if len(samples) > 1 else "followed"
+    points = "one state point" if number == 1 else f"{number} state points"
     return (
-        f"{count(len(samples), 'configuration')} of the Kob-Andersen mixture (N = {size}, {100 * share:.0f} % of the"
-        f" particles A) at {'one state point' if points == 1 else f'{points} state points'}, {followed} along"
+        f"{count(len(samples), 'configuration')} of {_mixtures(samples, size)} at {points}, {followed} along"
         f" {draws_of(samples)} of the velocities"
     )
+
+
+def _mixtures(samples: Sequence[Sample], size: str) -> str:
+    """Return 'the Kob-Andersen mixture (N = 1000, 80 % of the particles A)', with `size` for N."""
+    known = mixtures_of(samples)
+    facts = [f"N = {size}"]
+    if len(known) > 1:
+        return f"the mixtures {listed(one.name for one in known)} ({facts[0]})"
+    mixture = known[0]
+    familiar = mixture.identity in CUTOFF_CONVENTIONS
+    if len(mixture.species) > 1:
+        shares = [
+            100 * float(np.mean([(sample.configuration.species == kind).mean() for sample in samples]))
+            for kind in range(1 if len(mixture.species) == 2 else len(mixture.species))
+        ]
+        first, *others = [f"{share:.3g} %" for share in shares]
+        named = [f"{first} of the particles {mixture.species[0]}"]
+        named += [f"{share} {name}" for share, name in zip(others, mixture.species[1:], strict=False)]
+        facts += [", ".join(named)]
+    if mixture.dimension == 2:
+        facts.append("in two dimensions")
+    kind = "mixture" if len(mixture.species) > 1 else "liquid"
+    return f"the {'Kob-Andersen' if familiar else mixture.name} {kind} ({', '.join(facts)})"
 
 
 def lead(samples: Sequence[Sample], predictions: Predictions, run: Run | None) -> str:
@@ -233,23 +259,25 @@ def prediction_caption(predictions: Predictions) -> str:
 
 def msd_caption(samples: Sequence[Sample], times: FloatArray) -> str:
     """Return the caption of the MSD's figure, with what its slopes say."""
-    text = (
-        "Mean squared displacement of A (solid) and B (dashed) particles. Grey lines: the slopes of free flight, t²,"
-        " and of diffusion, t."
-    )
+    names = species_names(samples)
+    drawn = listed(f"{name} ({style})" for name, style in zip(names, _LINES, strict=False))
+    text = f"Mean squared displacement of {drawn} particles."
+    if len(names) > len(_LINES):
+        text = "Mean squared displacement of every species."
+    text += " Grey lines: the slopes of free flight, t², and of diffusion, t."
     slopes = {
-        name: _smallest_slope(members[0].ensemble.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
+        name: _smallest_slope(members[0].dynamics.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
         for name, members in by_state_point(samples).items()
     }
-    names = names_of(samples)
+    state_points = names_of(samples)
     caged = [name for name, slope in slopes.items() if slope < PLATEAU_SLOPE]
     if caged:
         text += (
-            " Neighbours hold a particle in a cage for a while, and the curve bends into a plateau: its slope for A"
-            f" falls to {listed(f'{slopes[name]:.2f} at {names[name]}' for name in caged)}."
+            " Neighbours hold a particle in a cage for a while, and the curve bends into a plateau: its slope for"
+            f" {names[0]} falls to {listed(f'{slopes[name]:.2f} at {state_points[name]}' for name in caged)}."
         )
     if any(len(members) > 1 for members in by_state_point(samples).values()):
-        text += " Shaded: from the slowest to the fastest configuration, A."
+        text += f" Shaded: from the slowest to the fastest configuration, {names[0]}."
     return text + f" Dotted: the time{'s' * (len(times) > 1)} that the network predicts."
 
 
@@ -267,8 +295,8 @@ def _smallest_slope(times: FloatArray, msd: FloatArray) -> float:
 def scattering_caption(samples: Sequence[Sample], data: Sequence[StatePointSummary]) -> str:
     """Return the caption of the scattering function's figure."""
     text = (
-        "Self intermediate scattering function of A: how much of the structure is still in place after a time t. Where"
-        " it falls to 1/e lies the relaxation time τα."
+        f"Self intermediate scattering function of {first_species(samples)}: how much of the structure is still in"
+        " place after a time t. Where it falls to 1/e lies the relaxation time τα."
     )
     names = names_of(samples)
     unseen = [names[row.label] for row in data if math.isnan(row.tau_alpha)]

@@ -22,8 +22,9 @@ from glassformer.train.scope import Scope
 from glassformer.train.target import Target
 
 FORMAT = "glassformer model"
-# Models of version 2 hold neither signatures nor scope, and no checksum.
-VERSION, OLDEST_VERSION = 3, 2
+# Models of version 2 hold neither signatures nor scope, and no checksum; until version 3 they are of two species, A and
+# B, and their scope names the cutoff of an 80:20 mixture.
+VERSION, OLDEST_VERSION = 4, 2
 _PLAIN = (
     "times", "label_mean", "label_std", "calibration", "weights", "roles", "parameter_hash", "code_version",
 )  # fmt: skip
@@ -33,12 +34,12 @@ _PLAIN = (
 class Model:
     """A trained network: its run, target times, label scale, weights, baselines, and the role of each configuration.
 
-    `label_mean` and `label_std` (K,) undo the standardisation. `calibration` (2, K): by what a particle head's
-    exponentials are multiplied, for A and for B, so that their mean over the training set is the labels' mean (N. Duan,
-    J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is no mean. `roles` maps the
+    `label_mean` and `label_std` (K,) undo the standardisation. `calibration` (S, K): by what a particle head's
+    exponentials are multiplied, for each of the `species`, so that their mean over the training set is the labels' mean
+    (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is no mean. `roles` maps the
     fingerprint of every configuration of its dataset to what the network knew of it; `signatures` (C, F) are those of
-    the same configurations, by which `role_of` knows a copy. `scope`: the liquid and state points it was trained on.
-    Both are None in models of an older version.
+    the same configurations, by which `role_of` knows a copy, in the table that `physics.signature.together` makes.
+    `scope`: the liquid and state points it was trained on. Both are None in models of an older version.
     """
 
     run: Run
@@ -49,6 +50,7 @@ class Model:
     weights: dict[str, Tensor]
     roles: dict[str, Role]
     signatures: Tensor | None
+    species: tuple[str, ...]
     scope: Scope | None
     state_point_mean: StatePointMean
     density_fit: DensityFit
@@ -58,7 +60,7 @@ class Model:
     @property
     def target(self) -> Target:
         """What the network learned."""
-        return Target.of(self.run.targets, self.run.network.head, np.array(self.times))
+        return Target.of(self.run.targets, self.run.network.head, np.array(self.times), self.species)
 
     def role_of(self, configuration: Configuration) -> Role | None:
         """Return what the network knew of `configuration`, or None if it was not in its dataset.
@@ -83,7 +85,11 @@ def write_model(path: Path, model: Model) -> None:
     values = {name: getattr(model, name) for name in _PLAIN}
     values |= {"format": FORMAT, "version": VERSION, "run": model.run.model_dump(mode="json")}
     values |= {name: asdict(getattr(model, name)) for name in ("state_point_mean", "density_fit")}
-    values |= {"signatures": model.signatures, "scope": None if model.scope is None else asdict(model.scope)}
+    values |= {
+        "signatures": model.signatures,
+        "species": model.species,
+        "scope": None if model.scope is None else asdict(model.scope),
+    }
     write_archive(path, values)
 
 
@@ -98,7 +104,8 @@ def read_model(path: Path) -> Model:
             run=check_settings(values["run"], Run, str(path)),
             state_point_mean=StatePointMean(**values["state_point_mean"]),
             density_fit=DensityFit(**values["density_fit"]),
-            scope=None if values.get("scope") is None else Scope(**values["scope"]),
+            scope=None if values.get("scope") is None else Scope.of_values(values["scope"]),
+            species=tuple(values.get("species", ("A", "B"))),
             signatures=values.get("signatures"),
             **{name: values[name] for name in _PLAIN},
         )

@@ -21,6 +21,7 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold
 from glassformer.graph.batch import GraphBatch
 from glassformer.network.registry import build_network
+from glassformer.physics.signature import together
 from glassformer.train.checkpoint import Model, write_model
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import Example, build_examples
@@ -100,10 +101,11 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         times=tuple(target.times.tolist()),
         label_mean=tuple(mean.tolist()),
         label_std=tuple(std.tolist()),
-        calibration=((1.0,) * len(target.times),) * 2,
+        calibration=((1.0,) * len(target.times),) * len(target.names),
         weights=weights,
         roles=roles,
-        signatures=torch.from_numpy(np.stack([known[one] for one in roles])),
+        signatures=torch.from_numpy(together([known[one] for one in roles])),
+        species=target.names,
         scope=Scope.of(trained),
         state_point_mean=StatePointMean.fit([sample.facts.state_point for sample in trained], labels),
         density_fit=DensityFit.fit(density, labels),

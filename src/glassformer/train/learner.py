@@ -12,8 +12,8 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import TrainingError
 from glassformer.core.run import Training
 from glassformer.core.seeds import generator, named_seed
-from glassformer.graph.batch import transform
-from glassformer.graph.symmetries import cubic_rotations, cubic_symmetries, random_rotations
+from glassformer.graph.batch import flat_graphs, transform
+from glassformer.graph.symmetries import augmentations
 from glassformer.train.batch_norm import remeasure_batch_norm, set_norms_frozen
 from glassformer.train.data import Batch, Loader
 from glassformer.train.schedule import learning_rate
@@ -129,13 +129,13 @@ class Learner:
         kind = self.settings.augmentation
         if kind == "none":
             return None
-        random = generator(named_seed(self.seed, "augmentation", epoch, number))
-        if kind == "rotations":
-            matrices = random_rotations(random, batch.size)
-        else:
-            all_of_them = cubic_symmetries() if kind == "symmetries" else cubic_rotations()
-            matrices = all_of_them[random.integers(len(all_of_them), size=batch.size)]
-        return torch.from_numpy(matrices[list(batch.places)]).float().to(batch.label.device)
+
+        def drawn(flat: bool) -> Tensor:
+            random = generator(named_seed(self.seed, "augmentation", epoch, number))
+            matrices = augmentations(kind, flat, random, batch.size)[list(batch.places)]
+            return torch.from_numpy(matrices).float().to(batch.label.device)
+
+        return torch.where(flat_graphs(batch.graph)[:, None, None], drawn(flat=True), drawn(flat=False))
 
     @torch.no_grad()
     def _validation_errors(self, validation: Loader) -> Tensor:

@@ -2,14 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from glassformer.dataset.consistency import COMPRESSIBILITY
 from glassformer.dataset.sample import Sample
-from glassformer.physics.configuration import SPECIES_A
+from glassformer.dataset.species import mixture_name
 
 # Boxes at constant pressure that were kept as they fell scatter in density by a fraction of sqrt(S(0) / N): a structure
 # is outside only beyond four of those. At a given density, only rounding is allowed.
@@ -21,32 +22,43 @@ TEMPERATURE_MARGIN = COMPOSITION_MARGIN = 1e-3
 class Scope:
     """The liquid and the state points of a training set.
 
-    `cutoffs`: the potential's conventions; `state_points`: their labels; `points`: temperature and mean number density
-    of each; `temperatures`, `densities` and `share_of_a` (number of A over all): the smallest and the largest.
+    `mixtures`: their identities, as `MixtureSettings.identity`; `state_points`: their labels; `points`: temperature and
+    mean number density of each; `temperatures`, `densities` and, for each species, `fractions` (its particles over
+    all): the smallest and the largest.
     """
 
-    cutoffs: tuple[str, ...]
+    mixtures: tuple[str, ...]
     state_points: tuple[str, ...]
     points: tuple[tuple[float, float], ...]
     temperatures: tuple[float, float]
     densities: tuple[float, float]
-    share_of_a: tuple[float, float]
+    fractions: tuple[tuple[float, float], ...]
 
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> "Scope":
         """Return the scope of a training set of `samples`."""
         temperatures = [sample.facts.temperature for sample in samples]
         densities = [sample.configuration.density for sample in samples]
-        shares = [_share_of_a(sample) for sample in samples]
+        shares = np.array([_fractions(sample, max(one.mixture.kinds for one in samples)) for sample in samples])
         labels = sorted({sample.facts.state_point for sample in samples})
         return cls(
-            tuple(sorted({sample.facts.cutoff for sample in samples})),
+            tuple(sorted({sample.facts.mixture.identity for sample in samples})),
             tuple(labels),
             tuple(_point([sample for sample in samples if sample.facts.state_point == label]) for label in labels),
             (min(temperatures), max(temperatures)),
             (min(densities), max(densities)),
-            (min(shares), max(shares)),
+            tuple((float(least), float(most)) for least, most in zip(shares.min(0), shares.max(0), strict=True)),
         )
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> "Scope":
+        """Return the scope with these `values`, as a model's file holds them. Raises `TypeError`."""
+        if "cutoffs" not in values:
+            return cls(**values)
+        # Of an 80:20 mixture: version 3 of the models knew no other.
+        found = dict(values)
+        least, most = found.pop("share_of_a")
+        return cls(mixtures=found.pop("cutoffs"), fractions=((least, most), (1 - most, 1 - least)), **found)
 
     def departures(self, sample: Sample) -> list[str]:
         """Return in what `sample` lies outside, one text each: what it is and what the network was trained on.
@@ -54,15 +66,16 @@ class Scope:
         State points between those of the training count as inside.
         """
         found = []
-        if sample.facts.cutoff not in self.cutoffs:
-            known = " and ".join(f"'{one}'" for one in self.cutoffs)
-            found.append(f"the cutoff convention '{sample.facts.cutoff}' (trained on {known})")
+        identity = sample.facts.mixture.identity
+        if _liquid(identity) not in map(_liquid, self.mixtures):
+            known = " and ".join(map(mixture_name, self.mixtures))
+            found.append(f"the mixture {mixture_name(identity)} (trained on {known})")
         temperature, density = sample.facts.temperature, sample.configuration.density
         margin_of_density = _margin(sample)
         for symbol, value, (least, most), margin in (
             ("T", temperature, self.temperatures, TEMPERATURE_MARGIN),
             ("number density", density, self.densities, margin_of_density),
-            ("share of A particles", _share_of_a(sample), self.share_of_a, COMPOSITION_MARGIN),
+            *self._shares(sample),
         ):
             if not least * (1 - margin) <= value <= most * (1 + margin):
                 span = f"{least:.4g}" if least == most else f"{least:.4g} to {most:.4g}"
@@ -71,6 +84,19 @@ class Scope:
             known = ", ".join(f"{one:.4g} and {other:.4g}" for one, other in self.points)
             found.append(f"T and number density = {temperature:.4g} and {density:.4g} (trained on {known})")
         return found
+
+    def _shares(self, sample: Sample) -> list[tuple[str, float, tuple[float, float], float]]:
+        """Return what the share of every species is called, its value, that of the training, and the margin.
+
+        The last species is what the others leave.
+        """
+        names, kinds = sample.mixture.species, len(self.fractions)
+        fractions = _fractions(sample, max(kinds, len(names)))
+        known = (*self.fractions, *((0.0, 0.0),) * (len(names) - kinds))
+        return [
+            (f"share of {names[kind]} particles", fractions[kind], known[kind], COMPOSITION_MARGIN)
+            for kind in range(max(len(names) - 1, 1))
+        ]
 
     def _lies_between(self, temperature: float, density: float, margin: float) -> bool:
         """Tell whether a state lies on a straight line between two of the training's, in temperature and density."""
@@ -115,5 +141,12 @@ def _margin(sample: Sample) -> float:
     return max(ROUNDING, SCATTER * math.sqrt(COMPRESSIBILITY / sample.configuration.particles))
 
 
-def _share_of_a(sample: Sample) -> float:
-    return float((sample.configuration.species == SPECIES_A).mean())
+def _fractions(sample: Sample, kinds: int) -> list[float]:
+    """Return the number fraction of each of `kinds` species."""
+    species = sample.configuration.species
+    return [float((species == kind).mean()) for kind in range(kinds)]
+
+
+def _liquid(identity: str) -> str:
+    """Return the part of an identity that tells what the liquid is, whatever it is called."""
+    return identity.rpartition(" ")[2]

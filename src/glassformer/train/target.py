@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.run import Quantity, Targets
 from glassformer.dataset.labels import log_mean, msd_a_draws, particle_labels
 from glassformer.dataset.sample import Sample
 
-_KINDS = {"A": (0,), "B": (1,), "both": (0, 1)}
+# What `targets.species` may be beside the name of a species.
+BOTH, ALL, FIRST = "both", "all", "A"
 # A mean displacement is positive, but a network that learned it on a linear scale may predict another number. Then this
 # fraction of the mean training label takes its place.
 FLOOR = 1e-3
@@ -21,24 +22,30 @@ FLOOR = 1e-3
 class Target:
     """The labels of a run, and what a network's outputs mean.
 
-    `quantity` at `times` (K,): of every particle of the species `kinds` if `of_particles`, with labels (N, K); else its
-    mean over the particles of A, with labels (1, K). `logarithm`: labels are logarithms. `each_draw`: every draw has
-    labels of its own, else they are means over draws.
+    `names`: of all species, by their numbers. `quantity` at `times` (K,): of every particle of the species `kinds` if
+    `of_particles`, with labels (N, K); else its mean over the particles of the first species, with labels (1, K).
+    `logarithm`: labels are logarithms. `each_draw`: every draw has labels of its own, else they are means over draws.
     """
 
     quantity: Quantity
     kinds: tuple[int, ...]
+    names: tuple[str, ...]
     times: FloatArray
     of_particles: bool
     logarithm: bool
     each_draw: bool
 
     @classmethod
-    def of(cls, targets: Targets, head: str, times: FloatArray) -> "Target":
-        """Return the target of a run's `targets` and the head of its network; `times` (K,) are those of the data."""
+    def of(cls, targets: Targets, head: str, times: FloatArray, names: tuple[str, ...] = ("A", "B")) -> "Target":
+        """Return the target of a run's `targets` and the head of its network.
+
+        `times` (K,) and the `names` of the species, by their numbers, are those of the data. Raises `SettingsError` if
+        the species that the run names is none of them.
+        """
         return cls(
             quantity=targets.quantity,
-            kinds=_KINDS[targets.species],
+            kinds=_kinds(targets.species, names) if head == "particle" else (0,),
+            names=names,
             times=times,
             of_particles=head == "particle",
             logarithm=targets.scale == "log",
@@ -47,7 +54,7 @@ class Target:
 
     @property
     def kind(self) -> int:
-        """The species whose mean is predicted of a configuration: A, unless only B is learned."""
+        """The species whose mean is predicted of a configuration: the first that is learned."""
         return self.kinds[0]
 
     def learned(self, species: ByteArray) -> NDArray[np.bool_]:
@@ -55,10 +62,19 @@ class Target:
         return np.isin(species, self.kinds) if self.of_particles else np.full(1, True)
 
     def learned_or_refused(self, species: ByteArray, name: str) -> NDArray[np.bool_]:
-        """Return what `learned` returns. Raises `DatasetError` if configuration `name` has no particle to learn."""
+        """Return what `learned` returns.
+
+        Raises `DatasetError` if configuration `name` has no particle to learn, or a species beyond `names`.
+        """
+        if (species >= len(self.names)).any():
+            raise DatasetError(
+                f"{name} has particles of species number {species.max()}; the network knows {len(self.names)} species,"
+                f" {', '.join(self.names)}, counted from 0",
+                "Train a network on data of this mixture.",
+            )
         learned = self.learned(species)
         if not learned.any():
-            names = " or ".join("AB"[kind] for kind in self.kinds)
+            names = " or ".join(self.names[kind] for kind in self.kinds)
             raise DatasetError(f"{name} has no particle of species {names}", "Choose another targets.species.")
         return learned
 
@@ -92,7 +108,7 @@ class Target:
     def of_each_particle(self, output: FloatArray, species: ByteArray, factors: FloatArray) -> FloatArray:
         """Return the quantity of every particle, (N, K), from the `output` of a particle head in the labels' units.
 
-        `species` (N,). Exponentials are multiplied by `factors` (2, K), of A and of B. NaN where a species is not
+        `species` (N,). Exponentials are multiplied by `factors` (S, K), of each species. NaN where a species is not
         learned.
         """
         learned = self.learned(species)
@@ -114,3 +130,17 @@ class Target:
             mean = self.of_each_particle(output, species, factors)[species == self.kind].mean(0)
         predicted: FloatArray = np.log(mean if self.logarithm else np.maximum(mean, FLOOR * mean_label))
         return predicted
+
+
+def _kinds(species: str, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the numbers of the species that a run's `species` stands for. Raises `SettingsError`."""
+    if species in names:
+        return (names.index(species),)
+    if species == ALL or (species == BOTH and len(names) == 2):
+        return tuple(range(len(names)))
+    if species == FIRST:
+        return (0,)
+    raise SettingsError(
+        f"targets.species: got '{species}'; the species of the data are {', '.join(names)}",
+        "Name one of them, or 'all'.",
+    )

@@ -19,10 +19,11 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
 from glassformer.dataset.consistency import check_state_points, refuse_copies
-from glassformer.dataset.folder import refuse_unequilibrated
+from glassformer.dataset.folder import refuse_bare, refuse_unequilibrated
 from glassformer.dataset.labels import target_times
 from glassformer.dataset.predictions import Predictions, write_predictions
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import agreed_species
 from glassformer.dataset.splits import folds, single_draws
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import read_model
@@ -54,15 +55,18 @@ def train_run(
     numbers (on a CPU, with the same number of threads and processes). `processes` train one network together, each on
     its share of every batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share
     alone.
-    Samples that were found not to be in equilibrium are refused unless `allow_unequilibrated`.
+    Bare structures are refused; so are samples that were found not to be in equilibrium, unless
+    `allow_unequilibrated`.
     Raises `CheckpointError` if `out` holds another run, `DatasetError`, `SettingsError`, `StorageError`,
     `TrainingError`.
     """
+    refuse_bare(samples)
     if not allow_unequilibrated:
         refuse_unequilibrated(samples)
     _refuse_too_many(processes)
     # Before anything is written: what cannot be trained is refused here.
     task = _task(run, samples, out, max(1, threads // processes))
+    run = task.run
     graphs = build_graphs(task.samples, run.network)
     _refuse_other_run(out, task.identity, run)
     _prepare_torch(threads)
@@ -84,12 +88,13 @@ def run_identity(run: Run, samples: Sequence[Sample]) -> str:
 
 
 def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
-    head = run.network.head
-    target = Target.of(run.targets, head, target_times(samples, run.targets.times, head == "particle"))
+    species, head = agreed_species(samples), run.network.head
+    run = _with_species(run, len(species))
+    target = Target.of(run.targets, head, target_times(samples, run.targets.times, head == "particle"), species)
     _refuse_what_does_not_fit(samples)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
-        names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.ensemble.seeds))]
+        names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.dynamics.seeds))]
         samples = single_draws(samples)
     split = run.split
     if split.by == "draw":
@@ -98,6 +103,16 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
         split = split.model_copy(update={"validation_per_state_point": number})
     parts = folds(samples, split, run.seed)
     return Task(run, target, samples, names, parts, out, _identity(run, target, samples), threads)
+
+
+def _with_species(run: Run, number: int) -> Run:
+    """Return `run` with the number of species of the data. Raises `SettingsError` if its network has another."""
+    network = run.network
+    if "species" in network.model_fields_set and network.species != number:
+        raise SettingsError(
+            f"network.species = {network.species}, and the data have {number} species", "Leave network.species out."
+        )
+    return run.model_copy(update={"network": network.model_copy(update={"species": number})})
 
 
 def _refuse_what_does_not_fit(samples: Sequence[Sample]) -> None:
@@ -184,7 +199,7 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
 
 def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
     content = [
-        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.ensemble.seeds)]
+        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.dynamics.seeds)]
         for sample in samples
     ]
     if "inherent-displacement" in run.network.inputs:

@@ -5,7 +5,7 @@ order of their numbers, and a two-dimensional system has z = 0 and Lz = 1. The t
 them until `species.assign_species` says which species of a mixture each is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,8 +82,8 @@ class Origin:
 class Contents:
     """What the file `path` holds. `types`: the names of its types; `species` (N,) counts in their order.
 
-    `inherent_positions` and `cage_positions` (N, 3), wrapped, belong to the only frame. `notes`: what a user should
-    know of how the file was read, a sentence each.
+    `inherent_positions` and `cage_positions` (N, 3), wrapped, belong to the only frame, and so do `columns`, (N,) each,
+    where the reader keeps them. `notes`: what a user should know of how the file was read, a sentence each.
     """
 
     path: Path
@@ -95,6 +95,7 @@ class Contents:
     propensities: Propensities | None = None
     inherent_positions: FloatArray | None = None
     cage_positions: FloatArray | None = None
+    columns: Mapping[str, FloatArray] = field(default_factory=dict)
     origin: Origin = field(default_factory=Origin)
     notes: tuple[str, ...] = ()
 
