@@ -192,7 +192,7 @@ def _wave_numbers(track: Track, wave_number: float) -> FloatArray:
     """Return the whole numbers n, (K, 3), of wave vectors about as long as `wave_number`."""
     box = track.boxes.mean(0)
     width = float(np.pi / box[: track.dimension].min())
-    numbers = np.rint(wave_vectors(box, wave_number, width, track.dimension) * box / (2 * np.pi))
+    numbers: FloatArray = np.rint(wave_vectors(box, wave_number, width, track.dimension) * box / (2 * np.pi))
     if len(numbers) > MOST_WAVE_VECTORS:
         numbers = numbers[np.linspace(0, len(numbers) - 1, MOST_WAVE_VECTORS).round().astype(np.int64)]
     return numbers
