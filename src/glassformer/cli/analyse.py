@@ -24,14 +24,14 @@ _TRAJECTORY = "Options of a trajectory"
 TimeStep = Annotated[
     float | None,
     typer.Option(
-        min=0, metavar="DT", help="Time step of the run, where the file has steps.", show_default=False,
+        metavar="DT", help="Time step of the run, where the file has steps.", show_default=False,
         rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
 FrameTime = Annotated[
     float | None,
     typer.Option(
-        min=0, metavar="DT", help="Time between frames, where the file has neither steps nor times.",
+        metavar="DT", help="Time between frames, where the file has neither steps nor times.",
         show_default=False, rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
@@ -103,6 +103,9 @@ def analyse(
         print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
         return
     wanted = [name.strip() for name in observables.split(",") if name.strip()]
+    for name, value in (("--time-step", time_step), ("--frame-time", frame_time)):
+        if value is not None and not 0 < value < float("inf"):
+            raise SettingsError(f"got {name} {value:g}; expected a positive number", "For example 0.005.")
     of_trajectory = bool(time_step or frame_time or mixture or species or wave_numbers or remove_drift)
     if source.is_dir() or not (source.exists() or of_trajectory):
         if of_trajectory:
@@ -113,7 +116,7 @@ def analyse(
         return
     if compare is not None:
         raise SettingsError("got --compare and a trajectory", "Published tables are compared with datasets.")
-    clock = Clock(time_step or None, frame_time or None)
+    clock = Clock(time_step, frame_time)
     _analyse_trajectory(source, wanted, out, clock, mixture, species, wave_numbers, remove_drift)
 
 
