@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import glassformer
-from glassformer.cli import learn
+from glassformer.cli import files, learn
 from glassformer.cli.analyse import analyse
 from glassformer.cli.bench import bench
 from glassformer.cli.caches import matplotlib_folder
@@ -304,21 +304,9 @@ def report(
     console.print(str(build_report(folder)), soft_wrap=True)
 
 
-@app.command()
-def info(
-    dataset: Dataset,
-    as_json: AsJson = False,
-) -> None:
-    """Check every file of a dataset and print what it holds."""
-    from glassformer.cli.tables import print_summary
-    from glassformer.dataset.folder import read_dataset
-    from glassformer.dataset.summary import summarise
-
-    summaries = summarise(read_dataset(dataset))
-    if as_json:
-        print(json.dumps([summary.as_json() for summary in summaries], indent=1))
-    else:
-        print_summary(summaries)
+app.command()(files.info)
+app.command("import")(files.import_)
+app.command()(files.export)
 
 
 app.command()(analyse)

@@ -55,6 +55,8 @@ FORMAT = "glassformer sample"
 MOST_DRIFT = 5e-3
 # Bytes of a state point's label; files are called by it, with a suffix.
 MOST_LABEL = 200
+# Characters of a text that says where a sample comes from.
+MOST_NOTE = 1000
 
 
 def _usable_label(label: str) -> str:
@@ -64,6 +66,12 @@ def _usable_label(label: str) -> str:
     if not usable or label.startswith(".") or "/" in label or "\\" in label:
         raise ValueError(f"got the label {label!r}; expected a name that a folder can have")
     return label
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or not 0 < len(text) <= MOST_NOTE:
+        raise ValueError(f"got a text of {len(text)} characters; expected at most {MOST_NOTE} that can be printed")
+    return text
 
 
 def _no_negative_time(value: float) -> float:
@@ -77,14 +85,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 # NaN where it is not known.
 Duration = Annotated[float, AfterValidator(_no_negative_time)]
 Label = Annotated[str, AfterValidator(_usable_label)]
+Note = Annotated[str, AfterValidator(_printable)]
 
 
 class Facts(BaseModel):
     """How a sample was made. Times are in LJ units; NaN where tau_alpha was not reached by the draws.
 
     What is not known, or was not looked at, is None; a bare structure needs no more than the first three, and a sample
-    with draws needs those of `OF_SAMPLES_WITH_DRAWS`. `engine`: what made the draws. `equilibrated`: holding went on
-    for the relaxation times asked for, and its last two windows agreed. `q6` and `crystalline_fraction`:
+    with draws needs those of `OF_SAMPLES_WITH_DRAWS`, unless `source` says from where it was
+    imported, and `licence` what holds for its use. `engine`: what made the draws. `equilibrated`: holding went on for
+    the relaxation times asked for, and its last two windows agreed. `q6` and `crystalline_fraction`:
     `glassformer.physics.crystallinity`.
     """
 
@@ -113,6 +123,8 @@ class Facts(BaseModel):
     crystalline_fraction: Share | None = None
     box: str | None = None
     start: str | None = None
+    source: Note | None = None
+    licence: Note | None = None
 
     @model_validator(mode="before")
     @classmethod

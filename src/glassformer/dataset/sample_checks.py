@@ -113,7 +113,7 @@ def _check_facts(sample: "Sample", where: str) -> None:
     facts = sample.facts
     if sample.ensemble is not None:
         missing = [name for name in OF_SAMPLES_WITH_DRAWS if getattr(facts, name) is None]
-        if missing:
+        if missing and facts.source is None:
             raise DatasetError(
                 f"{where}: attribute {missing[0]}: missing in a sample with draws", "The file cannot be used."
             )

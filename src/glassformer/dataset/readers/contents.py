@@ -83,7 +83,8 @@ class Contents:
     """What the file `path` holds. `types`: the names of its types; `species` (N,) counts in their order.
 
     `inherent_positions` and `cage_positions` (N, 3), wrapped, belong to the only frame, and so do `columns`, (N,) each,
-    where the reader keeps them. `notes`: what a user should know of how the file was read, a sentence each.
+    where the reader keeps them. `notes`: what a user should know of how the file was read, a sentence each. `labels`:
+    what the file called the species that `types` name since `assign_species`.
     """
 
     path: Path
@@ -98,6 +99,7 @@ class Contents:
     columns: Mapping[str, FloatArray] = field(default_factory=dict)
     origin: Origin = field(default_factory=Origin)
     notes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def particles(self) -> int:

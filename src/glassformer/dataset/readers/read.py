@@ -79,6 +79,11 @@ def format_of(path: Path) -> str:
     return found
 
 
+def is_hdf5(path: Path) -> bool:
+    """Tell whether `path` is a file of HDF5, as samples and predictions are. Raises `DatasetError`, `StorageError`."""
+    return head(path, len(_HDF5)) == _HDF5
+
+
 def _by_contents(path: Path, start: bytes) -> str | None:
     if start.startswith(_GSD):
         return gsd.FORMAT

@@ -21,7 +21,11 @@ def assign_species(contents: Contents, names: Sequence[str], assignment: str = "
     if not assignment and any(kind != name for kind, name in chosen.items()):
         pairs = ", ".join(f"{kind} is {name}" for kind, name in chosen.items())
         notes += (f"Types by their order: {pairs} (otherwise --species {_example(contents, names)}).",)
-    return replace(contents, types=tuple(names), species=numbers[contents.species], notes=notes)
+    labels = {name: kind for kind, name in chosen.items()}
+    return replace(
+        contents, types=tuple(names), species=numbers[contents.species], notes=notes,
+        labels=tuple(labels.get(name, name) for name in names),
+    )  # fmt: skip
 
 
 def _parsed(contents: Contents, names: Sequence[str], assignment: str) -> dict[str, str]:
