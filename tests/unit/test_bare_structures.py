@@ -168,6 +168,18 @@ def test_draws_that_were_lost_are_no_bare_structure(tmp_path: Path) -> None:
         write_sample(tmp_path / "new.h5", replace(synthetic_sample(), ensemble=None))
 
 
+def test_every_part_is_checked_before_it_is_written(tmp_path: Path) -> None:
+    sample = bare()
+    assert sample.equilibration is not None
+    record = replace(sample.equilibration, time=sample.equilibration.time * np.nan)
+    with pytest.raises(DatasetError, match="'time' has 7 values that are not finite"):
+        write_sample(tmp_path / "c0000.h5", replace(sample, equilibration=record))
+    elsewhere = replace(sample.configuration, inherent_positions=bare(1).configuration.positions)
+    with pytest.raises(DatasetError, match="the inherent structure is that of another configuration"):
+        write_sample(tmp_path / "c0000.h5", replace(sample, configuration=elsewhere))
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "name", ["time_step", "seed", "index", "engine", "parameter_hash", "tau_alpha", "energy_drift"]
 )

@@ -25,6 +25,7 @@ from glassformer.cli.console import (
     resumable,
     show_notices,
 )
+from glassformer.cli.mixtures import mixtures
 from glassformer.cli.options import (
     ALL_CORES,
     AsJson,
@@ -198,7 +199,7 @@ def simulate(
     list_them: Annotated[bool, flag("--list", "List the campaigns that ship with glassformer.")] = False,
     show: Annotated[bool, flag("--show", "Print the campaign file, to be saved and changed.")] = False,
 ) -> None:
-    """Simulate a campaign: the configurations and draws that its dataset does not hold yet."""
+    """Simulate a campaign of any mixture: the configurations and draws that its dataset does not hold yet."""
     from glassformer.core.presets import CAMPAIGNS, campaign_presets, find, load_campaign
 
     if list_them:
@@ -311,6 +312,7 @@ app.command()(files.export)
 
 app.command()(analyse)
 app.command()(learn.networks)
+app.command()(mixtures)
 
 
 @app.command("mode-coupling")
