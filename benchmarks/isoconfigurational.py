@@ -10,8 +10,8 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
-from glassformer.dataset.formats.botan import read_botan
 from glassformer.dataset.mixtures import shipped
+from glassformer.dataset.readers.botan import read_botan
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps, engine_version
@@ -103,7 +103,7 @@ def benchmark_configuration(progress: Progress) -> tuple[Configuration, str]:
     folder = os.environ.get("GLASSFORMER_DATA")
     files = sorted(Path(folder).glob("botan/*.npz")) if folder else []
     if files:
-        return read_botan(files[0])[0], f"BOTAN, {files[0].name}"
+        return read_botan(files[0]).first, f"BOTAN, {files[0].name}"
     progress.say("no reference data (GLASSFORMER_DATA): a configuration is made by a short cooling")
     return _cooled(), "cooled over t = 30 for this benchmark, not in equilibrium"
 

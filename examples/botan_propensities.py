@@ -23,7 +23,7 @@ from glassformer.core.layout import DatasetFolder
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
 from glassformer.core.settings import check_settings
-from glassformer.dataset.formats.botan import read_botan
+from glassformer.dataset.readers.botan import read_botan
 from glassformer.dataset.sample import Facts, Sample, write_sample
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import SPECIES_A
@@ -54,7 +54,7 @@ LABEL = CAMPAIGN.state_points[0].label
 def simulate(source: Path, index: int, out: Path) -> dict[str, list[float]]:
     """Make the sample of one configuration and return its propensities' means and split-half correlations."""
     path = DatasetFolder(out).sample(LABEL, index)
-    configuration, _ = read_botan(source)
+    configuration = read_botan(source).first
     engine = f"lockstep {VERSION}"
     made_by = {"configuration": configuration.fingerprint, "engine": engine}
     key = parameter_hash(CAMPAIGN.model_dump(mode="json") | made_by)

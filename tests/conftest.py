@@ -1,21 +1,26 @@
 """Shared fixtures: a tiny campaign that is really simulated once, and synthetic samples for the tests of files."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from glassformer.core.arrays import ISOCONFIGURATIONAL, FloatArray
 from glassformer.core.campaign import Campaign
 from glassformer.core.checksum import with_user_block
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sample
+from glassformer.observables.recorded import AVERAGED
+from glassformer.observables.species import mean_by_species
 from glassformer.physics.configuration import Configuration
 from tests.liquids import mixture
 
@@ -132,26 +137,52 @@ def synthetic_sample(index: int = 0, state_point: str = "T0.50_P1.55", draws: in
     times = np.array([0.5, 1.0, 2.0])
     random = np.random.default_rng(index)
     msd = 0.1 * times[:, None] * np.array([1.0, 2.0]) * random.uniform(0.8, 1.2, (draws, 1, 1))
-    ensemble = Ensemble(
-        times=times,
-        seeds=np.arange(draws, dtype=np.int64),
-        msd=msd,
-        self_scattering=np.exp(-msd),
-        particle_times=np.array([1.0]),
-        displacement_mean=random.uniform(0, 1, (1, particles)).astype(np.float32),
-        displacement_sq_mean=random.uniform(0, 1, (1, particles)).astype(np.float32),
-        quartic=2 * msd**2,
-        overlap=np.exp(-msd),
-        displacements=random.normal(0, 0.3, (draws, 1, particles, 3)).astype(np.float32),
-    )
+    rows = {
+        "times": times,
+        "seeds": np.arange(draws, dtype=np.int64),
+        "msd": msd,
+        "self_scattering": np.exp(-msd),
+        "particle_times": np.array([1.0]),
+        "displacement_mean": np.empty((1, particles), np.float32),
+        "displacement_sq_mean": np.empty((1, particles), np.float32),
+        "quartic": 2 * msd**2,
+        "overlap": np.exp(-msd),
+        "displacements": random.normal(0, 1, (draws, 1, particles, 3)).astype(np.float32),
+    }
+    # A row that has no formula here has its form.
+    sizes = {"D": draws, "N": particles, "Q": 2, "S": 1, "T": len(times)}
+    others = {spec.name: np.full(spec.sized(sizes), 0.5, spec.dtype) for spec in ISOCONFIGURATIONAL}
+    ensemble = Ensemble(**others | rows)
     record = EquilibrationRecord(
         *random.uniform(1, 2, (5, 7)), windows=np.where(np.arange(16) == 7, np.nan, 1.5).reshape(2, 8)
     )
+    named = re.fullmatch(r"T[\d.]+_P(-?[\d.]+)", state_point)
     facts = Facts(
-        state_point=state_point, temperature=float(state_point[1:5]), pressure=1.55, cutoff="uniform", time_step=0.005,
+        state_point=state_point, temperature=float(state_point[1:5]), pressure=float(named.group(1)) if named else 1.55,
+        cutoff="uniform", time_step=0.005,
         seed=1, index=index, engine="none", protocol="none", parameter_hash="0", code_version="0",
         equilibration_time=10.0,
         tau_alpha=2.0, equilibration_in_tau_alpha=5.0, energy_drift=1e-5, wave_number_a=7.25, wave_number_b=5.5,
         equilibrated=True, hold_tau_alpha=2.0, q6=0.01, crystalline_fraction=0.0,
     )  # fmt: skip
-    return Sample(configuration, ensemble, facts, record)
+    return with_msd(Sample(configuration, ensemble, facts, record), msd)
+
+
+def with_msd(sample: Sample, msd: FloatArray) -> Sample:
+    """`sample` with the mean squared displacements `msd`, and a quartic and displacements that fit them."""
+    ensemble, species = sample.ensemble, sample.configuration.species
+    assert ensemble.displacements is not None
+    displacements = ensemble.displacements.astype(np.float64)
+    for number, time in enumerate(ensemble.particle_times):
+        at = ensemble.times.tolist().index(time)
+        for draw, wanted in zip(displacements[:, number], msd[:, at], strict=True):
+            draw *= np.sqrt(wanted / mean_by_species((draw**2).sum(1), species))[species, None]
+    means = {name: of(displacements).mean(0).astype(np.float32) for name, of in AVERAGED.items()}
+    scaled = replace(
+        ensemble,
+        msd=msd,
+        quartic=2 * msd**2,
+        displacements=displacements.astype(np.float32),
+        **means,
+    )
+    return replace(sample, ensemble=scaled)

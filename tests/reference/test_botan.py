@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glassformer.dataset.formats.botan import read_botan
+from glassformer.dataset.readers.botan import read_botan
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.pair import interactions
 from glassformer.simulate.lockstep.engine import Lockstep
@@ -17,7 +17,9 @@ from tests.liquids import kob_andersen, unit_masses
 
 @pytest.fixture(scope="module")
 def botan(reference_data: Path) -> tuple[Configuration, np.ndarray]:
-    return read_botan(sorted((reference_data / "botan").glob("*.npz"))[0])
+    contents = read_botan(sorted((reference_data / "botan").glob("*.npz"))[0])
+    assert contents.draws is not None
+    return contents.first, contents.draws.displacements[:, 0]
 
 
 def test_what_is_in_a_file(botan: tuple[Configuration, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glassformer.dataset.formats.rumd import read_rumd
+from glassformer.dataset.readers.rumd import read_rumd
 from glassformer.physics.box import number_density, wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.pair import Interactions, interactions
@@ -24,7 +24,7 @@ def rumd(reference_data: Path) -> tuple[np.ndarray, Configuration]:
     """All columns, and the configuration one move earlier."""
     file = read_rumd(reference_data / "kablj_t045" / "end.xyz.gz")
     velocities = np.stack([file.columns[name] for name in ("vx", "vy", "vz")], 1)
-    after = file.configuration
+    after = file.first
     before = Configuration(wrap(after.positions - TIME_STEP * velocities, after.box), after.species, after.box)
     return np.stack(list(file.columns.values()), 1), before
 

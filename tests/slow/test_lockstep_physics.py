@@ -9,7 +9,7 @@ import pytest
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.settings import check_settings
-from glassformer.dataset.formats.rumd import read_rumd
+from glassformer.dataset.readers.rumd import read_rumd
 from glassformer.observables.displacements import mean_squared_displacement, self_scattering
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.draws import run_draws
@@ -121,7 +121,7 @@ def test_no_energy_drift_beyond_that_of_lammps(structure: Configuration) -> None
 @pytest.fixture(scope="module")
 def rumd(reference_data: Path) -> tuple[Configuration, np.ndarray, np.ndarray]:
     folder = reference_data / "kablj_t045"
-    structure = read_rumd(folder / "end.xyz.gz").configuration
+    structure = read_rumd(folder / "end.xyz.gz").first
     return structure, np.loadtxt(folder / "msd.dat"), np.loadtxt(folder / "Fs.dat")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glassformer.dataset.formats.rumd import read_rumd
+from glassformer.dataset.readers.rumd import read_rumd
 from glassformer.observables.displacements import mean_squared_displacement, self_scattering
 from glassformer.observables.structure import radial_distribution
 from glassformer.physics.box import wrap
@@ -26,7 +26,7 @@ MEAN_ENERGY, MEAN_VIRIAL, TEMPERATURE = -7.0120086, 2.1012059, 0.45
 @pytest.fixture(scope="module")
 def seen(reference_data: Path) -> dict[str, np.ndarray]:
     """MSD and F_s (D, T, 2) at RUMD's times up to 65.5; energies, virials and g(r) at t = 1 to 8."""
-    structure = read_rumd(reference_data / "kablj_t045" / "end.xyz.gz").configuration
+    structure = read_rumd(reference_data / "kablj_t045" / "end.xyz.gz").first
     energy = interactions(structure, POTENTIAL).energy.mean()
     kinetic = TEMPERATURE + (MEAN_ENERGY - energy) / 1.5
     velocities = np.stack([unit_masses(draw, structure.particles, kinetic) for draw in range(DRAWS)])

@@ -10,6 +10,7 @@ from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
+from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.sample import Sample
 from glassformer.physics.configuration import Configuration
 from glassformer.train.checkpoint import Model, read_model
@@ -53,7 +54,7 @@ def test_bare_configurations_are_predicted_as_samples_are(trained: tuple[str, Mo
     name, model = trained
     samples = samples_of(8)[4:]
     velocities = [draw_velocities(sample) for sample in samples] if name == "velocity" else None
-    found = predict_configurations(model, [bare(s) for s in samples], ["uniform"] * 4, velocities)
+    found = predict_configurations(model, [bare(s) for s in samples], [s.mixture for s in samples], velocities)
     expected = predict(model, samples)
     assert found.log_means.shape == (4, len(model.times))
     np.testing.assert_array_equal(found.log_means, expected.prediction)
@@ -75,7 +76,7 @@ def test_no_label_is_looked_at(trained: tuple[str, Model]) -> None:
     with pytest.raises(DatasetError, match=r"c0000 was not observed at t = |does not say how far each particle went"):
         predict(model, [other])
     velocities = [draw_velocities(sample)] if name == "velocity" else None
-    found = predict_configurations(model, [other.configuration], ["uniform"], velocities)
+    found = predict_configurations(model, [other.configuration], [other.mixture], velocities)
     np.testing.assert_array_equal(found.log_means, predict(model, [sample]).prediction)
 
 
@@ -84,9 +85,9 @@ def test_what_a_prediction_needs_is_asked_for(trained: tuple[str, Model]) -> Non
     configurations = [bare(sample) for sample in samples_of(2)]
     if name == "velocity":
         with pytest.raises(SettingsError, match="reads velocities") as caught:
-            predict_configurations(model, configurations, ["uniform"] * 2)
+            predict_configurations(model, configurations, [shipped("kob-andersen")] * 2)
         assert "another network" in caught.value.remedy
     if name == "particles":
         configurations[1] = replace(configurations[1], species=np.zeros(320, np.uint8))
         with pytest.raises(DatasetError, match="configuration number 1 has no particle of species B"):
-            predict_configurations(model, configurations, ["uniform"] * 2)
+            predict_configurations(model, configurations, [shipped("kob-andersen")] * 2)

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, DatasetError
-from glassformer.dataset.formats.botan import read_botan
+from glassformer.dataset.readers.botan import read_botan
+from glassformer.physics.configuration import Configuration
 
 EDGE = (100 / 1.2) ** (1 / 3)
 
@@ -28,9 +30,16 @@ def written(tmp_path: Path, content: dict[str, np.ndarray]) -> Path:
     return tmp_path / "file.npz"
 
 
+def structure_and_draws(path: Path) -> tuple[Configuration, FloatArray]:
+    contents = read_botan(path)
+    assert contents.draws is not None
+    assert contents.draws.displacements.shape[1] == 1
+    return contents.first, contents.draws.displacements[:, 0]
+
+
 def test_positions_are_wrapped_and_displacements_are_not(tmp_path: Path) -> None:
     content = arrays()
-    configuration, displacements = read_botan(written(tmp_path, content))
+    configuration, displacements = structure_and_draws(written(tmp_path, content))
     assert configuration.density == pytest.approx(1.2)
     assert np.bincount(configuration.species).tolist() == [80, 20]
     shift = (configuration.positions - content["initial_positions"]) / EDGE
@@ -99,7 +108,7 @@ def test_wrapped_final_positions_are_refused(origin: float, tmp_path: Path) -> N
     with pytest.raises(DatasetError, match="mean squared displacement of"):
         read_botan(written(tmp_path, content | {"positions": (start + moved)[:, renumbered]}))
     # Some particles may really have gone far.
-    _, displacements = read_botan(written(tmp_path, content | {"positions": start + 1.5 * moved}))
+    _, displacements = structure_and_draws(written(tmp_path, content | {"positions": start + 1.5 * moved}))
     np.testing.assert_allclose(displacements, 1.5 * moved, atol=1e-12)
 
 
@@ -111,7 +120,7 @@ def test_an_unwrapped_crystal_is_read(tmp_path: Path) -> None:
         types = (np.arange(number) >= 0.8 * number).astype(int)
         for hop in range(2, 9):
             start = (grid + hop * sites) * (edge / sites)
-            configuration, displacements = read_botan(
+            configuration, displacements = structure_and_draws(
                 written(tmp_path, {"types": types, "initial_positions": start, "positions": start[None]})
             )
             assert ((configuration.positions >= 0) & (configuration.positions < configuration.box)).all()

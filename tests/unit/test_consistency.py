@@ -59,7 +59,7 @@ MIXED = {
     "temperature 0.5 and 0.6": lambda: with_facts(synthetic_sample(1), temperature=0.6),
     "pressure 1.55 and 1.6": lambda: with_facts(synthetic_sample(1), pressure=1.6),
     "mixture uniform and scaled": lambda: with_facts(synthetic_sample(1), mixture=SCALED),
-    "wave numbers 7.25, 5.5 and 1, 5.5": lambda: with_facts(synthetic_sample(1), mixture=at_wave_numbers(1.0, 5.5)),
+    "wave numbers 7.25, 5.5 and 7, 5.5": lambda: with_facts(synthetic_sample(1), mixture=at_wave_numbers(7.0, 5.5)),
     "wave numbers 7.25, 5.5 and 7.25, 7.2": lambda: with_facts(synthetic_sample(1), mixture=at_wave_numbers(7.25, 7.2)),
     "box, in units of its shortest edge, 1 x 1 x 1 and 4 x 2 x 1": lambda: stretched(1),
 }
@@ -73,8 +73,10 @@ def test_samples_that_differ_in_what_defines_a_state_point_are_refused(message: 
             use(samples)
     for sample in samples:
         write_sample(tmp_path / sample.facts.state_point / f"c{sample.facts.index:04d}.h5", sample)
-    # Another temperature contradicts the label, too, which is found first.
-    with pytest.raises(DatasetError, match=f"{message}|got temperature 0.6 under the label T0.50_P1.55"):
+    # Another temperature or pressure contradicts the label, too, which is found first.
+    with pytest.raises(
+        DatasetError, match=rf"{message}|got (temperature 0.6|pressure 1.6) under the label T0.50_P1.55"
+    ):
         read_dataset(tmp_path)
 
 
@@ -98,7 +100,12 @@ def copies_of(sample: Sample) -> dict[str, Sample]:
         "last bit": replace(c, positions=np.nextafter(c.positions, 0)),
         "mirrored": replace(c, positions=wrap(-c.positions, c.box)),
     }
-    return {name: replace(sample, configuration=one) for name, one in changed.items()}
+    copies = {name: replace(sample, configuration=one) for name, one in changed.items()}
+    e = sample.ensemble
+    moved = {name: getattr(e, name)[:, order] for name in ("displacement_mean", "displacement_sq_mean")}
+    displacements = None if e.displacements is None else e.displacements[:, :, order]
+    renumbered = replace(e, **moved, displacements=displacements)
+    return copies | {"renumbered": replace(copies["renumbered"], ensemble=renumbered)}
 
 
 @pytest.mark.parametrize("kind", ["shifted", "renumbered", "float32", "last bit", "mirrored"])

@@ -270,6 +270,8 @@ def test_what_a_file_may_not_hold(name: str, older: Path) -> None:
         with pytest.raises(InputError) as caught:
             read_sample(older)
     assert "old.h5" in caught.value.problem
+    assert "truth value" not in caught.value.problem
+    assert "Value error" not in caught.value.problem
     assert "root:" not in str(caught.value)
 
 

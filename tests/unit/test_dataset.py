@@ -68,7 +68,7 @@ def remove(name: str) -> object:
         (edit("isoconfigurational/times", 1, 9.0), "times that do not increase"),
         (remove("configuration/species"), "the array 'species' is missing"),
         (remove("isoconfigurational"), "the group 'isoconfigurational' is missing"),
-        (lambda file: file.attrs.__setitem__("schema_version", 99), "got schema version 99; expected 1 to 2"),
+        (lambda file: file.attrs.__setitem__("schema_version", 99), "got schema version 99; expected 1 to 3"),
         (lambda file: file.attrs.__setitem__("temperature", "cold"), "attribute temperature"),
         (lambda file: file.attrs.__delitem__("seed"), "attribute seed"),
     ],

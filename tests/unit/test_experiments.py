@@ -445,6 +445,14 @@ def test_a_folder_of_another_run_does_not_cost_the_others(
     assert any(text.startswith("one FAILED: ") for text in said)
 
 
+def test_a_state_point_whose_label_begins_alike_is_another(study: Study, tiny_dataset: Path, tmp_path: Path) -> None:
+    samples = read_dataset(tiny_dataset)
+    near = {"temperature": 0.501, "state_point": "T0.501_P1.55"}
+    others = [replace(one, facts=one.facts.model_copy(update=near)) for one in samples if one.facts.temperature == 0.5]
+    work = plan_work(study, "demo", ["one"], [*samples, *others], tmp_path)
+    assert [one.trained_on for one in work] == [("T0.50_P1.55",)]
+
+
 def test_a_missing_state_point_is_named(study: Study, tiny_dataset: Path, tmp_path: Path) -> None:
     hot = [sample for sample in read_dataset(tiny_dataset) if sample.facts.state_point.startswith("T0.56")]
     with pytest.raises(

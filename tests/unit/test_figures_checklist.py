@@ -46,7 +46,7 @@ from glassformer.report.figures import (
     training_figure,
 )
 from glassformer.report.histogram import prediction_histograms
-from glassformer.report.naming import titles_of
+from glassformer.report.naming import names_of, titles_of
 from glassformer.report.observable_figure import draw
 from glassformer.report.particle_figures import particle_figure
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
@@ -164,7 +164,7 @@ FIGURES: dict[str, Callable[[Path, pytest.MonkeyPatch], Figure]] = {
     "curves": lambda *_: curves_figure(many(), networks_of(many()), SEVEN[::2]),
     "curves-few": lambda *_: curves_figure(few(), networks_of(few()), SEVEN[4:5]),
     "errors": lambda *_: errors_figure(results(many())),
-    "ratio": lambda *_: ratio_figure(results(many()), SEVEN),
+    "ratio": lambda *_: ratio_figure(results(many()), names_of(many())),
     "cooling": lambda *_: cooling_figure([cooled((0.1, 0.3))])[0],
     "comparison": lambda folder, _: compared(few(), folder),
     "mode-coupling": lambda *_: mode_coupling._draw({a: schematic_correlator(a, 1e4) for a in (3.0, 4.0, 4.5)}),

@@ -13,6 +13,7 @@ from glassformer.core.layout import (
     OutFolder,
     TrainingFolder,
     configuration_of,
+    names_state_point,
     state_point_of,
     unfinished_folder,
 )
@@ -33,6 +34,12 @@ def test_a_draw_is_read_as_it_is_written(name: str) -> None:
 def test_a_configuration_is_no_draw(name: str) -> None:
     assert Draw.read(name) is None
     assert configuration_of(name) == name
+
+
+def test_a_state_point_is_named_by_whole_parts_of_its_label() -> None:
+    labels = ["T0.44_P2.93", "T0.441_P2.91", "T0.44", "T0.4"]
+    assert [label for label in labels if names_state_point("T0.44", label)] == ["T0.44_P2.93", "T0.44"]
+    assert [label for label in labels if names_state_point("T0.441_P2.91", label)] == ["T0.441_P2.91"]
 
 
 def test_draws_are_in_the_order_of_their_numbers() -> None:

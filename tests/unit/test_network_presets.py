@@ -97,7 +97,7 @@ def test_an_unknown_name_is_told_the_nearest_and_all() -> None:
         ('name = "message-passing"\ncutof = 2.0', "unknown key cutof; did you mean 'cutoff'"),
         ('name = "continuous-filter"\nneighbors = 3', "unknown key neighbors"),
         ("neighbors = 0", "neighbors: got 0"),
-        ('name = "transformer"', "got 'transformer'; expected one of particlenet, message-passing, continuous-filter"),
+        ('name = "transformer"', f"got 'transformer'; expected one of {', '.join(network_settings.NETWORKS)}"),
         ("name = [3]", "got [3]; expected one of"),
         ('inputs = ["species", "species"]', "inputs holds an entry twice"),
         ("neighbors", "is not TOML"),

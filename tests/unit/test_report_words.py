@@ -20,8 +20,9 @@ from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceili
 from glassformer.dataset.predictions import Predictions, pad, write_predictions
 from glassformer.dataset.sample import Sample, write_sample
 from glassformer.report.build import build_report
+from glassformer.report.naming import name_of, short_names
 from glassformer.report.run_file import read_run
-from tests.conftest import synthetic_sample
+from tests.conftest import synthetic_sample, with_msd
 
 COLD, HOT = "T0.50_P1.55", "T0.56_P0.17"
 
@@ -32,8 +33,7 @@ def dataset(points: Sequence[str] = (COLD, HOT), number: int = 4, draws: int = 3
     for place, point in enumerate(points):
         for index in range(number):
             sample = synthetic_sample(index, point, draws)
-            msd = sample.ensemble.msd * 3**place
-            samples.append(replace(sample, ensemble=replace(sample.ensemble, msd=msd, quartic=2 * msd**2)))
+            samples.append(with_msd(sample, sample.ensemble.msd * 3**place))
     return samples
 
 
@@ -60,7 +60,10 @@ def predictions(
     if run.network.head == "particle":
         truth = np.concatenate([particle_labels(sample, times, targets.quantity) for sample in samples])
         kinds = np.concatenate([sample.configuration.species for sample in samples])
-        said = truth + np.random.default_rng(0).normal(0, truth.std(), truth.shape)
+        # Errors as large as what differs within a species of a configuration.
+        groups = 2 * np.repeat(np.arange(len(samples)), [s.configuration.particles for s in samples]) + kinds
+        spread = np.stack([truth[groups == group].std(0) for group in range(2 * len(samples))])[groups]
+        said = truth + spread * np.random.default_rng(0).normal(size=truth.shape)
         learned = {"A": (0,), "B": (1,), "both": (0, 1)}[targets.species]
         said[~np.isin(kinds, learned)] = np.nan
         found |= {
@@ -286,31 +289,49 @@ def test_a_plateau_is_said_to_be_seen_where_it_is(tmp_path: Path) -> None:
     for sample in samples:
         msd = sample.ensemble.msd.copy()
         msd[:, 1] = 1.1 * msd[:, 0]
-        caged.append(replace(sample, ensemble=replace(sample.ensemble, msd=msd, quartic=2 * msd**2)))
+        caged.append(with_msd(sample, msd))
     text = report(tmp_path / "caged", caged, run, predictions(caged, run))
     assert "its slope for A falls to 0.14 at T = 0.50, P = 1.55 and 0.14 at T = 0.56, P = 0.17." in text
 
 
 @pytest.mark.parametrize(
-    ("label", "name"),
+    ("label", "facts", "name"),
     [
-        ("T0.50", "T = 0.50"), ("T0.44_rho1.20", "T = 0.44, ρ = 1.20"), ("T1_P-0.5", "T = 1, P = -0.5"),
-        ("liquid", "liquid"), ("a $x^$ b", "a $x^$ b"), ("a $x$ b", "a $x$ b"), ("[red]x", "[red]x"),
-        ("<b>bold", "<b>bold"),
-        ("_hidden", "_hidden"), ("-->", "-->"), ("{{ 7 * 7 }}", "{{ 7 * 7 }}"), ("T0.50_P1.55_old", "T0.50_P1.55_old"),
-        ("x" * 60, "x" * 29 + "…" + "x" * 10), ("液体", "液体"),
+        ("T0.50", {}, "T = 0.50"), ("T0.44_rho1.20", {"temperature": 0.44, "density": 1.2}, "T = 0.44, ρ = 1.20"),
+        ("T1.00_P-0.50", {"temperature": 1.0, "pressure": -0.5}, "T = 1.00, P = -0.50"),
+        # The label does not decide: the facts do.
+        ("T0.441_P2.91", {"temperature": 0.441, "pressure": 2.91}, "T = 0.441, P = 2.91"),
+        ("T0.44", {"temperature": 0.441}, "T0.44 (T = 0.441)"), ("T1_P-0.5", {}, "T1_P-0.5 (T = 0.50)"),
+        *((own, {}, f"{own} (T = 0.50)") for own in (
+            "liquid", "a $x^$ b", "a $x$ b", "[red]x", "<b>bold", "_hidden", "-->", "{{ 7 * 7 }}", "T0.50_P1.55_old",
+            "液体",
+        )),
+        ("x" * 60, {}, "x" * 29 + "…" + "x" * 10 + " (T = 0.50)"),
     ],
 )  # fmt: skip
-def test_a_label_is_text_and_nothing_else(label: str, name: str, tmp_path: Path) -> None:
+def test_a_label_is_text_and_nothing_else(label: str, facts: dict[str, float], name: str, tmp_path: Path) -> None:
     run = settings()
-    named = re.fullmatch(r"T(\d\.\d+)_(P|rho).*", label)
-    facts = {"state_point": label, "temperature": float(named[1]) if named else 0.5}
-    samples = [replace(one, facts=one.facts.model_copy(update=facts)) for one in dataset([COLD])]
+    changed = {"state_point": label, "temperature": 0.5, "pressure": None} | facts
+    samples = [replace(one, facts=one.facts.model_copy(update=changed)) for one in dataset([COLD])]
     samples += dataset([HOT])
     text = report(tmp_path, samples, run, predictions(samples, run))
     assert name in text
+    assert not re.search(r"T = 0\.44(?!1)", text) or changed["temperature"] == 0.44
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "<b>bold" not in page
+
+
+def test_short_names_tell_state_points_apart() -> None:
+    points = (("T0.44_P2.93", 0.44, 2.93), ("T0.441_P2.91", 0.441, 2.91), ("T0.441_P3.00", 0.441, 3.0))
+    known = dataset([COLD], 1)[0].facts
+    facts = [
+        known.model_copy(update={"state_point": label, "temperature": temperature, "pressure": pressure})
+        for label, temperature, pressure in (*points, ("cold", 0.441, 3.0))
+    ]
+    names = {one.state_point: name_of(one) for one in facts}
+    assert list(short_names(["T0.44_P2.93", "T0.441_P2.91"], names).values()) == ["T = 0.44", "T = 0.441"]
+    assert short_names(["T0.441_P2.91", "T0.441_P3.00"], names)["T0.441_P3.00"] == "T = 0.441, P = 3.00"
+    assert list(short_names(["cold", "gone"], names).values()) == ["cold (T = 0.441)", "gone"]
 
 
 def test_what_differs_between_samples_is_given_in_full(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import ConfigurationError, DatasetError
-from glassformer.dataset.formats.rumd import read_rumd
+from glassformer.dataset.readers.rumd import read_rumd
 from glassformer.dataset.starts import read_starts
 
 HEADER = (
@@ -33,9 +33,9 @@ def write(path: Path, rows: np.ndarray, header: str = HEADER, number: int = 50) 
 
 def test_the_box_is_moved_to_the_origin(tmp_path: Path) -> None:
     found = read_rumd(write(tmp_path / "a.xyz.gz", table()))
-    np.testing.assert_array_equal(found.configuration.box, [6, 6.5, 7])
-    np.testing.assert_allclose(found.configuration.positions - found.configuration.box / 2, table()[:, 1:4], atol=1e-8)
-    assert np.bincount(found.configuration.species).tolist() == [40, 10]
+    np.testing.assert_array_equal(found.first.box, [6, 6.5, 7])
+    np.testing.assert_allclose(found.first.positions - found.first.box / 2, table()[:, 1:4], atol=1e-8)
+    assert np.bincount(found.species).tolist() == [40, 10]
     np.testing.assert_allclose(found.columns["vy"], table()[:, 8], atol=1e-8)
 
 
@@ -43,7 +43,7 @@ def test_a_folder_of_them_starts_a_campaign(tmp_path: Path) -> None:
     for name in ("b", "a"):
         write(tmp_path / f"{name}.xyz.gz", table() * (1 if name == "a" else np.r_[1, [0.5] * 3, [1] * 6]))
     first, second = read_starts(tmp_path)
-    assert first.fingerprint == read_rumd(tmp_path / "a.xyz.gz").configuration.fingerprint
+    assert first.fingerprint == read_rumd(tmp_path / "a.xyz.gz").first.fingerprint
     assert second.fingerprint != first.fingerprint
 
 
@@ -56,7 +56,9 @@ def test_a_folder_of_them_starts_a_campaign(tmp_path: Path) -> None:
         ({"header": HEADER.replace("type,", "kind,")}, "'type'"),
         ({"header": HEADER.replace(",6,6.5,7", ",6,-6.5,7")}, "box edges [6.0, -6.5, 7.0]"),
         ({"header": HEADER.replace(",6,6.5,7", ",0,6.5,7")}, "box edges [0.0, 6.5, 7.0]"),
-        ({"number": 49}, "50 of 49 particles"),
+        ({"number": 51}, "of 51 particles"),
+        # What follows would be another frame.
+        ({"number": 49}, "in the place of the number of particles"),
         ({"rows": table()[:, :-1]}, "is no RUMD configuration"),
     ],
 )
@@ -95,5 +97,5 @@ def test_types_that_are_no_species_are_refused(kind: float, tmp_path: Path) -> N
 def test_positions_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     rows = table()
     rows[7, 2] = np.inf
-    with pytest.raises(DatasetError, match="the positions of 1 particles are not finite"):
+    with pytest.raises(ConfigurationError, match=r"a.xyz.gz: .*the positions of 1 particle are not finite"):
         read_rumd(write(tmp_path / "a.xyz.gz", rows))

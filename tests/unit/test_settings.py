@@ -8,7 +8,7 @@ import pytest
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
 from glassformer.core.mixture import check_composition, shipped_mixture
-from glassformer.core.presets import RUNS, campaign_presets, load_campaign, preset
+from glassformer.core.presets import CAMPAIGNS, RUNS, campaign_presets, load_campaign, preset
 from glassformer.core.run import Run, load_run
 from glassformer.core.settings import check_settings, load_settings
 from glassformer.simulate.schedule import observation_steps
@@ -201,3 +201,15 @@ def test_one_mistake_is_told_once() -> None:
     with pytest.raises(SettingsError) as caught:
         check_settings({"targets": {"times": [-1.0]}}, Run, "run.toml")
     assert caught.value.problem.splitlines() == ["run.toml: targets.times[0]: got -1.0; expected greater than 0"]
+
+
+def test_only_takes_whole_parts_of_a_label_before_its_beginning(tmp_path: Path) -> None:
+    more = "".join(f"[[state_points]]\ntemperature = {t}\npressure = {p}\n" for t, p in ((0.44, 2.93), (0.441, 2.91)))
+    path = tmp_path / "campaign.toml"
+    path.write_text(preset(CAMPAIGNS, "demo").read_text() + more)
+
+    def chosen(part: str) -> list[str]:
+        return [point.label for point in load_campaign(str(path), only=[part]).state_points]
+
+    assert chosen("T0.44") == ["T0.44_P2.93"]
+    assert chosen("T0.4") == ["T0.44_P2.93", "T0.441_P2.91"]

@@ -5,14 +5,14 @@ import io
 import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import glassformer
-from glassformer.cli import learn
+from glassformer.cli import files, learn
+from glassformer.cli.analyse import analyse
 from glassformer.cli.bench import bench
 from glassformer.cli.caches import matplotlib_folder
 from glassformer.cli.console import (
@@ -305,64 +305,12 @@ def report(
     console.print(str(build_report(folder)), soft_wrap=True)
 
 
-@app.command()
-def info(
-    dataset: Dataset,
-    as_json: AsJson = False,
-) -> None:
-    """Check every file of a dataset and print what it holds."""
-    from glassformer.cli.tables import print_summary
-    from glassformer.dataset.folder import read_dataset
-    from glassformer.dataset.summary import summarise
-
-    summaries = summarise(read_dataset(dataset))
-    if as_json:
-        print(json.dumps([summary.as_json() for summary in summaries], indent=1))
-    else:
-        print_summary(summaries)
+app.command()(files.info)
+app.command("import")(files.import_)
+app.command()(files.export)
 
 
-@app.command()
-def analyse(
-    dataset: Dataset,
-    observables: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            help="Observables to write, separated by commas; 'list' lists them.",
-            show_default="all that the data allow",
-        ),
-    ] = "",
-    compare: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of published MSD tables to compare with.", show_default=False),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to write to.", show_default="DATASET-analysis")
-    ] = None,
-) -> None:
-    """Write observables as tables (CSV) and figures, with fits; compare with published curves."""
-    from glassformer.cli.tables import print_fits, print_published_comparison
-    from glassformer.dataset.folder import read_dataset
-    from glassformer.evaluate.analysis import OBSERVABLES
-    from glassformer.report.analyse import analyse as write_observables
-
-    if observables == "list":
-        print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
-        return
-    samples = read_dataset(dataset)
-    folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
-    if compare is None or observables:
-        wanted = [name.strip() for name in observables.split(",") if name.strip()]
-        say = partial(console.print, markup=False, soft_wrap=True)
-        print_fits(write_observables(samples, wanted, folder, say))
-    if compare is not None:
-        from glassformer.report.comparison import compare as compare_with
-
-        print_published_comparison(compare_with(samples, compare, folder))
-    console.print(f"tables and figures: {folder}", soft_wrap=True)
-
-
+app.command()(analyse)
 app.command()(learn.networks)
 app.command()(mixtures)
 

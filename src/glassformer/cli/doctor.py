@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from glassformer.cli.console import console, cores
 from glassformer.core.errors import GlassformerError
-from glassformer.core.workers import cause_of_death
+from glassformer.core.processes import cause_of_death
 
 # Run in a process of its own: a broken MPI library can end the process instead of raising.
 _LAMMPS_PROBE = """
@@ -20,7 +20,7 @@ from glassformer.physics.configuration import Configuration
 from glassformer.dataset.mixtures import shipped
 from glassformer.simulate.lammps import Lammps, engine_version
 from glassformer.core.errors import GlassformerError
-from glassformer.core.workers import cause_of_death
+from glassformer.core.processes import cause_of_death
 grid = np.stack(np.meshgrid(*[np.arange(5.0)] * 3), -1).reshape(-1, 3)
 structure = Configuration(grid * 1.1, shipped("kob-andersen").assign(125), np.full(3, 5.5))
 try:

@@ -14,7 +14,7 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.experiment import Experiment, Scale, Study, load_study
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
-from glassformer.core.layout import OutFolder
+from glassformer.core.layout import OutFolder, names_state_point
 from glassformer.core.presets import load_campaign, study_presets
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
@@ -101,7 +101,7 @@ def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
     labels = [point.label for point in campaign.state_points]
     observed = {head: _times(campaign, head) for head in ("system", "particle")}
     for experiment, run in study.runs(scale, only):
-        missing = [name for name in experiment.train if not any(label.startswith(name) for label in labels)]
+        missing = [name for name in experiment.train if not any(names_state_point(name, label) for label in labels)]
         if missing:
             raise SettingsError(
                 f"experiment {experiment.name} trains on {missing[0]}; {settings.campaign} has {', '.join(labels)}",
@@ -269,7 +269,7 @@ def _training_hours(
         known[key] = estimate_training(network, campaign.particles)
         stages.advance(1, f"network {len(known)} of {len(networks)}")
     for experiment, run in runs:
-        points = [point for point in campaign.state_points if point.label.startswith(experiment.train)]
+        points = [point for point in campaign.state_points if experiment.trains_on(point.label)]
         each = campaign.draws if run.targets.draws == "each" else 1
         trained = len(points) * campaign.configurations * each * (1 - 1 / run.split.folds) * run.split.training_share
         folds = run.split.trained_folds or run.split.folds

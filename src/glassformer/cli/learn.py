@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from glassformer.cli.console import console, print_file, print_table, progress, resumable
-from glassformer.cli.options import ALL_CORES, AsJson, Dataset, Threads, flag
+from glassformer.cli.options import ALL_CORES, AsJson, Threads, flag
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 
@@ -77,20 +77,27 @@ def predict(
     checkpoint: Annotated[
         Path, typer.Argument(metavar="MODEL", help="Trained network: a model.pt that train wrote.", show_default=False)
     ],
-    dataset: Dataset,
+    structures: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE-OR-FOLDER",
+            help="Sample file, folder of sample files, or dataset; draws are not needed.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Prediction file to write (HDF5).", show_default=False)],
     strict: Annotated[bool, flag("--strict", "Refuse configurations outside what the network was trained on.")] = False,
 ) -> None:
-    """Predict the dynamics of a dataset's configurations with a trained network."""
-    from glassformer.cli.tables import print_notices
+    """Predict the dynamics of configurations with a trained network, at the times that it was trained for."""
+    from glassformer.cli.tables import bare_structures, print_notices
     from glassformer.core.errors import PredictionError
-    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.folder import read_samples
     from glassformer.dataset.predictions import refuse_to_replace, write_predictions
     from glassformer.train.checkpoint import read_model
     from glassformer.train.prediction import predict as run_model
 
     refuse_to_replace(out)
-    model, samples = read_model(checkpoint), read_dataset(dataset)
+    model, samples = read_model(checkpoint), read_samples(structures)
     predictions = run_model(model, samples)
     if strict and predictions.notices:
         raise PredictionError("\n".join(predictions.notices), "Leave these out, or predict without --strict.")
@@ -99,6 +106,10 @@ def predict(
     print_notices(predictions.notices)
     predicted = counted(len(samples), "configuration")
     console.print(f"{predicted} predicted, {seen} of them seen in training: {out}", soft_wrap=True)
+    bare = sum(not sample.draws for sample in samples)
+    if bare:
+        words = bare_structures(bare, len(samples))
+        console.print(f"{words}: there is nothing to compare {'its' if bare == 1 else 'their'} prediction with.")
 
 
 def evaluate(

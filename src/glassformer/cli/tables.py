@@ -36,7 +36,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
                 f"{row.configurations} x {row.draws}",
                 f"{row.density:.4f}",
                 number(row.hold_tau_alpha if math.isnan(row.tau_alpha) else row.tau_alpha, 1),
-                f"{row.equilibration_time:g}",
+                "n/a" if math.isnan(row.equilibration_time) else f"{row.equilibration_time:g}",
                 number(row.equilibration_in_tau_alpha, 1),
                 f"{row.in_equilibrium} of {row.configurations}",
             ]
@@ -48,6 +48,9 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
         " the state point before the draws, the shortest of any configuration.",
         style="dim",
     )
+    for row in summaries:
+        if row.bare:
+            console.print(f"{row.label}: {bare_structures(row.bare, row.configurations)}.", style="dim")
     crystals = [row for row in summaries if row.crystalline_fraction > CRYSTALLISED]
     for row in crystals:
         console.print(
@@ -63,6 +66,12 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
                 f" {row.energy_drift:.2g} per particle, more than {MOST_DRIFT:g}. The time step is too long.",
                 style="yellow",
             )
+
+
+def bare_structures(number_of: int, configurations: int) -> str:
+    """Return the words that say how many of the configurations have no draws."""
+    what = "is a bare structure" if number_of == 1 else "are bare structures"
+    return f"{number_of} of {counted(configurations, 'configuration')} {what}, without draws"
 
 
 def _mixture(row: StatePointSummary) -> str:
@@ -236,6 +245,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
         seen = counted(evaluation.left_out, "configuration")
         past, present = ("was", "is") if evaluation.left_out == 1 else ("were", "are")
         console.print(f"{seen} {past} seen in training and {present} not scored.")
+    if evaluation.without_draws:
+        bare = counted(evaluation.without_draws, "configuration")
+        verbs = ("has", "is") if evaluation.without_draws == 1 else ("have", "are")
+        console.print(f"{bare} {verbs[0]} no draws to compare with and {verbs[1]} not scored.")
 
 
 def print_notices(notices: "Sequence[str]") -> None:

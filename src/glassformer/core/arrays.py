@@ -3,28 +3,42 @@
 Symbols in shapes: N particles, D draws, T times, S particle times, E moments of the equilibration, W windows of
 holding, C configurations, K target times, P particles of all configurations one after the other, Q species, numbered
 from 0 in the mixture's order. Positions are wrapped to [0, L); displacements are never wrapped.
+
+An array of a sample is one of three kinds, `ArraySpec.kind`: it holds a value for every draw (D comes first in its
+shape), a mean over draws of what `mean_of` names, or what holds for all draws alike. How draws are joined, selected,
+recorded and counted in bytes follows from the kind, so that a new observable is one row here and one function in
+`glassformer.observables.recorded`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, make_dataclass
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.errors import InputError
 
-# Files of version 1 carry no checksum.
-SCHEMA_VERSION, OLDEST_VERSION = 2, 1
+# Files of version 1 carry no checksum; those before version 3 name the cutoff of the 80:20 mixture in the place of a
+# mixture, and always hold draws.
+SCHEMA_VERSION, OLDEST_VERSION = 3, 1
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 ByteArray = NDArray[np.uint8]
 
 
+Kind = Literal["draw", "mean", "general"]
+
+
 @dataclass(frozen=True)
 class ArraySpec:
-    """Name, shape (letters are sizes to be agreed on), dtype, unit and meaning of one array."""
+    """Name, shape (letters are sizes to be agreed on), dtype, unit and meaning of one array.
+
+    `mean_of`: of what it is the mean over draws. `optional`: files may lack it; `on_request`: they do unless it is
+    asked for. A new row is optional, since older files lack it.
+    """
 
     name: str
     shape: tuple[str | int, ...]
@@ -33,14 +47,37 @@ class ArraySpec:
     meaning: str
     nan_allowed: bool = False
     optional: bool = False
+    mean_of: str = ""
+    on_request: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it holds a value for every draw, a mean over draws, or what holds for all of them alike."""
+        if self.mean_of:
+            return "mean"
+        return "draw" if self.shape[0] == "D" else "general"
+
+    @property
+    def by_particle(self) -> bool:
+        """Whether it holds a value for every particle."""
+        return "N" in self.shape or "P" in self.shape
+
+    def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Return its shape where the letters stand for `sizes`."""
+        return tuple(length if isinstance(length, int) else sizes[length] for length in self.shape)
+
+    def bytes(self, sizes: Mapping[str, int]) -> int:
+        """Return how many bytes it has where the letters stand for `sizes`."""
+        return math.prod(self.sized(sizes)) * np.dtype(self.dtype).itemsize
 
 
 CONFIGURATION = (
     ArraySpec("positions", ("N", 3), "f8", "sigma_AA", "wrapped to [0, L)"),
     ArraySpec("species", ("N",), "u1", "", "from 0, in the mixture's order"),
     ArraySpec("box", (3,), "f8", "sigma_AA", "edge lengths of the periodic box"),
-    ArraySpec("inherent_positions", ("N", 3), "f8", "sigma_AA", "of the inherent structure, wrapped", optional=True),
-)
+    ArraySpec("inherent_positions", ("N", 3), "f8", "sigma_AA", "of the inherent structure, wrapped",
+              optional=True, on_request=True),
+)  # fmt: skip
 
 ISOCONFIGURATIONAL = (
     ArraySpec("times", ("T",), "f8", "tau_LJ", "times at which the draws are observed"),
@@ -48,14 +85,16 @@ ISOCONFIGURATIONAL = (
     ArraySpec("msd", ("D", "T", "Q"), "f8", "sigma_AA^2", "mean squared displacement of each species"),
     ArraySpec("self_scattering", ("D", "T", "Q"), "f8", "", "F_s(k, t) of each species"),
     ArraySpec("particle_times", ("S",), "f8", "tau_LJ", "times at which particles are followed one by one"),
-    ArraySpec("displacement_mean", ("S", "N"), "f4", "sigma_AA", "propensity: mean over draws of |r(t) - r(0)|"),
-    ArraySpec("displacement_sq_mean", ("S", "N"), "f4", "sigma_AA^2", "mean over draws of |r(t) - r(0)|^2"),
+    ArraySpec("displacement_mean", ("S", "N"), "f4", "sigma_AA", "propensity: mean over draws of |r(t) - r(0)|",
+              mean_of="|r(t) - r(0)|"),
+    ArraySpec("displacement_sq_mean", ("S", "N"), "f4", "sigma_AA^2", "mean over draws of |r(t) - r(0)|^2",
+              mean_of="|r(t) - r(0)|^2"),
     ArraySpec("quartic", ("D", "T", "Q"), "f8", "sigma_AA^4", "mean of |r(t) - r(0)|^4 of each species", optional=True),
-    ArraySpec(
-        "overlap", ("D", "T", "Q"), "f8", "", "share of each species closer than 0.3 to its start", optional=True
-    ),
-    ArraySpec("displacements", ("D", "S", "N", 3), "f4", "sigma_AA", "r(t) - r(0) of every draw", optional=True),
-)
+    ArraySpec("overlap", ("D", "T", "Q"), "f8", "", "share of each species closer than 0.3 to its start",
+              optional=True),
+    ArraySpec("displacements", ("D", "S", "N", 3), "f4", "sigma_AA", "r(t) - r(0) of every draw",
+              optional=True, on_request=True),
+)  # fmt: skip
 
 EQUILIBRATION = (
     ArraySpec("time", ("E",), "f8", "tau_LJ", "time since the start"),
@@ -83,6 +122,7 @@ PREDICTIONS = (
         "sigma_AA^2",
         "MSD of every draw, of the file's species; NaN is padding",
         nan_allowed=True,
+        optional=True,
     ),
     ArraySpec("prediction", ("C", "K"), "f8", "", "predicted ln of the quantity's mean over particles"),
     ArraySpec("state_point_mean", ("C", "K"), "f8", "", "baseline: mean of the training labels", nan_allowed=True),
@@ -98,7 +138,15 @@ PREDICTIONS = (
     ),
     ArraySpec("particles", ("C",), "i8", "", "number of particles of each configuration", optional=True),
     ArraySpec("particle_species", ("P",), "u1", "", "from 0, in the mixture's order", optional=True),
-    ArraySpec("particle_label", ("P", "K"), "f4", "", "the quantity of each particle", optional=True),
+    ArraySpec(
+        "particle_label",
+        ("P", "K"),
+        "f4",
+        "",
+        "the quantity of each particle; NaN without draws",
+        nan_allowed=True,
+        optional=True,
+    ),
     ArraySpec(
         "particle_prediction",
         ("P", "K"),
@@ -118,6 +166,27 @@ PREDICTIONS = (
         optional=True,
     ),
 )
+
+
+T = TypeVar("T")
+
+
+def with_rows(specs: tuple[ArraySpec, ...]) -> Callable[[type[T]], type[T]]:
+    """Return a decorator that gives a frozen dataclass of arrays a field for every row that it does not declare.
+
+    Such a field is None unless it is given. What the code names is declared, with its type; the table decides what
+    there is.
+    """
+
+    def extend(cls: type[T]) -> type[T]:
+        declared = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        rows = [(spec.name, Any, None) for spec in specs if spec.name not in declared]
+        if not rows:
+            return cls
+        names = {name: getattr(cls, name) for name in ("__doc__", "__module__", "__qualname__")}
+        return make_dataclass(cls.__name__, rows, bases=(cls,), namespace=names, frozen=True, eq=False)
+
+    return extend
 
 
 def check_arrays(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from glassformer.core.errors import SettingsError
+from glassformer.core.layout import names_state_point
 from glassformer.core.presets import RUNS, STUDIES, find, named
 from glassformer.core.run import Run
 from glassformer.core.settings import Settings, check_settings, read_toml
@@ -29,7 +30,7 @@ class Scale(Settings):
 
 
 class Experiment(Settings):
-    """One training: on the state points whose labels begin with one of `train`, tested on all there are.
+    """One training: on the state points that `train` names, by label or its first parts, tested on all there are.
 
     `run` changes the base run, after the scale has. `compare`: the experiment to read it against.
     """
@@ -40,6 +41,10 @@ class Experiment(Settings):
     train: Names
     compare: str = ""
     run: Changes = Field(default_factory=dict)
+
+    def trains_on(self, label: str) -> bool:
+        """Tell whether the state point of this label is one of those to train on."""
+        return any(names_state_point(wanted, label) for wanted in self.train)
 
 
 class Study(Settings):

@@ -54,6 +54,11 @@ def state_point_of(configuration: str) -> str:
     return configuration.rpartition("/")[0]
 
 
+def names_state_point(wanted: str, label: str) -> bool:
+    """Tell whether `wanted` is `label` or its first parts: 'T0.44' names 'T0.44_P2.93', and not 'T0.441_P2.91'."""
+    return label == wanted or label.startswith(f"{wanted}_")
+
+
 def configuration_id(index: int) -> str:
     """Return the name of configuration number `index`, and the stem of its file: 'c0003'."""
     return f"c{index:04d}"

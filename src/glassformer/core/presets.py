@@ -10,6 +10,7 @@ from typing import Any
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
+from glassformer.core.layout import names_state_point
 from glassformer.core.mixture import MixtureSettings
 from glassformer.core.network_settings import DEFAULT, NetworkSettings
 from glassformer.core.network_settings import NETWORKS as KINDS_OF_NETWORK
@@ -143,11 +144,18 @@ def load_campaign(source: str, changes: Sequence[str] = (), only: Sequence[str] 
     if not only:
         return found
     labels = [point.label for point in found.state_points]
-    strange = [part for part in only if not any(label.startswith(part) for label in labels)]
+    chosen = {part: _chosen(labels, part) for part in only}
+    strange = [part for part in only if not chosen[part]]
     if strange:
         raise SettingsError(f"{source} has no state point {strange[0]}", f"It has: {', '.join(labels)}.")
-    kept = [point for point in found.state_points if point.label.startswith(tuple(only))]
+    kept = [point for point in found.state_points if any(point.label in some for some in chosen.values())]
     return found.model_copy(update={"state_points": tuple(kept)})
+
+
+def _chosen(labels: Sequence[str], part: str) -> list[str]:
+    """Return the labels that `part` names, or else those that begin with it."""
+    named = [label for label in labels if names_state_point(part, label)]
+    return named or [label for label in labels if label.startswith(part)]
 
 
 def _given(problem: Problem, changes: Sequence[str]) -> str:

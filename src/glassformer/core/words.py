@@ -1,6 +1,12 @@
-"""Numbers with their nouns, as messages need them."""
+"""Numbers, alone and with their nouns, as messages need them."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return '1 core', '2 cores', '4,096 particles'; `plural` where an s does not make it."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def decimals(value: float) -> str:
+    """Return `value` with two decimals, and as many more as it has: '0.50', '0.441'."""
+    text = f"{value:.10g}"
+    return f"{value:.2f}" if len(text.partition(".")[2]) < 2 and "e" not in text else text

@@ -1,14 +1,11 @@
 """More draws for a sample that is there."""
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
+from glassformer.core.arrays import ISOCONFIGURATIONAL
 from glassformer.dataset.sample import Ensemble
-
-_BY_DRAW = ("seeds", "msd", "self_scattering", "quartic", "overlap", "displacements")
-_MEANS = ("displacement_mean", "displacement_sq_mean")
 
 
 def join(first: Ensemble, second: Ensemble) -> Ensemble:
@@ -18,14 +15,14 @@ def join(first: Ensemble, second: Ensemble) -> Ensemble:
     """
     weights = np.array([len(first.seeds), len(second.seeds)], np.float64) / (len(first.seeds) + len(second.seeds))
     joined: dict[str, Any] = {}
-    for field in fields(Ensemble):
-        one, other = getattr(first, field.name), getattr(second, field.name)
+    for spec in ISOCONFIGURATIONAL:
+        one, other = getattr(first, spec.name), getattr(second, spec.name)
         if one is None or other is None:
-            joined[field.name] = None
-        elif field.name in _BY_DRAW:
-            joined[field.name] = np.concatenate([one, other])
-        elif field.name in _MEANS:
-            joined[field.name] = (weights[0] * one + weights[1] * other).astype(np.float32)
+            joined[spec.name] = None
+        elif spec.kind == "draw":
+            joined[spec.name] = np.concatenate([one, other])
+        elif spec.kind == "mean":
+            joined[spec.name] = (weights[0] * one + weights[1] * other).astype(spec.dtype)
         else:
-            joined[field.name] = one
+            joined[spec.name] = one
     return Ensemble(**joined)

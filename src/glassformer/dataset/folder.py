@@ -25,7 +25,7 @@ def sample_paths(dataset: Path) -> list[Path]:
         entries = [entry for folder in folders for entry in folder.iterdir()]
     except OSError as error:
         raise storage_error("read", Path(error.filename or dataset), error) from error
-    paths = sorted(path for path in entries if path.suffix == SAMPLE_SUFFIX and not path.name.startswith("."))
+    paths = sorted(path for path in entries if _is_sample(path))
     if not paths and any(entry.suffix == SAMPLE_SUFFIX for entry in dataset.iterdir()):
         raise DatasetError(
             f"{dataset} is a folder of samples; expected a dataset, which holds such folders", f"Name {dataset.parent}."
@@ -43,15 +43,39 @@ def read_dataset(dataset: Path) -> list[Sample]:
     Raises `DatasetError`, naming the files at fault, also for copies of one structure and for samples under one label
     that do not belong together.
     """
-    paths = sample_paths(dataset)
+    return _read(sample_paths(dataset), sizes=True)
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read and check what `path` names: a sample file, a folder of sample files, or a dataset.
+
+    Samples are called, and `DatasetError` is raised, as by `read_dataset`; under one label their sizes may differ.
+    """
+    if path.is_file():
+        return _read([path], sizes=False)
+    if not path.is_dir():
+        raise DatasetError(f"there is no file or folder {path}", "Name a sample file, or a folder of them.")
+    try:
+        files = sorted(entry for entry in path.iterdir() if _is_sample(entry) and entry.is_file())
+        folders = any(_is_sample(entry) for folder in path.iterdir() if folder.is_dir() for entry in folder.iterdir())
+    except OSError as error:
+        raise storage_error("read", Path(error.filename or path), error) from error
+    return _read(files + (sample_paths(path) if folders or not files else []), sizes=False)
+
+
+def _read(paths: Sequence[Path], sizes: bool) -> list[Sample]:
     samples = [_named(read_sample(path), path) for path in paths]
     refuse_copies(samples, [str(path) for path in paths])
-    check_state_points(samples)
+    check_state_points(samples, sizes)
     return samples
 
 
+def _is_sample(entry: Path) -> bool:
+    return entry.suffix == SAMPLE_SUFFIX and not entry.name.startswith(".")
+
+
 def _named(sample: Sample, path: Path) -> Sample:
-    folder = path.parent.name
+    folder = path.absolute().parent.name
     name = path.stem if folder == sample.facts.state_point else f"{folder}-{path.stem}"
     return replace(sample, name=name)
 
@@ -62,10 +86,22 @@ def data_hash(samples: Sequence[Sample]) -> str:
     for sample in samples:
         inherent = sample.configuration.inherent_positions
         sought = [] if inherent is None else [fingerprint(inherent)]
-        ensemble = sample.ensemble
+        ensemble = sample.dynamics
         moved = fingerprint(ensemble.msd, ensemble.displacement_mean, ensemble.displacement_sq_mean)
         content.append([sample.configuration.fingerprint, moved, *sought])
     return parameter_hash({"samples": content})
+
+
+def refuse_bare(samples: Sequence[Sample]) -> None:
+    """Raise `DatasetError` if any of `samples` has no draws: a network learns from what draws did."""
+    bare = [sample.identifier for sample in samples if not sample.draws]
+    if bare:
+        raise DatasetError(
+            f"{len(bare)} of {len(samples)} configurations are bare structures, first {bare[0]}: they have no draws,"
+            " and a network learns from what draws did",
+            "Leave them out, or simulate draws of them (equilibration.start_from). A trained network predicts them:"
+            " glassformer predict MODEL FOLDER --out FILE.",
+        )
 
 
 def refuse_unequilibrated(samples: Sequence[Sample]) -> None:

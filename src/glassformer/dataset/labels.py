@@ -22,7 +22,7 @@ def target_times(
 
     Raises `DatasetError` if a sample was not observed there or, with `particles`, its particles were not.
     """
-    last = float(samples[0].ensemble.times[-1])
+    last = float(samples[0].dynamics.times[-1])
     times = np.array([last if time == "last" else time for time in wanted], dtype=np.float64)
     if len(np.unique(times)) < len(times):
         raise DatasetError(
@@ -44,7 +44,7 @@ def msd_a_draws(sample: Sample, times: FloatArray) -> FloatArray:
 def msd_draws(sample: Sample, times: FloatArray, species: int) -> FloatArray:
     """Return the mean squared displacement of `species` in every draw at `times`, (D, K)."""
     indices = [_time_index(sample, float(time)) for time in times]
-    chosen: FloatArray = sample.ensemble.msd[:, indices, species]
+    chosen: FloatArray = sample.dynamics.msd[:, indices, species]
     return chosen
 
 
@@ -54,10 +54,10 @@ def propensity_draws(sample: Sample, times: FloatArray, species: int) -> FloatAr
     (1, K), the mean over draws, where displacements of single draws were not kept.
     """
     of_species = sample.configuration.species == species
-    if sample.ensemble.displacements is None:
+    if sample.dynamics.displacements is None:
         of_all: FloatArray = particle_labels(sample, times, "propensity")[of_species].mean(0, keepdims=True)
         return of_all
-    chosen = sample.ensemble.displacements[:, _particle_time_indices(sample, times)][:, :, of_species]
+    chosen = sample.dynamics.displacements[:, _particle_time_indices(sample, times)][:, :, of_species]
     mean: FloatArray = np.sqrt((chosen.astype(np.float64) ** 2).sum(-1)).mean(-1)
     return mean
 
@@ -77,7 +77,7 @@ def log_mean(sample: Sample, times: FloatArray, quantity: Quantity, species: int
 
 def particle_labels(sample: Sample, times: FloatArray, quantity: Quantity) -> FloatArray:
     """Return `quantity` of every particle at `times`, its mean over draws, (N, K). Raises `DatasetError`."""
-    ensemble = sample.ensemble
+    ensemble = sample.dynamics
     means = ensemble.displacement_sq_mean if quantity == "squared-displacement" else ensemble.displacement_mean
     return means[_particle_time_indices(sample, times)].T.astype(np.float64)
 
@@ -90,7 +90,7 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity, kind
     what is averaged over draws: for |r|^2 only the displacements of single draws know it, and where they were not kept
     the ceiling is NaN.
     """
-    indices, ensemble = _particle_time_indices(sample, times), sample.ensemble
+    indices, ensemble = _particle_time_indices(sample, times), sample.dynamics
     number = sample.mixture.kinds if kinds is None else kinds
     if quantity == "propensity":
         mean, square = (
@@ -114,9 +114,9 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity, kind
 
 
 def _time_index(sample: Sample, time: float) -> int:
-    index = _nearest(sample.ensemble.times, time)
+    index = _nearest(sample.dynamics.times, time)
     if index is None:
-        near = sample.ensemble.times[int(np.argmin(np.abs(sample.ensemble.times - time)))]
+        near = sample.dynamics.times[int(np.argmin(np.abs(sample.dynamics.times - time)))]
         raise DatasetError(
             f"{sample.identifier} was not observed at t = {time:g}; its nearest time is {near:g}",
             "Choose target times that every sample has.",
@@ -129,7 +129,7 @@ def _particle_time_indices(sample: Sample, times: FloatArray) -> list[int]:
 
 
 def _particle_time_index(sample: Sample, time: float) -> int:
-    known = sample.ensemble.particle_times
+    known = sample.dynamics.particle_times
     index = _nearest(known, time)
     if index is None:
         raise DatasetError(

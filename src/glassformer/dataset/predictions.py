@@ -1,4 +1,4 @@
-"""Prediction files: what a network and its baselines said, beside what the draws did."""
+"""Prediction files: what a network and its baselines predicted, beside what the draws did, where there are any."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from glassformer.core.arrays import PREDICTIONS, ByteArray, FloatArray, IntArray, check_arrays
+from glassformer.core.arrays import PREDICTIONS, ArraySpec, ByteArray, FloatArray, IntArray, check_arrays
 from glassformer.core.errors import PredictionError
 from glassformer.core.hdf5 import open_hdf5, read_arrays, read_texts, write_hdf5
 from glassformer.core.layout import TrainingFolder
@@ -30,7 +30,8 @@ class Predictions:
     in the order of their numbers. What a network with a particle
     head says of each particle, one configuration after the other, is in the arrays whose names begin with 'particle'.
     `notices` say where the network was used outside what it was trained on; `fingerprints` are those of the
-    configurations, none in files of older versions.
+    configurations, none in files of older versions. What the draws did is in the arrays of `_ANSWERS`: NaN for a bare
+    structure, None if there are only such.
     """
 
     network: str
@@ -41,7 +42,6 @@ class Predictions:
     roles: tuple[Role, ...]
     times: FloatArray
     density: FloatArray
-    msd_draws: FloatArray
     prediction: FloatArray
     state_point_mean: FloatArray
     density_fit: FloatArray
@@ -50,6 +50,7 @@ class Predictions:
     species_names: tuple[str, ...] = ("A", "B")
     notices: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
+    msd_draws: FloatArray | None = None
     propensity_draws: FloatArray | None = None
     particles: IntArray | None = None
     particle_species: ByteArray | None = None
@@ -59,13 +60,32 @@ class Predictions:
 
     @property
     def draws(self) -> FloatArray:
-        """The quantity's mean over particles in every draw, (C, D, K); NaN is padding."""
+        """The quantity's mean over particles in every draw, (C, D, K); NaN is padding.
+
+        Raises `PredictionError` if no configuration has draws.
+        """
+        if self.msd_draws is None:
+            raise PredictionError(
+                f"none of the {len(self.configurations)} configurations has draws: nothing is known of their dynamics",
+                "The predictions can be used, but not compared. Predict samples with draws.",
+            )
         return self.msd_draws if self.propensity_draws is None else self.propensity_draws
 
     @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Of which configurations (C,) draws tell whether the prediction is right; padding is no draw."""
+        if self.msd_draws is None:
+            return np.zeros(len(self.configurations), np.bool_)
+        return _known(self.msd_draws)[:, 0]
+
+    @property
     def label(self) -> FloatArray:
-        """The truth (C, K): ln of the mean over draws of MSD_A, or of what else `label_name` says."""
-        label: FloatArray = np.log(np.nanmean(self.draws, 1))
+        """The truth (C, K): ln of the mean over draws of MSD_A, or of what else `label_name` says.
+
+        NaN for a bare structure. Raises `PredictionError` if there are only such.
+        """
+        label = np.full(self.prediction.shape, np.nan)
+        label[self.answered] = np.log(np.nanmean(self.draws[self.answered], 1))
         return label
 
     @property
@@ -86,8 +106,9 @@ _OPTIONAL_TEXTS = ("notices", "fingerprints", "species_names")
 _NAMES = ("network", "parameter_hash", "code_version")
 # What files of older versions, which held nothing else, do not say.
 _KINDS = {"quantity": "squared-displacement", "species": "A"}
-_OF_PARTICLES = ("particle_species", "particle_label", "particle_prediction")
-_TOGETHER = ("particles", *_OF_PARTICLES, "particle_ceiling")
+_TOGETHER = ("particles", "particle_species", "particle_prediction")
+_ANSWERS_OF_PARTICLES = ("particle_label", "particle_ceiling")
+_ANSWERS = ("msd_draws", "propensity_draws", *_ANSWERS_OF_PARTICLES)
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -121,7 +142,7 @@ def refuse_to_replace(path: Path) -> None:
         raise PredictionError(f"{path} belongs to the training in {path.parent}: it is not replaced", remedy)
     try:
         with open_hdf5(path, PredictionError, "prediction file") as (file, _):
-            known = file.attrs.get("format") == FORMAT
+            known = str(file.attrs.get("format")) == FORMAT
     except PredictionError:
         known = False
     if not known:
@@ -131,7 +152,7 @@ def refuse_to_replace(path: Path) -> None:
 def read_predictions(path: Path) -> Predictions:
     """Read and check the prediction file `path`. Raises `PredictionError`."""
     with open_hdf5(path, PredictionError, "prediction file") as (file, size):
-        if file.attrs.get("format") != FORMAT:
+        if str(file.attrs.get("format")) != FORMAT:
             raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
         names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
         names |= {name: str(file.attrs.get(name, usual)) for name, usual in _KINDS.items()}
@@ -150,15 +171,19 @@ def join(parts: Sequence[Predictions], chosen: Sequence[Sequence[int]]) -> Predi
     def texts(name: str) -> tuple[Any, ...]:
         return tuple(getattr(part, name)[row] for part, rows in zip(parts, chosen, strict=True) for row in rows)
 
-    def rows(name: str) -> Any:
-        arrays = [getattr(part, name) for part in parts]
-        if any(array is None for array in arrays):
+    answered = any(part.answered[list(rows)].any() for part, rows in zip(parts, chosen, strict=True))
+
+    def rows(spec: ArraySpec) -> Any:
+        arrays = [getattr(part, spec.name) for part in parts]
+        known = [array for array in arrays if array is not None]
+        if not known or (spec.name in _ANSWERS and not answered):
             return None
-        if name in _OF_PARTICLES:
+        arrays = [_unknown(part, spec, known[0]) if a is None else a for a, part in zip(arrays, parts, strict=True)]
+        if spec.by_particle:
             return np.concatenate(
                 [a[part.of_particles(row)] for a, part, rows in zip(arrays, parts, chosen, strict=True) for row in rows]
             )
-        if name in ("msd_draws", "propensity_draws"):
+        if "D" in spec.shape:
             arrays = pad(arrays)
         return np.concatenate([a[np.array(rows, np.int64)] for a, rows in zip(arrays, chosen, strict=True)])
 
@@ -168,8 +193,15 @@ def join(parts: Sequence[Predictions], chosen: Sequence[Sequence[int]]) -> Predi
     joined["notices"] = tuple(dict.fromkeys(notice for part in parts for notice in part.notices))
     if all(part.fingerprints for part in parts):
         joined["fingerprints"] = texts("fingerprints")
-    joined |= {spec.name: first.times if spec.name == "times" else rows(spec.name) for spec in PREDICTIONS}
+    joined |= {spec.name: first.times if spec.name == "times" else rows(spec) for spec in PREDICTIONS}
     return Predictions(**joined)
+
+
+def _unknown(part: Predictions, spec: ArraySpec, like: NDArray[Any]) -> NDArray[Any]:
+    """Return the array of `spec` for a part without draws: NaN, as many for each configuration as there are `like`."""
+    sizes = np.ones(len(part.configurations), np.int64) if part.particles is None else part.particles
+    number = int(sizes.sum()) if spec.by_particle else len(sizes)
+    return np.full((number, *like.shape[1:]), np.nan, like.dtype)
 
 
 def pad(arrays: Sequence[FloatArray]) -> list[FloatArray]:
@@ -195,18 +227,46 @@ def _check(predictions: Predictions, where: str) -> None:
     for name, known in (("quantity", get_args(Quantity)), ("species", predictions.species_names)):
         if getattr(predictions, name) not in known:
             raise PredictionError(f"{where}: got {name} '{getattr(predictions, name)}'; expected {' or '.join(known)}")
+    _check_answers(predictions, where)
+    _check_particles(predictions, where)
+
+
+def _check_answers(predictions: Predictions, where: str) -> None:
+    if predictions.msd_draws is None:
+        _refuse_alone([name for name in _ANSWERS if getattr(predictions, name) is not None], "msd_draws", where)
+        return
     if (predictions.quantity == "propensity") != (predictions.propensity_draws is not None):
         raise PredictionError(f"{where}: 'propensity_draws' belongs to the quantity propensity, and to no other")
-    _check_particles(predictions, sizes, where)
+    known = _known(predictions.msd_draws)
+    if (known != known[:, :1]).any():
+        raise PredictionError(f"{where}: 'msd_draws' has draws at some of the times only", "Make the file again.")
+    if (_known(predictions.draws) != known).any():
+        raise PredictionError(
+            f"{where}: 'propensity_draws' is not of the configurations that 'msd_draws' is of", "Make the file again."
+        )
+    if not known.any():
+        raise PredictionError(f"{where}: 'msd_draws' has no draw at all", "Leave it out: padding is no draw.")
 
 
-def _check_particles(predictions: Predictions, sizes: dict[str, int], where: str) -> None:
-    there = [name for name in _TOGETHER if getattr(predictions, name) is not None]
+def _known(draws: FloatArray) -> NDArray[np.bool_]:
+    """Return of which configurations, at which times, there is any draw, (C, K)."""
+    return np.asarray(np.isfinite(draws).any(1))
+
+
+def _refuse_alone(there: list[str], missing: str, where: str) -> None:
+    """Raise `PredictionError` if any arrays are `there` without the one that is missing."""
+    if there:
+        raise PredictionError(f"{where}: the array '{missing}' is missing beside '{there[0]}'", "Make the file again.")
+
+
+def _check_particles(predictions: Predictions, where: str) -> None:
+    wanted = _TOGETHER if predictions.msd_draws is None else (*_TOGETHER, *_ANSWERS_OF_PARTICLES)
+    there = [name for name in wanted if getattr(predictions, name) is not None]
     if not there:
         return
-    if len(there) < len(_TOGETHER):
-        missing = next(name for name in _TOGETHER if name not in there)
-        raise PredictionError(f"{where}: the array '{missing}' is missing beside '{there[0]}'", "Make the file again.")
+    for name in wanted:
+        if name not in there:
+            _refuse_alone(there, name, where)
     assert predictions.particles is not None
     assert predictions.particle_species is not None
     assert predictions.particle_prediction is not None
@@ -220,11 +280,30 @@ def _check_particles(predictions: Predictions, sizes: dict[str, int], where: str
     if strange >= kinds:
         known = ", ".join(f"{kind} ({name})" for kind, name in enumerate(predictions.species_names))
         raise PredictionError(f"{where}: got species {strange}; expected {known}")
-    if sizes["Q"] != kinds:
-        raise PredictionError(f"{where}: 'particle_ceiling' is of {sizes['Q']} species; expected {kinds}")
+    ceiling = predictions.particle_ceiling
+    if ceiling is not None and ceiling.shape[1] != kinds:
+        raise PredictionError(f"{where}: 'particle_ceiling' is of {ceiling.shape[1]} species; expected {kinds}")
+    _check_labels(predictions, where)
     for species in range(kinds):
         unknown = np.isnan(predictions.particle_prediction[predictions.particle_species == species])
         if unknown.any() and not unknown.all():
             raise PredictionError(
                 f"{where}: 'particle_prediction' has {unknown.sum()} values that are no number", "Make the file again."
             )
+
+
+def _check_labels(predictions: Predictions, where: str) -> None:
+    """Raise `PredictionError` unless the labels of particles are known where, and only where, there are draws."""
+    if predictions.particle_label is None:
+        return
+    answered = np.repeat(predictions.answered, np.asarray(predictions.particles))
+    unknown = np.isnan(predictions.particle_label)
+    if unknown[answered].any():
+        raise PredictionError(
+            f"{where}: 'particle_label' has {unknown[answered].sum()} values that are not finite",
+            "Make the file again.",
+        )
+    if not unknown[~answered].all():
+        raise PredictionError(
+            f"{where}: 'particle_label' has values for configurations without draws", "Make the file again."
+        )

@@ -1,17 +1,17 @@
-"""One HDF5 file a configuration: the structure, what its draws did, and how both were made.
+"""One HDF5 file per configuration: the structure, what its draws did, and how both were made.
 
-    /configuration       positions, species, box; inherent_positions, where they were sought
-    /isoconfigurational  times, seeds, msd, self_scattering, particle_times, displacement_mean, ...
-    /equilibration       how the configuration came about, where that is known
+    /configuration       positions, species, box; optional: inherent_positions
+    /isoconfigurational  optional: times, seeds, msd, self_scattering, particle_times, displacement_mean, ...
+    /equilibration       optional: how the configuration came about
     attributes           `Facts`
 
-Shapes, types and units are those of `glassformer.core.arrays`.
+A sample without draws is a bare structure. Shapes, types and units are those of `glassformer.core.arrays`; what a
+sample may hold is checked by `glassformer.dataset.sample_checks`.
 """
 
 import json
 import math
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,24 +38,25 @@ from glassformer.core.arrays import (
     FloatArray,
     IntArray,
     check_arrays,
+    with_rows,
 )
 from glassformer.core.errors import DatasetError
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
+from glassformer.core.layout import configuration_id
 from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 from glassformer.dataset.mixtures import mixture_of
-from glassformer.physics.configuration import Configuration, check_configuration
+from glassformer.dataset.sample_checks import ONLY_DRAWS_GIVE, check_label, check_sample
+from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 
-# Relative difference between the density of the box and the one that a sample is said to have.
-DENSITY_TOLERANCE = 1e-3
-# How far beyond free flight at its temperature a draw may move, and rounding of what cannot exceed 1.
-FARTHEST, ROUNDING = 10, 1e-6
 FORMAT = "glassformer sample"
 # Change of the total energy per particle along a draw, in epsilon_AA, at which its dynamics are still those of the
 # liquid: 1 % of the thermal energy at T = 0.5. A time step of 0.005 makes 1e-4, one of 0.02 makes 4e-2.
 MOST_DRIFT = 5e-3
 # Bytes of a state point's label; files are called by it, with a suffix.
 MOST_LABEL = 200
+# Characters of a text that says where a sample comes from.
+MOST_NOTE = 1000
 
 
 def _usable_label(label: str) -> str:
@@ -67,16 +68,34 @@ def _usable_label(label: str) -> str:
     return label
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable() or not 0 < len(text) <= MOST_NOTE:
+        raise ValueError(f"got a text of {len(text)} characters; expected at most {MOST_NOTE} that can be printed")
+    return text
+
+
+def _no_negative_time(value: float) -> float:
+    if value < 0 or math.isinf(value):
+        raise ValueError(f"got {value:g}; expected a finite number of 0 or more, or NaN if it is not known")
+    return value
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+# NaN where it is not known.
+Duration = Annotated[float, AfterValidator(_no_negative_time)]
 Label = Annotated[str, AfterValidator(_usable_label)]
+Note = Annotated[str, AfterValidator(_printable)]
 
 
 class Facts(BaseModel):
     """How a sample was made. Times are in LJ units; NaN where tau_alpha was not reached by the draws.
 
-    What was not looked at is None. `equilibrated`: holding went on for the relaxation times asked for, and its last two
-    windows agreed. `q6` and `crystalline_fraction`: `glassformer.physics.crystallinity`.
+    What is not known, or was not looked at, is None; a bare structure needs no more than the first three, and a sample
+    with draws needs those of `OF_SAMPLES_WITH_DRAWS`, unless `source` says from where it was
+    imported, and `licence` what holds for its use. `engine`: what made the draws. `equilibrated`: holding went on for
+    the relaxation times asked for, and its last two windows agreed. `q6` and `crystalline_fraction`:
+    `glassformer.physics.crystallinity`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,37 +103,40 @@ class Facts(BaseModel):
     schema_version: int = SCHEMA_VERSION
     state_point: Label
     temperature: Positive
+    mixture: MixtureSettings
     pressure: FiniteFloat | None = None
     density: Positive | None = None
-    mixture: MixtureSettings
-    time_step: Positive
-    seed: NonNegativeInt
-    index: NonNegativeInt
-    engine: str
-    protocol: str
-    parameter_hash: str
-    code_version: str
-    equilibration_time: float
-    tau_alpha: float
-    equilibration_in_tau_alpha: float
-    energy_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    time_step: Positive | None = None
+    seed: NonNegativeInt | None = None
+    index: NonNegativeInt | None = None
+    engine: str | None = None
+    protocol: str | None = None
+    parameter_hash: str | None = None
+    code_version: str | None = None
+    equilibration_time: Duration | None = None
+    tau_alpha: Duration | None = None
+    equilibration_in_tau_alpha: Duration | None = None
+    energy_drift: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     equilibrated: bool | None = None
-    hold_tau_alpha: float | None = None
+    hold_tau_alpha: Duration | None = None
     q6: Share | None = None
     crystalline_fraction: Share | None = None
-    box: str = "as-it-fell"
-    start: str = "random"
+    box: str | None = None
+    start: str | None = None
+    source: Note | None = None
+    licence: Note | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _older_mixture(cls, values: Any) -> Any:
-        """Read the mixture of files of version 2 and before, which name its cutoff and two wave numbers."""
+    def _of_older_versions(cls, values: Any) -> Any:
+        """Read the facts of version 2 and before, which name the mixture's cutoff and two wave numbers."""
         if not isinstance(values, dict) or "cutoff" not in values or "mixture" in values:
             return values
         found = dict(values)
         mixture = shipped_mixture(CUTOFF_CONVENTIONS[found.pop("cutoff")])
         wave_numbers = [found.pop(f"wave_number_{letter}", None) for letter in "ab"]
-        return found | {"mixture": mixture.model_dump() | {"wave_numbers": wave_numbers}}
+        said_nothing = {"box": "as-it-fell", "start": "random"}
+        return said_nothing | found | {"mixture": mixture.model_dump() | {"wave_numbers": wave_numbers}}
 
     @property
     def cutoff(self) -> str:
@@ -123,13 +145,14 @@ class Facts(BaseModel):
 
     @property
     def conserves_energy(self) -> bool:
-        """Whether no draw gained or lost more energy per particle than `MOST_DRIFT`."""
-        return abs(self.energy_drift) <= MOST_DRIFT
+        """Whether no draw gained or lost more energy per particle than `MOST_DRIFT`; true without draws."""
+        return self.energy_drift is None or abs(self.energy_drift) <= MOST_DRIFT
 
 
+@with_rows(ISOCONFIGURATIONAL)
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """What the D draws of a configuration did; shapes in `core.arrays.ISOCONFIGURATIONAL`."""
+    """What the D draws of a configuration did: the rows of `core.arrays.ISOCONFIGURATIONAL`."""
 
     times: FloatArray
     seeds: IntArray
@@ -157,16 +180,31 @@ class EquilibrationRecord:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A configuration with its isoconfigurational ensemble and facts.
+    """A configuration with its isoconfigurational ensemble, unless it is a bare structure, and facts.
 
     `name` tells it from the others of its state point in a dataset; without one, that is its configuration id.
     """
 
     configuration: Configuration
-    ensemble: Ensemble
+    ensemble: Ensemble | None
     facts: Facts
     equilibration: EquilibrationRecord | None = None
     name: str | None = None
+
+    @property
+    def dynamics(self) -> Ensemble:
+        """What the draws did. Raises `DatasetError` for a bare structure."""
+        if self.ensemble is None:
+            raise DatasetError(
+                f"{self.identifier} is a bare structure: it has no draws, so nothing is known of its dynamics",
+                "Simulate draws of it (equilibration.start_from), or leave it out.",
+            )
+        return self.ensemble
+
+    @property
+    def draws(self) -> int:
+        """Number of draws, 0 for a bare structure."""
+        return 0 if self.ensemble is None else len(self.ensemble.seeds)
 
     @cached_property
     def mixture(self) -> Mixture:
@@ -176,110 +214,13 @@ class Sample:
     @property
     def identifier(self) -> str:
         """Name of the sample inside its dataset: '<state point>/<name>', such as 'T0.50_P1.55/c0003'."""
-        return f"{self.facts.state_point}/{self.name or configuration_id(self.facts.index)}"
+        index = self.facts.index
+        known = self.configuration.fingerprint[:8] if index is None else configuration_id(index)
+        return f"{self.facts.state_point}/{self.name or known}"
 
-
-def configuration_id(index: int) -> str:
-    """Return the file stem of configuration number `index`: 'c0003'."""
-    return f"c{index:04d}"
-
-
-def check_sample(sample: Sample, where: str) -> None:
-    """Check every array of `sample`. Raises `ConfigurationError` or `DatasetError`, naming `where`."""
-    check_configuration(sample.configuration, where)
-    _check_liquid(sample, where)
-    sizes = check_arrays(ISOCONFIGURATIONAL, vars(sample.ensemble), DatasetError, where)
-    if sizes["Q"] != sample.mixture.kinds:
-        raise DatasetError(
-            f"{where}: got means over {sizes['Q']} species; expected {sample.mixture.kinds}",
-            "The file contradicts itself and cannot be used.",
-        )
-    if sizes["N"] != sample.configuration.particles and sizes["S"]:
-        raise DatasetError(
-            f"{where}: propensities of {sizes['N']} particles; expected {sample.configuration.particles}"
-        )
-    if sizes["D"] == 0 or sizes["T"] == 0:
-        raise DatasetError(f"{where}: got {sizes['D']} draws at {sizes['T']} times; expected at least one of each")
-    if sample.equilibration is not None:
-        check_arrays(EQUILIBRATION, vars(sample.equilibration), DatasetError, where)
-    if (np.diff(sample.ensemble.times) <= 0).any():
-        raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
-    if (sample.ensemble.msd <= 0).any():
-        raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
-    _check_dynamics(sample, where)
-
-
-def _check_label(sample: Sample, path: Path) -> None:
-    """Raise `DatasetError` if the label, where it has the form that `simulate` gives it, names another temperature."""
-    facts = sample.facts
-    named = re.fullmatch(r"T(\d+\.\d+)_(P|rho)(-?\d+\.\d+)", facts.state_point)
-    if not named:
-        return
-    contradiction = ""
-    # A label has ten digits of a number.
-    if not math.isclose(float(named.group(1)), facts.temperature, rel_tol=1e-9):
-        contradiction = f"temperature {facts.temperature:g}"
-    elif (
-        named.group(2) == "rho"
-        and facts.density is not None
-        and not math.isclose(float(named.group(3)), facts.density, rel_tol=1e-9)
-    ):
-        contradiction = f"density {facts.density:g}"
-    if contradiction:
-        raise DatasetError(
-            f"{path}: got {contradiction} under the label {facts.state_point}",
-            "The file contradicts itself and cannot be used.",
-        )
-
-
-def _check_dynamics(sample: Sample, where: str) -> None:
-    """Raise `DatasetError` for what no dynamics can do, whatever the liquid."""
-    ensemble, temperature = sample.ensemble, sample.facts.temperature
-    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= d T t^2 / m for the mean over time of T, which is not exact.
-    mixture = sample.mixture
-    farthest = FARTHEST * mixture.dimension * temperature / mixture.masses * ensemble.times[:, None] ** 2
-    known = ensemble.seeds[ensemble.seeds >= 0]
-    impossible = {
-        "a particle time of 0 or less": (ensemble.particle_times <= 0).any(),
-        "particle times that do not increase": (np.diff(ensemble.particle_times) <= 0).any(),
-        "a particle time after the last time": (ensemble.particle_times > ensemble.times[-1] * (1 + ROUNDING)).any(),
-        "a negative displacement": (ensemble.displacement_mean < 0).any() or (ensemble.displacement_sq_mean < 0).any(),
-        "a first time of 0 or less": ensemble.times[0] <= 0,
-        f"a mean squared displacement beyond {FARTHEST} times that of free flight": (ensemble.msd > farthest).any(),
-        "a self scattering function beyond 1": (np.abs(ensemble.self_scattering) > 1 + ROUNDING).any(),
-        "one velocity seed for several draws": len(np.unique(known)) < len(known),
-    }
-    if ensemble.overlap is not None:
-        impossible["an overlap that is no share"] = ((ensemble.overlap < 0) | (ensemble.overlap > 1 + ROUNDING)).any()
-    if ensemble.quartic is not None:
-        impossible["a mean fourth power of the displacement below the square of the mean second"] = (
-            np.sqrt(np.maximum(ensemble.quartic, 0)) < ensemble.msd * (1 - ROUNDING)
-        ).any()
-    found = [what for what, there in impossible.items() if there]
-    if found:
-        raise DatasetError(f"{where}: got {found[0]}", "No simulation can give that: the file cannot be used.")
-
-
-def _check_liquid(sample: Sample, where: str) -> None:
-    """Check that the structure is that of the mixture and at the density that the facts name."""
-    configuration, facts = sample.configuration, sample.facts
-    sample.mixture.check(configuration.species, where, DatasetError)
-    if configuration.dimension != sample.mixture.dimension:
-        raise DatasetError(
-            f"{where}: got a structure in {configuration.dimension} dimensions of a mixture in"
-            f" {sample.mixture.dimension}",
-            "The file contradicts itself and cannot be used.",
-        )
-    together = configuration.particles - len(np.unique(configuration.positions, axis=0))
-    if together:
-        raise DatasetError(
-            f"{where}: {together} particles lie exactly where another one is", "The file cannot be used."
-        )
-    if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
-        raise DatasetError(
-            f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
-            "The file contradicts itself and cannot be used.",
-        )
+    def without_draws(self) -> "Sample":
+        """Return the structure alone, with what is known of its equilibration."""
+        return replace(self, ensemble=None, facts=self.facts.model_copy(update=dict.fromkeys(ONLY_DRAWS_GIVE)))
 
 
 def write_sample(path: Path, sample: Sample) -> None:
@@ -289,7 +230,8 @@ def write_sample(path: Path, sample: Sample) -> None:
     def fill(file: Any) -> None:
         file.attrs["format"] = FORMAT
         _write_group(file, "configuration", CONFIGURATION, sample.configuration)
-        _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
+        if sample.ensemble is not None:
+            _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
         if sample.equilibration is not None:
             _write_group(file, "equilibration", EQUILIBRATION, sample.equilibration)
         for name, value in sample.facts.model_dump(exclude_none=True, exclude={"schema_version", "mixture"}).items():
@@ -303,14 +245,17 @@ def read_sample(path: Path) -> Sample:
     """Read and check the sample file `path`. Raises `DatasetError` or `ConfigurationError`, naming the file."""
     with open_hdf5(path, DatasetError, "HDF5 file") as (file, size):
         facts = _read_facts(path, dict(file.attrs))
+        if "configuration" not in file:
+            raise DatasetError(f"{path}: the group 'configuration' is missing", "This is no glassformer sample file.")
         configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path, size))
-        ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path, size))
-        record = None
+        ensemble, record = None, None
+        if "isoconfigurational" in file:
+            ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path, size))
         if "equilibration" in file:
             record = EquilibrationRecord(**_read_group(file, "equilibration", EQUILIBRATION, path, size))
     sample = Sample(configuration, ensemble, facts, record)
     check_sample(sample, str(path))
-    _check_label(sample, path)
+    check_label(sample, path)
     return sample
 
 
@@ -326,8 +271,6 @@ def _write_group(file: Any, name: str, specs: tuple[ArraySpec, ...], source: obj
 
 
 def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path, size: int) -> dict[str, Any]:
-    if name not in file:
-        raise DatasetError(f"{path}: the group '{name}' is missing", "This is no glassformer sample file.")
     arrays = read_arrays(group(file, name), specs, size)
     check_arrays(specs, arrays, DatasetError, str(path))
     return arrays
@@ -335,7 +278,7 @@ def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path, 
 
 def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
-    if plain.pop("format", None) != FORMAT:
+    if str(plain.pop("format", None)) != FORMAT:
         raise DatasetError(
             f"{path} is no sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
@@ -354,4 +297,8 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
         raise DatasetError(f"{path}: attribute mixture: expected a table in JSON", "The file cannot be used.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise DatasetError(f"{path}: attribute {first['loc'][0]}: {first['msg']}") from None
+        # What our own validators raise comes with a prefix.
+        problem = first["msg"].removeprefix("Value error, ")
+        raise DatasetError(
+            f"{path}: attribute {first['loc'][0]}: {problem}", "It was changed by another program, and cannot be used."
+        ) from None

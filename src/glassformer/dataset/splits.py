@@ -3,14 +3,16 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from glassformer.core.arrays import ISOCONFIGURATIONAL
 from glassformer.core.errors import DatasetError
 from glassformer.core.layout import Draw
 from glassformer.core.run import Split
 from glassformer.core.seeds import generator, named_seed
-from glassformer.dataset.sample import Sample
+from glassformer.dataset.sample import Ensemble, Sample
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
 
 def draws_of(samples: Sequence[Sample]) -> list[Draw]:
     """Return every draw of `samples`, in the order of `single_draws`."""
-    return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.ensemble.seeds))]
+    return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.dynamics.seeds))]
 
 
 def single_draws(samples: Sequence[Sample]) -> list[Sample]:
@@ -66,14 +68,21 @@ def single_draws(samples: Sequence[Sample]) -> list[Sample]:
 
     Their configurations are those of `samples`, each several times: a split of these leaks.
     """
-    singles = []
-    for sample in samples:
-        ensemble, nothing = sample.ensemble, np.empty((0, sample.configuration.particles), np.float32)
-        together = replace(
-            ensemble, particle_times=np.empty(0), displacement_mean=nothing, displacement_sq_mean=nothing,
-            quartic=None, overlap=None, displacements=None,
-        )  # fmt: skip
-        for draw in range(len(ensemble.seeds)):
-            chosen = {name: getattr(ensemble, name)[draw : draw + 1] for name in ("seeds", "msd", "self_scattering")}
-            singles.append(replace(sample, ensemble=replace(together, **chosen)))
-    return singles
+    return [
+        replace(sample, ensemble=_one_draw(sample.dynamics, draw))
+        for sample in samples
+        for draw in range(len(sample.dynamics.seeds))
+    ]
+
+
+def _one_draw(ensemble: Ensemble, draw: int) -> Ensemble:
+    """Return draw number `draw` alone, without particle times: of these, means over draws are known."""
+    chosen: dict[str, Any] = {}
+    for spec in ISOCONFIGURATIONAL:
+        array = getattr(ensemble, spec.name)
+        if array is not None and spec.kind == "draw":
+            array = array[draw : draw + 1]
+        if array is not None and "S" in spec.shape:
+            array = None if spec.optional else array.take([], spec.shape.index("S"))
+        chosen[spec.name] = array
+    return Ensemble(**chosen)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.folder import read_dataset
-from glassformer.dataset.formats.botan import read_botan
-from glassformer.dataset.formats.rumd import read_rumd
+from glassformer.dataset.readers.botan import read_botan
+from glassformer.dataset.readers.rumd import read_rumd
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.signature import first_of_each
 
@@ -20,9 +20,9 @@ def read_starts(folder: Path) -> list[Configuration]:
     if not folder.is_dir():
         raise DatasetError(f"there is no folder {folder} to start from", "Correct equilibration.start_from.")
     if files := sorted(folder.glob("*.npz")):
-        return _different([read_botan(path)[0] for path in files])
+        return _different([read_botan(path).first for path in files])
     if files := sorted(folder.glob("*.xyz.gz")):
-        return _different([read_rumd(path).configuration for path in files])
+        return _different([read_rumd(path).first for path in files])
     samples = read_dataset(folder)
     labels = sorted({sample.facts.state_point for sample in samples})
     if len(labels) > 1:

@@ -19,6 +19,9 @@ from glassformer.observables.relaxation import relaxation_time
 class StatePointSummary:
     """One state point: its sizes, density, relaxation time and how well it was equilibrated.
 
+    `bare` of its configurations have no draws; what only draws tell is that of the others, NaN if there are none, and
+    `draws` the smallest number that one of these has.
+
     `mixture` and `composition` name the liquid. `tau_alpha` is that of the mean F_s of the first species over
     configurations and draws; NaN if the draws are too short for it. `slowest_tau_alpha` is the largest of any single
     configuration. `hold_tau_alpha` is the mean of those measured while holding, `in_equilibrium` the number of
@@ -45,12 +48,13 @@ class StatePointSummary:
     last_time: float
     energy_drift: float
     conserving_energy: int
-    engine: str
+    engine: str | None
     cutoff: str
     mixture: str
     species: tuple[str, ...]
     composition: str
     dimension: int
+    bare: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary with null for NaN, which JSON does not have."""
@@ -71,18 +75,18 @@ def by_state_point(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 
 
 def mean_over_ensembles(samples: Sequence[Sample], observable: str) -> FloatArray:
-    """Return 'msd' or 'self_scattering' averaged over draws, for each configuration: (C, T, S).
+    """Return a row of the schema with a value for every draw, such as 'msd', averaged over draws: (C, T, S).
 
-    Raises `DatasetError` if the samples were not observed at the same times.
+    Raises `DatasetError` if a sample has no draws, or they were not observed at the same times.
     """
-    times = samples[0].ensemble.times
+    times = samples[0].dynamics.times
     for sample in samples:
-        if not np.array_equal(sample.ensemble.times, times):
+        if not np.array_equal(sample.dynamics.times, times):
             raise DatasetError(
                 f"{sample.identifier} and {samples[0].identifier} were observed at different times",
                 "Keep samples of different schedules in different datasets.",
             )
-    return np.stack([getattr(sample.ensemble, observable).mean(0) for sample in samples])
+    return np.stack([getattr(sample.dynamics, observable).mean(0) for sample in samples])
 
 
 def summarise(samples: Sequence[Sample]) -> list[StatePointSummary]:
@@ -93,10 +97,16 @@ def summarise(samples: Sequence[Sample]) -> list[StatePointSummary]:
 def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
     first = members[0]
     density = np.array([sample.configuration.density for sample in members])
-    scattering = mean_over_ensembles(members, "self_scattering")[:, :, 0]
-    times = first.ensemble.times
-    tau_alpha = relaxation_time(times, scattering.mean(0))
-    held = min(sample.facts.equilibration_time for sample in members)
+    followed = [sample for sample in members if sample.draws]
+    tau_alpha = slowest = last_time = drift = math.nan
+    if followed:
+        scattering = mean_over_ensembles(followed, "self_scattering")[:, :, 0]
+        times = followed[0].dynamics.times
+        tau_alpha = relaxation_time(times, scattering.mean(0))
+        slowest = float(np.max([relaxation_time(times, curve) for curve in scattering]))
+        last_time = float(times[-1])
+        drift = max(_known(sample.facts.energy_drift) for sample in followed)
+    held = float(np.min([_known(sample.facts.equilibration_time) for sample in members]))
     hold_tau_alpha = float(np.mean([_known(sample.facts.hold_tau_alpha) for sample in members]))
     fractions = [sample.facts.crystalline_fraction for sample in members]
     return StatePointSummary(
@@ -105,21 +115,22 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         pressure=first.facts.pressure,
         particles=first.configuration.particles,
         configurations=len(members),
-        draws=min(len(sample.ensemble.seeds) for sample in members),
+        draws=min((sample.draws for sample in followed), default=0),
         density=float(density.mean()),
         density_std=float(density.std(ddof=1)) if len(members) > 1 else 0.0,
         tau_alpha=tau_alpha,
-        slowest_tau_alpha=float(np.max([relaxation_time(times, curve) for curve in scattering])),
+        slowest_tau_alpha=slowest,
         hold_tau_alpha=hold_tau_alpha,
         equilibration_time=held,
         equilibration_in_tau_alpha=held / (hold_tau_alpha if math.isnan(tau_alpha) else tau_alpha),
         in_equilibrium=sum(sample.facts.equilibrated is True for sample in members),
         crystalline_fraction=max((f for f in fractions if f is not None), default=math.nan),
-        last_time=float(times[-1]),
-        energy_drift=max(sample.facts.energy_drift for sample in members),
+        last_time=last_time,
+        energy_drift=drift,
         conserving_energy=sum(sample.facts.conserves_energy for sample in members),
-        engine=first.facts.engine,
+        engine=(followed or members)[0].facts.engine,
         cutoff=first.facts.cutoff,
+        bare=len(members) - len(followed),
         mixture=first.facts.mixture.name,
         species=first.facts.mixture.species,
         composition=ratio(first.facts.mixture),

@@ -73,7 +73,7 @@ def _species(samples: Sequence[Sample]) -> tuple[str, ...]:
 
 
 def _times(samples: Sequence[Sample]) -> Columns:
-    return {"time": samples[0].ensemble.times}
+    return {"time": samples[0].dynamics.times}
 
 
 def msd(samples: Sequence[Sample]) -> Columns:
@@ -106,7 +106,7 @@ def overlap(samples: Sequence[Sample]) -> Columns:
     them. Draws have one energy each, and the box does not breathe: both are lower than in an open system.
     """
     _need(samples, "overlap")
-    curves = [np.asarray(sample.ensemble.overlap)[:, :, 0] for sample in samples]
+    curves = [np.asarray(sample.dynamics.overlap)[:, :, 0] for sample in samples]
     numbers = [int((sample.configuration.species == 0).sum()) for sample in samples]
     # A single draw says nothing of the fluctuation between draws.
     several = [(curve, number) for curve, number in zip(curves, numbers, strict=True) if len(curve) > 1]
@@ -223,7 +223,7 @@ def propensity(samples: Sequence[Sample]) -> Columns:
     times = _particle_times(samples, kept=False)
     means, spreads, ceilings, halves = (np.full((len(samples), len(times)), np.nan) for _ in range(4))
     for row, sample in enumerate(samples):
-        of_first, ensemble = sample.configuration.species == 0, sample.ensemble
+        of_first, ensemble = sample.configuration.species == 0, sample.dynamics
         for number in range(len(times)):
             mean = ensemble.displacement_mean[number, of_first].astype(np.float64)
             squared = ensemble.displacement_sq_mean[number, of_first].astype(np.float64)
@@ -264,22 +264,22 @@ _NOT_RECORDED = "It was imported, or made by a version that did not record this:
 
 def _need(samples: Sequence[Sample], array: str) -> None:
     for sample in samples:
-        if getattr(sample.ensemble, array) is None:
+        if getattr(sample.dynamics, array) is None:
             raise DatasetError(f"{sample.identifier} holds no {array}", _REMEDIES.get(array, _NOT_RECORDED))
 
 
 def _draws(sample: Sample) -> np.ndarray:
     """Return the kept displacements (D, S, N, 3)."""
-    return np.asarray(sample.ensemble.displacements)
+    return np.asarray(sample.dynamics.displacements)
 
 
 def _particle_times(samples: Sequence[Sample], kept: bool = True) -> FloatArray:
     """Return the particle times, which all samples must share, and check that displacements are kept if needed."""
     if kept:
         _need(samples, "displacements")
-    times = samples[0].ensemble.particle_times
+    times = samples[0].dynamics.particle_times
     for sample in samples:
-        if not np.array_equal(sample.ensemble.particle_times, times):
+        if not np.array_equal(sample.dynamics.particle_times, times):
             raise DatasetError(
                 f"{sample.identifier} and {samples[0].identifier} have different particle times",
                 "Keep samples of different particle times in different datasets.",
@@ -369,6 +369,10 @@ def _beginning(start: str, columns: Columns) -> list[str]:
 
 def y_label_of(observable: Observable, samples: Sequence[Sample]) -> str:
     """Return the label of the y axis for the mixture of `samples`."""
-    mixture = samples[0].mixture
-    label = observable.y_label_2d if mixture.dimension == 2 and observable.y_label_2d else observable.y_label
-    return label.replace(FIRST, mixture.species[0])
+    return label_for(observable, samples[0].mixture.species[0], samples[0].mixture.dimension)
+
+
+def label_for(observable: Observable, first: str, dimension: int) -> str:
+    """Return the label of the y axis for a mixture in `dimension` dimensions whose `first` species has this name."""
+    label = observable.y_label_2d if dimension == 2 and observable.y_label_2d else observable.y_label
+    return label.replace(FIRST, first)

@@ -64,6 +64,7 @@ class Row:
 class Evaluation:
     """All rows of one prediction file, and how many configurations were left out because training had seen them.
 
+    `without_draws`: how many others were left out because nothing is known of their dynamics.
     `label`: what MAE, bias and R^2 are about, such as 'ln MSD_A'. `leaked`: training had seen other draws of the very
     structures that are scored; what these scores say of new structures is nothing. `notices`: where the network was
     used outside what it was trained on.
@@ -77,6 +78,7 @@ class Evaluation:
     label: str = "ln MSD_A"
     leaked: bool = False
     notices: tuple[str, ...] = ()
+    without_draws: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, with null for NaN."""
@@ -93,8 +95,15 @@ class Evaluation:
 def evaluate(predictions: Predictions) -> Evaluation:
     """Score the configurations that training had not seen or, marked as such, those of a split that leaks.
 
-    Raises `PredictionError` if there is none: scores on training data flatter, and are not given.
+    Bare structures are counted, not scored. Raises `PredictionError` if nothing is left: scores on training data
+    flatter, and are not given.
     """
+    answered = predictions.answered
+    if not answered.any():
+        raise PredictionError(
+            f"none of the {len(answered)} predicted configurations has draws: there is nothing to compare with",
+            "Predict samples with draws to score a network; predictions of bare structures can be used as they are.",
+        )
     leaked = "leaked" in predictions.roles
     unseen = np.array([role == ("leaked" if leaked else "test") for role in predictions.roles])
     if not unseen.any():
@@ -102,11 +111,17 @@ def evaluate(predictions: Predictions) -> Evaluation:
             f"all {len(unseen)} configurations were seen in training: there is nothing to score",
             "Predict configurations that the network has not seen.",
         )
+    scored = unseen & answered
+    if not scored.any():
+        raise PredictionError(
+            f"the {unseen.sum()} configurations that training had not seen have no draws: there is nothing to score",
+            "Predict samples with draws that the network has not seen.",
+        )
     state_points = np.array(predictions.state_points)
-    groups = sorted(set(state_points[unseen]))
-    chosen = {name: unseen & (state_points == name) for name in groups}
+    groups = sorted(set(state_points[scored]))
+    chosen = {name: scored & (state_points == name) for name in groups}
     if len(groups) > 1:
-        chosen[ALL] = unseen
+        chosen[ALL] = scored
     rows = [
         _row(predictions, name, rows, target)
         for name, rows in chosen.items()
@@ -121,6 +136,7 @@ def evaluate(predictions: Predictions) -> Evaluation:
         predictions.label_name,
         leaked,
         predictions.notices,
+        int((unseen & ~answered).sum()),
     )
 
 

@@ -151,10 +151,16 @@ def _cases(name: str, trained: bool, tests: Sequence[NetworkTest], target: int) 
     chosen = {model: [array[row, target] for array, row in zip(of, rows, strict=True)] for model, of in arrays.items()}
     together = {model: np.concatenate(parts)[None] if trained else np.stack(parts) for model, parts in chosen.items()}
     known = list(zip(tests, rows, strict=True)) if trained else [(tests[0], rows[0])]
-    draws = np.concatenate([test.predictions.msd_draws[row][:, :, target] for test, row in known])
+    draws = np.concatenate([_msd_draws(test.predictions)[row][:, :, target] for test, row in known])
     names = tuple(test.predictions.configurations[i] for test, row in known for i in row)
     origin = [(test.predictions, i) for test, row in zip(tests, rows, strict=True) for i in row]
     return _Cases(names, draws, together, origin)
+
+
+def _msd_draws(predictions: Predictions) -> FloatArray:
+    # Networks are tested on what they could have been trained on, and that has draws.
+    assert predictions.msd_draws is not None
+    return predictions.msd_draws
 
 
 def _score(said: FloatArray, truth: FloatArray, mean_label: float, names: Sequence[str]) -> Score:

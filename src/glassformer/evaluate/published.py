@@ -135,7 +135,7 @@ def _value(path: Path, number: int, name: str, cell: str, separator: str) -> flo
 def _compare(label: str, members: list[Sample], path: Path) -> Comparison:
     species = members[0].mixture.species
     published = read_published(path, columns_of(species))
-    times = members[0].ensemble.times
+    times = members[0].dynamics.times
     at = np.abs(times[:, None] - published["time"]).argmin(1)
     same = np.abs(times - published["time"][at]) < TIME_TOLERANCE * published["time"][at]
     if not same.any():
@@ -152,7 +152,7 @@ def _compare(label: str, members: list[Sample], path: Path) -> Comparison:
     return Comparison(
         label=label,
         species=species,
-        runs=sum(len(sample.ensemble.seeds) for sample in members),
+        runs=sum(len(sample.dynamics.seeds) for sample in members),
         times=times[same],
         deviation=(mean - expected) / spread,
         ratio=mean / expected,

@@ -10,7 +10,7 @@ import torch
 from glassformer.baselines.density_curve import DensityCurve
 from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError, PredictionError
 from glassformer.core.experiment import Experiment, Study
-from glassformer.core.layout import OutFolder, TrainingFolder
+from glassformer.core.layout import OutFolder, TrainingFolder, names_state_point
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import parameter_hash
 from glassformer.core.run import Run, Split
@@ -65,7 +65,7 @@ class Work:
         """How long it takes beside the others, roughly: graphs times epochs, nothing if it is done."""
         if (self.files.result).exists():
             return 0.0
-        draws = sum(len(sample.ensemble.seeds) if self.by_draw else 1 for sample in self.samples)
+        draws = sum(len(sample.dynamics.seeds) if self.by_draw else 1 for sample in self.samples)
         return self.epochs * draws * self.run.split.training_share
 
 
@@ -109,13 +109,13 @@ def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[S
     work = []
     for experiment, run in study.runs(scale, only):
         for wanted in experiment.train:
-            if not any(sample.facts.state_point.startswith(wanted) for sample in samples):
+            if not any(names_state_point(wanted, sample.facts.state_point) for sample in samples):
                 there = ", ".join(sorted({sample.facts.state_point for sample in samples}))
                 raise DatasetError(
                     f"experiment {experiment.name} trains on {wanted}, which is not among the data ({there})",
                     "Simulate it, or leave the experiment out: --only.",
                 )
-        seen = [sample for sample in samples if sample.facts.state_point.startswith(experiment.train)]
+        seen = [sample for sample in samples if experiment.trains_on(sample.facts.state_point)]
         work.append(Work(experiment, run, seen, samples, OutFolder(out).training(experiment.name)))
     return work
 

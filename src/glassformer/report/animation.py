@@ -41,7 +41,7 @@ def distribution_animation(samples: Sequence[Sample], path: Path) -> None:
     """
     groups = by_state_point(samples)
     msd_of_runs(samples)  # raises if the panels could not share their times
-    times = samples[0].ensemble.times
+    times = samples[0].dynamics.times
     frames = frame_indices(times)
     color, chosen = ordered_colors(list(groups)), spread_out(list(groups), STATE_POINTS)
     curves = {name: msd_of_runs(groups[name])[:, :, 0] for name in chosen}

@@ -21,7 +21,7 @@ from glassformer.dataset.summary import StatePointSummary, summarise
 from glassformer.evaluate.evaluation import ALL, Evaluation, evaluate
 from glassformer.report import words
 from glassformer.report.figures import msd_figure, prediction_figure, scattering_figure, training_figure
-from glassformer.report.naming import name_of, titles_of
+from glassformer.report.naming import names_of, titles_of
 from glassformer.report.page import save, template
 from glassformer.report.particle_figures import learned_species, particle_figure
 from glassformer.report.run_file import read_run
@@ -146,7 +146,7 @@ def _text(
         "training": words.training_caption(histories, run, evaluation.leaked),
         "told": "" if run is None else words.told(run),
         "quantity": words.quantity_definition(predictions),
-        "names": {row.label: name_of(row.label) for row in data},
+        "names": names_of(samples),
         "examined": {row.label: words.examined(samples, row) for row in data},
         "folds": words.count(len(histories), "fold"),
         "unit": "draws" if evaluation.leaked else "configurations",

@@ -11,7 +11,7 @@ from glassformer.evaluate.analysis import OBSERVABLES, y_label_of
 from glassformer.evaluate.fits import fit_transition
 from glassformer.observables.fits import FitError
 from glassformer.observables.glass_transition import GlassTransition
-from glassformer.report.naming import name_of, titles_of
+from glassformer.report.naming import names_of, titles_of
 from glassformer.report.observable_figure import draw
 from glassformer.report.style import band_entry
 
@@ -25,9 +25,10 @@ def cooling_figure(samples: Sequence[Sample]) -> tuple[Figure, str]:
     """
     observable = OBSERVABLES["volume"]
     tables = {label: observable.columns(members) for label, members in by_state_point(samples).items()}
+    names = names_of(samples)
     sentences, found = [], []
     for label, columns in tables.items():
-        beginning = f"To {name_of(label)}: " if len(tables) > 1 else ""
+        beginning = f"To {names[label]}: " if len(tables) > 1 else ""
         try:
             found.append(fit_transition(columns))
             sentences.append(beginning + _sentence(found[-1]))

@@ -1,6 +1,6 @@
 """Figures of experiments: predictions on the MSD curves, errors of all experiments, relative errors by state point."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -51,7 +51,7 @@ def curves_figure(samples: Sequence[Sample], tests: Sequence[Predictions], train
     for axes in panels.flat[len(groups) :]:
         axes.remove()
     for axes, (name, members) in zip(panels.flat, groups.items(), strict=False):
-        times, mean = members[0].ensemble.times, msd_of_runs(members)[:, :, 0].mean(0)
+        times, mean = members[0].dynamics.times, msd_of_runs(members)[:, :, 0].mean(0)
         later = times > tests[0].times.min() / 20
         axes.plot(times[later], mean[later], color=color[name], lw=1.4)
         for target, time in enumerate(tests[0].times):
@@ -131,16 +131,16 @@ def _times(results: Sequence[ExperimentResult]) -> list[float]:
     return sorted({row.time for result in results for row in result.rows})
 
 
-def ratio_figure(results: Sequence[ExperimentResult], order: Sequence[str], species: str = "A") -> Figure:
+def ratio_figure(results: Sequence[ExperimentResult], state_points: Mapping[str, str], species: str = "A") -> Figure:
     """Predicted over simulated mean MSD of `species` by state point, for each of `results` and for the density alone.
 
-    `order`: labels of the data's state points, from cold to hot; others follow.
+    `state_points`: the names of the data's, by label, from cold to hot; others follow.
     """
     times = _times(results)
     figure = Figure(figsize=(5.0 * len(times) + 0.4, 4.8))
     panels = np.atleast_1d(figure.subplots(1, len(times), sharey=True))
     there = {row.state_point: None for result in results for row in result.rows}
-    names = [*(name for name in order if name in there), *(name for name in there if name not in order)]
+    names = [*(name for name in state_points if name in there), *(name for name in there if name not in state_points)]
     lines = [(literal(result.title), result.rows, NETWORK) for result in results]
     lines.append((MODELS["density_curve"], results[0].rows, "density_curve"))
     entries: dict[str, Artist] = {}
@@ -161,7 +161,9 @@ def ratio_figure(results: Sequence[ExperimentResult], order: Sequence[str], spec
             entries[label] = Line2D([], [], **look)  # type: ignore[arg-type]
         axes.axhline(1, color="0.6", lw=0.8)
         axes.set(title=at_time(time), xlabel="state point")
-        axes.set_xticks(range(len(names)), [literal(name) for name in short_names(names).values()], fontsize=8)
+        axes.set_xticks(
+            range(len(names)), [literal(name) for name in short_names(names, state_points).values()], fontsize=8
+        )
     log_scale(panels[0], "y", [row.scores[model].ratio for _, rows, model in lines for row in rows])
     panels[0].set_ylabel(f"predicted / simulated mean MSD of {species}")
     entries |= {TRAINED: key_entry("", marker="o", ms=7), OTHER: key_entry("", marker="o", ms=7, mfc="white")}

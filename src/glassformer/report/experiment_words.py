@@ -9,7 +9,7 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import mixtures_of
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.results import ExperimentResult
-from glassformer.report.naming import name_of, short_names
+from glassformer.report.naming import names_of, short_names
 from glassformer.report.words import examined, liquid, listed, span
 
 Runs = Mapping[str, Run | None]
@@ -23,7 +23,7 @@ def _plural(network: str) -> str:
 def lead(samples: Sequence[Sample], results: Sequence[ExperimentResult]) -> str:
     """Return the first paragraph of the page."""
     kinds = listed(dict.fromkeys(_plural(result.network) for result in results))
-    times = sorted({float(sample.ensemble.times[-1]) for sample in samples})
+    times = sorted({float(sample.dynamics.times[-1]) for sample in samples})
     last = " to ".join(f"{time:g}" for time in dict.fromkeys((times[0], times[-1])))
     numbers = sorted({len(result.trained_on) for result in results})
     trained = " or ".join("one state point" if number == 1 else f"{number} state points together" for number in numbers)
@@ -140,7 +140,7 @@ def relaxation_words(samples: Sequence[Sample]) -> str:
 def run_words(samples: Sequence[Sample]) -> str:
     """Return what a run is, and whether runs are independent."""
     text = "A run is one draw of one configuration."
-    several = any(len(sample.ensemble.seeds) > 1 for sample in samples)
+    several = any(len(sample.dynamics.seeds) > 1 for sample in samples)
     return f"{text} Runs of one configuration are not independent." if several else text
 
 
@@ -152,15 +152,16 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
     if all(row.in_equilibrium == row.configurations for row in known):
         return "All configurations that were examined were shown to be in equilibrium."
     text = "Configurations that were not shown to be in equilibrium are used all the same."
-    ageing = [name_of(row.label) for row in known if 2 * row.in_equilibrium < row.configurations]
+    names = names_of(samples)
+    ageing = [names[row.label] for row in known if 2 * row.in_equilibrium < row.configurations]
     if ageing:
         text += f" At {listed(ageing)} they are the most: curves there are those of a liquid that may still age."
     return text
 
 
-def trained_on(result: ExperimentResult) -> str:
+def trained_on(result: ExperimentResult, names: Mapping[str, str]) -> str:
     """Return the state points that an experiment was trained on, temperatures alone where these tell."""
-    names = list(short_names(result.trained_on).values())
-    if all(name.startswith("T = ") and "," not in name for name in names):
-        return "T = " + ", ".join(name.removeprefix("T = ") for name in names)
-    return "; ".join(names)
+    short = list(short_names(result.trained_on, names).values())
+    if all(name.startswith("T = ") and "," not in name for name in short):
+        return "T = " + ", ".join(name.removeprefix("T = ") for name in short)
+    return "; ".join(short)

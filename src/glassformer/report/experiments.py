@@ -32,7 +32,7 @@ from glassformer.report.cooling import cooling_figure
 from glassformer.report.experiment_figures import curves_figure, errors_figure, predicted, ratio_figure, simulated
 from glassformer.report.figures import scattering_figure, training_figure
 from glassformer.report.histogram import prediction_histograms
-from glassformer.report.naming import name_of, titles_of
+from glassformer.report.naming import names_of, short_names, titles_of
 from glassformer.report.page import save, template
 from glassformer.report.run_file import read_run
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
@@ -74,7 +74,7 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
         parts = {
             "liquid": liquid,
             "cooling_sentence": sentence,
-            "overview": _overview(scored, list(titles), first_species(samples), figures),
+            "overview": _overview(scored, names_of(samples), first_species(samples), figures),
             "scenarios": [
                 _scenario(files, result, samples, titles, runs[result.name])
                 for result in scored
@@ -136,14 +136,14 @@ def _liquid(samples: Sequence[Sample], cooling: Path, report: ReportFolder) -> t
 
 
 def _overview(
-    results: Sequence[ExperimentResult], order: Sequence[str], species: str, figures: Path
+    results: Sequence[ExperimentResult], names: Mapping[str, str], species: str, figures: Path
 ) -> dict[str, Markup]:
     if not results:
         return {}
     drawn = {"errors": save(errors_figure(results, species), "errors", figures, FORMATS)}
     together = [result for result in results if result.group in INTERPOLATED]
     if together:
-        drawn["ratio"] = save(ratio_figure(together, order, species), "ratio", figures, FORMATS)
+        drawn["ratio"] = save(ratio_figure(together, names, species), "ratio", figures, FORMATS)
     return drawn
 
 
@@ -158,7 +158,8 @@ def _text(
     """Return the sentences of the page."""
     species = first_species(samples)
     audits = [result for result in results if result.audit]
-    points = {row.state_point for result in results for row in result.rows} | {row.label for row in data}
+    names = names_of(samples)
+    absent = sorted({row.state_point for result in results for row in result.rows} - names.keys())
     return {
         "lead": experiment_words.lead(samples, results),
         "species": species,
@@ -171,8 +172,8 @@ def _text(
         "relaxation": experiment_words.relaxation_words(samples),
         "run": experiment_words.run_words(samples),
         "equilibrium": experiment_words.equilibrium_note(samples, data),
-        "names": {label: name_of(label) for label in points},
-        "trained_on": {result.name: experiment_words.trained_on(result) for result in results},
+        "names": names | short_names(absent, names),
+        "trained_on": {result.name: experiment_words.trained_on(result, names) for result in results},
         "curves": {result.name: experiment_words.curves_caption(result, species) for result in results},
         "told": {name: words.told(run) for name, run in runs.items() if run is not None},
         "scattering": words.scattering_caption(samples, data),

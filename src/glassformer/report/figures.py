@@ -16,7 +16,7 @@ from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import first_species, species_names
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
-from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
+from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL, scattering_axis
 from glassformer.evaluate.scores import label_noise
 from glassformer.report.naming import title_of
 from glassformer.report.style import (
@@ -47,7 +47,7 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
     color = ordered_colors(list(groups))
     looks: dict[str, dict[str, Any]] = {}
     for name, members in groups.items():
-        times = members[0].ensemble.times
+        times = members[0].dynamics.times
         msd = mean_over_ensembles(members, "msd")
         for kind, species in enumerate(members[0].mixture.species):
             looks.setdefault(species, {"ls": LINE_STYLES[kind]})
@@ -73,9 +73,9 @@ def msd_figure(samples: Sequence[Sample], targets: FloatArray) -> Figure:
 
 def draw_slopes(axes: Axes, samples: Sequence[Sample], species: int = 0) -> None:
     """Draw t^2 above the start of the MSD curves of `species`, and t above their end."""
-    times = samples[0].ensemble.times
+    times = samples[0].dynamics.times
     known = [sample for sample in samples if species < sample.mixture.kinds]
-    first, last = (max(float(sample.ensemble.msd[:, i, species].mean()) for sample in known) for i in (0, -1))
+    first, last = (max(float(sample.dynamics.msd[:, i, species].mean()) for sample in known) for i in (0, -1))
     early = times[times <= 10 * times[0]]
     late = times[times >= times[-1] / 5]
     ballistic = 3 * first * (early / early[0]) ** 2
@@ -113,7 +113,7 @@ def scattering_figure(samples: Sequence[Sample]) -> Figure:
     entries: list[Artist | tuple[Artist, ...]] = []
     texts = []
     for summary, (name, members) in zip(summarise(samples), groups.items(), strict=True):
-        times = members[0].ensemble.times
+        times = members[0].dynamics.times
         curves = mean_over_ensembles(members, "self_scattering")[:, :, 0]
         if len(members) > 1:
             axes.plot(times, curves.T, color=color[name], lw=0.6, alpha=0.35)
@@ -129,7 +129,7 @@ def scattering_figure(samples: Sequence[Sample]) -> Figure:
         texts.append("single configurations")
     axes.axhline(np.exp(-1), color="0.6", lw=0.8, ls=":")
     axes.annotate(
-        "1/e", (samples[0].ensemble.times[0], np.exp(-1)), xytext=(0, 3), textcoords="offset points", color=NEUTRAL
+        "1/e", (samples[0].dynamics.times[0], np.exp(-1)), xytext=(0, 3), textcoords="offset points", color=NEUTRAL
     )
     axes.set(xscale="log", xlabel=TIME_LABEL, ylabel=scattering_label(samples, (0,)))
     axes.set_ylim(min(0.0, axes.dataLim.ymin), 1.02)
@@ -147,7 +147,7 @@ def scattering_label(samples: Sequence[Sample], species: tuple[int, ...] | None 
     for kind in range(len(names)) if species is None else species:
         known = {one.facts.mixture.wave_numbers[kind] for one in samples if kind < one.mixture.kinds}
         parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({names[kind]})")
-    return rf"${symbol}(k, t)$,  $k\,\sigma_{{AA}}$ = {', '.join(parts)}"
+    return scattering_axis(symbol, parts)
 
 
 def scored_rows(predictions: Predictions) -> NDArray[np.bool_]:

@@ -38,7 +38,7 @@ def msd_of_runs(samples: Sequence[Sample]) -> FloatArray:
     Raises `DatasetError` if the samples were not observed at the same times.
     """
     mean_over_ensembles(samples, "msd")  # which looks at the times
-    return np.concatenate([sample.ensemble.msd for sample in samples])
+    return np.concatenate([sample.dynamics.msd for sample in samples])
 
 
 def band_figure(samples: Sequence[Sample]) -> Figure:
@@ -47,7 +47,7 @@ def band_figure(samples: Sequence[Sample]) -> Figure:
     axes = figure.subplots()
     several = False
     for name, members, color in _hottest_first(samples):
-        times, runs = members[0].ensemble.times, msd_of_runs(members)[:, :, 0]
+        times, runs = members[0].dynamics.times, msd_of_runs(members)[:, :, 0]
         if len(runs) > 1:
             several = True
             low, high = np.percentile(runs, BAND, axis=0)
@@ -94,7 +94,7 @@ def _panels(samples: Sequence[Sample]) -> Figure:
                 continue
             mean = msd_of_runs(members)[:, :, species].mean(0)
             label = "" if species else title_of(members[0])
-            axes.plot(members[0].ensemble.times, mean, color=color, lw=1.6, label=label)
+            axes.plot(members[0].dynamics.times, mean, color=color, lw=1.6, label=label)
         axes.set(xlabel=TIME_LABEL, ylabel=f"MSD of {name}  {MSD_LABEL}", title=name)
     figure.legend(loc="outside right center", fontsize=9)
     return figure
@@ -133,7 +133,7 @@ def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
     slow: list[Moment] = []
     for label in reversed(groups):
         sample = groups[label][0]
-        times, (tau, symbol) = sample.ensemble.times, _relaxation(groups[label])
+        times, (tau, symbol) = sample.dynamics.times, _relaxation(groups[label])
         if tau > times[-1]:
             slow.append(Moment(label, len(times) - 1, tau, symbol, reached=False))
         elif tau >= times[0]:
@@ -151,7 +151,7 @@ def _relaxation(members: Sequence[Sample]) -> tuple[float, str]:
     if facts.mixture.identity in CUTOFF_CONVENTIONS:
         return thesis_relaxation_time(facts.temperature), r"$\tau_g$"
     mean = mean_over_ensembles(members, "self_scattering")[:, :, 0].mean(0)
-    tau_alpha = relaxation_time(members[0].ensemble.times, mean)
+    tau_alpha = relaxation_time(members[0].dynamics.times, mean)
     return math.inf if math.isnan(tau_alpha) else tau_alpha, r"$\tau_\alpha$"
 
 
@@ -176,7 +176,7 @@ def distribution_figure(samples: Sequence[Sample]) -> Figure:
 
 
 def _time_text(moment: Moment, sample: Sample) -> str:
-    time = at_time(sample.ensemble.times[moment.index], ".3g")
+    time = at_time(sample.dynamics.times[moment.index], ".3g")
     if moment.reached:
         return f"{time}, nearest to {moment.symbol} = {moment.tau:.3g}"
     return f"{time}, the last, less than {moment.symbol} = {_plain(moment.tau)}"

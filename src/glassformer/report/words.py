@@ -16,7 +16,7 @@ from glassformer.dataset.summary import StatePointSummary, by_state_point, mean_
 from glassformer.evaluate.evaluation import ALL, Evaluation, Row
 from glassformer.evaluate.paired import Difference, difference
 from glassformer.report.figures import scored_rows
-from glassformer.report.naming import name_of
+from glassformer.report.naming import names_of
 
 INPUTS = {
     "species": "species",
@@ -69,7 +69,7 @@ def in_rows(number: int, of: int) -> str:
 
 def draws_of(samples: Sequence[Sample]) -> str:
     """Return 'one random draw' or '8 to 16 random draws'."""
-    numbers = sorted({len(sample.ensemble.seeds) for sample in samples})
+    numbers = sorted({len(sample.dynamics.seeds) for sample in samples})
     if numbers == [1]:
         return "one random draw"
     return f"{' to '.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} random draws"
@@ -266,14 +266,15 @@ def msd_caption(samples: Sequence[Sample], times: FloatArray) -> str:
         text = "Mean squared displacement of every species."
     text += " Grey lines: the slopes of free flight, t², and of diffusion, t."
     slopes = {
-        name: _smallest_slope(members[0].ensemble.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
+        name: _smallest_slope(members[0].dynamics.times, mean_over_ensembles(members, "msd")[:, :, 0].mean(0))
         for name, members in by_state_point(samples).items()
     }
+    state_points = names_of(samples)
     caged = [name for name, slope in slopes.items() if slope < PLATEAU_SLOPE]
     if caged:
         text += (
             " Neighbours hold a particle in a cage for a while, and the curve bends into a plateau: its slope for"
-            f" {names[0]} falls to {listed(f'{slopes[name]:.2f} at {name_of(name)}' for name in caged)}."
+            f" {names[0]} falls to {listed(f'{slopes[name]:.2f} at {state_points[name]}' for name in caged)}."
         )
     if any(len(members) > 1 for members in by_state_point(samples).values()):
         text += f" Shaded: from the slowest to the fastest configuration, {names[0]}."
@@ -297,7 +298,8 @@ def scattering_caption(samples: Sequence[Sample], data: Sequence[StatePointSumma
         f"Self intermediate scattering function of {first_species(samples)}: how much of the structure is still in"
         " place after a time t. Where it falls to 1/e lies the relaxation time τα."
     )
-    unseen = [name_of(row.label) for row in data if math.isnan(row.tau_alpha)]
+    names = names_of(samples)
+    unseen = [names[row.label] for row in data if math.isnan(row.tau_alpha)]
     if unseen:
         text += f" At {listed(unseen)} it does not fall so far within the time observed."
     if any(row.configurations > 1 for row in data):
@@ -318,8 +320,9 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
             " Equilibrium counts as shown for a configuration if it was held for the τα asked for and its last two"
             " windows of holding agree in potential energy and F_s within their errors."
         )
+    names = names_of(samples)
     ageing = [
-        name_of(row.label) for row in data if 2 * row.in_equilibrium < row.configurations and examined(samples, row)
+        names[row.label] for row in data if 2 * row.in_equilibrium < row.configurations and examined(samples, row)
     ]
     if ageing:
         text += f" At {listed(ageing)} most configurations were not shown to be in equilibrium: these still may age."

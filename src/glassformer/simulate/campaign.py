@@ -135,4 +135,4 @@ def draws_there(task: Task) -> int | None:
     facts = sample.facts
     if facts.parameter_hash != task.parameter_hash:
         raise refuse(task, facts, protocol(task))
-    return len(sample.ensemble.seeds)
+    return sample.draws

@@ -4,19 +4,18 @@ A. Widmer-Cooper, P. Harrowell and H. Fynewever, Phys. Rev. Lett. 93, 135701 (20
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassformer.core.arrays import FloatArray, IntArray
+from glassformer.core.arrays import ISOCONFIGURATIONAL, FloatArray, IntArray, with_rows
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import Ensemble
-from glassformer.observables.displacements import mean_squared_displacement, quartic_displacement, self_scattering
-from glassformer.observables.overlap import overlap
+from glassformer.observables.recorded import AVERAGED, BY_DRAW
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lammps import Lammps, checkpoint_steps
@@ -63,14 +62,26 @@ class Engine(Protocol):
         """Return the kinetic plus the potential energy, (D,)."""
 
 
+# The rows of the schema that are recorded of every draw at the times of observation.
+RECORDED = tuple(spec for spec in ISOCONFIGURATIONAL if spec.name in BY_DRAW)
+
+
+def array_sizes(campaign: Campaign, draws: int) -> dict[str, int]:
+    """Return what the letters in the shapes of a sample's arrays stand for, with `draws` draws."""
+    return {
+        "D": draws,
+        "N": campaign.particles,
+        "Q": len(campaign.mixture.species),
+        "S": len(campaign.particle_times),
+        "T": len(observation_steps(campaign)),
+    }
+
+
+@with_rows(RECORDED)
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """What D draws did: observables at T times, displacements (D, S, N, 3) at the particle times, energies (D,)."""
+    """What D draws did: displacements (D, S, N, 3) at the particle times, energies (D,), and the rows of `RECORDED`."""
 
-    msd: FloatArray
-    self_scattering: FloatArray
-    quartic: FloatArray
-    overlap: FloatArray
     displacements: NDArray[np.float32]
     first_energy: FloatArray
     last_energy: FloatArray
@@ -78,12 +89,11 @@ class Observations:
     @classmethod
     def empty(cls, campaign: Campaign, draws: int) -> "Observations":
         """Return observations of `draws` draws still to be made: NaN."""
-        times, particle_times = len(observation_steps(campaign)), len(campaign.particle_times)
-        particles, kinds = campaign.particles, len(campaign.mixture.species)
-        shapes = *[(draws, times, kinds)] * 4, (draws, particle_times, particles, 3), (draws,), (draws,)
-        seen = cls(*(np.full(shape, np.nan) for shape in shapes))
-        # The bulk of it: single precision is plenty for a displacement.
-        return replace(seen, displacements=seen.displacements.astype(np.float32))
+        sizes = array_sizes(campaign, draws)
+        shape = draws, sizes["S"], sizes["N"], 3
+        rows: dict[str, Any] = {spec.name: np.full(spec.sized(sizes), np.nan, spec.dtype) for spec in RECORDED}
+        # Displacements are the bulk of it: single precision is plenty.
+        return cls(np.full(shape, np.nan, np.float32), np.full(draws, np.nan), np.full(draws, np.nan), **rows)
 
     @classmethod
     def together(cls, groups: "list[Observations]") -> "Observations":
@@ -240,32 +250,26 @@ def _record(
         raise EngineError(f"the dynamics became unstable before step {step}", "Use a smaller time_step.")
     species, mixture = configuration.species, mixture_of(campaign.mixture)
     for draw, displacement in enumerate(displacements):
-        seen.msd[draw, at] = mean_squared_displacement(displacement, species, mixture.kinds)
-        scattering = self_scattering(displacement, species, mixture.wave_numbers, mixture.dimension)
-        seen.self_scattering[draw, at] = scattering
-        seen.quartic[draw, at] = quartic_displacement(displacement, species, mixture.kinds)
-        seen.overlap[draw, at] = overlap(displacement, species, kinds=mixture.kinds)
+        for spec in RECORDED:
+            getattr(seen, spec.name)[draw, at] = BY_DRAW[spec.name](displacement, species, mixture)
     seen.displacements[:, particle_steps(campaign) == step] = displacements[:, None]
 
 
 def collect(seen: Observations, seeds: list[int], campaign: Campaign) -> Ensemble:
     """Return the arrays of a sample from what all its draws did."""
-    steps = observation_steps(campaign)
-    mean = np.zeros(seen.displacements.shape[1:3])
-    mean_sq = np.zeros_like(mean)
+    draws, *shape, _ = seen.displacements.shape
+    averaged = [spec for spec in ISOCONFIGURATIONAL if spec.kind == "mean"]
+    means = {spec.name: np.zeros(shape) for spec in averaged}
     for displacements in seen.displacements:
-        squared = (displacements.astype(np.float64) ** 2).sum(-1)
-        mean += np.sqrt(squared) / len(seen.displacements)
-        mean_sq += squared / len(seen.displacements)
+        moved = displacements.astype(np.float64)
+        for name, mean in means.items():
+            mean += AVERAGED[name](moved) / draws
+    rows: dict[str, Any] = {spec.name: means[spec.name].astype(spec.dtype) for spec in averaged}
+    rows |= {spec.name: getattr(seen, spec.name) for spec in RECORDED}
     return Ensemble(
-        times=steps * np.float64(campaign.time_step),
+        times=observation_steps(campaign) * np.float64(campaign.time_step),
         seeds=np.array(seeds, dtype=np.int64),
-        msd=seen.msd,
-        self_scattering=seen.self_scattering,
         particle_times=particle_steps(campaign) * np.float64(campaign.time_step),
-        displacement_mean=mean.astype(np.float32),
-        displacement_sq_mean=mean_sq.astype(np.float32),
-        quartic=seen.quartic,
-        overlap=seen.overlap,
         displacements=seen.displacements if campaign.keep_displacements else None,
+        **rows,
     )

@@ -48,7 +48,7 @@ def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
     found = _settings(task, task.path.parents[1]) or _recorded(task, facts, protocol)
     engine = f"engine: {facts.engine} in {HOLDER}, {engine_used(task.campaign)} in {ASKER}"
     hint = ""
-    if not _same_engine(facts.engine, engine_used(task.campaign)):
+    if facts.engine is not None and not _same_engine(facts.engine, engine_used(task.campaign)):
         found.append(engine)
         # As it is written in a campaign; which processors can run lockstep decides 'auto'.
         name = (

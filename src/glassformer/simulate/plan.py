@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from glassformer.core.arrays import CONFIGURATION, ISOCONFIGURATIONAL
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
@@ -19,7 +20,7 @@ from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import draws_there, tasks
 from glassformer.simulate.draws import uses_lockstep
 from glassformer.simulate.equilibration import random_configuration
-from glassformer.simulate.isoconfigurational import DRAWS
+from glassformer.simulate.isoconfigurational import DRAWS, array_sizes
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
@@ -150,12 +151,11 @@ def _cost(campaign: Campaign, point: StatePointSettings, there: list[int | None]
 
 def sample_bytes(campaign: Campaign) -> int:
     """Return the size of a sample's arrays; `campaign` as it is at the state point."""
-    particles, draws = campaign.particles, campaign.draws
-    times, particle_times = len(observation_steps(campaign)), len(campaign.particle_times)
-    by_draw = 4 * draws * times * len(campaign.mixture.species) * 8
-    by_particle = particles * (3 * 8 + 1) + particle_times * particles * 2 * 4
-    kept = draws * particle_times * particles * 3 * 4 if campaign.keep_displacements else 0
-    return by_draw + by_particle + kept
+    sizes = array_sizes(campaign, campaign.draws)
+    kept = ("displacements",) if campaign.keep_displacements else ()
+    return sum(
+        spec.bytes(sizes) for spec in CONFIGURATION + ISOCONFIGURATIONAL if not spec.on_request or spec.name in kept
+    )
 
 
 def measure_rates(campaign: Campaign, progress: Progress) -> Rates:

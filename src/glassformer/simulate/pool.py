@@ -1,17 +1,16 @@
 """Tasks in worker processes: all that can be done are done, and each that fails is named."""
 
-import multiprocessing
-import os
-import signal
+import threading
+import time
+import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from queue import Empty
+from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
-from glassformer.core.errors import EngineError, FullDiskError
+from glassformer.core.errors import EngineError, FullDiskError, GlassformerError
 from glassformer.core.failures import describe, named, raise_failures
-from glassformer.core.workers import CRASHES, begin_worker, cause_of_death, starting_workers
+from glassformer.core.processes import Ended, Worker, Workers, cause_of_death
 from glassformer.simulate.work import Tally
 
 # Seconds between two looks at what the workers have reported.
@@ -39,124 +38,104 @@ def run_tasks(
     A task that fails, or whose process crashes, does not cost the others: they are done first. Raises what the tasks
     raised, naming all that failed; `FullDiskError` at once; `EngineError` if a worker was killed or could not start.
     """
-    failures: dict[str, Exception] = {}
-    left = list(tasks)
-    while left:
-        pool = _Pool(work, tally, workers, threads, failures, check)
-        left = pool.run(left)
-    raise_failures(failures, len(tasks))
+    with Workers() as processes:
+        pool = _Pool(processes, tasks, work, tally, threads)
+        for _ in range(min(workers, len(tasks))):
+            pool.add_worker()
+        while pool.busy:
+            pool.watch(POLL)
+            check()
+    raise_failures(pool.failures, len(tasks))
 
 
 class _Pool:
-    """Worker processes, until one of them dies."""
+    """Which worker does what, what is left to do, and what has failed."""
 
-    def __init__(
-        self,
-        work: Work,
-        tally: Tally,
-        workers: int,
-        threads: int,
-        failures: dict[str, Exception],
-        check: Callable[[], None],
-    ) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._work, self._tally, self._threads, self._failures = work, tally, threads, failures
-        self._check = check
-        self._begun: dict[int, str] = {}
-        try:
-            with starting_workers():
-                self._reports = context.Queue()
-            self._executor = ProcessPoolExecutor(workers, context, _begin_worker, (self._reports,))
-        except OSError as error:
-            raise EngineError(
-                f"worker processes cannot be started: {error.strerror or error}",
-                "They need semaphores: is /dev/shm there, writable and not full (df /dev/shm)?",
-            ) from error
+    def __init__(self, processes: Workers, tasks: Sequence[Named], work: Work, tally: Tally, threads: int) -> None:
+        self._processes, self._work, self._tally, self._threads = processes, work, tally, threads
+        self._left = deque(tasks)
+        self._sums: dict[str, tuple[float, float]] = {}
+        self.busy: dict[Worker, Named] = {}
+        self.failures: dict[str, Exception] = {}
 
-    def run(self, tasks: Sequence[Named]) -> list[Named]:
-        """Run `tasks`; return those that are left after a crash, without the one that crashed."""
-        with starting_workers():
-            futures = {self._executor.submit(_call, self._work, task, self._threads): task for task in tasks}
-        processes = list(self._executor._processes.values())
-        pending: set[Future[None]] = set(futures)
-        done: list[Named] = []
-        try:
-            while pending:
-                finished, pending = wait(pending, POLL, FIRST_COMPLETED)
-                self._drain()
-                self._check()
-                # What was finished before a crash is done.
-                for future in sorted(finished, key=lambda one: isinstance(one.exception(), BrokenProcessPool)):
-                    self._collect(future, futures[future])
-                    done.append(futures[future])
-        except BrokenProcessPool:
-            self._stop()
-            self._drain()
-            crashed = self._crashed(processes, {task.name for task in done})
-            return [task for task in tasks if task not in done and task.name != crashed]
-        finally:
-            self._stop()
-        return []
+    def add_worker(self) -> None:
+        """Start a process, and give it the next task."""
+        self._give_next(self._processes.start(_serve, self._work, self._threads))
 
-    def _collect(self, future: "Future[None]", task: Named) -> None:
-        try:
-            future.result()
-        except BrokenProcessPool:
-            raise
-        except FullDiskError as error:
-            raise named(task.name, error) from None
-        except Exception as error:
-            self._failures[task.name] = error
-            self._tally.fail(task.name, describe(error))
+    def watch(self, seconds: float) -> None:
+        """Hear what the workers have to say for so long, less if all is done; then pass on what was reported."""
+        until = time.monotonic() + seconds
+        while self.busy and (left := until - time.monotonic()) > 0:
+            for worker, message in self._processes.listen(left):
+                self._hear(worker, message)
+        self._pass_on()
+
+    def _hear(self, worker: Worker, message: Any) -> None:
+        if isinstance(message, Ended):
+            # One that has nothing left to do was told to end.
+            if worker in self.busy:
+                self._bury(worker)
+            return
+        kind, content = message
+        if kind == "report":
+            done, more = self._sums.get(self.busy[worker].name, (0.0, 0.0))
+            self._sums[self.busy[worker].name] = done + content[0], more + content[1]
+            return
+        self._pass_on()
+        name = self.busy.pop(worker).name
+        if kind == "done":
+            self._tally.finish(name)
+        elif isinstance(content, FullDiskError):
+            raise named(name, content) from None
         else:
-            self._tally.finish(task.name)
+            self._note(name, content)
+        self._give_next(worker)
 
-    def _crashed(self, processes: list[Any], done: set[str]) -> str:
-        """Return the name of the task whose process crashed, as a failure. Raises `EngineError` if none did."""
-        # The others were ended because of it.
-        dead = [process for process in processes if process.exitcode not in (0, None, -signal.SIGTERM)]
-        process = dead[0] if dead else processes[0]
-        name = self._begun.get(process.pid, "")
-        if name in done:
-            # The next one's name has not arrived.
-            name = ""
-        cause, remedy = cause_of_death(process.exitcode)
+    def _give_next(self, worker: Worker) -> None:
+        task = self._left.popleft() if self._left else None
+        worker.send(task)
+        if task is not None:
+            self.busy[worker] = task
+
+    def _bury(self, worker: Worker) -> None:
+        """Note the task whose process crashed, and start another process. Raises `EngineError` if it was killed."""
+        self._pass_on()
+        name = self.busy.pop(worker).name
+        cause, remedy = cause_of_death(worker.process.exitcode)
         error = EngineError(f"a worker process died ({cause})", remedy)
-        if name and process.exitcode is not None and -process.exitcode in CRASHES:
-            self._failures[name] = error
-            self._tally.fail(name, error.problem)
-            return name
-        raise named(name, error) if name else error
+        if not worker.crashed:
+            raise named(name, error)
+        self._note(name, error)
+        if self._left:
+            self.add_worker()
 
-    def _drain(self) -> None:
+    def _note(self, name: str, error: Exception) -> None:
+        self.failures[name] = error
+        self._tally.fail(name, describe(error))
+
+    def _pass_on(self) -> None:
         """Pass on what has been reported, in one sum per task."""
-        sums: dict[str, tuple[float, float]] = {}
+        for name, (done, more) in self._sums.items():
+            self._tally.report(name, done, more)
+        self._sums.clear()
+
+
+def _serve(pipe: Connection, work: Work, threads: int) -> None:
+    """Do the tasks that arrive by `pipe`, until None does."""
+    # A task may report from several threads.
+    one_at_a_time = threading.Lock()
+
+    def report(done: float, more: float = 0) -> None:
+        with one_at_a_time:
+            pipe.send(("report", (done, more)))
+
+    while (task := pipe.recv()) is not None:
         try:
-            while True:
-                process, name, done, more = self._reports.get_nowait()
-                self._begun[process] = name
-                before = sums.get(name, (0.0, 0.0))
-                sums[name] = before[0] + done, before[1] + more
-        except Empty:
-            for name, (done, more) in sums.items():
-                self._tally.report(name, done, more)
-
-    def _stop(self) -> None:
-        """End the workers at once, also in the middle of a run: they write whole files only."""
-        for process in list((self._executor._processes or {}).values()):
-            process.terminate()
-        self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-_reports: Any = None
-
-
-def _begin_worker(reports: Any) -> None:
-    global _reports
-    _reports = reports
-    begin_worker()
-
-
-def _call(work: Work, task: Named, threads: int) -> None:
-    _reports.put((os.getpid(), task.name, 0, 0))
-    work(task, lambda done, more=0: _reports.put((os.getpid(), task.name, done, more)), threads)
+            work(task, report, threads)
+        except Exception as error:
+            if not isinstance(error, GlassformerError):
+                # It is raised there, and happened here.
+                error.add_note(traceback.format_exc())
+            pipe.send(("failed", error))
+        else:
+            pipe.send(("done", None))

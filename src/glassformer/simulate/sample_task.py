@@ -59,7 +59,7 @@ def simulate_sample(task: Task, report: Report = lambda done, more=0: None, thre
     """
     unfinished = Unfinished(task.path, task.parameter_hash)
     old = read_sample(task.path) if task.path.exists() else None
-    if old is None or len(old.ensemble.seeds) < task.campaign.draws:
+    if old is None or old.draws < task.campaign.draws:
         sample = (
             _new_sample(task, report, unfinished, threads)
             if old is None
@@ -129,17 +129,19 @@ def _follow_draws(
 
 
 def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfinished, threads: int) -> Sample:
-    there = len(old.ensemble.seeds)
-    more, drift, handover = _follow_draws(task, old.configuration, there, report, unfinished, threads)
-    ensemble = join(old.ensemble, more)
+    more, drift, handover = _follow_draws(task, old.configuration, old.draws, report, unfinished, threads)
+    ensemble = more if old.ensemble is None else join(old.ensemble, more)
     tau_alpha = _relaxation_time(ensemble)
-    held = old.facts.equilibration_time
+    held = math.nan if old.facts.equilibration_time is None else old.facts.equilibration_time
+    same_engine = old.ensemble is not None and handover is None
     changes = {
+        "time_step": task.campaign.time_step,
         "tau_alpha": tau_alpha,
+        "equilibration_time": held,
         "equilibration_in_tau_alpha": held
         / ((old.facts.hold_tau_alpha or math.nan) if math.isnan(tau_alpha) else tau_alpha),
-        "energy_drift": max(old.facts.energy_drift, drift),
-        "engine": old.facts.engine if handover is None else engine_used(task.campaign, handover),
+        "energy_drift": max(old.facts.energy_drift or 0.0, drift),
+        "engine": old.facts.engine if same_engine else engine_used(task.campaign, handover),
         "code_version": code_version(),
     }
     return replace(old, ensemble=ensemble, facts=old.facts.model_copy(update=changes))

@@ -65,7 +65,7 @@ def _point(dataset: Path, label: str, campaign: Campaign) -> PointStatus:
         stands = _begun(path, draws)
         if path.exists():
             sample = read_sample(path)
-            there = len(sample.ensemble.seeds)
+            there = sample.draws
             in_equilibrium += sample.facts.equilibrated is True
             if there >= draws:
                 done += 1

@@ -71,17 +71,24 @@ def _with_velocities(
 def draw_velocities(sample: Sample) -> list[FloatArray]:
     """Return the velocities (N, 3) that each draw of `sample` began with, from their seeds.
 
-    Raises `DatasetError` if another program made the draws: then nobody knows them.
+    Raises `DatasetError` if there are no draws, or another program made them: then nobody knows their velocities.
     """
-    ensemble, facts = sample.ensemble, sample.facts
-    if not facts.engine.startswith(("LAMMPS", "lockstep")) or (ensemble.seeds < 0).any():
+    if sample.ensemble is None:
         raise DatasetError(
-            f"{sample.identifier}: the velocities of its draws are not known; they were made by '{facts.engine}'",
+            f"{sample.identifier} is a bare structure: the network reads the velocities of draws, and it has none",
+            "Take a network that reads no velocities, or simulate draws of it.",
+        )
+    ensemble, engine = sample.ensemble, sample.facts.engine or ""
+    if not engine.startswith(("LAMMPS", "lockstep")) or (ensemble.seeds < 0).any():
+        raise DatasetError(
+            f"{sample.identifier}: the velocities of its draws are not known; they were made by '{engine}'",
             "A network that reads velocities needs draws that glassformer simulated. Take another network.",
         )
     mixture = sample.mixture
     masses = mixture.masses_of(sample.configuration.species)
-    return [maxwell_boltzmann(int(seed), masses, facts.temperature, mixture.dimension) for seed in ensemble.seeds]
+    return [
+        maxwell_boltzmann(int(seed), masses, sample.facts.temperature, mixture.dimension) for seed in ensemble.seeds
+    ]
 
 
 def build_examples(

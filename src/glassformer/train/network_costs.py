@@ -1,11 +1,9 @@
 """What a network costs: parameters, floating point operations, and seconds and memory on this machine."""
 
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings
-from glassformer.core.workers import cause_of_death, starting_workers
+from glassformer.core.processes import Ended, Workers, cause_of_death
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
 from glassformer.physics.configuration import Configuration
@@ -104,19 +102,21 @@ def measure(settings: NetworkSettings, particles: int, threads: int) -> Measured
     # A bad number of particles is told here, and not as a failure of the other process.
     _graph(settings, particles)
     # A fresh process: the most memory that it ever had is this network's.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        with starting_workers():
-            measured = pool.submit(measure_here, settings, particles, threads)
-        (process,) = pool._processes.values()
-        try:
-            return measured.result()
-        except BrokenProcessPool:
-            pool.shutdown()
-            cause, _ = cause_of_death(process.exitcode)
-            raise TrainingError(
-                f"the process that measured a training step of {particles} particles died ({cause})",
-                "Lower --particles, if memory ran out.",
-            ) from None
+    with Workers() as workers:
+        worker = workers.start(_send_measured, settings, particles, threads)
+        ((_, found),) = workers.listen()
+    if isinstance(found, Ended):
+        cause, _ = cause_of_death(worker.process.exitcode)
+        raise TrainingError(
+            f"the process that measured a training step of {particles} particles died ({cause})",
+            "Lower --particles, if memory ran out.",
+        )
+    measured: Measured = found
+    return measured
+
+
+def _send_measured(pipe: Connection, settings: NetworkSettings, particles: int, threads: int) -> None:
+    pipe.send(measure_here(settings, particles, threads))
 
 
 def measure_here(settings: NetworkSettings, particles: int, threads: int) -> Measured:

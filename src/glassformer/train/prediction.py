@@ -43,9 +43,9 @@ def predict_configurations(
 ) -> Predicted:
     """Predict bare `configurations` at the model's own times: nothing of their dynamics need be known.
 
-    `mixtures`: the liquid of each. A network that reads velocities needs `velocities` (N, 3), one or
-    more for each configuration; its prediction is the mean over them. Raises `SettingsError` if a configuration has too
-    few particles or lacks an input that the network reads, `DatasetError` if it lacks the learned species.
+    `mixtures`: the liquid of each. A network that reads velocities needs `velocities` (N, 3), one or more for each
+    configuration; its prediction is the mean over them. Raises `SettingsError` if a configuration has too few particles
+    or lacks an input that the network reads, `DatasetError` if it lacks the learned species.
     """
     for number, configuration in enumerate(configurations):
         model.target.learned_or_refused(configuration.species, f"configuration number {number}")
@@ -54,7 +54,7 @@ def predict_configurations(
 
 
 def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]] | None = None) -> Predictions:
-    """Predict `samples` with `model` and its baselines, beside what their draws did.
+    """Predict `samples` with `model` and its baselines, beside what their draws did, where they have draws.
 
     A configuration that the model has seen keeps its role, found by its structure and not by its name; all others are
     'test'. `notices` of the result say which lie outside what the model was trained on.
@@ -116,22 +116,32 @@ def _of_particles(configurations: Sequence[Configuration], predicted: Predicted)
 
 
 def _answers(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return the arrays of `Predictions` that say what the draws of `samples` did.
+    """Return the arrays of `Predictions` that say what the draws of `samples` did, NaN for bare structures.
 
-    Raises `DatasetError` if one was not observed at a time of the target.
+    None of them if there are no draws at all. Raises `DatasetError` if draws were not observed at a time of the target.
     """
     times, quantity = target.times, target.quantity
-    answers: dict[str, Any] = {
-        "msd_draws": np.stack(pad([msd_draws(sample, times, target.kind) for sample in samples]))
-    }
+    answers: dict[str, Any] = {}
+    if not any(sample.draws for sample in samples):
+        return answers
+
+    def unknown(*lengths: int) -> FloatArray:
+        return np.full((*lengths, len(times)), np.nan)
+
+    answers["msd_draws"] = np.stack(
+        pad([msd_draws(one, times, target.kind) if one.draws else unknown(1) for one in samples])
+    )
     if quantity == "propensity":
         answers["propensity_draws"] = _propensities(samples, times, target.kind)
     if target.of_particles:
-        labels = [particle_labels(sample, times, quantity) for sample in samples]
+        labels = [
+            particle_labels(one, times, quantity) if one.draws else unknown(one.configuration.particles)
+            for one in samples
+        ]
+        kinds = len(target.names)
+        ceilings = [pearson_ceilings(one, times, quantity, kinds) if one.draws else unknown(kinds) for one in samples]
         answers["particle_label"] = np.concatenate(labels).astype(np.float32)
-        answers["particle_ceiling"] = np.stack(
-            [pearson_ceilings(sample, times, quantity, len(target.names)) for sample in samples]
-        )
+        answers["particle_ceiling"] = np.stack(ceilings)
     return answers
 
 
@@ -187,6 +197,7 @@ def merge(parts: Sequence[Predictions]) -> Predictions:
 
 def _propensities(samples: Sequence[Sample], times: FloatArray, species: int) -> FloatArray:
     """Return the mean propensity in every draw, (C, D, K), with as many places as there are draws."""
-    draws = max(len(sample.ensemble.seeds) for sample in samples)
-    found = [propensity_draws(sample, times, species) for sample in samples]
+    draws = max(sample.draws for sample in samples)
+    nothing = np.full((1, len(times)), np.nan)
+    found = [propensity_draws(sample, times, species) if sample.draws else nothing for sample in samples]
     return np.stack(pad([np.full((draws, len(times)), np.nan), *found])[1:])

@@ -19,7 +19,7 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
 from glassformer.dataset.consistency import check_state_points, refuse_copies
-from glassformer.dataset.folder import refuse_unequilibrated
+from glassformer.dataset.folder import refuse_bare, refuse_unequilibrated
 from glassformer.dataset.labels import target_times
 from glassformer.dataset.predictions import Predictions, write_predictions
 from glassformer.dataset.sample import Sample
@@ -55,10 +55,12 @@ def train_run(
     numbers (on a CPU, with the same number of threads and processes). `processes` train one network together, each on
     its share of every batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share
     alone.
-    Samples that were found not to be in equilibrium are refused unless `allow_unequilibrated`.
+    Bare structures are refused; so are samples that were found not to be in equilibrium, unless
+    `allow_unequilibrated`.
     Raises `CheckpointError` if `out` holds another run, `DatasetError`, `SettingsError`, `StorageError`,
     `TrainingError`.
     """
+    refuse_bare(samples)
     if not allow_unequilibrated:
         refuse_unequilibrated(samples)
     _refuse_too_many(processes)
@@ -92,7 +94,7 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
     _refuse_what_does_not_fit(samples)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
-        names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.ensemble.seeds))]
+        names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.dynamics.seeds))]
         samples = single_draws(samples)
     split = run.split
     if split.by == "draw":
@@ -197,7 +199,7 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
 
 def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
     content = [
-        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.ensemble.seeds)]
+        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.dynamics.seeds)]
         for sample in samples
     ]
     if "inherent-displacement" in run.network.inputs:

@@ -1,0 +1,144 @@
+"""The commands around files of other codes: import, export, info."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from glassformer.cli.console import console, print_table
+from glassformer.cli.options import AsJson, Dataset, flag
+from glassformer.core.errors import SettingsError
+from glassformer.core.words import counted
+
+Incomplete = Annotated[bool, flag("--incomplete", "Take the whole frames of a file whose last one is cut off.")]
+
+
+def import_(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SRC...", help="Files: LAMMPS dump or data, extended XYZ, GSD, RUMD, BOTAN, GlassBench."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DATASET", help="Dataset to write or extend.", show_default=False)],
+    mixture: Annotated[
+        str,
+        typer.Option(
+            metavar="MIXTURE", help="Mixture: one that ships, or a file (TOML).", show_default="what the file says"
+        ),
+    ] = "",
+    temperature: Annotated[
+        float | None, typer.Option(metavar="T", help="Temperature in LJ units.", show_default="what the file says")
+    ] = None,
+    species: Annotated[
+        str, typer.Option(metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order")
+    ] = "",
+    label: Annotated[
+        str, typer.Option(metavar="LABEL", help="Name of the state point.", show_default="such as T0.44_rho1.20")
+    ] = "",
+    frames: Annotated[
+        str,
+        typer.Option(
+            metavar="FRAMES",
+            help="first, last, all, a number from 0, or START:STOP:STEP.",
+            show_default="the last of a run, else all",
+        ),
+    ] = "",
+    times: Annotated[
+        str, typer.Option(metavar="TIMES", help="Times of the draws, such as 0.13,1.3.", show_default="from the file")
+    ] = "",
+    without_draws: Annotated[bool, flag("--without-draws", "Import the structures alone.")] = False,
+    incomplete: Incomplete = False,
+) -> None:
+    """Import structures, with the draws that a file has, as samples of a dataset."""
+    from glassformer.core.presets import load_mixture
+    from glassformer.dataset.imports import Choices, import_files
+
+    if temperature is not None and not 0 < temperature < 1e9:
+        raise SettingsError(f"got --temperature {temperature:g}; expected a positive number", "LJ units are expected.")
+    choices = Choices(
+        load_mixture(mixture) if mixture else None, temperature, species, label, frames, _times(times), without_draws,
+        incomplete,
+    )  # fmt: skip
+    written = import_files(sources, out, choices, lambda text: console.print(text, soft_wrap=True))
+    console.print(f"{counted(len(written), 'sample')} imported: {out}", soft_wrap=True)
+
+
+def export(
+    dataset: Dataset,
+    to: Annotated[str, typer.Option(metavar="FORMAT", help="extxyz, gsd, lammps or npz.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.", show_default=False)],
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Prediction file: predictions become columns, too.", show_default=False),
+    ] = None,
+) -> None:
+    """Export a dataset's structures, with propensities and predictions as columns of the particles."""
+    from glassformer.dataset.exports import export as write_files
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.predictions import read_predictions
+
+    known = None if predictions is None else read_predictions(predictions)
+    written = write_files(read_dataset(dataset), to, out, known)
+    console.print(f"{counted(len(written), 'file')} written: {out}", soft_wrap=True)
+
+
+def info(
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="Dataset folder, sample, or file of another code.", show_default=False),
+    ],
+    incomplete: Incomplete = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a dataset or a file of another code, and print what it holds."""
+    from glassformer.dataset.readers.read import is_hdf5
+
+    if path.is_file() and not is_hdf5(path):
+        _file_info(path, incomplete, as_json)
+        return
+    from glassformer.cli.tables import print_summary
+    from glassformer.dataset.folder import read_dataset, read_samples
+    from glassformer.dataset.summary import summarise
+
+    summaries = summarise(read_samples(path) if path.is_file() else read_dataset(path))
+    if as_json:
+        print(json.dumps([summary.as_json() for summary in summaries], indent=1))
+    else:
+        print_summary(summaries)
+
+
+def _file_info(path: Path, incomplete: bool, as_json: bool) -> None:
+    from glassformer.dataset.readers.read import read_file
+    from glassformer.dataset.readers.summary import summary
+
+    found = summary(read_file(path, incomplete))
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    notes = found.pop("notes")
+    rows = [[name.replace("_", " "), _text(value)] for name, value in found.items() if value not in (None, False)]
+    print_table(["", "what it is"], rows, ["left", "left"])
+    for note in notes:
+        console.print(note, style="dim")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} of {name}" for name, count in value.items())
+    if isinstance(value, list):
+        return ", ".join(_text(one) for one in value)
+    if isinstance(value, bool):
+        return "yes"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _times(text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        found = (-1.0,)
+    if not all(0 < time < 1e12 for time in found):
+        raise SettingsError(f"got --times {text}; expected positive numbers", "For example --times 0.13,1.3,13.")
+    return found

@@ -1,1 +1,0 @@
-"""Files of other codes, one module a format."""

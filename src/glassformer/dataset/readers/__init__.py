@@ -1,0 +1,1 @@
+"""Files of other codes: one module a format, all with one return type, `contents.Contents`."""

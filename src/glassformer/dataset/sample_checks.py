@@ -1,0 +1,154 @@
+"""What a sample may hold: a structure of its liquid, and three optional parts, each with its own checks."""
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glassformer.core.arrays import EQUILIBRATION, ISOCONFIGURATIONAL, FloatArray, check_arrays
+from glassformer.core.errors import DatasetError
+from glassformer.dataset.possible import ROUNDING, check_dynamics
+from glassformer.physics.box import minimum_image
+from glassformer.physics.configuration import Configuration, check_configuration
+
+if TYPE_CHECKING:
+    from glassformer.dataset.sample import Ensemble, Sample
+
+# Relative difference between the density of the box and the one that a sample is said to have.
+DENSITY_TOLERANCE = 1e-3
+# Root mean square distance from an inherent structure, in units of the box: one of another configuration is half a box
+# away. From random positions, the farthest start, it is 0.77 sigma_AA.
+FARTHEST_MINIMUM = 0.35
+# Facts that only draws give, and what else is known of a sample that has them.
+ONLY_DRAWS_GIVE = ("time_step", "engine", "tau_alpha", "equilibration_in_tau_alpha", "energy_drift")
+OF_SAMPLES_WITH_DRAWS = (
+    *ONLY_DRAWS_GIVE, "seed", "index", "protocol", "parameter_hash", "code_version", "equilibration_time",
+)  # fmt: skip
+
+
+def check_sample(sample: "Sample", where: str) -> None:
+    """Check every array of `sample`. Raises `ConfigurationError` or `DatasetError`, naming `where`."""
+    check_configuration(sample.configuration, where)
+    _check_liquid(sample, where)
+    _check_facts(sample, where)
+    if sample.configuration.inherent_positions is not None:
+        _check_inherent(sample.configuration, sample.configuration.inherent_positions, where)
+    if sample.ensemble is not None:
+        _check_ensemble(sample, sample.ensemble, where)
+    if sample.equilibration is not None:
+        check_arrays(EQUILIBRATION, vars(sample.equilibration), DatasetError, where)
+
+
+def check_label(sample: "Sample", path: Path) -> None:
+    """Raise `DatasetError` if the label, where it has the form that `simulate` gives it, names another temperature."""
+    facts = sample.facts
+    named = re.fullmatch(r"T(\d+\.\d+)_(P|rho)(-?\d+\.\d+)", facts.state_point)
+    if not named:
+        return
+    contradiction = ""
+    # A label has ten digits of a number.
+    if not math.isclose(float(named.group(1)), facts.temperature, rel_tol=1e-9):
+        contradiction = f"temperature {facts.temperature:g}"
+    elif (
+        named.group(2) == "P"
+        and facts.pressure is not None
+        and not math.isclose(float(named.group(3)), facts.pressure, rel_tol=1e-9)
+    ):
+        contradiction = f"pressure {facts.pressure:g}"
+    elif (
+        named.group(2) == "rho"
+        and facts.density is not None
+        and not math.isclose(float(named.group(3)), facts.density, rel_tol=1e-9)
+    ):
+        contradiction = f"density {facts.density:g}"
+    if contradiction:
+        raise DatasetError(
+            f"{path}: got {contradiction} under the label {facts.state_point}",
+            "The file contradicts itself and cannot be used.",
+        )
+
+
+def _check_liquid(sample: "Sample", where: str) -> None:
+    """Check that the structure is that of the mixture and at the density that the facts name."""
+    configuration, facts = sample.configuration, sample.facts
+    sample.mixture.check(configuration.species, where, DatasetError)
+    if configuration.dimension != sample.mixture.dimension:
+        raise DatasetError(
+            f"{where}: got a structure in {configuration.dimension} dimensions of a mixture in"
+            f" {sample.mixture.dimension}",
+            "The file contradicts itself and cannot be used.",
+        )
+    together = configuration.particles - len(np.unique(configuration.positions, axis=0))
+    if together:
+        raise DatasetError(
+            f"{where}: {together} particles lie exactly where another one is", "The file cannot be used."
+        )
+    if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
+        raise DatasetError(
+            f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
+            "The file contradicts itself and cannot be used.",
+        )
+
+
+def _check_inherent(configuration: Configuration, inherent: FloatArray, where: str) -> None:
+    """Raise `DatasetError` for an inherent structure that is none of this configuration."""
+    box = configuration.box
+    remedy = "Leave it out, and find it again with `glassformer quench`."
+    together = configuration.particles - len(np.unique(inherent, axis=0))
+    if together:
+        raise DatasetError(f"{where}: inherent structure: {together} particles lie where another one is", remedy)
+    shift = minimum_image(inherent - configuration.positions, box)
+    distance = float(np.sqrt(((shift / box) ** 2).sum(1).mean()))
+    if distance > FARTHEST_MINIMUM:
+        raise DatasetError(
+            f"{where}: the inherent structure is that of another configuration: {distance:.2f} box lengths away",
+            remedy,
+        )
+
+
+def _check_facts(sample: "Sample", where: str) -> None:
+    """Check that the facts say of the draws what is known of them, and nothing where there are none."""
+    facts = sample.facts
+    if sample.ensemble is not None:
+        missing = [name for name in OF_SAMPLES_WITH_DRAWS if getattr(facts, name) is None]
+        if missing and facts.source is None:
+            raise DatasetError(
+                f"{where}: attribute {missing[0]}: missing in a sample with draws", "The file cannot be used."
+            )
+        return
+    known = [name for name in ONLY_DRAWS_GIVE if getattr(facts, name) is not None]
+    if known:
+        raise DatasetError(
+            f"{where}: the group 'isoconfigurational' is missing, but the attribute {known[0]} says that there were"
+            " draws",
+            "The file is damaged. Of a bare structure nothing is said that only draws give: Sample.without_draws.",
+        )
+
+
+def _check_ensemble(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
+    sizes = check_arrays(ISOCONFIGURATIONAL, vars(ensemble), DatasetError, where)
+    if sizes["Q"] != sample.mixture.kinds:
+        raise DatasetError(
+            f"{where}: got means over {sizes['Q']} species; expected {sample.mixture.kinds}",
+            "The file contradicts itself and cannot be used.",
+        )
+    if sizes["N"] != sample.configuration.particles and sizes["S"]:
+        raise DatasetError(
+            f"{where}: propensities of {sizes['N']} particles; expected {sample.configuration.particles}"
+        )
+    if sizes["D"] == 0 or sizes["T"] == 0:
+        raise DatasetError(f"{where}: got {sizes['D']} draws at {sizes['T']} times; expected at least one of each")
+    if (np.diff(ensemble.times) <= 0).any():
+        raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
+    if (ensemble.msd <= 0).any():
+        raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
+    check_dynamics(sample, where)
+    # A relaxation time that the draws cannot have shown.
+    tau_alpha, last = sample.facts.tau_alpha, float(ensemble.times[-1])
+    if tau_alpha is not None and (tau_alpha > last * (1 + ROUNDING) or tau_alpha == 0):
+        raise DatasetError(
+            f"{where}: got tau_alpha = {tau_alpha:g} from draws that last until t = {last:g}",
+            "The file contradicts itself and cannot be used.",
+        )

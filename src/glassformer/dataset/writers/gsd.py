@@ -1,0 +1,29 @@
+"""Structures in the files of HOOMD-blue, in single precision as these are."""
+
+import numpy as np
+
+from glassformer.core.memory_file import file_in_memory, read_all
+from glassformer.dataset.readers.gsd import gsd_package
+from glassformer.dataset.writers.columns import Structure
+
+
+def gsd(structure: Structure) -> bytes:
+    """Return the structure as a GSD file of one frame; columns are logged quantities, such as particles/propensity_1.
+
+    Raises `DatasetError` if the package gsd is not installed.
+    """
+    package = gsd_package()
+    configuration, frame = structure.configuration, package.Frame()
+    flat = configuration.dimension == 2
+    frame.configuration.box = [*configuration.box[:2], 0 if flat else configuration.box[2], 0, 0, 0]
+    frame.configuration.dimensions = configuration.dimension
+    frame.particles.N = configuration.particles
+    frame.particles.types = list(structure.species)
+    frame.particles.typeid = configuration.species.astype(np.uint32)
+    centred = configuration.positions - configuration.box / 2 * (1, 1, 0 if flat else 1)
+    frame.particles.position = centred.astype(np.float32)
+    frame.log = {f"particles/{name}": values for name, values in structure.columns.items()}
+    with file_in_memory() as (descriptor, name):
+        with package.open(name, "w") as file:
+            file.append(frame)
+        return read_all(descriptor)

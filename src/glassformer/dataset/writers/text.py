@@ -1,0 +1,48 @@
+"""Structures as text: extended XYZ and LAMMPS dumps, with every digit that the numbers have."""
+
+import io
+
+import numpy as np
+
+from glassformer.dataset.writers.columns import Structure
+
+
+def extended_xyz(structure: Structure) -> bytes:
+    """Return the structure as extended XYZ: id, type from 1, pos, and a column for each of `columns`.
+
+    Types are numbers, as OVITO takes them for its particle types and ASE keeps them: 'A' is no chemical element.
+    """
+    configuration = structure.configuration
+    x, y, z = (f"{edge:.17g}" for edge in configuration.box)
+    properties = "id:I:1:type:I:1:pos:R:3" + "".join(f":{name}:R:1" for name in structure.columns)
+    periodic = "T T F" if configuration.dimension == 2 else "T T T"
+    header = (
+        f'Lattice="{x} 0 0 0 {y} 0 0 0 {z}" Properties={properties} pbc="{periodic}"'
+        f" species_names={','.join(structure.species)}"
+    )
+    return f"{configuration.particles}\n{header}\n".encode() + _table(structure)
+
+
+def lammps_dump(structure: Structure) -> bytes:
+    """Return the structure as a dump of one frame: id type x y z, and a column for each of `columns`."""
+    configuration = structure.configuration
+    edges = list(configuration.box)
+    # LAMMPS has the plane of two dimensions inside the box.
+    low = [0.0, 0.0, -edges[2] / 2 if configuration.dimension == 2 else 0.0]
+    bounds = "\n".join(f"{start:.17g} {start + edge:.17g}" for start, edge in zip(low, edges, strict=True))
+    names = " ".join(["id", "type", "x", "y", "z", *structure.columns])
+    return (
+        f"ITEM: UNITS\nlj\nITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{configuration.particles}\n"
+        f"ITEM: BOX BOUNDS pp pp pp\n{bounds}\nITEM: ATOMS {names}\n"
+    ).encode() + _table(structure)
+
+
+def _table(structure: Structure) -> bytes:
+    configuration = structure.configuration
+    numbers = np.arange(1, configuration.particles + 1)
+    table = np.column_stack(
+        [numbers, configuration.species + 1.0, configuration.positions, *structure.columns.values()]
+    )
+    text = io.StringIO()
+    np.savetxt(text, table, ["%d", "%d", *["%.17g"] * 3, *["%.9g"] * len(structure.columns)])
+    return text.getvalue().encode()
