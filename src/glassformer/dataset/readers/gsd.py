@@ -1,7 +1,7 @@
 """GSD, the files of HOOMD-blue: frames with images, types by name, read by the package `gsd`.
 
-https://gsd.readthedocs.io. Positions are of single precision, in [-L/2, L/2), with images in the frames that have them; in two
-dimensions z = 0.
+https://gsd.readthedocs.io. Positions are of single precision, in [-L/2, L/2), with images in the
+frames that have them; in two dimensions z = 0.
 The package is optional: pip install 'glassformer[gsd]'.
 """
 
