@@ -99,6 +99,23 @@ def test_a_structure_of_ones_own_needs_its_liquid_and_temperature_alone(tmp_path
     assert sample.identifier == f"mine/{sample.configuration.fingerprint[:8]}"
 
 
+def test_the_guide_writes_a_structure_that_is_predicted(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "data-format.md").read_text()
+    code = guide.partition("## A structure of one's own")[2].partition("```python\n")[2].partition("```")[0]
+    lattice = rattled_lattice(10, spacing=0.94)
+    np.savetxt(tmp_path / "structure.txt", np.column_stack([lattice.positions, lattice.species]))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    (sample,) = read_dataset(tmp_path / "structures")
+    assert sample.identifier == "mine/a"
+    np.testing.assert_allclose(sample.configuration.positions, lattice.positions)
+    run("predict", models["system"], tmp_path / "structures" / "mine" / "a.h5", "--out", tmp_path / "p.h5")
+    assert read_predictions(tmp_path / "p.h5").configurations == ("mine/a",)
+    assert "1 x 0" in run("info", tmp_path / "structures")
+
+
 def test_what_only_draws_give_is_not_said_of_a_bare_structure() -> None:
     full, sample = synthetic_sample(), bare()
     gone = {name for name, value in full.facts if getattr(sample.facts, name) != value}
@@ -166,6 +183,18 @@ def test_draws_that_were_lost_are_no_bare_structure(tmp_path: Path) -> None:
         read_sample(tmp_path / "c0000.h5")
     with pytest.raises(DatasetError, match="the group 'isoconfigurational' is missing"):
         write_sample(tmp_path / "new.h5", replace(synthetic_sample(), ensemble=None))
+
+
+def test_every_part_is_checked_before_it_is_written(tmp_path: Path) -> None:
+    sample = bare()
+    assert sample.equilibration is not None
+    record = replace(sample.equilibration, time=sample.equilibration.time * np.nan)
+    with pytest.raises(DatasetError, match="'time' has 7 values that are not finite"):
+        write_sample(tmp_path / "c0000.h5", replace(sample, equilibration=record))
+    elsewhere = replace(sample.configuration, inherent_positions=bare(1).configuration.positions)
+    with pytest.raises(DatasetError, match="the inherent structure is that of another configuration"):
+        write_sample(tmp_path / "c0000.h5", replace(sample, configuration=elsewhere))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_too_hot_a_state_point_has_no_moment_and_one_below_the_divergence_the_la
     assert [(moment.label[:5], moment.reached, moment.index) for moment in found] == [
         ("T0.39", False, 4), ("T0.38", False, 4), ("T0.30", False, 4),
     ]  # fmt: skip
-    assert [moment.tau_g for moment in found[1:]] == [np.inf, np.inf]
+    assert [moment.tau for moment in found[1:]] == [np.inf, np.inf]
 
 
 @pytest.mark.parametrize("number", [2, 5, 21, 300, 5000])

@@ -109,13 +109,13 @@ def test_a_box_of_two_cutoffs_is_needed() -> None:
 
 
 def test_scalar_inputs_stand_in_the_order_asked_for() -> None:
-    structure = rattled_lattice(5)
-    energy = interactions(structure, kob_andersen("uniform")).energy
+    structure, uniform, scaled = rattled_lattice(5), kob_andersen("uniform"), kob_andersen("scaled")
+    energy = interactions(structure, uniform).energy
     species = structure.species
     expected = np.stack([energy + 7, species == 0, species == 1, species], 1)
-    np.testing.assert_array_equal(node_scalars(structure, ("local-energy", "species", "type"), "uniform"), expected)
-    assert abs(node_scalars(structure, ("local-energy",), "scaled")[:, 0] - expected[:, 0]).max() > 1e-3
-    assert node_scalars(structure, (), "uniform").shape == (125, 0)
+    np.testing.assert_array_equal(node_scalars(structure, ("local-energy", "species", "type"), 2, uniform), expected)
+    assert abs(node_scalars(structure, ("local-energy",), 2, scaled)[:, 0] - expected[:, 0]).max() > 1e-3
+    assert node_scalars(structure, (), 2, uniform).shape == (125, 0)
 
 
 def test_vector_inputs_stand_in_the_order_asked_for() -> None:

@@ -52,10 +52,10 @@ def denser(sample: Sample, factor: float) -> Sample:
 def test_a_model_knows_the_liquid_that_it_was_trained_on(model: Model, samples: list[Sample]) -> None:
     trained = [sample for sample in samples if model.roles[sample.configuration.fingerprint] == "train"]
     assert model.scope == Scope.of(trained)
-    assert model.scope.cutoffs == ("uniform",)
+    assert model.scope.mixtures == ("uniform",)
     assert model.scope.temperatures == (0.5, 0.56)
     assert model.scope.state_points == ("T0.50_P1.55", "T0.56_P0.17")
-    assert model.scope.share_of_a == (0.8, 0.8)
+    assert model.scope.fractions == ((0.8, 0.8), (0.2, 0.2))
 
 
 def test_inside_nothing_is_said(model: Model, samples: list[Sample]) -> None:
@@ -75,7 +75,7 @@ def test_inside_nothing_is_said(model: Model, samples: list[Sample]) -> None:
         (lambda s: with_facts(s, temperature=0.44, state_point="T0.44_P1.55"), r"T = 0.44 \(trained on 0.5 to 0.56\)"),
         (
             lambda s: with_facts(s, mixture=shipped_mixture("kob-andersen")),
-            r"the cutoff convention 'scaled' \(trained on 'uniform'\)",
+            r"c0000 has the mixture kob-andersen \(trained on kob-andersen-uniform\)",
         ),
         (lambda s: denser(s, 1.1), r"number density = 1\.\d+ \(trained on 1\.\d+ to 1\.\d+\)"),
     ],

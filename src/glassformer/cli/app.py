@@ -5,7 +5,6 @@ import io
 import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 import glassformer
 from glassformer.cli import files, learn
+from glassformer.cli.analyse import analyse
 from glassformer.cli.bench import bench
 from glassformer.cli.caches import matplotlib_folder
 from glassformer.cli.console import (
@@ -25,6 +25,7 @@ from glassformer.cli.console import (
     resumable,
     show_notices,
 )
+from glassformer.cli.mixtures import mixtures
 from glassformer.cli.options import (
     ALL_CORES,
     AsJson,
@@ -198,7 +199,7 @@ def simulate(
     list_them: Annotated[bool, flag("--list", "List the campaigns that ship with glassformer.")] = False,
     show: Annotated[bool, flag("--show", "Print the campaign file, to be saved and changed.")] = False,
 ) -> None:
-    """Simulate a campaign: the configurations and draws that its dataset does not hold yet."""
+    """Simulate a campaign of any mixture: the configurations and draws that its dataset does not hold yet."""
     from glassformer.core.presets import CAMPAIGNS, campaign_presets, find, load_campaign
 
     if list_them:
@@ -309,48 +310,9 @@ app.command("import")(files.import_)
 app.command()(files.export)
 
 
-@app.command()
-def analyse(
-    dataset: Dataset,
-    observables: Annotated[
-        str,
-        typer.Option(
-            metavar="NAMES",
-            help="Observables to write, separated by commas; 'list' lists them.",
-            show_default="all that the data allow",
-        ),
-    ] = "",
-    compare: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Folder of published MSD tables to compare with.", show_default=False),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to write to.", show_default="DATASET-analysis")
-    ] = None,
-) -> None:
-    """Write observables as tables (CSV) and figures, with fits; compare with published curves."""
-    from glassformer.cli.tables import print_fits, print_published_comparison
-    from glassformer.dataset.folder import read_dataset
-    from glassformer.evaluate.analysis import OBSERVABLES
-    from glassformer.report.analyse import analyse as write_observables
-
-    if observables == "list":
-        print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
-        return
-    samples = read_dataset(dataset)
-    folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
-    if compare is None or observables:
-        wanted = [name.strip() for name in observables.split(",") if name.strip()]
-        say = partial(console.print, markup=False, soft_wrap=True)
-        print_fits(write_observables(samples, wanted, folder, say))
-    if compare is not None:
-        from glassformer.report.comparison import compare as compare_with
-
-        print_published_comparison(compare_with(samples, compare, folder))
-    console.print(f"tables and figures: {folder}", soft_wrap=True)
-
-
+app.command()(analyse)
 app.command()(learn.networks)
+app.command()(mixtures)
 
 
 @app.command("mode-coupling")

@@ -369,6 +369,10 @@ def _beginning(start: str, columns: Columns) -> list[str]:
 
 def y_label_of(observable: Observable, samples: Sequence[Sample]) -> str:
     """Return the label of the y axis for the mixture of `samples`."""
-    mixture = samples[0].mixture
-    label = observable.y_label_2d if mixture.dimension == 2 and observable.y_label_2d else observable.y_label
-    return label.replace(FIRST, mixture.species[0])
+    return label_for(observable, samples[0].mixture.species[0], samples[0].mixture.dimension)
+
+
+def label_for(observable: Observable, first: str, dimension: int) -> str:
+    """Return the label of the y axis for a mixture in `dimension` dimensions whose `first` species has this name."""
+    label = observable.y_label_2d if dimension == 2 and observable.y_label_2d else observable.y_label
+    return label.replace(FIRST, first)

@@ -1,12 +1,12 @@
 """Distribution of the separations between particles at two times, by pair of species."""
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
+from glassformer.observables.pair_counts import count_pairs
 from glassformer.observables.species import number_of_species, species_pairs
-from glassformer.physics.box import minimum_image, wrap
+from glassformer.physics.box import wrap
 from glassformer.physics.checks import check_dimension, check_positions, check_vectors
 
 # Volume of the sphere, area of the circle, of radius 1.
@@ -41,25 +41,17 @@ def pair_distribution(
     _check_edges(edges, box[:dimension])
     number = number_of_species(species, kinds)
     wrapped = [[wrap(points[species == kind], box) for kind in range(number)] for points in (start, end)]
-    before, after = ([cKDTree(points, boxsize=box) for points in of_kind] for of_kind in wrapped)
     shells = _UNIT_BALL[dimension] * np.diff(edges**dimension) / np.prod(box)
     kinds_of_rows = species_pairs(number)
     found = np.full((len(kinds_of_rows), len(edges) - 1), np.nan)
     for row, (a, b) in zip(found, kinds_of_rows, strict=True):
-        # Cumulative counts: memory does not grow with the number of pairs.
-        within = np.asarray(before[a].count_neighbors(after[b], edges))
-        if a == b:
-            moved = np.sqrt((minimum_image(wrapped[1][a] - wrapped[0][a], box) ** 2).sum(1))
-            within = within - np.searchsorted(np.sort(moved), edges, side="right")
-            pairs = before[a].n * (before[a].n - 1)
-        else:
-            within = within + np.asarray(before[b].count_neighbors(after[a], edges))
-            pairs = 2 * before[a].n * before[b].n
-        if edges[0] == 0:
-            # The first bin is closed: a particle may come to lie exactly where another one was.
-            within[0] = 0
+        counts = count_pairs(wrapped[0][a], wrapped[1][b], box, edges, a == b)
+        pairs = len(wrapped[0][a]) * (len(wrapped[1][b]) - (a == b))
+        if a != b:
+            counts = counts + count_pairs(wrapped[0][b], wrapped[1][a], box, edges, False)
+            pairs = 2 * pairs
         if pairs:
-            row[:] = np.diff(within) / (pairs * shells)
+            row[:] = counts / (pairs * shells)
     return found
 
 

@@ -54,7 +54,7 @@ def analyse(
         fits += fits_of(name, of_points, first)
     fits += fit_relaxation_times(samples) if tables.get("scattering") else []
     if fits:
-        _write_fits(AnalysisFolder(out).fits, fits)
+        write_fits(AnalysisFolder(out).fits, fits)
     return fits
 
 
@@ -88,7 +88,8 @@ def save_figure(figure: Figure, stem: Path) -> None:
         write_atomically(stem.with_suffix(f".{suffix}"), buffer.getvalue())
 
 
-def _write_fits(path: Path, fits: list[dict[str, Any]]) -> None:
+def write_fits(path: Path, fits: list[dict[str, Any]]) -> None:
+    """Write `fits` with a line for each of their quantities."""
     lines = [["fit", "state_point", "quantity", "value"]]
     for fit in fits:
         what = [str(fit["fit"]), str(fit["state_point"])]

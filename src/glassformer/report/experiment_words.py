@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from glassformer.core.mixture import CUTOFF_CONVENTIONS
 from glassformer.core.network_settings import NETWORKS
 from glassformer.core.run import Run
 from glassformer.dataset.sample import Sample
+from glassformer.dataset.species import mixtures_of
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.results import ExperimentResult
 from glassformer.report.naming import names_of, short_names
@@ -124,6 +126,15 @@ def comparison_note(again: bool) -> str:
         " numbers alone differ, too, which is not in ±"
     )
     return f"{text}: four-again tells by how much." if again else f"{text}."
+
+
+def relaxation_words(samples: Sequence[Sample]) -> str:
+    """Return near which relaxation time distributions of the MSD are drawn: `report.spread.moments`."""
+    familiar = [mixture.identity in CUTOFF_CONVENTIONS for mixture in mixtures_of(samples)]
+    thesis = "τ_g = exp(0.62 / (T − 0.387)), the thesis’s estimate on its line of state points"
+    if all(familiar):
+        return thesis
+    return f"{thesis}, or τα for other mixtures" if any(familiar) else "τα, as measured"
 
 
 def run_words(samples: Sequence[Sample]) -> str:

@@ -169,6 +169,7 @@ def _text(
         "scores": experiment_words.score_note(scored),
         "audit": experiment_words.audit_note(audits, runs),
         "comparison": experiment_words.comparison_note(again),
+        "relaxation": experiment_words.relaxation_words(samples),
         "run": experiment_words.run_words(samples),
         "equilibrium": experiment_words.equilibrium_note(samples, data),
         "names": names | short_names(absent, names),

@@ -16,7 +16,7 @@ from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import first_species, species_names
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
-from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
+from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL, scattering_axis
 from glassformer.evaluate.scores import label_noise
 from glassformer.report.naming import title_of
 from glassformer.report.style import (
@@ -147,7 +147,7 @@ def scattering_label(samples: Sequence[Sample], species: tuple[int, ...] | None 
     for kind in range(len(names)) if species is None else species:
         known = {one.facts.mixture.wave_numbers[kind] for one in samples if kind < one.mixture.kinds}
         parts.append(f"{' or '.join(f'{k:g}' for k in sorted(known))} ({names[kind]})")
-    return rf"${symbol}(k, t)$,  $k\,\sigma_{{AA}}$ = {', '.join(parts)}"
+    return scattering_axis(symbol, parts)
 
 
 def scored_rows(predictions: Predictions) -> NDArray[np.bool_]:

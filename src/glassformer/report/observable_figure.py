@@ -36,11 +36,14 @@ def draw(
     y_label: str = "",
     more: Sequence[Artist] = (),
     names: Mapping[str, str] | None = None,
+    errors: str = ERRORS,
+    calls: Mapping[str, str] | None = None,
 ) -> Figure | None:
     """Return the figure of `observable`: a colour per state point, a line style per column.
 
     None if no state point has a value to be drawn. `y_label`: in the place of the observable's own; `more`: further
-    entries of the legend; `names`: what it calls the ends of columns, as `names_of_species` returns them.
+    entries of the legend; `names`: what it calls the ends of columns, as `names_of_species` returns them; `calls`: what
+    it calls whole columns, before all else; `errors`: what bands are.
     """
     figure = Figure(figsize=(8.4, 4.6))
     axes = figure.subplots()
@@ -52,7 +55,8 @@ def draw(
         for number, name in enumerate(lines_of(observable, columns)):
             if not np.isfinite(columns[name]).any():
                 continue
-            look, text = _look(observable, number, len(columns[name])), _legend(observable, name, names or {})
+            look = _look(observable, number, len(columns[name]))
+            text = (calls or {}).get(name) or _legend(observable, name, names or {})
             error = columns.get(f"{name}_error", np.full(len(columns[name]), np.nan))
             _plot(axes, columns[observable.x], columns[name], error, color[label], look, f"{titles[label]}, {text}")
             shades[titles[label]], looks[text] = color[label], look
@@ -63,7 +67,7 @@ def draw(
     _set_scales(axes, observable, tables)
     entries = _entries(axes, shades, looks)
     if with_errors:
-        entries.append(key_entry(ERRORS, marker="|", ms=10) if observable.points else band_entry(ERRORS))
+        entries.append(key_entry(errors, marker="|", ms=10) if observable.points else band_entry(errors))
     if observable.name == "volume":
         entries += _mark_knees(axes, tables)
     figure.legend(handles=[*entries, *more], loc="outside right center", fontsize=8)

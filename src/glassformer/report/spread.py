@@ -13,11 +13,13 @@ from matplotlib.figure import Figure
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import CUTOFF_CONVENTIONS
 from glassformer.core.thesis import thesis_relaxation_time
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import first_species, species_names
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 from glassformer.evaluate.axis_labels import MSD_LABEL, TIME_LABEL
+from glassformer.observables.relaxation import relaxation_time
 from glassformer.report.figures import draw_slopes
 from glassformer.report.histogram import LEAST_VALUES, draw_histogram, gaussian_fits
 from glassformer.report.naming import title_of
@@ -107,39 +109,54 @@ def _hottest_first(samples: Sequence[Sample]) -> list[tuple[str, list[Sample], s
 
 @dataclass(frozen=True)
 class Moment:
-    """A state point and which of its observed times is looked at, because it is nearest to `tau_g` or the last."""
+    """A state point and which of its observed times is looked at, because it is nearest to a relaxation time or last.
+
+    `tau`: that time, `symbol`: what it is called.
+    """
 
     label: str
     index: int
-    tau_g: float
+    tau: float
+    symbol: str
     reached: bool
 
 
 def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
     """Return up to three moments at which distributions of the MSD are compared, hottest first.
 
-    They are those of the hottest state points whose tau_g, as the thesis estimates it, lies within the observed times;
-    if there are fewer than three, those that relax too slowly follow, at their last time. `groups` is in the order of
-    `by_state_point`. Raises `DatasetError` if every state point relaxes before its first time.
+    They are those of the hottest state points whose relaxation time lies within the observed times; if there are fewer
+    than three, those that relax too slowly follow, at their last time. It is tau_g, as the thesis estimates it for the
+    Kob-Andersen mixture, and tau_alpha, as measured, for others. `groups` is in the order of `by_state_point`. Raises
+    `DatasetError` if every state point relaxes before its first time.
     """
     reached: list[Moment] = []
     slow: list[Moment] = []
     for label in reversed(groups):
         sample = groups[label][0]
-        times, tau_g = sample.dynamics.times, thesis_relaxation_time(sample.facts.temperature)
-        if tau_g > times[-1]:
-            slow.append(Moment(label, len(times) - 1, tau_g, reached=False))
-        elif tau_g >= times[0]:
-            nearest = int(np.abs(np.log(times / tau_g)).argmin())
-            reached.append(Moment(label, nearest, tau_g, reached=True))
+        times, (tau, symbol) = sample.dynamics.times, _relaxation(groups[label])
+        if tau > times[-1]:
+            slow.append(Moment(label, len(times) - 1, tau, symbol, reached=False))
+        elif tau >= times[0]:
+            nearest = int(np.abs(np.log(times / tau)).argmin())
+            reached.append(Moment(label, nearest, tau, symbol, reached=True))
     found = (reached + slow)[:PANELS]
     if not found:
         raise DatasetError("every state point relaxes before its first time", "Observe from an earlier time on.")
     return found
 
 
+def _relaxation(members: Sequence[Sample]) -> tuple[float, str]:
+    """Return the relaxation time of a state point, infinity where the draws do not reach it, and its symbol."""
+    facts = members[0].facts
+    if facts.mixture.identity in CUTOFF_CONVENTIONS:
+        return thesis_relaxation_time(facts.temperature), r"$\tau_g$"
+    mean = mean_over_ensembles(members, "self_scattering")[:, :, 0].mean(0)
+    tau_alpha = relaxation_time(members[0].dynamics.times, mean)
+    return math.inf if math.isnan(tau_alpha) else tau_alpha, r"$\tau_\alpha$"
+
+
 def distribution_figure(samples: Sequence[Sample]) -> Figure:
-    """Distribution over runs of the MSD of the first species at tau_g or as late as observed, a panel per state point.
+    """Distribution over runs of the MSD of the first species at tau or as late as observed, a panel per state point.
 
     Which three, and when: `moments`. Raises `DatasetError`.
     """
@@ -161,8 +178,8 @@ def distribution_figure(samples: Sequence[Sample]) -> Figure:
 def _time_text(moment: Moment, sample: Sample) -> str:
     time = at_time(sample.dynamics.times[moment.index], ".3g")
     if moment.reached:
-        return rf"{time}, nearest to $\tau_g$ = {moment.tau_g:.3g}"
-    return rf"{time}, the last, less than $\tau_g$ = {_plain(moment.tau_g)}"
+        return f"{time}, nearest to {moment.symbol} = {moment.tau:.3g}"
+    return f"{time}, the last, less than {moment.symbol} = {_plain(moment.tau)}"
 
 
 def _plain(value: float) -> str:

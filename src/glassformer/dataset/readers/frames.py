@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray, IntArray
 from glassformer.core.errors import ConfigurationError, DatasetError
+from glassformer.core.memory import available_memory
 from glassformer.core.words import counted
 from glassformer.dataset.readers.contents import Contents, Origin, Trajectory
 from glassformer.dataset.readers.text import shortened
@@ -16,6 +17,8 @@ from glassformer.physics.configuration import MOST_SPECIES, THICKNESS
 
 # Box edges that can mean something, and how many of them a particle may be away from the box.
 LEAST_EDGE, MOST_EDGE, FARTHEST = 1e-6, 1e9, 1e7
+# Bytes of positions after which the memory that is left is looked at again.
+CHECKED_BYTES = 2**27
 # Characters of the name of a type.
 MOST_NAME = 32
 
@@ -50,6 +53,7 @@ class Frames:
     _types: NDArray[np.generic] | None = None
     _ids: IntArray | None = None
     _unnumbered: bool = False
+    _bytes: int = 0
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -63,11 +67,25 @@ class Frames:
         if self._types is None:
             self._types, self._ids = frame.types, frame.ids
         self._compare(frame, where)
+        self._check_memory(frame, where)
         self._unnumbered |= frame.ids is None
         # What is the same in all of them is kept once.
         self._frames.append(
             Frame(frame.positions, frame.box, self._types, frame.unwrapped, None, frame.step, frame.time)
         )
+
+    def _check_memory(self, frame: Frame, where: str) -> None:
+        """Raise `DatasetError` if the frames so far could not be put together: that takes their size once more."""
+        before, self._bytes = self._bytes, self._bytes + frame.positions.nbytes
+        if before // CHECKED_BYTES == self._bytes // CHECKED_BYTES:
+            return
+        left = available_memory()
+        if left is not None and left < self._bytes:
+            raise DatasetError(
+                f"{where}: positions take {self._bytes / 1e9:.1f} GB so far, as much again is needed, and"
+                f" {left / 1e9:.1f} GB of memory are left",
+                "Split the file, or write frames less often.",
+            )
 
     def refuse_cut(self, incomplete: bool) -> None:
         """Raise `DatasetError` for a file that ends inside a frame, unless the whole ones before it are asked for."""

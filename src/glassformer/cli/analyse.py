@@ -1,0 +1,257 @@
+"""The command analyse: observables of a dataset, or of a trajectory of any other code."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from glassformer.cli.console import console, print_table, progress
+from glassformer.core.errors import SettingsError
+from glassformer.core.words import counted
+
+if TYPE_CHECKING:
+    from glassformer.core.mixture import MixtureSettings
+    from glassformer.dataset.readers.contents import Contents
+    from glassformer.evaluate.trajectory import Motion
+    from glassformer.evaluate.trajectory_file import Clock
+
+# Names of species where nothing else is known.
+_LETTERS = "ABCDEFGH"
+_TRAJECTORY = "Options of a trajectory"
+
+TimeStep = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DT", help="Time step of the run, where the file has steps.", show_default=False,
+        rich_help_panel=_TRAJECTORY,
+    ),
+]  # fmt: skip
+FrameTime = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DT", help="Time between frames, where the file has neither steps nor times.",
+        show_default=False, rich_help_panel=_TRAJECTORY,
+    ),
+]  # fmt: skip
+MixtureName = Annotated[
+    str,
+    typer.Option(
+        metavar="MIXTURE", help="Names of species and wave numbers: a mixture that ships, or a file (TOML).",
+        show_default=False, rich_help_panel=_TRAJECTORY,
+    ),
+]  # fmt: skip
+Assignment = Annotated[
+    str,
+    typer.Option(
+        metavar="TYPE=NAME,...", help="Which species each type is, such as 1=A,2=B.", show_default="in their order",
+        rich_help_panel=_TRAJECTORY,
+    ),
+]  # fmt: skip
+WaveNumbers = Annotated[
+    str,
+    typer.Option(
+        metavar="NUMBERS", help="|k| of F_s and F for each species, separated by commas.",
+        show_default="the mixture's", rich_help_panel=_TRAJECTORY,
+    ),
+]  # fmt: skip
+
+
+def analyse(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Dataset folder, or a trajectory: LAMMPS dump, extended XYZ, GSD, ...",
+            show_default=False,
+        ),
+    ],
+    observables: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Observables to write, separated by commas; 'list' lists them.",
+            show_default="all that the data allow",
+        ),
+    ] = "",
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of published MSD tables to compare with.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write to.", show_default="SOURCE-analysis")
+    ] = None,
+    time_step: TimeStep = None,
+    frame_time: FrameTime = None,
+    mixture: MixtureName = "",
+    species: Assignment = "",
+    wave_numbers: WaveNumbers = "",
+    remove_drift: Annotated[
+        bool,
+        typer.Option(
+            "--remove-drift", metavar="", help="Count displacements from the centre of all particles.",
+            show_default=False, rich_help_panel=_TRAJECTORY,
+        ),
+    ] = False,
+) -> None:  # fmt: skip
+    """Write observables as tables (CSV) and figures, with fits; compare with published curves."""
+    from glassformer.evaluate.analysis import OBSERVABLES
+    from glassformer.evaluate.trajectory_file import Clock
+
+    if observables == "list":
+        print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
+        return
+    wanted = [name.strip() for name in observables.split(",") if name.strip()]
+    for name, value in (("--time-step", time_step), ("--frame-time", frame_time)):
+        if value is not None and not 0 < value < float("inf"):
+            raise SettingsError(f"got {name} {value:g}; expected a positive number", "For example 0.005.")
+    of_trajectory = bool(time_step or frame_time or mixture or species or wave_numbers or remove_drift)
+    if source.is_dir() or not (source.exists() or of_trajectory):
+        if of_trajectory:
+            raise SettingsError(
+                f"got the folder {source} and an option of trajectories", "Name a file, or leave the option out."
+            )
+        _analyse_dataset(source, wanted, compare, out)
+        return
+    if compare is not None:
+        raise SettingsError("got --compare and a trajectory", "Published tables are compared with datasets.")
+    clock = Clock(time_step, frame_time)
+    _analyse_trajectory(source, wanted, out, clock, mixture, species, wave_numbers, remove_drift)
+
+
+def _analyse_dataset(dataset: Path, wanted: list[str], compare: Path | None, out: Path | None) -> None:
+    from glassformer.cli.tables import print_fits, print_published_comparison
+    from glassformer.dataset.folder import read_dataset
+    from glassformer.report.analyse import analyse as write_observables
+
+    samples = read_dataset(dataset)
+    folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
+    if compare is None or wanted:
+        say = partial(console.print, markup=False, soft_wrap=True)
+        print_fits(write_observables(samples, wanted, folder, say))
+    if compare is not None:
+        from glassformer.report.comparison import compare as compare_with
+
+        print_published_comparison(compare_with(samples, compare, folder))
+    console.print(f"tables and figures: {folder}", soft_wrap=True)
+
+
+def _analyse_trajectory(
+    path: Path, wanted: list[str], out: Path | None, clock: "Clock", mixture: str, species: str, wave_numbers: str,
+    remove_drift: bool,
+) -> None:  # fmt: skip
+    from glassformer.cli.tables import print_fits
+    from glassformer.evaluate.trajectory import COLUMNS, STATIC
+    from glassformer.evaluate.trajectory_file import motion_of, stem
+    from glassformer.report.trajectory import analyse_trajectory, check_names
+
+    check_names(wanted)
+    contents, names, waves = _read(path, mixture, species, wave_numbers)
+    _print_contents(contents, names)
+    moving = contents.trajectory.frames > 1 and contents.trajectory.followed
+    if not moving and not wanted:
+        console.print("One structure alone, or particles that cannot be followed: only rdf and structure.", style="dim")
+    chosen = wanted or (list(COLUMNS) if moving else list(STATIC))
+    motion = motion_of(contents, names, waves, clock, dynamics=not set(chosen) <= set(STATIC))
+    if moving and not set(chosen) <= set(STATIC):
+        motion = _drifting(motion, remove_drift)
+        _print_times(motion)
+    folder = out or path.resolve().with_name(f"{stem(path)}-analysis")
+    with progress() as stages:
+        fits = analyse_trajectory(motion, chosen, folder, stages, required=bool(wanted))
+    print_fits(fits)
+    console.print(f"tables and figures: {folder}", soft_wrap=True)
+
+
+def _read(
+    path: Path, mixture: str, species: str, wave_numbers: str
+) -> tuple["Contents", tuple[str, ...], tuple[float, ...]]:
+    """Return what the file holds, with its species assigned, their names and their wave numbers."""
+    from glassformer.core.mixture import PEAK
+    from glassformer.core.presets import load_mixture
+    from glassformer.dataset.readers.read import read_file
+    from glassformer.dataset.readers.species import assign_species
+
+    contents = read_file(path)
+    known = mixture or contents.origin.mixture or ""
+    liquid = load_mixture(known) if known else None
+    names = liquid.species if liquid else _names(contents, species)
+    contents = assign_species(contents, names, species)
+    if liquid:
+        _check_mixture(contents, liquid)
+    waves = _numbers(wave_numbers, names) or (liquid.wave_numbers if liquid else (PEAK,) * len(names))
+    return contents, names, waves
+
+
+def _names(contents: "Contents", species: str) -> tuple[str, ...]:
+    """Return the names of the species where no mixture says them: as they are assigned, or by type."""
+    if species:
+        return tuple(dict.fromkeys(part.partition("=")[2].strip() for part in species.split(",")))
+    if all(name.isalpha() for name in contents.types):
+        return contents.types
+    return tuple(_LETTERS[: len(contents.types)])
+
+
+def _check_mixture(contents: "Contents", mixture: "MixtureSettings") -> None:
+    from glassformer.core.errors import DatasetError
+    from glassformer.dataset.mixtures import mixture_of
+
+    mixture_of(mixture).check(contents.species, str(contents.path), DatasetError)
+    found = contents.trajectory.dimension
+    if found != mixture.dimension:
+        raise DatasetError(
+            f"{contents.path} is {found}-dimensional; the {mixture.name} mixture has {mixture.dimension} dimensions",
+            "Name the mixture that the file holds.",
+        )
+
+
+def _numbers(text: str, names: Sequence[str]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        numbers = (-1.0,)
+    if numbers and (len(numbers) != len(names) or not all(0 < number < 1e6 for number in numbers)):
+        raise SettingsError(
+            f"got --wave-numbers {text}; expected {counted(len(names), 'positive number')}, for {', '.join(names)}",
+            "For example --wave-numbers 7.25,5.5.",
+        )
+    return numbers
+
+
+def _print_contents(contents: "Contents", names: Sequence[str]) -> None:
+    trajectory = contents.trajectory
+    members = [int((contents.species == kind).sum()) for kind in range(len(names))]
+    of = ", ".join(f"{number} {name}" for number, name in zip(members, names, strict=True))
+    console.print(
+        f"{contents.path.name}: {contents.format}, {counted(trajectory.frames, 'frame')} of"
+        f" {counted(contents.particles, 'particle')} ({of})",
+        soft_wrap=True, markup=False,
+    )  # fmt: skip
+    for note in contents.notes:
+        console.print(note, style="dim", soft_wrap=True, markup=False)
+
+
+def _drifting(motion: "Motion", remove: bool) -> "Motion":
+    """Return the motion without its drift where that is asked for; else say that there is one."""
+    from dataclasses import replace
+
+    from glassformer.evaluate.trajectory import drift
+
+    if remove:
+        return replace(motion, track=motion.track.without_drift())
+    share = drift(motion)
+    if share:
+        console.print(
+            f"The centre of all particles moves: {share:.0%} of their mean squared displacement from the first to the"
+            " last frame. Take that off with --remove-drift.",
+            style="yellow", soft_wrap=True,
+        )  # fmt: skip
+    return motion
+
+
+def _print_times(motion: "Motion") -> None:
+    waves = ", ".join(f"{k:g} ({name})" for k, name in zip(motion.track.wave_numbers, motion.names, strict=True))
+    console.print(
+        f"times from {motion.lags[0].time:g} to {motion.lags[-1].time:g}; F_s and F at k = {waves}", soft_wrap=True
+    )

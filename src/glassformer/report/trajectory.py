@@ -1,0 +1,72 @@
+"""Write observables of one trajectory as CSV tables and figures, with their fits."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from glassformer.core.errors import SettingsError
+from glassformer.core.layout import AnalysisFolder
+from glassformer.core.progress import Progress
+from glassformer.evaluate.analysis import label_for
+from glassformer.evaluate.axis_labels import scattering_axis
+from glassformer.evaluate.columns import Columns, names_of_species
+from glassformer.evaluate.fits import fits_of
+from glassformer.evaluate.trajectory import COLUMNS, Motion, make_trajectory_tables, observable_of, relaxation_times
+from glassformer.report.analyse import save_figure, write_csv, write_fits
+from glassformer.report.observable_figure import draw
+from glassformer.report.style import STYLE, literal
+
+ERRORS = "standard error,\nfrom blocks of time"
+
+
+def check_names(wanted: Sequence[str]) -> None:
+    """Raise `SettingsError` for an observable that a trajectory does not have."""
+    strange = [name for name in wanted if name not in COLUMNS]
+    if strange:
+        raise SettingsError(
+            f"there is no observable '{strange[0]}' of a trajectory", f"There are: {', '.join(COLUMNS)}."
+        )
+
+
+def analyse_trajectory(
+    motion: Motion, names: Sequence[str], out: Path, progress: Progress, required: bool = False
+) -> list[dict[str, Any]]:
+    """Write CSV tables and figures of the observables `names`, a folder each, into `out`; return the fits.
+
+    What cannot be made is left out, and `progress` is told in a line what and why; where it is `required`, or nothing
+    is left, that is an error. The fits are written to out/fits.csv, too.
+    Raises `SettingsError` for an unknown observable, `DatasetError`, `StorageError`.
+    """
+    check_names(names)
+    tables, problems = make_trajectory_tables(motion, list(dict.fromkeys(names)), progress)
+    if problems and (required or not tables):
+        raise problems[0][2]
+    for name, _, error in problems:
+        progress.say(f"{name}: left out: {error.problem}")
+    folder = AnalysisFolder(out)
+    for name, columns in tables.items():
+        write_csv(folder.table(name, motion.name), columns)
+        _save_drawn(name, columns, motion, folder)
+    fits: list[dict[str, Any]] = []
+    if "scattering" in tables:
+        first = {motion.name: motion.names[0]}
+        fits = relaxation_times(motion) + fits_of("scattering", {motion.name: tables["scattering"]}, first)
+        write_fits(folder.fits, fits)
+    return fits
+
+
+def _save_drawn(name: str, columns: Columns, motion: Motion, folder: AnalysisFolder) -> None:
+    observable, track = observable_of(name), motion.track
+    label = label_for(observable, motion.names[0], track.dimension)
+    if observable.symbol:
+        parts = [f"{k:g} ({species})" for k, species in zip(track.wave_numbers, motion.names, strict=True)]
+        label = scattering_axis(observable.symbol, parts)
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = draw(
+            observable, {motion.name: columns}, {motion.name: literal(motion.name)}, label,
+            names=names_of_species(motion.names), errors=ERRORS, calls={"chi_4": motion.names[0]},
+        )  # fmt: skip
+        assert figure is not None
+        save_figure(figure, folder.figure(name))
