@@ -126,6 +126,13 @@ def test_what_a_program_names_by_hand_is_refused_too() -> None:
             load_arrays(program)
 
 
+def test_names_that_would_steer_the_terminal_are_not_printed(tmp_path: Path) -> None:
+    (tmp_path / "a.pickle").write_bytes(b"\x80\x02cos\n\x1b[31m\n.")
+    with pytest.raises(DatasetError, match=r"asks for os\.\?\[31m") as caught:
+        read_file(tmp_path / "a.pickle")
+    assert "\x1b" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "program",
     [

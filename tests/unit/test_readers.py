@@ -413,6 +413,15 @@ def test_gsd(tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match="triclinic box with tilt factors"):
         read_file(gsd_file(tmp_path / "c.gsd", tilted))
+    # A second frame without images: those of the first are not its own.
+    package = pytest.importorskip("gsd.hoomd")
+    with package.open(str(tmp_path / "a.gsd"), "r+") as file:
+        later = file[0]
+        later.configuration.step, later.particles.image = 9, None
+        file.append(later)
+    found = read_file(tmp_path / "a.gsd")
+    assert (found.trajectory.frames, found.trajectory.unwrapped) == (2, False)
+    np.testing.assert_allclose(found.trajectory.positions[1], WRAPPED, atol=1e-5)
     whole = (tmp_path / "a.gsd").read_bytes()
     for end in (300, len(whole) // 2, len(whole) - 1):
         (tmp_path / "d.gsd").write_bytes(whole[:end])

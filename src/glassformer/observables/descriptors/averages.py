@@ -1,4 +1,4 @@
-"""Averages of descriptors over the neighbors of a particle: recursive ones, and fields smoothed over several lengths."""
+"""Averages of descriptors over the neighbors of a particle: recursive, and smoothed over several lengths."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The default set of descriptors: of an inherent structure, or of another reference, and the vectors that lead to it."""
+"""The default set of descriptors: of an inherent structure, or of another reference, and the way there."""
 
 from dataclasses import dataclass, replace
 
@@ -66,5 +66,3 @@ def collect_descriptors(
     tables.append(displacement_descriptors(configuration.positions, near))
     table = join(*tables).prefixed("inherent")
     return recursive_averages(table, near, _AVERAGING_LENGTH, chosen.generations)
-
-

@@ -51,9 +51,7 @@ def default_shells(reach: float = 5.0) -> Shells:
     return Shells(centers[inside], widths[inside])
 
 
-def radial_densities(
-    neighbors: Neighbors, shells: Shells, species: Sequence[str], threads: int = 1
-) -> Descriptors:
+def radial_densities(neighbors: Neighbors, shells: Shells, species: Sequence[str], threads: int = 1) -> Descriptors:
     """Return G_i(r_k, s) = sum over neighbors j of species s of exp(-(r_ij - r_k)^2 / (2 delta_k^2)).
 
     Columns: species by species, `species` being their names, and shell by shell. E. Boattini, F. Smallenburg and L.
@@ -62,9 +60,7 @@ def radial_densities(
     neighbors.check_reach(shells.reach, "the radial densities")
     values = np.zeros((neighbors.particles, len(species), len(shells.centers)), np.float32)
     listed = neighbors.rows, neighbors.indices, neighbors.positions, neighbors.species, neighbors.box
-    in_blocks(
-        lambda a, b: _radial(a, b, *listed, shells.centers, shells.widths, values), neighbors.particles, threads
-    )
+    in_blocks(lambda a, b: _radial(a, b, *listed, shells.centers, shells.widths, values), neighbors.particles, threads)
     names = tuple(f"radial.{name}.{center:.3f}" for name in species for center in shells.centers)
     return Descriptors(names, values.reshape(neighbors.particles, -1))
 
