@@ -74,7 +74,7 @@ def read_lammps_dump(path: Path, incomplete: bool = False) -> Contents:
     `ConfigurationError` or `StorageError`, naming the file and the line or frame.
     """
     frames, units = Frames(path, FORMAT, ordered=False), set[str]()
-    with open_lines(path, strict=True) as lines:
+    with open_lines(path) as lines:
         while (header := _header(lines, frames, incomplete)) is not None:
             frame = _frame(lines, header, f"{path}: frame {len(frames) + 1}")
             if frame is None:

@@ -25,12 +25,12 @@ CHUNK = 100_000
 class Lines:
     """The lines of the text file `path`, without their ends, counted from 1 by `number`.
 
-    `cut`: whether the file ended inside a line or inside compressed data. `strict`: a last line without an end is not
-    whole, since its last number may lack digits; otherwise it is if it has all columns, as people write files.
+    `cut`: whether the file ended inside a line or inside compressed data. The last number there may lack digits; but
+    people, too, write files whose last line has no end.
     """
 
-    def __init__(self, stream: io.TextIOWrapper, path: Path, strict: bool = False) -> None:
-        self._stream, self.path, self.number, self.cut, self._strict = stream, path, 0, False, strict
+    def __init__(self, stream: io.TextIOWrapper, path: Path) -> None:
+        self._stream, self.path, self.number, self.cut = stream, path, 0, False
         self._again: str | None = None
 
     def next(self) -> str | None:
@@ -86,7 +86,7 @@ class Lines:
         while left > 0:
             first, lines = self.number + 1, self.rows(min(left, CHUNK))
             complete = len(lines) == min(left, CHUNK)
-            if self.cut and lines and (self._strict or not _has_numbers(lines[-1], numeric)):
+            if self.cut and lines and not _has_numbers(lines[-1], numeric):
                 complete = False
                 lines.pop()
             tables.append(self._numbers(lines, numeric, first))
@@ -126,13 +126,10 @@ class Lines:
 
 
 @contextmanager
-def open_lines(path: Path, strict: bool = False) -> Iterator[Lines]:
-    """Yield the lines of the text file `path`; `strict` as in `Lines`.
-
-    Raises `DatasetError` if it does not exist, `StorageError` if it cannot be read.
-    """
+def open_lines(path: Path) -> Iterator[Lines]:
+    """Yield the lines of the text file `path`. Raises `DatasetError` if it does not exist, `StorageError`."""
     with open_bytes(path) as stream, io.TextIOWrapper(stream, "utf-8-sig") as text:
-        yield Lines(text, path, strict)
+        yield Lines(text, path)
 
 
 @contextmanager
