@@ -3,7 +3,7 @@
     GLASSFORMER_DATA=... python examples/botan_propensities.py OUT [--workers 2]
 
 Reads the configurations of BOTAN's data set from $GLASSFORMER_DATA/botan, follows 32 velocity draws of each in
-lockstep, and writes one sample a configuration to OUT/T0.44_rho1.20, resumable at any moment. What every single
+lockstep, and writes one sample per configuration to OUT/T0.44_rho1.20, resumable at any moment. What every single
 draw did stays in hidden folders beside the samples: from it the table is made. It gives, for every time, the mean
 propensity of A and its noise ceiling: the correlation r over A particles of the propensities of two halves of the
 draws, and what it leaves for a perfect prediction of the propensity of all draws, sqrt(2 r / (1 + r)) (Spearman-
@@ -19,13 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from glassformer.core.campaign import Campaign
+from glassformer.core.layout import DatasetFolder
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
 from glassformer.core.settings import check_settings
-from glassformer.dataset.folder import sample_path
 from glassformer.dataset.readers.botan import read_botan
 from glassformer.dataset.sample import Facts, Sample, write_sample
-from glassformer.observables.displacements import WAVE_NUMBERS
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import SPECIES_A
 from glassformer.simulate.draws import run_draws
@@ -38,7 +37,7 @@ CAMPAIGN = check_settings(
     {
         "seed": 44,
         "particles": 4096,
-        "cutoff": "scaled",
+        "mixture": "kob-andersen",
         "configurations": 10,
         "draws": 32,
         "engine": "lockstep",
@@ -54,7 +53,7 @@ LABEL = CAMPAIGN.state_points[0].label
 
 def simulate(source: Path, index: int, out: Path) -> dict[str, list[float]]:
     """Make the sample of one configuration and return its propensities' means and split-half correlations."""
-    path = sample_path(out, LABEL, index)
+    path = DatasetFolder(out).sample(LABEL, index)
     configuration = read_botan(source).first
     engine = f"lockstep {VERSION}"
     made_by = {"configuration": configuration.fingerprint, "engine": engine}
@@ -64,13 +63,12 @@ def simulate(source: Path, index: int, out: Path) -> dict[str, list[float]]:
     seen, _ = run_draws(configuration, TEMPERATURE, seeds, CAMPAIGN, lambda done, more=0: None, unfinished)
     ensemble = collect(seen, seeds, CAMPAIGN)
     facts = Facts(
-        state_point=LABEL, temperature=TEMPERATURE, density=DENSITY, cutoff=CAMPAIGN.cutoff,
+        state_point=LABEL, temperature=TEMPERATURE, density=DENSITY, mixture=CAMPAIGN.mixture,
         time_step=CAMPAIGN.time_step, seed=CAMPAIGN.seed, index=index, engine=engine,
         protocol=f"equilibrium configuration of BOTAN, {source.name}", parameter_hash=key, code_version=code_version(),
         equilibration_time=np.nan, tau_alpha=relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0)),
         equilibration_in_tau_alpha=np.nan,
         energy_drift=float(abs(seen.last_energy - seen.first_energy).max() / configuration.particles),
-        wave_number_a=WAVE_NUMBERS[0], wave_number_b=WAVE_NUMBERS[1],
     )  # fmt: skip
     write_sample(path, Sample(configuration, ensemble, facts))
     of_a = np.linalg.norm(seen.displacements, axis=-1)[:, :, configuration.species == SPECIES_A]

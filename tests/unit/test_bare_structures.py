@@ -99,6 +99,23 @@ def test_a_structure_of_ones_own_needs_its_liquid_and_temperature_alone(tmp_path
     assert sample.identifier == f"mine/{sample.configuration.fingerprint[:8]}"
 
 
+def test_the_guide_writes_a_structure_that_is_predicted(
+    models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "data-format.md").read_text()
+    code = guide.partition("## A structure of one's own")[2].partition("```python\n")[2].partition("```")[0]
+    lattice = rattled_lattice(10, spacing=0.94)
+    np.savetxt(tmp_path / "structure.txt", np.column_stack([lattice.positions, lattice.species]))
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    (sample,) = read_dataset(tmp_path / "structures")
+    assert sample.identifier == "mine/a"
+    np.testing.assert_allclose(sample.configuration.positions, lattice.positions)
+    run("predict", models["system"], tmp_path / "structures" / "mine" / "a.h5", "--out", tmp_path / "p.h5")
+    assert read_predictions(tmp_path / "p.h5").configurations == ("mine/a",)
+    assert "1 x 0" in run("info", tmp_path / "structures")
+
+
 def test_what_only_draws_give_is_not_said_of_a_bare_structure() -> None:
     full, sample = synthetic_sample(), bare()
     gone = {name for name, value in full.facts if getattr(sample.facts, name) != value}

@@ -52,7 +52,8 @@ def test_runs(change: dict[str, Any]) -> None:
 
 def test_a_temperature_close_to_where_the_estimate_diverges() -> None:
     point = {"temperature": 0.3871, "pressure": 1.0}
-    campaign = check_settings(TINY_CAMPAIGN | {"state_points": [point]}, Campaign, "cold")
+    estimate = {"relaxation_estimate": {"strength": 0.62, "temperature": 0.387}}
+    campaign = check_settings(TINY_CAMPAIGN | {"state_points": [point], "equilibration": estimate}, Campaign, "cold")
     with pytest.raises(SettingsError, match=r"hold_time is not given, .* at T = 0.3871 are longer than 1e\+09"):
         hold(campaign, campaign.state_points[0])
 

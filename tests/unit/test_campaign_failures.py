@@ -129,7 +129,14 @@ def test_plan_warns_of_boxes_that_may_become_too_short() -> None:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"particle_times": [1.0025]}, "is no multiple of time_step"),
     ({"equilibration": {"start_from": "absent"}}, "there is no folder absent"),
-    ({"state_points": [{"temperature": 0.3, "pressure": 1.0}]}, "the relaxation time diverges"),
+    (
+        {
+            "state_points": [{"temperature": 0.3, "pressure": 1.0}],
+            "equilibration": {"relaxation_estimate": {"strength": 0.62, "temperature": 0.387}},
+        },
+        "the relaxation time diverges",
+    ),
+    ({"state_points": [{"temperature": 0.3, "pressure": 1.0}]}, "has no equilibration.relaxation_estimate"),
     ({"particles": 100, "state_points": [{"temperature": 1.0, "density": 1.2, "hold_time": 1.0}]}, "two cutoffs"),
     ({"particles": 100, "equilibration": {"start_density": 1.2}}, "two cutoffs"),
 ]

@@ -128,7 +128,7 @@ def test_results_of_state_points_that_are_gone_are_still_shown(tmp_path: Path) -
     experiment(tmp_path, samples, "both", [COLD, HOT])
     text = page(tmp_path, samples[:4], ["both"])
     assert "both†" in text
-    assert "T = 0.56, P = 0.17" in text
+    assert "T0.56_P0.17" in text
 
 
 def test_ageing_state_points_are_named(tmp_path: Path) -> None:

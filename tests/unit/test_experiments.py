@@ -318,13 +318,13 @@ STUDY = {
     },
     "experiments": [
         {"name": "one", "group": "one", "title": "one", "train": ["T0.50"]},
-        {"name": "particle", "group": "particle", "title": "p", "train": ["T0.5"],
+        {"name": "particle", "group": "particle", "title": "p", "train": ["T0.50", "T0.56"],
          "run": {"network": {"head": "particle"}}},
-        {"name": "none", "group": "audit", "title": "no leak", "train": ["T0.5"],
+        {"name": "none", "group": "audit", "title": "no leak", "train": ["T0.50", "T0.56"],
          "run": {"targets": {"draws": "each"}}},
-        {"name": "draws", "group": "audit", "title": "by draw", "train": ["T0.5"], "compare": "none",
+        {"name": "draws", "group": "audit", "title": "by draw", "train": ["T0.50", "T0.56"], "compare": "none",
          "run": {"targets": {"draws": "each"}, "split": {"by": "draw"}}},
-        {"name": "velocities", "group": "audit", "title": "velocities", "train": ["T0.5"], "compare": "none",
+        {"name": "velocities", "group": "audit", "title": "velocities", "train": ["T0.50", "T0.56"], "compare": "none",
          "run": {"targets": {"draws": "each"}, "network": {"inputs": ["species", "velocity"]}}},
     ],
 }  # fmt: skip

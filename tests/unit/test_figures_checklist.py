@@ -378,7 +378,7 @@ def test_every_figure_of_the_package_is_on_the_list() -> None:
                 found.add(f"{path.stem}.{part.name}")
     assert found == {
         "figures.msd_figure", "figures.scattering_figure", "figures.prediction_figure", "figures.training_figure",
-        "particle_figures.particle_figure", "spread.band_figure", "spread._two_species", "spread.distribution_figure",
+        "particle_figures.particle_figure", "spread.band_figure", "spread._panels", "spread.distribution_figure",
         "animation.distribution_animation", "histogram.prediction_histograms", "experiment_figures.curves_figure",
         "experiment_figures.errors_figure", "experiment_figures.ratio_figure", "observable_figure.draw",
         "comparison._draw", "mode_coupling._draw",

@@ -18,7 +18,6 @@ from glassformer.core.files import exclusive
 from glassformer.core.mixture import shipped_mixture
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
-from glassformer.dataset import quench
 from glassformer.dataset.folder import read_dataset, sample_paths
 from glassformer.dataset.readers.botan import read_botan
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, read_sample, write_sample
@@ -28,6 +27,7 @@ from glassformer.physics.inherent import TOLERANCE, InherentStructure, inherent_
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import interactions
 from glassformer.physics.pair_forces import PairForces
+from glassformer.simulate import quench
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.quench import quench_dataset

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from glassformer.physics.kob_andersen import kob_andersen
 
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.folder import sample_paths
+from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.sample import Sample, check_sample, read_sample, write_sample
 from glassformer.physics.box import wrap
 from glassformer.physics.inherent import inherent_structure
@@ -133,7 +133,7 @@ def test_what_was_simulated_is_accepted(tiny_dataset: Path) -> None:
         sample = read_sample(path)
         # The times at which particles are followed are among those of the curves.
         assert np.isclose(sample.ensemble.times[:, None], sample.ensemble.particle_times).any(0).all()
-        found = inherent_structure(sample.configuration, kob_andersen(sample.facts.cutoff))
+        found = inherent_structure(sample.configuration, sample.mixture)
         check_sample(
             replace(sample, configuration=replace(sample.configuration, inherent_positions=found.positions)), "found"
         )
@@ -141,7 +141,7 @@ def test_what_was_simulated_is_accepted(tiny_dataset: Path) -> None:
 
 def test_an_inherent_structure_of_random_positions_is_accepted() -> None:
     configuration = random_mixture(200)
-    found = inherent_structure(configuration, kob_andersen("uniform"))
+    found = inherent_structure(configuration, shipped("kob-andersen-uniform"))
     sample = replace(
         synthetic_sample(particles=200), configuration=replace(configuration, inherent_positions=found.positions)
     )

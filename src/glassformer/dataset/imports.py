@@ -11,7 +11,7 @@ import numpy as np
 from glassformer.core.errors import DatasetError, InputError
 from glassformer.core.files import exclusive, make_folder
 from glassformer.core.layout import SAMPLE_SUFFIX, DatasetFolder
-from glassformer.core.mixture import MixtureSettings, shipped_mixture
+from glassformer.core.mixture import MixtureSettings, shipped_mixture, shipped_mixtures
 from glassformer.core.provenance import code_version
 from glassformer.core.words import counted, decimals
 from glassformer.dataset.consistency import check_state_points, refuse_copies
@@ -98,7 +98,7 @@ def _mixture(contents: Contents, choices: Choices) -> MixtureSettings:
     if contents.origin.mixture is None:
         raise DatasetError(
             f"{contents.path} does not say which mixture it is",
-            "Name it: --mixture NAME or FILE; `glassformer mixtures` lists those that ship.",
+            f"Name it: --mixture FILE, or one that ships: {', '.join(shipped_mixtures())}.",
         )
     return shipped_mixture(contents.origin.mixture)
 

@@ -87,9 +87,9 @@ class Observations:
     last_energy: FloatArray
 
     @classmethod
-    def empty(cls, campaign: Campaign, draws: int) -> "Observations":
-        """Return observations of `draws` draws still to be made: NaN."""
-        sizes = array_sizes(campaign, draws)
+    def empty(cls, campaign: Campaign, draws: int, particles: int) -> "Observations":
+        """Return observations of `draws` draws of so many particles still to be made: NaN."""
+        sizes = array_sizes(campaign, draws) | {"N": particles}
         shape = draws, sizes["S"], sizes["N"], 3
         rows: dict[str, Any] = {spec.name: np.full(spec.sized(sizes), np.nan, spec.dtype) for spec in RECORDED}
         # Displacements are the bulk of it: single precision is plenty.
@@ -180,7 +180,7 @@ def run_lammps_draw(
     """
     steps = observation_steps(campaign)
     velocities = draw_velocities(campaign, configuration, temperature, seed)
-    seen = Observations.empty(campaign, 1)
+    seen = Observations.empty(campaign, 1, configuration.particles)
     saved, now = unfinished.load(name), 0
     with LammpsDraw(configuration, campaign, velocities, int(steps[-1])) as engine:
         if saved is None:

@@ -18,6 +18,7 @@ from glassformer.core.files import read_whole
 from glassformer.dataset.readers.contents import Contents, Draws, Origin
 from glassformer.dataset.readers.frames import Frame, Frames
 from glassformer.dataset.readers.pickles import PickledArray, RefusedError, load_arrays
+from glassformer.dataset.readers.text import shortened
 from glassformer.dataset.readers.unwrapped import check_ends
 
 FORMAT = "DeepMind glassy_dynamics pickle"
@@ -37,12 +38,12 @@ def read_deepmind(path: Path) -> Contents:
         found = load_arrays(whole)
     except RefusedError as error:
         raise DatasetError(
-            f"{path} is refused: the pickle asks for {error}, and a pickle runs what it asks for",
+            f"{path} is refused: the pickle asks for {shortened(str(error), 120)}, and a pickle runs what it asks for",
             "Only arrays of numbers and plain containers are read. Do not load it with other programs unless you trust"
             " its source.",
         ) from None
     except ValueError as error:
-        raise DatasetError(f"{path} is no whole pickle: {error}", _EXPECTED) from error
+        raise DatasetError(f"{path} is no whole pickle: {shortened(str(error), 120)}", _EXPECTED) from error
     if not isinstance(found, dict):
         raise DatasetError(f"{path} holds a {type(found).__name__}", _EXPECTED)
     return _contents(path, found)
@@ -92,12 +93,16 @@ def _draws(path: Path, found: dict[Any, Any], start: FloatArray, box: FloatArray
 def _observed(path: Path, indices: Any, times: Any, number: int) -> FloatArray:
     """Return the times (S,) at which the draws are observed."""
     try:
-        at = np.array([float(times[int(index)]) for index in indices])
+        at = np.array([float(_plain(times)[int(index)]) for index in _plain(indices)])
     except (TypeError, ValueError, IndexError, OverflowError, KeyError):
         at = np.zeros(0)
     if at.shape != (number,) or not (np.isfinite(at) & (at > 0)).all() or len(np.unique(at)) < number:
         raise DatasetError(f"{path}: got no time for each of the {number} observations of the draws", _EXPECTED)
     return at
+
+
+def _plain(values: Any) -> Any:
+    return values.value if isinstance(values, PickledArray) else values
 
 
 def _array(path: Path, found: dict[Any, Any], name: str) -> FloatArray:

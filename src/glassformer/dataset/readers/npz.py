@@ -10,6 +10,7 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
+from glassformer.dataset.readers.text import shortened
 
 MAGIC = b"PK\x03\x04"
 # Bytes that an array may have beyond, and how many times those of the file, before it is taken for a trap.
@@ -41,7 +42,7 @@ def read_npz(path: Path, names: Sequence[str], optional: Sequence[str] = ()) -> 
             return {name: np.asarray(arrays[name]) for name in (*names, *there)}
     except Exception as error:
         # Whatever a damaged archive or header makes the libraries raise.
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise ValueError(shortened(str(error), 200) or type(error).__name__) from error
 
 
 def real(array: np.ndarray, name: str) -> FloatArray:

@@ -88,6 +88,11 @@ def _latin(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """Return what protocols before 3 write as `bytes()`."""
+    return b""
+
+
 # numpy.core is called numpy._core since numpy 2.
 _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
@@ -96,6 +101,8 @@ _KNOWN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _ArrayClass,
     ("numpy", "dtype"): _DataType,
     ("_codecs", "encode"): _latin,
+    ("__builtin__", "bytes"): _no_bytes,
+    ("builtins", "bytes"): _no_bytes,
 }
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
+
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.readers import (
     botan,
@@ -18,11 +20,11 @@ from glassformer.dataset.readers import (
 )
 from glassformer.dataset.readers.contents import Contents
 from glassformer.dataset.readers.npz import MAGIC, names_in
-from glassformer.dataset.readers.text import head
+from glassformer.dataset.readers.text import head, open_bytes
 
 # Bytes by which a file is told; a LAMMPS data file may begin with comments.
 _HEAD = 8192
-_HDF5, _GSD = b"\x89HDF\r\n\x1a\n", b"\xdf\x65" * 4
+_GSD = b"\xdf\x65" * 4
 _EXPECTED = (
     "Known are LAMMPS dumps and data files, extended XYZ, GSD, RUMD's .xyz.gz, the .npz files of BOTAN and GlassBench,"
     " DeepMind's pickles, and what glassformer export writes as npz."
@@ -71,7 +73,7 @@ def format_of(path: Path) -> str:
     start = head(path, _HEAD)
     if not start:
         raise DatasetError(f"{path} is empty", "Copy the file again.")
-    if start.startswith(_HDF5):
+    if is_hdf5(path):
         raise DatasetError(f"{path} is an HDF5 file, such as a sample of a dataset", "Name the dataset's folder.")
     found = _by_contents(path, start) or _SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
     if found is None:
@@ -81,7 +83,9 @@ def format_of(path: Path) -> str:
 
 def is_hdf5(path: Path) -> bool:
     """Tell whether `path` is a file of HDF5, as samples and predictions are. Raises `DatasetError`, `StorageError`."""
-    return head(path, len(_HDF5)) == _HDF5
+    with open_bytes(path):
+        # Its mark need not be the first thing in it.
+        return bool(h5py.is_hdf5(path))
 
 
 def _by_contents(path: Path, start: bytes) -> str | None:

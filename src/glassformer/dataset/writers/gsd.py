@@ -12,7 +12,7 @@ def gsd(structure: Structure) -> bytes:
 
     Raises `DatasetError` if the package gsd is not installed.
     """
-    package = gsd_package()
+    package = gsd_package().hoomd
     configuration, frame = structure.configuration, package.Frame()
     flat = configuration.dimension == 2
     frame.configuration.box = [*configuration.box[:2], 0 if flat else configuration.box[2], 0, 0, 0]

@@ -62,7 +62,7 @@ def run_lockstep_draws(
     engine = Lockstep(configuration, mixture_of(campaign.mixture), campaign.time_step, velocities)
     in_lammps = 0
     if checkpoint is None:
-        seen = Observations.empty(campaign, len(seeds))
+        seen = Observations.empty(campaign, len(seeds), configuration.particles)
         seen.first_energy[:] = engine.total_energy()
     else:
         seen = Observations.from_arrays(checkpoint)
