@@ -1,6 +1,7 @@
 """The command analyse: observables of a dataset, or of a trajectory of any other code."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,26 @@ if TYPE_CHECKING:
     from glassformer.core.mixture import MixtureSettings
     from glassformer.dataset.readers.contents import Contents
     from glassformer.evaluate.trajectory import Motion
-    from glassformer.evaluate.trajectory_file import Clock
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user says of a trajectory: times, species, whether to take a cut file, and what to take off."""
+
+    time_step: float | None = None
+    frame_time: float | None = None
+    mixture: str = ""
+    species: str = ""
+    wave_numbers: str = ""
+    incomplete: bool = False
+    remove_drift: bool = False
+
+    def check(self) -> None:
+        """Raise `SettingsError` unless times are positive numbers."""
+        for name, value in (("--time-step", self.time_step), ("--frame-time", self.frame_time)):
+            if value is not None and not 0 < value < float("inf"):
+                raise SettingsError(f"got {name} {value:g}; expected a positive number", "For example 0.005.")
+
 
 # Names of species where nothing else is known.
 _LETTERS = "ABCDEFGH"
@@ -45,7 +65,7 @@ MixtureName = Annotated[
 Assignment = Annotated[
     str,
     typer.Option(
-        metavar="TYPE=NAME,...", help="Which species each type is, such as 1=A,2=B.", show_default="in their order",
+        metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order",
         rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
@@ -87,6 +107,16 @@ def analyse(
     mixture: MixtureName = "",
     species: Assignment = "",
     wave_numbers: WaveNumbers = "",
+    incomplete: Annotated[
+        bool,
+        typer.Option(
+            "--incomplete",
+            metavar="",
+            help="Take the whole frames of a file whose last one is cut off.",
+            show_default=False,
+            rich_help_panel=_TRAJECTORY,
+        ),
+    ] = False,
     remove_drift: Annotated[
         bool,
         typer.Option(
@@ -96,36 +126,33 @@ def analyse(
     ] = False,
 ) -> None:  # fmt: skip
     """Write observables as tables (CSV) and figures, with fits; compare with published curves."""
+    from glassformer.dataset.readers.read import is_hdf5
     from glassformer.evaluate.analysis import OBSERVABLES
-    from glassformer.evaluate.trajectory_file import Clock
 
     if observables == "list":
         print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
         return
     wanted = [name.strip() for name in observables.split(",") if name.strip()]
-    for name, value in (("--time-step", time_step), ("--frame-time", frame_time)):
-        if value is not None and not 0 < value < float("inf"):
-            raise SettingsError(f"got {name} {value:g}; expected a positive number", "For example 0.005.")
-    of_trajectory = bool(time_step or frame_time or mixture or species or wave_numbers or remove_drift)
-    if source.is_dir() or not (source.exists() or of_trajectory):
-        if of_trajectory:
+    given = Given(time_step, frame_time, mixture, species, wave_numbers, incomplete, remove_drift)
+    given.check()
+    if not source.is_file() or is_hdf5(source):
+        if given != Given() and source.exists():
             raise SettingsError(
-                f"got the folder {source} and an option of trajectories", "Name a file, or leave the option out."
+                f"got the dataset {source} and an option of trajectories", "Leave the option out, or name a trajectory."
             )
         _analyse_dataset(source, wanted, compare, out)
         return
     if compare is not None:
         raise SettingsError("got --compare and a trajectory", "Published tables are compared with datasets.")
-    clock = Clock(time_step, frame_time)
-    _analyse_trajectory(source, wanted, out, clock, mixture, species, wave_numbers, remove_drift)
+    _analyse_trajectory(source, wanted, out, given)
 
 
 def _analyse_dataset(dataset: Path, wanted: list[str], compare: Path | None, out: Path | None) -> None:
     from glassformer.cli.tables import print_fits, print_published_comparison
-    from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.folder import read_dataset, read_samples
     from glassformer.report.analyse import analyse as write_observables
 
-    samples = read_dataset(dataset)
+    samples = read_samples(dataset) if dataset.is_file() else read_dataset(dataset)
     folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
     if compare is None or wanted:
         say = partial(console.print, markup=False, soft_wrap=True)
@@ -137,25 +164,28 @@ def _analyse_dataset(dataset: Path, wanted: list[str], compare: Path | None, out
     console.print(f"tables and figures: {folder}", soft_wrap=True)
 
 
-def _analyse_trajectory(
-    path: Path, wanted: list[str], out: Path | None, clock: "Clock", mixture: str, species: str, wave_numbers: str,
-    remove_drift: bool,
-) -> None:  # fmt: skip
+def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: Given) -> None:
     from glassformer.cli.tables import print_fits
     from glassformer.evaluate.trajectory import COLUMNS, STATIC
-    from glassformer.evaluate.trajectory_file import motion_of, stem
+    from glassformer.evaluate.trajectory_file import Clock, motion_of, stem
     from glassformer.report.trajectory import analyse_trajectory, check_names
 
     check_names(wanted)
-    contents, names, waves = _read(path, mixture, species, wave_numbers)
+    contents, names, waves = _read(path, given)
     _print_contents(contents, names)
     moving = contents.trajectory.frames > 1 and contents.trajectory.followed
     if not moving and not wanted:
-        console.print("One structure alone, or particles that cannot be followed: only rdf and structure.", style="dim")
+        console.print(
+            "One structure alone, or particles that cannot be followed: only rdf and structure.",
+            style="dim",
+            soft_wrap=True,
+        )
     chosen = wanted or (list(COLUMNS) if moving else list(STATIC))
-    motion = motion_of(contents, names, waves, clock, dynamics=not set(chosen) <= set(STATIC))
-    if moving and not set(chosen) <= set(STATIC):
-        motion = _drifting(motion, remove_drift)
+    dynamics = not set(chosen) <= set(STATIC)
+    clock = Clock(given.time_step, given.frame_time)
+    motion = motion_of(contents, names, waves, clock, dynamics)
+    if moving and dynamics:
+        motion = _drifting(motion, given.remove_drift)
         _print_times(motion)
     folder = out or path.resolve().with_name(f"{stem(path)}-analysis")
     with progress() as stages:
@@ -164,23 +194,21 @@ def _analyse_trajectory(
     console.print(f"tables and figures: {folder}", soft_wrap=True)
 
 
-def _read(
-    path: Path, mixture: str, species: str, wave_numbers: str
-) -> tuple["Contents", tuple[str, ...], tuple[float, ...]]:
+def _read(path: Path, given: Given) -> tuple["Contents", tuple[str, ...], tuple[float, ...]]:
     """Return what the file holds, with its species assigned, their names and their wave numbers."""
     from glassformer.core.mixture import PEAK
     from glassformer.core.presets import load_mixture
     from glassformer.dataset.readers.read import read_file
     from glassformer.dataset.readers.species import assign_species
 
-    contents = read_file(path)
-    known = mixture or contents.origin.mixture or ""
+    contents = read_file(path, given.incomplete)
+    known = given.mixture or contents.origin.mixture or ""
     liquid = load_mixture(known) if known else None
-    names = liquid.species if liquid else _names(contents, species)
-    contents = assign_species(contents, names, species)
+    names = liquid.species if liquid else _names(contents, given.species)
+    contents = assign_species(contents, names, given.species)
     if liquid:
         _check_mixture(contents, liquid)
-    waves = _numbers(wave_numbers, names) or (liquid.wave_numbers if liquid else (PEAK,) * len(names))
+    waves = _numbers(given.wave_numbers, names) or (liquid.wave_numbers if liquid else (PEAK,) * len(names))
     return contents, names, waves
 
 
@@ -197,13 +225,13 @@ def _check_mixture(contents: "Contents", mixture: "MixtureSettings") -> None:
     from glassformer.core.errors import DatasetError
     from glassformer.dataset.mixtures import mixture_of
 
-    mixture_of(mixture).check(contents.species, str(contents.path), DatasetError)
     found = contents.trajectory.dimension
     if found != mixture.dimension:
         raise DatasetError(
             f"{contents.path} is {found}-dimensional; the {mixture.name} mixture has {mixture.dimension} dimensions",
             "Name the mixture that the file holds.",
         )
+    mixture_of(mixture).check(contents.species, str(contents.path), DatasetError)
 
 
 def _numbers(text: str, names: Sequence[str]) -> tuple[float, ...]:
@@ -234,8 +262,6 @@ def _print_contents(contents: "Contents", names: Sequence[str]) -> None:
 
 def _drifting(motion: "Motion", remove: bool) -> "Motion":
     """Return the motion without its drift where that is asked for; else say that there is one."""
-    from dataclasses import replace
-
     from glassformer.evaluate.trajectory import drift
 
     if remove:

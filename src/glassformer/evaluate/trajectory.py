@@ -1,7 +1,7 @@
 """Observables of one trajectory: from frames to the columns that `evaluate.analysis` makes of datasets.
 
 Columns called `_error` hold the standard error of the mean over time origins or frames, from blocks of time; NaN where
-the trajectory is too short for four blocks.
+the trajectory is too short for six blocks.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ from glassformer.observables.time_averages import (
 from glassformer.observables.time_origins import Lag, at_rest, lags_of, spread_in_time
 
 # Particles, and frames, that enter averages at one time.
-MOST_PARTICLES, MOST_FRAMES, LEAST_FRAMES = 200_000, 32, 4
+MOST_PARTICLES, MOST_FRAMES, LEAST_FRAMES = 200_000, 32, 8
 # Wave vectors along an edge: their number grows with the cube of this.
 MOST_WAVES = 64
 # Times of the van Hove functions.

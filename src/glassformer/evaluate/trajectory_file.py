@@ -65,6 +65,8 @@ def stem(path: Path) -> str:
 def _times(contents: Contents, clock: Clock) -> FloatArray:
     """Return the time of every frame, counted from the first. Raises `DatasetError` where it is not known."""
     trajectory, where = contents.trajectory, contents.path.name
+    if trajectory.frames == 1:
+        return np.zeros(1)
     if clock.frame_time is not None:
         return np.arange(float(trajectory.frames)) * clock.frame_time
     if clock.time_step is not None:

@@ -5,7 +5,7 @@ import numpy as np
 from glassformer.core.arrays import FloatArray, IntArray
 
 # Most and fewest blocks that a series is cut into.
-MOST_BLOCKS, LEAST_BLOCKS = 16, 4
+MOST_BLOCKS, LEAST_BLOCKS = 16, 6
 
 
 def block_error(values: FloatArray, block: IntArray) -> FloatArray:

@@ -5,15 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.arrays import ByteArray, FloatArray, IntArray
 from glassformer.observables.blocks import LEAST_BLOCKS, block_error
-from glassformer.observables.displacements import (
-    mean_squared_displacement,
-    non_gaussian,
-    quartic_displacement,
-    self_scattering,
-)
-from glassformer.observables.overlap import overlap
+from glassformer.observables.displacements import non_gaussian
+from glassformer.observables.overlap import OVERLAP_LENGTH
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.observables.time_origins import Lag
 from glassformer.observables.van_hove import distinct_van_hove, self_van_hove
@@ -21,6 +16,8 @@ from glassformer.observables.wave_vectors import wave_vectors
 
 # Displacement vectors, and pairs of frames, that enter the averages at a lag.
 MOST_VECTORS, MOST_ORIGINS = 1_000_000, 1000
+# Displacement vectors held at one time.
+_BLOCK = 2**16
 # Phases that enter F(k, t), wave vectors, and origins at a lag.
 MOST_PHASES, MOST_WAVE_VECTORS, COLLECTIVE_ORIGINS = 1_000_000_000, 128, 64
 # Origins of the distribution of pairs, at a lag.
@@ -78,7 +75,7 @@ class Track:
 class TimeAverages:
     """Means over the origins of L lags, `times` (L,), for each species, (L, S), and their standard errors.
 
-    `origins` (L,): how many pairs of frames entered. An error is NaN where fewer than four blocks, each as long as the
+    `origins` (L,): how many pairs of frames entered. An error is NaN where fewer than six blocks, each as long as the
     lag, fit into the trajectory, and so is chi_4, which is a fluctuation between them.
     """
 
@@ -114,7 +111,7 @@ def time_averages(track: Track, lags: Sequence[Lag], advance: Callable[[float], 
 
 def _averages(track: Track, lag: Lag) -> tuple[float | FloatArray, ...]:
     """Return the fields of `TimeAverages` at one lag, but for its time."""
-    values = np.stack([_moments(track, *pair) for pair in zip(lag.first, lag.second, strict=True)])
+    values = _moments(track, lag.first, lag.second)
     msd, quartic, scattering, stayed = values.mean(0)
     errors = block_error(values, lag.block)
     alpha_2 = non_gaussian(msd, quartic, track.dimension)
@@ -129,17 +126,25 @@ def _averages(track: Track, lag: Lag) -> tuple[float | FloatArray, ...]:
     )  # fmt: skip
 
 
-def _moments(track: Track, first: int, second: int) -> FloatArray:
-    """Return r^2, r^4, F_s and overlap of each species between two frames, (4, S)."""
-    moved, species, kinds = track.displacements(first, second), track.species, track.kinds
-    return np.stack(
-        [
-            mean_squared_displacement(moved, species, kinds),
-            quartic_displacement(moved, species, kinds),
-            self_scattering(moved, species, track.wave_numbers, track.dimension),
-            overlap(moved, species, kinds=kinds),
-        ]
-    )
+def _moments(track: Track, first: IntArray, second: IntArray) -> FloatArray:
+    """Return r^2, r^4, F_s and overlap of each species between P pairs of frames, (P, 4, S).
+
+    The quantities of `observables.displacements` and `observables.overlap`, for many pairs at once.
+    """
+    members = track.members
+    share = np.divide(1, members, out=np.full(track.kinds, np.nan), where=members > 0)
+    weights = np.where(track.species[:, None] == np.arange(track.kinds), share, 0 * share)
+    wave_numbers = track.wave_numbers[track.species]
+    found = np.empty((len(first), 4, track.kinds))
+    step = max(1, _BLOCK // len(track.species))
+    for start in range(0, len(first), step):
+        pairs = slice(start, start + step)
+        mean_box = (track.boxes[first[pairs]] + track.boxes[second[pairs]]) / 2
+        moved = (track.fractions[second[pairs]] - track.fractions[first[pairs]]) * mean_box[:, None]
+        squares = (moved**2).sum(2)
+        cosines = np.cos(wave_numbers[:, None] * moved[:, :, : track.dimension]).mean(2)
+        found[pairs] = np.stack([squares, squares**2, cosines, squares < OVERLAP_LENGTH**2], 1) @ weights
+    return found
 
 
 def relaxation_time_and_error(times: FloatArray, scattering: FloatArray, errors: FloatArray) -> tuple[float, float]:

@@ -59,7 +59,7 @@ def lags_of(times: FloatArray, per_decade: int = LAGS_PER_DECADE) -> list[Lag]:
     """Return lags between frames at `times` (F,), short ones first, about `per_decade` in each decade.
 
     Any spacing of frames will do: linear, logarithmic, or blocks of logarithmic times that repeat. In each interval of
-    the logarithm of time the lag is chosen that most pairs of frames have, the shortest of several. All pairs of
+    the logarithm of time the lag is chosen that most pairs of frames have, the longest of several. All pairs of
     frames of that lag are origins. Empty for a single frame.
 
     Raises `ConfigurationError` unless times are finite and increase.
@@ -92,8 +92,8 @@ def _candidates(times: FloatArray, tolerance: float) -> tuple[FloatArray, IntArr
 
 def _chosen(lags: FloatArray, counts: IntArray, per_decade: int) -> FloatArray:
     intervals = np.floor(np.log10(lags / lags[0]) * per_decade + 0.5)
-    # The last of equal keys is the lag that most pairs have, and of those the shortest.
-    order = np.lexsort((-lags, counts, intervals))
+    # The last of equal keys is the lag that most pairs have, and of those the longest.
+    order = np.lexsort((lags, counts, intervals))
     last = np.append(np.flatnonzero(np.diff(intervals[order]) > 0), len(order) - 1)
     return np.sort(lags[order[last]])
 
