@@ -385,9 +385,8 @@ def test_a_dataset_that_is_not_there_or_in_use_is_refused(dataset: Path, tmp_pat
 def test_what_cannot_be_quenched_is_named_and_the_rest_is_quenched(dataset: Path) -> None:
     *_, foreign, damaged = sample_paths(dataset)
     whole, sample = damaged.read_bytes(), read_sample(foreign)
-    write_sample(
-        foreign, replace(sample, facts=sample.facts.model_copy(update={"mixture": shipped_mixture("wahnstrom")}))
-    )
+    with edited(foreign) as file:
+        file.attrs["mixture"] = shipped_mixture("wahnstrom").model_dump_json()
     damaged.write_bytes(whole[:-100])
     before = foreign.read_bytes(), damaged.read_bytes()
     with pytest.raises(DatasetError, match="2 of 4 configurations failed; the others are done") as caught:
