@@ -384,7 +384,7 @@ def test_a_dataset_that_is_not_there_or_in_use_is_refused(dataset: Path, tmp_pat
 
 def test_what_cannot_be_quenched_is_named_and_the_rest_is_quenched(dataset: Path) -> None:
     *_, foreign, damaged = sample_paths(dataset)
-    whole, sample = damaged.read_bytes(), read_sample(foreign)
+    whole = damaged.read_bytes()
     with edited(foreign) as file:
         file.attrs["mixture"] = shipped_mixture("wahnstrom").model_dump_json()
     damaged.write_bytes(whole[:-100])

@@ -60,6 +60,7 @@ def in_fits() -> None:
 def in_a_comparison() -> None:
     one = SimpleNamespace(
         label=ODD,
+        species=("A", "B"),
         times=[1.0],
         largest=(1.0, 2.0),
         when=(1.0, 2.0),
@@ -77,7 +78,7 @@ def in_an_evaluation() -> None:
     row = SimpleNamespace(
         state_point=ODD, time=1.0, configurations=2, models=models, r2_ceiling=0.9, particles=particles
     )
-    found = SimpleNamespace(rows=[row], leaked=True, label=ODD, left_out=1, notices=())
+    found = SimpleNamespace(rows=[row], leaked=True, label=ODD, left_out=1, without_draws=0, notices=())
     tables.print_evaluation(found)  # type: ignore[arg-type]
 
 
