@@ -31,7 +31,7 @@ demo: $(STAMP)
 	@$(BIN)/glassformer demo --out demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 slow: $(STAMP)
 	@$(BIN)/python -m pytest -m slow --timeout 1800
