@@ -27,8 +27,8 @@ from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.lammps import Lammps
 
 # Blocks of the jackknife, each several correlation times long, and the standard errors by which a value may be off:
-# with 19 degrees of freedom |t| > 4 has the chance 8e-4.
-BLOCKS, ERRORS = 20, 4.0
+# with 29 degrees of freedom |t| > 4 has the chance 4e-4, and the file compares about 90 values.
+BLOCKS, ERRORS = 30, 4.0
 # Least probability of a Kolmogorov-Smirnov test.
 SIGNIFICANCE = 1e-3
 # In damping times: between samples; between samples that count as independent; before the first sample.
@@ -54,7 +54,7 @@ class Run:
     mixture: str = "kob-andersen-uniform"
     particles: int = 200
     density: float = 1.15
-    time: float = 300.0
+    time: float = 250.0
     time_step: float = 0.005
     damping: float = 0.5
     engine: type[Lammps] = Lammps
