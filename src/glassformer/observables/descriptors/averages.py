@@ -1,4 +1,4 @@
-"""Averages of descriptors over the neighbors of a particle: recursive, and smoothed over several lengths."""
+"""Averages of descriptors over neighbors: recursive ones, and fields smoothed over several lengths."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,22 +6,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
-from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
+from glassformer.observables.descriptors.neighbors import Neighbors, distances, in_blocks
 from glassformer.observables.descriptors.table import Descriptors, join
-from glassformer.physics.box import minimum_image
 
 # Columns that are averaged at one time, so that memory does not grow with their number.
 _COLUMNS = 64
-
-
-def distances(neighbors: Neighbors) -> FloatArray:
-    """Return the distance of every listed pair, (P,)."""
-    separation = minimum_image(
-        neighbors.positions[neighbors.indices] - neighbors.positions[neighbors.centers], neighbors.box
-    )
-    return np.asarray(np.sqrt((separation**2).sum(1)))
 
 
 def averaging_matrix(neighbors: Neighbors, length: float) -> csr_array:

@@ -1,4 +1,4 @@
-"""The default set of descriptors: of an inherent structure, or of another reference, and the way there."""
+"""The default set of descriptors: of an inherent structure, and of the vectors that lead to it."""
 
 from dataclasses import dataclass, replace
 
@@ -8,29 +8,35 @@ from glassformer.observables.descriptors.averages import recursive_averages
 from glassformer.observables.descriptors.displacements import displacement_descriptors
 from glassformer.observables.descriptors.energies import local_energies
 from glassformer.observables.descriptors.harmonic import harmonic_amplitudes
-from glassformer.observables.descriptors.neighbors import find_neighbors
-from glassformer.observables.descriptors.radial import default_shells, radial_densities
+from glassformer.observables.descriptors.neighbors import Neighbors, find_neighbors
+from glassformer.observables.descriptors.radial import (
+    coarse_shells,
+    default_shells,
+    local_density,
+    radial_densities,
+)
 from glassformer.observables.descriptors.table import Descriptors, join
 from glassformer.observables.descriptors.voronoi import voronoi_cells
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 
-# The longest length of the averages.
-_AVERAGING_LENGTH = 2.1
-
 
 @dataclass(frozen=True)
 class DescriptorSettings:
-    """What is computed: radial densities up to `reach` and bond orders of `degrees`, of the parts named; how averaged.
+    """Which descriptors are computed, and how often they are averaged over neighbors.
 
-    `harmonic`: radii of harmonic amplitudes, in an energy minimum only. `generations` of averages over neighbors.
+    `reach`: of the radial densities; `degrees`: of the bond orders; `harmonic`: radii of harmonic amplitudes;
+    `voronoi`: also the Voronoi cells. `fine_generations` of averages are those of radial densities and bond orders,
+    `generations` those of all else, with the weights of `averaging_length`.
     """
 
     reach: float = 5.0
     degrees: tuple[int, ...] = tuple(range(1, 13))
     harmonic: tuple[float, ...] = (0.0, 1.5)
-    voronoi: bool = True
-    generations: int = 2
+    voronoi: bool = False
+    fine_generations: int = 2
+    generations: int = 8
+    averaging_length: float = 2.1
 
 
 def collect_descriptors(
@@ -41,8 +47,8 @@ def collect_descriptors(
 ) -> Descriptors:
     """Return the descriptors of the inherent structure of `configuration`, and of the vectors that lead to it.
 
-    Columns of the structure are named `inherent. ...`. Raises `ConfigurationError` if there is no inherent structure,
-    or the box is too short.
+    All names start with `inherent.`. Raises `ConfigurationError` if there is no inherent structure, or if the box is
+    shorter than twice the reach of the descriptors.
     """
     if configuration.inherent_positions is None:
         raise ConfigurationError(
@@ -51,18 +57,32 @@ def collect_descriptors(
         )
     chosen = DescriptorSettings() if settings is None else settings
     inherent = replace(configuration, positions=configuration.inherent_positions, inherent_positions=None)
-    shells, angular = default_shells(chosen.reach), default_angular_shells()
-    far = find_neighbors(inherent, shells.reach, threads)
-    tables = [radial_densities(far, shells, mixture.species, threads)]
+    shells, coarse, angular = default_shells(chosen.reach), coarse_shells(), default_angular_shells()
+    far = find_neighbors(inherent, max(shells.reach, coarse.reach), threads)
+    radial = radial_densities(far, shells, mixture.species, threads=threads)
+    wide = radial_densities(far, coarse, mixture.species, "shell", threads)
     del far
-    needed = (angular.reach, mixture.longest_cutoff, _AVERAGING_LENGTH, *chosen.harmonic)
+    needed = angular.reach, mixture.longest_cutoff, chosen.averaging_length, *chosen.harmonic
     near = find_neighbors(inherent, max(needed), threads)
-    tables.append(bond_orders(near, angular, chosen.degrees, threads=threads))
-    tables.append(local_energies(near, mixture))
+    fine = join(radial, bond_orders(near, angular, chosen.degrees, threads=threads))
+    local = [wide, *_local(configuration, inherent, near, mixture, chosen, threads)]
+    return join(
+        recursive_averages(join(*local), near, chosen.averaging_length, chosen.generations),
+        recursive_averages(fine, near, chosen.averaging_length, chosen.fine_generations),
+    ).prefixed("inherent")
+
+
+def _local(
+    configuration: Configuration,
+    inherent: Configuration,
+    near: Neighbors,
+    mixture: Mixture,
+    chosen: DescriptorSettings,
+    threads: int,
+) -> list[Descriptors]:
+    tables = [local_density(near), local_energies(near, mixture)]
     if chosen.harmonic:
         tables.append(harmonic_amplitudes(near, mixture, chosen.harmonic, threads))
     if chosen.voronoi:
         tables.append(voronoi_cells(inherent))
-    tables.append(displacement_descriptors(configuration.positions, near))
-    table = join(*tables).prefixed("inherent")
-    return recursive_averages(table, near, _AVERAGING_LENGTH, chosen.generations)
+    return [*tables, displacement_descriptors(configuration.positions, near)]

@@ -4,9 +4,8 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.descriptors.energies import table_of
 from glassformer.observables.descriptors.neighbors import Neighbors
-from glassformer.observables.descriptors.table import Descriptors
+from glassformer.observables.descriptors.table import Descriptors, table_of
 from glassformer.physics.box import minimum_image
 
 

@@ -1,14 +1,12 @@
 """Local energies, and how they vary from neighbor to neighbor."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.observables.descriptors.averages import distances
-from glassformer.observables.descriptors.neighbors import Neighbors
-from glassformer.observables.descriptors.table import Descriptors
+from glassformer.observables.descriptors.neighbors import Neighbors, distances
+from glassformer.observables.descriptors.table import Descriptors, table_of
 from glassformer.physics.mixture import Mixture
 
 
@@ -64,8 +62,3 @@ def local_energies(neighbors: Neighbors, mixture: Mixture, near: float = 2.0) ->
     curvature = summed(values.curvature + (neighbors.dimension - 1) * values.slope)
     names = ("energy", *(f"energy.{name}" for name in mixture.species), "energy_variance", "virial", "curvature")
     return table_of(names, [energy, *parts, variance, virial, curvature])
-
-
-def table_of(names: Sequence[str], columns: Sequence[FloatArray]) -> Descriptors:
-    """Return a table of `columns`, each (N,)."""
-    return Descriptors(tuple(names), np.stack(columns, 1).astype(np.float32))

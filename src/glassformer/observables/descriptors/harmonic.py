@@ -1,4 +1,4 @@
-"""Harmonic motion about an energy minimum: the Debye-Waller factor of each particle among fixed neighbors."""
+"""Harmonic motion about an energy minimum: how far each particle swings, with its surroundings held fixed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +8,9 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.descriptors.energies import pair_values, table_of
+from glassformer.observables.descriptors.energies import pair_values
 from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
-from glassformer.observables.descriptors.table import Descriptors
+from glassformer.observables.descriptors.table import Descriptors, table_of
 from glassformer.physics.box import minimum_image
 from glassformer.physics.mixture import Mixture
 
@@ -60,7 +60,7 @@ def hessian_blocks(neighbors: Neighbors, mixture: Mixture) -> tuple[FloatArray, 
     own = -np.stack(
         [np.bincount(neighbors.centers, column, neighbors.particles) for column in blocks.reshape(-1, 9).T], 1
     )
-    return blocks, own.reshape(-1, 3, 3).astype(np.float64)
+    return blocks, own.reshape(-1, 3, 3)
 
 
 @cached_njit(nogil=True, error_model="numpy")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
+from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration
 
 # Particles per call of a compiled loop.
@@ -79,6 +80,14 @@ def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1
     return Neighbors(
         float(cutoff), rows, indices, positions, configuration.species.astype(np.int64), box, configuration.dimension
     )
+
+
+def distances(neighbors: Neighbors) -> FloatArray:
+    """Return the distance of every listed pair, (P,)."""
+    separation = minimum_image(
+        neighbors.positions[neighbors.indices] - neighbors.positions[neighbors.centers], neighbors.box
+    )
+    return np.asarray(np.sqrt((separation**2).sum(1)))
 
 
 def in_blocks(loop: Callable[[int, int], Any], particles: int, threads: int) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
-from glassformer.observables.descriptors.table import Descriptors
+from glassformer.observables.descriptors.neighbors import Neighbors, distances, in_blocks
+from glassformer.observables.descriptors.table import Descriptors, table_of
 
 # Gaussians end where they have fallen to exp(-5^2 / 2) = 4e-6.
 TAIL = 5.0
@@ -51,18 +51,39 @@ def default_shells(reach: float = 5.0) -> Shells:
     return Shells(centers[inside], widths[inside])
 
 
-def radial_densities(neighbors: Neighbors, shells: Shells, species: Sequence[str], threads: int = 1) -> Descriptors:
+def coarse_shells() -> Shells:
+    """Return seven wide shells from 0.95 to 3.1: inner and outer half of the first two, and the third."""
+    return Shells(
+        np.array([0.95, 1.15, 1.375, 1.7, 2.2, 2.6, 3.1]), np.array([0.06, 0.06, 0.07, 0.115, 0.115, 0.115, 0.175])
+    )
+
+
+def radial_densities(
+    neighbors: Neighbors, shells: Shells, species: Sequence[str], label: str = "radial", threads: int = 1
+) -> Descriptors:
     """Return G_i(r_k, s) = sum over neighbors j of species s of exp(-(r_ij - r_k)^2 / (2 delta_k^2)).
 
-    Columns: species by species, `species` being their names, and shell by shell. E. Boattini, F. Smallenburg and L.
-    Filion, Phys. Rev. Lett. 127, 088007 (2021), equation 2. Terms below 4e-6 are left out.
+    Columns `<label>.<species>.<r_k>`: species by species, `species` being their names, and shell by shell. E. Boattini,
+    F. Smallenburg and L. Filion, Phys. Rev. Lett. 127, 088007 (2021), equation 2. Terms below 4e-6 are left out.
     """
     neighbors.check_reach(shells.reach, "the radial densities")
     values = np.zeros((neighbors.particles, len(species), len(shells.centers)), np.float32)
     listed = neighbors.rows, neighbors.indices, neighbors.positions, neighbors.species, neighbors.box
     in_blocks(lambda a, b: _radial(a, b, *listed, shells.centers, shells.widths, values), neighbors.particles, threads)
-    names = tuple(f"radial.{name}.{center:.3f}" for name in species for center in shells.centers)
+    names = tuple(f"{label}.{name}.{center:.3f}" for name in species for center in shells.centers)
     return Descriptors(names, values.reshape(neighbors.particles, -1))
+
+
+def local_density(neighbors: Neighbors, width: float = 0.6) -> Descriptors:
+    """Return `density`: the number density about every particle, of all species and the particle itself.
+
+    rho_i = sum_j exp(-r_ij^2 / (2 w^2)) / (2 pi w^2)^(d / 2) with w = `width`, over r_ij < 5 w.
+    """
+    neighbors.check_reach(TAIL * width, "the local densities")
+    scaled = distances(neighbors) / width
+    weights = np.where(scaled < TAIL, np.exp(-0.5 * scaled**2), 0.0)
+    total = 1 + np.bincount(neighbors.centers, weights, neighbors.particles)
+    return table_of(["density"], [total / (2 * np.pi * width**2) ** (neighbors.dimension / 2)])
 
 
 @cached_njit(nogil=True, error_model="numpy")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 
 
@@ -64,3 +65,8 @@ def join(*tables: Descriptors) -> Descriptors:
         )
     names = tuple(name for table in tables for name in table.names)
     return Descriptors(names, np.concatenate([table.values for table in tables], 1))
+
+
+def table_of(names: Sequence[str], columns: Sequence[FloatArray]) -> Descriptors:
+    """Return a table of `columns`, each (N,)."""
+    return Descriptors(tuple(names), np.stack(columns, 1).astype(np.float32))

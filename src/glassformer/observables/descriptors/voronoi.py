@@ -5,8 +5,7 @@ from scipy.spatial import QhullError, Voronoi
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.descriptors.energies import table_of
-from glassformer.observables.descriptors.table import Descriptors
+from glassformer.observables.descriptors.table import Descriptors, table_of
 from glassformer.physics.configuration import Configuration
 
 # Mean distances between particles by which the periodic images reach beyond the box; widened until the cells fill it.

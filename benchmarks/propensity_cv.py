@@ -1,0 +1,159 @@
+"""Which particles will move: baselines cross-validated on the ten BOTAN configurations (T = 0.44, rho = 1.2, t = 4120).
+
+    GLASSFORMER_DATA=... python -m benchmarks.propensity_cv [--json] [--cache FOLDER] [--threads 1]
+
+Two configurations are left out at a time. Every row of the table learns from the other eight, regularisation and
+standardisation included, and reads static structure only. Differences are paired by configuration, to the row before.
+Inherent structures are kept in the cache; the first run takes minutes to find them, later ones about two.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glassformer.baselines.propensity import SCALES, SINGLE, LabelledParticles, PropensityModel, species_means
+from glassformer.core.arrays import FloatArray
+from glassformer.core.seeds import generator, named_seed
+from glassformer.dataset.formats.botan import read_botan
+from glassformer.dataset.mixtures import shipped
+from glassformer.evaluate.propensity_scores import correlation, paired, score_propensities
+from glassformer.observables.descriptors import DescriptorSettings, collect_descriptors
+from glassformer.observables.propensity import propensity, split_half_ceiling
+from glassformer.physics.inherent import inherent_structure
+
+LEFT_OUT = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One baseline: the descriptors it reads, told by their names, and how it is fitted."""
+
+    name: str
+    reads: Callable[[str], bool]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def quantity(name: str) -> str:
+    """Return the quantity in a descriptor's name."""
+    return name.split("@")[0].split(".")[1]
+
+
+def generation(name: str) -> int:
+    """Return how often a descriptor was averaged."""
+    return int(name.partition("@")[2] or 0)
+
+
+def of(*quantities: str, generations: int = 99) -> Callable[[str], bool]:
+    """Return whether a name holds one of `quantities`, averaged at most `generations` times."""
+    return lambda name: quantity(name) in quantities and generation(name) <= generations
+
+
+FINE = ("radial", "bond_order")
+LOCAL = ("energy", "energy_variance", "virial", "curvature", "displacement")
+ROWS = (
+    Row("species mean", lambda name: False),
+    *(
+        Row(label, lambda name, column=column: name == column, {"penalties": [1e-6]})
+        for label, column in SINGLE.items()
+    ),
+    Row("ridge: radial, not averaged", of("radial", generations=0)),
+    Row("ridge: radial and bond order, 2 generations", of(*FINE), {"scales": {}}),
+    Row("the same of ln propensity", of(*FINE), {"scales": {}, "transform": "log"}),
+    Row("ridge: energies, displacements, 2 generations", of(*LOCAL, generations=2)),
+    Row("ridge: the same, 8 generations", of(*LOCAL)),
+    Row("+ harmonic amplitudes", of(*LOCAL, "harmonic")),
+    Row("+ wide shells", of(*LOCAL, "harmonic", "shell")),
+    Row("+ radial and bond order, scale 1", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": {"shell": 0.25}}),
+    Row("+ radial and bond order, scale 0.07", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": SCALES}),
+)
+
+
+def load(source: Path, cache: Path, settings: DescriptorSettings, threads: int) -> tuple[LabelledParticles, float]:
+    """Return descriptors and labels of one configuration, and the ceiling of A; write what its quench finds."""
+    configuration, displacements = read_botan(source)
+    mixture, kept = shipped("kob-andersen"), cache / source.name
+    if not kept.exists():
+        found = inherent_structure(configuration, mixture)
+        unfinished = kept.with_suffix(".part.npz")
+        np.savez(unfinished, inherent_positions=found.positions, energy=found.energy)
+        unfinished.rename(kept)
+    with np.load(kept) as file:
+        configuration = replace(configuration, inherent_positions=file["inherent_positions"])
+    table = collect_descriptors(configuration, mixture, settings, threads)
+    labelled = LabelledParticles(table, configuration.species, propensity(displacements)[:, None])
+    return labelled, split_half_ceiling(displacements, configuration.species)
+
+
+def cross_validate(row: Row, items: Sequence[LabelledParticles]) -> list[FloatArray]:
+    """Return the predictions for A in each configuration by the model that was trained without its fold."""
+    order = generator(named_seed(0, "folds")).permutation(len(items))
+    names = [name for name in items[0].table.names if row.reads(name)]
+    predictions: dict[int, FloatArray] = {}
+    for start in range(0, len(items), LEFT_OUT):
+        left_out = order[start : start + LEFT_OUT].tolist()
+        training = [item for index, item in enumerate(items) if index not in left_out]
+        if not names:
+            mean = species_means(training)[0]
+            predictions |= {index: np.full((items[index].species == 0).sum(), mean[0]) for index in left_out}
+            continue
+        model = PropensityModel.fit([of_a(item) for item in training], names, **row.options)
+        for index in left_out:
+            item = of_a(items[index])
+            predictions[index] = model.predict(item.table, item.species)[:, 0]
+    return [predictions[index] for index in range(len(items))]
+
+
+def of_a(item: LabelledParticles) -> LabelledParticles:
+    """Return its particles of species 0 alone: they are what is scored."""
+    rows = item.species == 0
+    table = replace(item.table, values=item.table.values[rows])
+    return LabelledParticles(table, item.species[rows], item.propensity[rows])
+
+
+def main() -> None:
+    """Print the table, or JSON."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--cache", type=Path, default=Path("botan-inherent"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--harmonic", type=float, nargs="*", default=list(DescriptorSettings().harmonic))
+    arguments = parser.parse_args()
+    sources = sorted((Path(os.environ.get("GLASSFORMER_DATA", ".")) / "botan").glob("*.npz"))
+    if len(sources) <= LEFT_OUT:
+        parser.error("too few BOTAN files: set GLASSFORMER_DATA to the folder that holds botan/*.npz")
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    settings = DescriptorSettings(harmonic=tuple(arguments.harmonic))
+    began = time.process_time()
+    loaded = [load(source, arguments.cache, settings, arguments.threads) for source in sources]
+    seconds = (time.process_time() - began) / len(sources)
+    items, ceilings = [item for item, _ in loaded], [ceiling for _, ceiling in loaded]
+    labels = [of_a(item).propensity[:, 0] for item in items]
+    result: dict[str, Any] = {"benchmark": "propensity-cv", "cpu_seconds_per_configuration": seconds, "rows": []}
+    before = np.zeros(len(items))
+    for row in ROWS:
+        predictions = cross_validate(row, items)
+        each = np.array([correlation(p, y) for p, y in zip(predictions, labels, strict=True)])
+        difference, error = paired(each, before)
+        score = score_propensities(predictions, labels, ceilings).as_json()
+        result["rows"].append({"name": row.name, "difference": difference, "difference_error": error} | score)
+        print(
+            f"{row.name:45s} {score['mean']:.4f} +- {score['error']:.4f}  difference {difference:+.4f} +- {error:.4f}"
+            f"  pooled {score['pooled']:.3f}  Spearman {score['spearman']:.3f}  of the ceiling {score['ratio']:.3f}",
+            file=sys.stderr if arguments.json else sys.stdout,
+            flush=True,
+        )
+        before = each
+    if arguments.json:
+        print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
