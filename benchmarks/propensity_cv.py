@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from glassformer.dataset.formats.botan import read_botan
 
 from glassformer.baselines.propensity import SCALES, SINGLE, LabelledParticles, PropensityModel, species_means
 from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
-from glassformer.dataset.formats.botan import read_botan
 from glassformer.dataset.mixtures import shipped
 from glassformer.evaluate.propensity_scores import correlation, paired, score_propensities
 from glassformer.observables.descriptors import DescriptorSettings, collect_descriptors

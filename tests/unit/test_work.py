@@ -173,7 +173,9 @@ def test_a_plan_counts_whole_vectors_too(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_rates_are_measured_once_and_on_few_particles(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
     monkeypatch.setattr(plan_module, "_rate", lambda advance: sizes.append(1) or 1000.0)
-    monkeypatch.setattr(plan_module, "_liquid", lambda cutoff, particles: sizes.append(particles) or liquid(particles))
+    monkeypatch.setattr(
+        plan_module, "_liquid", lambda mixture, particles, density: sizes.append(particles) or liquid(particles)
+    )
     plan_module._measured.cache_clear()
     try:
         large = plan_module.measure_rates(campaign(particles=10_000), Silent())
