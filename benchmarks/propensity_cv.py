@@ -8,7 +8,9 @@ Inherent structures are kept in the cache; the first run takes minutes to find t
 """
 
 import argparse
+import functools
 import json
+import operator
 import os
 import sys
 import time
@@ -18,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from glassformer.dataset.formats.botan import read_botan
 
 from glassformer.baselines.propensity import SCALES, SINGLE, LabelledParticles, PropensityModel, species_means
 from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.mixtures import shipped
+from glassformer.dataset.readers.botan import read_botan
 from glassformer.evaluate.propensity_scores import correlation, paired, score_propensities
 from glassformer.observables.descriptors import DescriptorSettings, collect_descriptors
 from glassformer.observables.propensity import propensity, split_half_ceiling
@@ -60,10 +62,7 @@ FINE = ("radial", "bond_order")
 LOCAL = ("energy", "energy_variance", "virial", "curvature", "displacement")
 ROWS = (
     Row("species mean", lambda name: False),
-    *(
-        Row(label, lambda name, column=column: name == column, {"penalties": [1e-6]})
-        for label, column in SINGLE.items()
-    ),
+    *(Row(label, functools.partial(operator.eq, column), {"penalties": [1e-6]}) for label, column in SINGLE.items()),
     Row("ridge: radial, not averaged", of("radial", generations=0)),
     Row("ridge: radial and bond order, 2 generations", of(*FINE), {"scales": {}}),
     Row("the same of ln propensity", of(*FINE), {"scales": {}, "transform": "log"}),

@@ -60,7 +60,7 @@ def hessian_blocks(neighbors: Neighbors, mixture: Mixture) -> tuple[FloatArray, 
     own = -np.stack(
         [np.bincount(neighbors.centers, column, neighbors.particles) for column in blocks.reshape(-1, 9).T], 1
     )
-    return blocks, own.reshape(-1, 3, 3)
+    return blocks, own.reshape(-1, 3, 3).astype(np.float64)
 
 
 @cached_njit(nogil=True, error_model="numpy")
