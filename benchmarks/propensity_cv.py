@@ -77,7 +77,9 @@ ROWS = (
 
 def load(source: Path, cache: Path, settings: DescriptorSettings, threads: int) -> tuple[LabelledParticles, float]:
     """Return descriptors and labels of one configuration, and the ceiling of A; write what its quench finds."""
-    configuration, displacements = read_botan(source)
+    contents = read_botan(source)
+    assert contents.draws is not None
+    configuration, displacements = contents.first, np.asarray(contents.draws.displacements[:, 0], np.float64)
     mixture, kept = shipped("kob-andersen"), cache / source.name
     if not kept.exists():
         found = inherent_structure(configuration, mixture)
