@@ -1,6 +1,8 @@
 """Trajectories written by LAMMPS, analysed: against what LAMMPS computes itself, and one dump against another."""
 
 import csv
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -318,6 +320,25 @@ def test_what_the_command_refuses(run: Path, tmp_path: Path, problem: str, optio
 def test_options_of_trajectories_are_for_files(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"got the dataset .* and an option of trajectories"):
         analyse(tmp_path, time_step=0.005)
+
+
+def test_the_guide(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command of the page does what the page says."""
+    guide = (Path(__file__).parents[2] / "docs" / "trajectories.md").read_text()
+    assert "dump d all custom 100 run.lammpstrj id type x y z ix iy iz" in guide
+    lines = re.search(r"```bash\n(.*?)```", guide, re.DOTALL)
+    assert lines is not None
+    frames = (run / "flags.lammpstrj").read_text().split("ITEM: TIMESTEP\n")[1:]
+    (tmp_path / "run.lammpstrj").write_text("".join(f"ITEM: TIMESTEP\n{frame}" for frame in frames[::5]))
+    monkeypatch.chdir(tmp_path)
+    for line in lines[1].splitlines():
+        done = glassformer(*shlex.split(line)[1:])
+        assert done.returncode == 0, (line, done.stderr)
+    folders = re.findall(r"^\| (`[^|]*`) \|", guide, re.MULTILINE)
+    assert {name for row in folders for name in re.findall("`(.*?)`", row)} == set(COLUMNS)
+    assert {path.name for path in Path("run-analysis").iterdir()} == {*COLUMNS, "fits.csv"}
+    assert {path.name for path in Path("some").iterdir()} == {"msd", "chi4"}
+    assert {path.name for path in Path("structure").iterdir()} == set(STATIC)
 
 
 def test_one_frame_has_a_structure_and_no_dynamics(run: Path, tmp_path: Path) -> None:
