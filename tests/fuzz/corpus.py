@@ -14,8 +14,9 @@ from glassformer.dataset.readers.own_npz import MARK
 from glassformer.dataset.readers.read import read_file
 from tests.unit.test_botan import arrays
 from tests.unit.test_pickles import content
-from tests.unit.test_readers import data_text, frame, gsd_file, xyz
+from tests.unit.test_readers import data_text, frame, xyz
 from tests.unit.test_rumd_format import HEADER
+from tests.unit.test_written_files import gsd_file
 
 
 def corpus() -> dict[str, bytes]:
