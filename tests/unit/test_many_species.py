@@ -22,8 +22,8 @@ from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sample, write_sample
 from glassformer.dataset.species import agreed_species, mixture_words, species_names
-from glassformer.evaluate.analysis import OBSERVABLES, lines_of
-from glassformer.evaluate.columns import names_of_species
+from glassformer.evaluate.analysis import OBSERVABLES, lines_of, make_tables, y_label_of
+from glassformer.evaluate.columns import Columns, names_of_species
 from glassformer.evaluate.evaluation import evaluate
 from glassformer.observables.structure import radial_distribution
 from glassformer.physics.configuration import Configuration
@@ -37,7 +37,7 @@ from glassformer.train.prediction import predict
 from glassformer.train.scope import Scope
 from glassformer.train.target import Target
 from glassformer.train.training import train_run
-from tests.conftest import TINY_RUN, synthetic_sample
+from tests.conftest import TINY_RUN, edited, synthetic_sample, with_msd
 
 TERNARY = shipped_mixture("kob-andersen-2d")
 ARGON = MixtureSettings(name="argon", species=("Ar",), composition=(1,), epsilon=((1,),), sigma=((1,),), cutoff=2.5)
@@ -58,15 +58,14 @@ def sample_of(
     positions = np.zeros((particles, 3))
     positions[:, :dimension] = random.uniform(0, box[0], (particles, dimension))
     moves = np.zeros((4, 2, particles, 3), np.float32)
-    moves[..., :dimension] = random.normal(0, 0.2, (4, 2, particles, dimension)) * (1 + 0.2 * temperature)
+    moves[..., :dimension] = random.normal(0, 0.2, (4, 2, particles, dimension))
     species = random.permutation(mixture.assign(particles))
-    distances = np.sqrt((moves.astype(np.float64) ** 2).sum(-1))
     times = np.array([0.5, 1.0, 2.0])
-    msd = 0.1 * times[:, None] * (1 + np.arange(mixture.kinds)) * random.uniform(0.8, 1.2, (4, 1, 1))
+    msd = 0.2 * temperature * times[:, None] * (1 + np.arange(mixture.kinds)) * random.uniform(0.8, 1.2, (4, 1, 1))
     ensemble = Ensemble(
         times=times, seeds=np.arange(4, dtype=np.int64), msd=msd, self_scattering=np.exp(-msd),
-        particle_times=np.array([1.0, 2.0]), displacement_mean=distances.mean(0).astype(np.float32),
-        displacement_sq_mean=(distances**2).mean(0).astype(np.float32), quartic=2 * msd**2, overlap=np.exp(-msd),
+        particle_times=np.array([1.0, 2.0]), displacement_mean=np.zeros((2, particles), np.float32),
+        displacement_sq_mean=np.zeros((2, particles), np.float32), quartic=2 * msd**2, overlap=np.exp(-msd),
         displacements=moves,
     )  # fmt: skip
     cooled = np.linspace(1.0, 0.1, 400)
@@ -81,7 +80,7 @@ def sample_of(
         equilibration_time=10.0, tau_alpha=2.0, equilibration_in_tau_alpha=5.0, energy_drift=1e-5, equilibrated=True,
         hold_tau_alpha=2.0, q6=0.01, crystalline_fraction=0.0,
     )  # fmt: skip
-    return Sample(Configuration(positions, species, box), ensemble, facts, record)
+    return with_msd(Sample(Configuration(positions, species, box), ensemble, facts, record), msd)
 
 
 def samples_of(settings: MixtureSettings, number: int = 4) -> list[Sample]:
@@ -120,15 +119,16 @@ PARTICLE_RUN = {
     ],
 )
 def test_every_observable_has_a_column_for_every_species_and_pair(
-    settings: MixtureSettings, columns: str, pairs: str, tmp_path: Path
+    settings: MixtureSettings, columns: str, pairs: str
 ) -> None:
     particles = 86 if settings == TERNARY else 80
     samples = [sample_of(settings, index, particles=particles) for index in range(2)]
-    analyse(samples, list(OBSERVABLES), tmp_path)
+    tables, problems = make_tables(samples, list(OBSERVABLES))
+    assert problems == []
     kinds, both = columns.split(), pairs.split()
 
-    def drawn(name: str) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-        table = rows(tmp_path / name / "T0.50_rho1.20.csv")
+    def drawn(name: str) -> tuple[Columns, tuple[str, ...]]:
+        (table,) = tables[name].values()
         return table, lines_of(OBSERVABLES[name], table)
 
     for name, start in (("msd", "msd"), ("scattering", "f_s"), ("non-gaussian", "alpha_2"), ("collective", "f")):
@@ -151,6 +151,27 @@ def test_every_observable_has_a_column_for_every_species_and_pair(
         for s in samples
     ]
     np.testing.assert_allclose(np.stack([g[f"g_{pair}"] for pair in both]), np.mean(parts, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted", "shell"),
+    [
+        (TERNARY, list(OBSERVABLES), r"$2 \pi r G_s(r, t)$ of A"),
+        (ARGON, ["msd", "rdf"], r"$4 \pi r^2 G_s(r, t)$ of Ar"),
+    ],
+)
+def test_tables_and_figures_are_written(
+    settings: MixtureSettings, wanted: list[str], shell: str, tmp_path: Path
+) -> None:
+    samples = [sample_of(settings, particles=86)]
+    analyse(samples, wanted, tmp_path)
+    for name in wanted:
+        table = rows(tmp_path / name / "T0.50_rho1.20.csv")
+        assert set(lines_of(OBSERVABLES[name], table)) <= set(table)
+        assert (tmp_path / name / f"{name}.png").stat().st_size > 1000
+    assert y_label_of(OBSERVABLES["van-hove"], samples).startswith(shell)
+    area = "area per particle" if settings == TERNARY else "volume per particle"
+    assert y_label_of(OBSERVABLES["volume"], samples).startswith(area)
 
 
 @pytest.mark.parametrize(
@@ -357,8 +378,6 @@ def test_prediction_files_of_two_species_need_not_name_them(tmp_path: Path) -> N
     two_species(tmp_path)
     path = tmp_path / "predictions.h5"
     assert read_predictions(path).species_names == ("A", "B")
-    from tests.conftest import edited
-
     with edited(path) as file:
         assert isinstance(file, h5py.File)
         del file["species_names"]
