@@ -112,7 +112,7 @@ class NetworkSettings(Settings):
 
     @property
     def scalars(self) -> int:
-        """How many numbers a particle's scalar inputs are."""
+        """Number of scalars of each particle."""
         return sum(self.species if name == "species" else 1 for name in self.scalar_inputs)
 
 
