@@ -94,7 +94,7 @@ def load(source: Path, cache: Path, settings: DescriptorSettings, threads: int) 
 
 
 def cross_validate(row: Row, items: Sequence[LabelledParticles]) -> list[FloatArray]:
-    """Return the predictions for A in each configuration by the model that was trained without its fold."""
+    """Return the predictions for each configuration by the model that was trained without its fold."""
     order = generator(named_seed(0, "folds")).permutation(len(items))
     names = [name for name in items[0].table.names if row.reads(name)]
     predictions: dict[int, FloatArray] = {}
@@ -103,12 +103,11 @@ def cross_validate(row: Row, items: Sequence[LabelledParticles]) -> list[FloatAr
         training = [item for index, item in enumerate(items) if index not in left_out]
         if not names:
             mean = species_means(training)[0]
-            predictions |= {index: np.full((items[index].species == 0).sum(), mean[0]) for index in left_out}
+            predictions |= {index: np.full(len(items[index].species), mean[0]) for index in left_out}
             continue
-        model = PropensityModel.fit([of_a(item) for item in training], names, **row.options)
+        model = PropensityModel.fit(training, names, **row.options)
         for index in left_out:
-            item = of_a(items[index])
-            predictions[index] = model.predict(item.table, item.species)[:, 0]
+            predictions[index] = model.predict(items[index].table, items[index].species)[:, 0]
     return [predictions[index] for index in range(len(items))]
 
 
@@ -135,8 +134,8 @@ def main() -> None:
     began = time.process_time()
     loaded = [load(source, arguments.cache, settings, arguments.threads) for source in sources]
     seconds = (time.process_time() - began) / len(sources)
-    items, ceilings = [item for item, _ in loaded], [ceiling for _, ceiling in loaded]
-    labels = [of_a(item).propensity[:, 0] for item in items]
+    items, ceilings = [of_a(item) for item, _ in loaded], [ceiling for _, ceiling in loaded]
+    labels = [item.propensity[:, 0] for item in items]
     result: dict[str, Any] = {"benchmark": "propensity-cv", "cpu_seconds_per_configuration": seconds, "rows": []}
     before = np.zeros(len(items))
     for row in ROWS:

@@ -4,7 +4,7 @@ A model is fitted for each species; the propensities of other times are further 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,7 @@ class LabelledParticles:
     table: Descriptors
     species: ByteArray
     propensity: FloatArray
+    _moments: dict[tuple[int, str], Moments] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         """Raise `ConfigurationError` unless they are of the same particles, and propensities finite and positive."""
@@ -53,6 +54,17 @@ class LabelledParticles:
             )
         if not (np.isfinite(self.propensity) & (self.propensity > 0)).all():
             raise ConfigurationError("got propensities that are not positive numbers", "Leave the configuration out.")
+
+    def labels(self, transform: Transform) -> FloatArray:
+        """Return the propensities or their logarithms, (N, K)."""
+        return np.log(self.propensity) if transform == "log" else self.propensity.astype(np.float64)
+
+    def moments(self, kind: int, transform: Transform) -> Moments:
+        """Return the moments of all descriptors and labels of species `kind`; computed once."""
+        if (kind, transform) not in self._moments:
+            rows = self.species == kind
+            self._moments[kind, transform] = Moments.of(self.table.values[rows], self.labels(transform)[rows])
+        return self._moments[kind, transform]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +92,17 @@ class PropensityModel:
         if not training:
             raise ConfigurationError("got no configurations to learn from", "Give two or more.")
         chosen = tuple(training[0].table.names if names is None else names)
-        tables = [item.table.select(chosen).values for item in training]
-        labels = [np.log(item.propensity) if transform == "log" else item.propensity for item in training]
-        kinds = max(number_of_species(item.species, None) for item in training)
+        places = [item.table.places(chosen) for item in training]
         models = {}
-        for kind in range(kinds):
-            rows = [item.species == kind for item in training]
-            there = [index for index, chosen_rows in enumerate(rows) if chosen_rows.sum() > 1]
+        for kind in range(max(number_of_species(item.species, None) for item in training)):
+            there = [index for index, item in enumerate(training) if (item.species == kind).sum() > 1]
             if there:
-                x = [tables[index][rows[index]] for index in there]
-                y = [labels[index][rows[index]].astype(np.float64) for index in there]
-                moments = [Moments.of(a, b) for a, b in zip(x, y, strict=True)]
+                rows = [training[index].species == kind for index in there]
+                x = [
+                    training[index].table.values[row][:, places[index]] for index, row in zip(there, rows, strict=True)
+                ]
+                y = [training[index].labels(transform)[row] for index, row in zip(there, rows, strict=True)]
+                moments = [training[index].moments(kind, transform).select(places[index]) for index in there]
                 models[kind] = fit_ridge(x, y, scales_of(chosen, scales), penalties, moments)
         return cls(chosen, models, transform)
 

@@ -17,7 +17,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 
 # Penalties that are tried, in units of the mean square of a standardised column.
-PENALTIES: tuple[float, ...] = tuple(10.0 ** np.arange(-3.0, 1.6, 0.5))
+PENALTIES: tuple[float, ...] = tuple(10.0 ** np.arange(-3.0, 0.6, 0.5))
 # Groups of configurations left out in turn when the penalty is chosen.
 INNER_FOLDS = 4
 # Columns whose spread is below this share of their magnitude do not vary.
@@ -46,6 +46,16 @@ class Moments:
         mean, target_mean = values.mean(0), targets.mean(0)
         centered = values - mean
         return cls(len(values), mean, target_mean, centered.T @ centered, centered.T @ (targets - target_mean))
+
+    def select(self, columns: NDArray[np.int64]) -> "Moments":
+        """Return those of some `columns`, by their numbers."""
+        return Moments(
+            self.number,
+            self.mean[columns],
+            self.target_mean,
+            self.products[np.ix_(columns, columns)],
+            self.target_products[columns],
+        )
 
     def with_(self, other: "Moments") -> "Moments":
         """Return the moments of both sets of particles together (T. F. Chan, G. H. Golub and R. J. LeVeque, 1979)."""
@@ -111,7 +121,7 @@ def choose_penalty(
     scales: FloatArray | None = None,
     penalties: Sequence[float] = PENALTIES,
 ) -> FloatArray:
-    """Return for each target the penalty of best mean Pearson correlation over configurations left out, (K,).
+    """Return for each target the penalty that explains most of the variance within configurations left out, (K,).
 
     `columns`, `targets` and `moments` are those of each training configuration; they are left out in `INNER_FOLDS`
     groups, one group at a time. Raises `ConfigurationError` for fewer than two configurations.
@@ -130,7 +140,7 @@ def choose_penalty(
         for place, penalty in enumerate(penalties):
             model = Ridge.fit(kept, np.full(scores.shape[1], penalty), scales)
             for index in left_out:
-                scores[place] += _correlations(model.predict(columns[index]), targets[index])
+                scores[place] += _explained(model.predict(columns[index]), targets[index])
     chosen: FloatArray = np.asarray(penalties, np.float64)[scores.argmax(0)]
     return chosen
 
@@ -155,9 +165,8 @@ def fit_ridge(
     return Ridge.fit(together(known), penalty, scales)
 
 
-def _correlations(prediction: FloatArray, target: FloatArray) -> FloatArray:
-    """Return Pearson's correlation of each column, 0 where one does not vary."""
-    p, y = prediction - prediction.mean(0), target - target.mean(0)
-    spread = np.sqrt((p**2).sum(0) * (y**2).sum(0))
-    correlation: FloatArray = np.divide((p * y).sum(0), spread, out=np.zeros_like(spread), where=spread > 0)
-    return correlation
+def _explained(prediction: FloatArray, target: FloatArray) -> FloatArray:
+    """Return the share of the targets' variance that is explained, (K,), but for the mean; 0 if they do not vary."""
+    rest, whole = (prediction - target).var(0), target.var(0)
+    explained: FloatArray = np.where(whole > 0, 1 - np.divide(rest, whole, out=np.ones_like(whole), where=whole > 0), 0)
+    return explained

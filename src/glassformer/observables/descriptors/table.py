@@ -36,8 +36,8 @@ class Descriptors:
         """Number of particles N."""
         return len(self.values)
 
-    def select(self, names: Sequence[str]) -> "Descriptors":
-        """Return the columns `names` in this order; raise `ConfigurationError` if there is no such column."""
+    def places(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the numbers of the columns `names`; raise `ConfigurationError` if there is no such column."""
         place = {name: column for column, name in enumerate(self.names)}
         missing = [name for name in names if name not in place]
         if missing:
@@ -45,7 +45,11 @@ class Descriptors:
                 f"{len(missing)} descriptors are missing, the first {missing[0]}",
                 "Compute the descriptors with the settings of the model that reads them.",
             )
-        return Descriptors(tuple(names), self.values[:, [place[name] for name in names]])
+        return np.array([place[name] for name in names], np.int64)
+
+    def select(self, names: Sequence[str]) -> "Descriptors":
+        """Return the columns `names` in this order; raise `ConfigurationError` if there is no such column."""
+        return Descriptors(tuple(names), self.values[:, self.places(names)])
 
     def column(self, name: str) -> NDArray[np.float32]:
         """Return the column `name`, (N,)."""
