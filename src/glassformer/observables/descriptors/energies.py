@@ -50,8 +50,7 @@ def local_energies(neighbors: Neighbors, mixture: Mixture, near: float = 2.0) ->
     centers, kinds = neighbors.centers, neighbors.species[neighbors.indices]
 
     def summed(of_pairs: FloatArray) -> FloatArray:
-        sums: FloatArray = np.bincount(centers, of_pairs, number).astype(np.float64)
-        return sums
+        return np.bincount(centers, of_pairs, number).astype(np.float64)
 
     parts = [summed(np.where(kinds == kind, values.energy / 2, 0.0)) for kind in range(mixture.kinds)]
     energy = np.sum(parts, 0)
