@@ -77,9 +77,7 @@ def test_radial_densities_against_a_sum(configuration: Configuration) -> None:
 def test_default_shells_are_those_of_the_paper() -> None:
     shells = default_shells()
     assert (len(shells.centers), shells.centers[0], shells.centers[-1]) == (107, 0.85, 5.0)
-    np.testing.assert_allclose(
-        np.diff(shells.centers), np.repeat([0.025, 0.05], [45, 61])[: len(shells.centers) - 1], atol=0.01
-    )
+    np.testing.assert_allclose(np.diff(shells.centers), np.repeat([0.025, 0.05], [46, 60]))
     assert default_shells(2.5).centers[-1] == pytest.approx(2.5)
 
 

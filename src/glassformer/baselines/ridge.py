@@ -141,7 +141,8 @@ def choose_penalty(
             model = Ridge.fit(kept, np.full(scores.shape[1], penalty), scales)
             for index in left_out:
                 scores[place] += _explained(model.predict(columns[index]), targets[index])
-    return np.asarray(penalties)[scores.argmax(0)]
+    best: FloatArray = np.asarray(penalties, np.float64)[scores.argmax(0)]
+    return best
 
 
 def fit_ridge(

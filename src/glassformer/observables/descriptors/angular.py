@@ -17,7 +17,7 @@ LEAST_WEIGHT = 1e-3
 
 def default_angular_shells() -> Shells:
     """Return the shells of Boattini et al. (2021): centers 1.0, 1.1, ..., 2.5, all of width 0.1."""
-    return Shells(1.0 + 0.1 * np.arange(16), np.full(16, 0.1))
+    return Shells(np.array([1.0 + 0.1 * number for number in range(16)]), np.full(16, 0.1))
 
 
 def bond_orders(

@@ -57,8 +57,8 @@ def collect_descriptors(
         )
     chosen = DescriptorSettings() if settings is None else settings
     inherent = replace(configuration, positions=configuration.inherent_positions, inherent_positions=None)
-    shells, coarse, angular = default_shells(chosen.reach), coarse_shells(), default_angular_shells()
-    far = find_neighbors(inherent, max(shells.reach, coarse.reach), threads)
+    shells, coarse, angular = default_shells(chosen.reach), coarse_shells(chosen.reach), default_angular_shells()
+    far = find_neighbors(inherent, shells.reach, threads)
     radial = radial_densities(far, shells, mixture.species, threads=threads)
     wide = radial_densities(far, coarse, mixture.species, "shell", threads)
     del far

@@ -34,7 +34,8 @@ def pair_values(neighbors: Neighbors, mixture: Mixture) -> PairValues:
     energy = (a / 12 * sixth - b / 6) * sixth - shift + linear * distance + (square + fourth * r2) * r2
     slope = -(a * sixth - b) * sixth / r2 + linear / distance + 2 * square + 4 * fourth * r2
     curvature = (13 * a * sixth - 7 * b) * sixth / r2 + 2 * square + 12 * fourth * r2
-    return PairValues(*(np.where(inside, values, 0.0) for values in (energy, slope, curvature)), distance)
+    energy, slope, curvature = (np.where(inside, values, 0.0) for values in (energy, slope, curvature))
+    return PairValues(energy, slope, curvature, distance)
 
 
 def local_energies(neighbors: Neighbors, mixture: Mixture, near: float = 2.0) -> Descriptors:
@@ -49,7 +50,7 @@ def local_energies(neighbors: Neighbors, mixture: Mixture, near: float = 2.0) ->
     centers, kinds = neighbors.centers, neighbors.species[neighbors.indices]
 
     def summed(of_pairs: FloatArray) -> FloatArray:
-        return np.bincount(centers, of_pairs, number)
+        return np.bincount(centers, of_pairs, number).astype(np.float64)
 
     parts = [summed(np.where(kinds == kind, values.energy / 2, 0.0)) for kind in range(mixture.kinds)]
     energy = np.sum(parts, 0)

@@ -57,10 +57,9 @@ def hessian_blocks(neighbors: Neighbors, mixture: Mixture) -> tuple[FloatArray, 
     unit = separation / values.distance[:, None]
     blocks = -(values.curvature - values.slope)[:, None, None] * unit[:, :, None] * unit[:, None, :]
     blocks -= values.slope[:, None, None] * np.eye(3)
-    own = -np.stack(
-        [np.bincount(neighbors.centers, column, neighbors.particles) for column in blocks.reshape(-1, 9).T], 1
-    )
-    return blocks, own.reshape(-1, 3, 3)
+    columns = blocks.reshape(-1, 9).T
+    own = -np.stack([np.bincount(neighbors.centers, column, neighbors.particles) for column in columns], 1)
+    return blocks, own.reshape(-1, 3, 3).astype(np.float64)
 
 
 @cached_njit(nogil=True, error_model="numpy")

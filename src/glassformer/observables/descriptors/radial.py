@@ -51,11 +51,12 @@ def default_shells(reach: float = 5.0) -> Shells:
     return Shells(centers[inside], widths[inside])
 
 
-def coarse_shells() -> Shells:
-    """Return seven wide shells from 0.95 to 3.1: inner and outer half of the first two, and the third."""
-    return Shells(
-        np.array([0.95, 1.15, 1.375, 1.7, 2.2, 2.6, 3.1]), np.array([0.06, 0.06, 0.07, 0.115, 0.115, 0.115, 0.175])
-    )
+def coarse_shells(reach: float = 5.0) -> Shells:
+    """Return seven wide shells with centers from 0.95 to 3.1, or those that end before `reach`."""
+    centers = np.array([0.95, 1.15, 1.375, 1.7, 2.2, 2.6, 3.1])
+    widths = np.array([0.06, 0.06, 0.07, 0.115, 0.115, 0.115, 0.175])
+    inside = centers + TAIL * widths <= reach
+    return Shells(centers[inside], widths[inside])
 
 
 def radial_densities(

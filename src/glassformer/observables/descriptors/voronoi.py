@@ -64,7 +64,7 @@ def _cells(positions: FloatArray, box: FloatArray, width: float) -> tuple[FloatA
     inside = ends < number
 
     def summed(values: FloatArray) -> FloatArray:
-        return np.bincount(ends[inside], np.tile(values, 2)[inside], number)
+        return np.bincount(ends[inside], np.tile(values, 2)[inside], number).astype(np.float64)
 
     return summed(area * height / dimension), summed(area), summed(np.ones(len(area)))
 
