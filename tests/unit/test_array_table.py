@@ -105,9 +105,8 @@ def test_bytes_are_those_of_the_rows(kept: bool, tiny_campaign: Campaign) -> Non
 def test_means_are_those_of_the_draws(tiny_campaign: Campaign) -> None:
     campaign = tiny_campaign.model_copy(update={"keep_displacements": True})
     moved = np.random.default_rng(1).normal(size=(4, 1, 200, 3)).astype(np.float32)
-    ensemble = collect(
-        replace(Observations.empty(campaign, 4, campaign.particles), displacements=moved), [1, 2, 3, 4], campaign
-    )
+    seen = Observations.empty(campaign, 4, campaign.particles)
+    ensemble = collect(replace(seen, displacements=moved), [1, 2, 3, 4], campaign)
     lengths = np.linalg.norm(moved.astype(np.float64), axis=-1)
     np.testing.assert_allclose(ensemble.displacement_mean, lengths.mean(0), rtol=1e-6)
     np.testing.assert_allclose(ensemble.displacement_sq_mean, (lengths**2).mean(0), rtol=1e-6)
