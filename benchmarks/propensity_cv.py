@@ -63,7 +63,7 @@ LOCAL = ("energy", "energy_variance", "virial", "curvature", "displacement")
 ROWS = (
     Row("species mean", lambda name: False),
     *(Row(label, functools.partial(operator.eq, column), {"penalties": [1e-6]}) for label, column in SINGLE.items()),
-    Row("ridge: radial, not averaged", of("radial", generations=0)),
+    Row("ridge: radial, not averaged", of("radial", generations=0), {"scales": {}}),
     Row("ridge: radial and bond order, 2 generations", of(*FINE), {"scales": {}}),
     Row("the same of ln propensity", of(*FINE), {"scales": {}, "transform": "log"}),
     Row("ridge: energies, displacements, 2 generations", of(*LOCAL, generations=2)),

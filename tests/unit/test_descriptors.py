@@ -57,6 +57,14 @@ def test_neighbors_are_those_of_the_distance_matrix(cutoff: float, threads: int)
     np.testing.assert_array_equal(found.indices, np.nonzero(close)[1])
 
 
+def test_unwrapped_positions_have_the_same_neighbors() -> None:
+    inside = rattled_lattice(6)
+    outside = replace(inside, positions=inside.positions + inside.box * np.array([3, -2, 1]))
+    np.testing.assert_array_equal(find_neighbors(outside, 2.0).indices, find_neighbors(inside, 2.0).indices)
+    with pytest.raises(ConfigurationError, match="not finite"):
+        find_neighbors(replace(inside, positions=inside.positions * np.nan), 2.0)
+
+
 def test_neighbors_beyond_half_the_box_are_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"at most half the shortest box edge, 3\.15"):
         find_neighbors(rattled_lattice(6), 3.2)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from glassformer.core.compiled import cached_njit
-from glassformer.observables.descriptors.neighbors import Neighbors, distances, in_blocks
+from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
 from glassformer.observables.descriptors.table import Descriptors, join
 
 # Columns that are averaged at one time, so that memory does not grow with their number.
@@ -17,7 +17,7 @@ _COLUMNS = 64
 def averaging_matrix(neighbors: Neighbors, length: float) -> csr_array:
     """Return the matrix (N, N) of weights exp(-r_ij / length) for r_ij < length, and of i itself, rows summing to 1."""
     neighbors.check_reach(length, "averages over neighbors")
-    distance, centers = distances(neighbors), neighbors.centers
+    distance, centers = neighbors.distances, neighbors.centers
     near = distance < length
     number = neighbors.particles
     rows = np.concatenate([np.arange(number), centers[near]])

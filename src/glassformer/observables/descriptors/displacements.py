@@ -24,11 +24,8 @@ def displacement_descriptors(positions: FloatArray, neighbors: Neighbors, near: 
         )
     neighbors.check_reach(near, "the displacements")
     vector = minimum_image(neighbors.positions - positions, neighbors.box)
-    separation = minimum_image(
-        neighbors.positions[neighbors.indices] - neighbors.positions[neighbors.centers], neighbors.box
-    )
-    close = (separation**2).sum(1) < near**2
-    separation, first, second = separation[close], neighbors.centers[close], neighbors.indices[close]
+    close = neighbors.distances < near
+    separation, first, second = neighbors.separations[close], neighbors.centers[close], neighbors.indices[close]
     unit = separation / np.sqrt((separation**2).sum(1, keepdims=True))
     relative = vector[second] - vector[first]
     count = np.maximum(np.bincount(first, minlength=len(vector)), 1)

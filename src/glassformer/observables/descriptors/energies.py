@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.observables.descriptors.neighbors import Neighbors, distances
+from glassformer.observables.descriptors.neighbors import Neighbors
 from glassformer.observables.descriptors.table import Descriptors, table_of
 from glassformer.physics.mixture import Mixture
 
@@ -26,7 +26,7 @@ def pair_values(neighbors: Neighbors, mixture: Mixture) -> PairValues:
     Raises `ConfigurationError` if the list is shorter than the potential's cutoff.
     """
     neighbors.check_reach(mixture.longest_cutoff, "the energies")
-    distance = distances(neighbors)
+    distance = neighbors.distances
     kinds = neighbors.species[neighbors.centers], neighbors.species[neighbors.indices]
     a, b, cutoff, shift, linear, square, fourth = (table[kinds] for table in mixture.pair_terms)
     inside, r2 = distance < cutoff, distance**2

@@ -11,7 +11,6 @@ from glassformer.core.errors import ConfigurationError
 from glassformer.observables.descriptors.energies import pair_values
 from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
 from glassformer.observables.descriptors.table import Descriptors, table_of
-from glassformer.physics.box import minimum_image
 from glassformer.physics.mixture import Mixture
 
 
@@ -51,10 +50,7 @@ def hessian_blocks(neighbors: Neighbors, mixture: Mixture) -> tuple[FloatArray, 
     d^2 U / dr_i dr_j = -[(V'' - V' / r) r^ r^ + V' / r], and d^2 U / dr_i^2 = -sum_j of these.
     """
     values = pair_values(neighbors, mixture)
-    separation = minimum_image(
-        neighbors.positions[neighbors.indices] - neighbors.positions[neighbors.centers], neighbors.box
-    )
-    unit = separation / values.distance[:, None]
+    unit = neighbors.separations / values.distance[:, None]
     blocks = -(values.curvature - values.slope)[:, None, None] * unit[:, :, None] * unit[:, None, :]
     blocks -= values.slope[:, None, None] * np.eye(3)
     columns = blocks.reshape(-1, 9).T

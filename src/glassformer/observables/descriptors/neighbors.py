@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
-from glassformer.physics.box import minimum_image
+from glassformer.physics.box import minimum_image, wrap
+from glassformer.physics.checks import check_positions
 from glassformer.physics.configuration import Configuration
 
 # Particles per call of a compiled loop.
@@ -38,10 +40,20 @@ class Neighbors:
         """Number of particles N."""
         return len(self.species)
 
-    @property
+    @cached_property
     def centers(self) -> NDArray[np.int64]:
         """The particle that each entry of `indices` is a neighbor of, (P,)."""
         return np.repeat(np.arange(self.particles), np.diff(self.rows))
+
+    @cached_property
+    def separations(self) -> FloatArray:
+        """The vector to every neighbor, (P, 3)."""
+        return minimum_image(self.positions[self.indices] - self.positions[self.centers], self.box)
+
+    @cached_property
+    def distances(self) -> FloatArray:
+        """The distance of every neighbor, (P,)."""
+        return np.asarray(np.sqrt((self.separations**2).sum(1)))
 
     def check_reach(self, reach: float, what: str) -> None:
         """Raise `ConfigurationError` if `what` needs neighbors up to `reach` and the list is shorter."""
@@ -54,7 +66,8 @@ class Neighbors:
 def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1) -> Neighbors:
     """Return all neighbors closer than `cutoff` in the periodic box, found in a grid of cells.
 
-    Raises `ConfigurationError` if the cutoff exceeds half the shortest box edge.
+    Positions are wrapped. Raises `ConfigurationError` if the cutoff exceeds half the shortest box edge, or for
+    positions, species or a box of another form.
     """
     shortest = float(configuration.edges.min())
     if not 0 < cutoff <= shortest / 2 * (1 + 1e-12):
@@ -63,7 +76,8 @@ def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1
             f" {shortest / 2:.4g}",
             "Use more particles, or descriptors of shorter reach.",
         )
-    positions = np.ascontiguousarray(configuration.positions, np.float64)
+    check_positions(configuration.positions, configuration.species, configuration.box)
+    positions = wrap(np.ascontiguousarray(configuration.positions, np.float64), configuration.box)
     box = np.ascontiguousarray(configuration.box, np.float64)
     grid = np.maximum(np.floor(box / cutoff).astype(np.int64), 1)
     place = np.minimum((positions / box * grid).astype(np.int64), grid - 1)
@@ -72,7 +86,8 @@ def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1
     starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=int(grid.prod())))]).astype(np.int64)
     counts = np.zeros(len(cell), np.int64)
     nowhere = np.empty(0, np.int32)
-    arguments = (positions, box, grid, place, order, starts, float(cutoff))
+    sorted_positions = np.ascontiguousarray(positions[order].T)
+    arguments = (positions, box, grid, place, order, sorted_positions, starts, float(cutoff))
     in_blocks(lambda a, b: _search(a, b, *arguments, counts, counts, nowhere), len(cell), threads)
     rows = np.concatenate([[0], np.cumsum(counts)])
     indices = np.empty(rows[-1], np.int32)
@@ -80,14 +95,6 @@ def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1
     return Neighbors(
         float(cutoff), rows, indices, positions, configuration.species.astype(np.int64), box, configuration.dimension
     )
-
-
-def distances(neighbors: Neighbors) -> FloatArray:
-    """Return the distance of every listed pair, (P,)."""
-    separation = minimum_image(
-        neighbors.positions[neighbors.indices] - neighbors.positions[neighbors.centers], neighbors.box
-    )
-    return np.asarray(np.sqrt((separation**2).sum(1)))
 
 
 def in_blocks(loop: Callable[[int, int], Any], particles: int, threads: int) -> None:
@@ -102,7 +109,7 @@ def in_blocks(loop: Callable[[int, int], Any], particles: int, threads: int) -> 
             future.result()
 
 
-@cached_njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _search(
     first: int,
     last: int,
@@ -111,6 +118,7 @@ def _search(
     grid: Any,
     place: Any,
     order: Any,
+    sorted_positions: Any,
     starts: Any,
     cutoff: float,
     counts: Any,
@@ -118,12 +126,13 @@ def _search(
     indices: Any,
 ) -> None:
     """Count the neighbors of particles `first` to `last` - 1 if `indices` is empty, else write and sort them."""
-    fill = len(indices) > 0
+    fill, cutoff2 = len(indices) > 0, cutoff * cutoff
     # Of fewer than three cells along an edge each is looked into once.
     low = np.where(grid >= 3, -1, 0)
     high = np.where(grid >= 3, 1, grid - 1)
+    edge_x, edge_y, edge_z = box[0], box[1], box[2]
     for i in range(first, last):
-        found = 0
+        found, here_x, here_y, here_z = 0, positions[i, 0], positions[i, 1], positions[i, 2]
         for a in range(low[0], high[0] + 1):
             x = (place[i, 0] + a) % grid[0]
             for b in range(low[1], high[1] + 1):
@@ -131,19 +140,28 @@ def _search(
                 for c in range(low[2], high[2] + 1):
                     z = (place[i, 2] + c) % grid[2]
                     cell = (x * grid[1] + y) * grid[2] + z
+                    inside = 0
+                    # Both positions lie in the box: the nearest image is the nearer of two.
                     for entry in range(starts[cell], starts[cell + 1]):
-                        j = order[entry]
-                        distance2 = 0.0
-                        for axis in range(3):
-                            d = positions[j, axis] - positions[i, axis]
-                            d -= box[axis] * np.rint(d / box[axis])
-                            distance2 += d * d
-                        if distance2 < cutoff * cutoff and j != i:
-                            if fill:
-                                indices[rows[i] + found] = j
+                        dx = abs(sorted_positions[0, entry] - here_x)
+                        dy = abs(sorted_positions[1, entry] - here_y)
+                        dz = abs(sorted_positions[2, entry] - here_z)
+                        dx, dy, dz = min(dx, edge_x - dx), min(dy, edge_y - dy), min(dz, edge_z - dz)
+                        inside += 1 if dx * dx + dy * dy + dz * dz < cutoff2 else 0
+                    if not fill or not inside:
+                        found += inside
+                        continue
+                    for entry in range(starts[cell], starts[cell + 1]):
+                        dx = abs(sorted_positions[0, entry] - here_x)
+                        dy = abs(sorted_positions[1, entry] - here_y)
+                        dz = abs(sorted_positions[2, entry] - here_z)
+                        dx, dy, dz = min(dx, edge_x - dx), min(dy, edge_y - dy), min(dz, edge_z - dz)
+                        if dx * dx + dy * dy + dz * dz < cutoff2 and order[entry] != i:
+                            indices[rows[i] + found] = order[entry]
                             found += 1
         if fill:
             # The order, and with it the rounding of sums, should not depend on the grid.
             indices[rows[i] : rows[i] + found] = np.sort(indices[rows[i] : rows[i] + found])
         else:
-            counts[i] = found
+            # The particle itself was counted.
+            counts[i] = found - 1

