@@ -79,6 +79,11 @@ CONFIGURATION = (
               optional=True, on_request=True),
 )  # fmt: skip
 
+CAGE = (
+    ArraySpec("positions", ("N", 3), "f8", "sigma_AA", "mean positions in the cage, wrapped to [0, L)"),
+    ArraySpec("square_displacement", ("N",), "f8", "sigma_AA^2", "mean squared distance from them"),
+)
+
 ISOCONFIGURATIONAL = (
     ArraySpec("times", ("T",), "f8", "tau_LJ", "times at which the draws are observed"),
     ArraySpec("seeds", ("D",), "i8", "", "seed of the velocities of each draw"),

@@ -1,6 +1,7 @@
 """One HDF5 file per configuration: the structure, what its draws did, and how both were made.
 
     /configuration       positions, species, box; optional: inherent_positions
+    /cage                optional: mean positions in the cage, and how they were found
     /isoconfigurational  optional: times, seeds, msd, self_scattering, particle_times, displacement_mean, ...
     /equilibration       optional: how the configuration came about
     attributes           `Facts`
@@ -30,6 +31,7 @@ from pydantic import (
 )
 
 from glassformer.core.arrays import (
+    CAGE,
     CONFIGURATION,
     EQUILIBRATION,
     ISOCONFIGURATIONAL,
@@ -46,10 +48,12 @@ from glassformer.core.layout import configuration_id
 from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample_checks import ONLY_DRAWS_GIVE, check_label, check_sample
+from glassformer.physics.cage import Cage
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 
 FORMAT = "glassformer sample"
+_FACTS_OF_CAGES = ("kind", "temperature", "draws", "begin", "end", "radius")
 # Change of the total energy per particle along a draw, in epsilon_AA, at which its dynamics are still those of the
 # liquid: 1 % of the thermal energy at T = 0.5. A time step of 0.005 makes 1e-4, one of 0.02 makes 4e-2.
 MOST_DRIFT = 5e-3
@@ -190,6 +194,7 @@ class Sample:
     facts: Facts
     equilibration: EquilibrationRecord | None = None
     name: str | None = None
+    cage: Cage | None = None
 
     @property
     def dynamics(self) -> Ensemble:
@@ -230,6 +235,11 @@ def write_sample(path: Path, sample: Sample) -> None:
     def fill(file: Any) -> None:
         file.attrs["format"] = FORMAT
         _write_group(file, "configuration", CONFIGURATION, sample.configuration)
+        if sample.cage is not None:
+            _write_group(file, "cage", CAGE, sample.cage)
+            for name in _FACTS_OF_CAGES:
+                if (value := getattr(sample.cage, name)) is not None:
+                    file["cage"].attrs[name] = value
         if sample.ensemble is not None:
             _write_group(file, "isoconfigurational", ISOCONFIGURATIONAL, sample.ensemble)
         if sample.equilibration is not None:
@@ -249,14 +259,28 @@ def read_sample(path: Path) -> Sample:
             raise DatasetError(f"{path}: the group 'configuration' is missing", "This is no glassformer sample file.")
         configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path, size))
         ensemble, record = None, None
+        cage = _read_cage(file, path, size) if "cage" in file else None
         if "isoconfigurational" in file:
             ensemble = Ensemble(**_read_group(file, "isoconfigurational", ISOCONFIGURATIONAL, path, size))
         if "equilibration" in file:
             record = EquilibrationRecord(**_read_group(file, "equilibration", EQUILIBRATION, path, size))
-    sample = Sample(configuration, ensemble, facts, record)
+    sample = Sample(configuration, ensemble, facts, record, cage=cage)
     check_sample(sample, str(path))
     check_label(sample, path)
     return sample
+
+
+def _read_cage(file: Any, path: Path, size: int) -> Cage:
+    arrays = _read_group(file, "cage", CAGE, path, size)
+    facts = {name: _plain(value) for name, value in file["cage"].attrs.items()}
+    try:
+        return Cage(**arrays, **facts)
+    except TypeError:
+        raise DatasetError(
+            f"{path}: the group 'cage' has the attributes {', '.join(sorted(facts)) or 'none'}; expected"
+            f" {', '.join(_FACTS_OF_CAGES)}",
+            "Leave the group out, and sample the cages again with `glassformer cage`.",
+        ) from None
 
 
 def _write_group(file: Any, name: str, specs: tuple[ArraySpec, ...], source: object) -> None:
@@ -276,8 +300,13 @@ def _read_group(file: Any, name: str, specs: tuple[ArraySpec, ...], path: Path, 
     return arrays
 
 
+def _plain(value: Any) -> Any:
+    """Return a Python number or text for an attribute's value."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+    plain = {name: _plain(value) for name, value in attributes.items()}
     if str(plain.pop("format", None)) != FORMAT:
         raise DatasetError(
             f"{path} is no sample file",

@@ -11,6 +11,7 @@ from glassformer.core.arrays import EQUILIBRATION, ISOCONFIGURATIONAL, FloatArra
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.possible import ROUNDING, check_dynamics
 from glassformer.physics.box import minimum_image
+from glassformer.physics.cage import Cage, check_cage
 from glassformer.physics.configuration import Configuration, check_configuration
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ DENSITY_TOLERANCE = 1e-3
 # Root mean square distance from an inherent structure, in units of the box: one of another configuration is half a box
 # away. From random positions, the farthest start, it is 0.77 sigma_AA.
 FARTHEST_MINIMUM = 0.35
+_AGAIN = "Leave the group 'cage' out, and sample the cages again with `glassformer cage`."
 # Facts that only draws give, and what else is known of a sample that has them.
 ONLY_DRAWS_GIVE = ("time_step", "engine", "tau_alpha", "equilibration_in_tau_alpha", "energy_drift")
 OF_SAMPLES_WITH_DRAWS = (
@@ -35,6 +37,8 @@ def check_sample(sample: "Sample", where: str) -> None:
     _check_facts(sample, where)
     if sample.configuration.inherent_positions is not None:
         _check_inherent(sample.configuration, sample.configuration.inherent_positions, where)
+    if sample.cage is not None:
+        _check_cage(sample, sample.cage, where)
     if sample.ensemble is not None:
         _check_ensemble(sample, sample.ensemble, where)
     if sample.equilibration is not None:
@@ -105,6 +109,25 @@ def _check_inherent(configuration: Configuration, inherent: FloatArray, where: s
         raise DatasetError(
             f"{where}: the inherent structure is that of another configuration: {distance:.2f} box lengths away",
             remedy,
+        )
+
+
+def _check_cage(sample: "Sample", cage: Cage, where: str) -> None:
+    """Raise `ConfigurationError` or `DatasetError` for cage positions that are none of this configuration."""
+    configuration = sample.configuration
+    try:
+        check_cage(cage, configuration.particles, configuration.box, where)
+    except TypeError:
+        raise DatasetError(f"{where}: an attribute of the group 'cage' has a wrong type", _AGAIN) from None
+    shift = minimum_image(cage.positions - configuration.positions, configuration.box)
+    distance = float(np.sqrt(((shift / configuration.box) ** 2).sum(1).mean()))
+    if distance > FARTHEST_MINIMUM:
+        raise DatasetError(
+            f"{where}: the cage positions are those of another configuration: {distance:.2f} box lengths away", _AGAIN
+        )
+    if not math.isclose(cage.temperature, sample.facts.temperature, rel_tol=1e-6):
+        raise DatasetError(
+            f"{where}: got cages at T = {cage.temperature:g} in a sample at T = {sample.facts.temperature:g}", _AGAIN
         )
 
 

@@ -80,9 +80,9 @@ def check_configuration(configuration: Configuration, where: str) -> None:
     if not (configuration.species == SPECIES_A).any():
         raise ConfigurationError(f"{where}: got no particle of species 0 (A); expected a mixture")
     check_not_flat(configuration.positions, configuration.box, where)
-    _check_inside(configuration.positions, configuration.box, where)
+    check_inside(configuration.positions, configuration.box, where)
     if configuration.inherent_positions is not None:
-        _check_inside(configuration.inherent_positions, configuration.box, f"{where}: inherent structure")
+        check_inside(configuration.inherent_positions, configuration.box, f"{where}: inherent structure")
 
 
 def check_not_flat(positions: NDArray[np.floating], box: NDArray[np.floating], where: str) -> None:
@@ -98,7 +98,8 @@ def check_not_flat(positions: NDArray[np.floating], box: NDArray[np.floating], w
         )
 
 
-def _check_inside(positions: FloatArray, box: FloatArray, where: str) -> None:
+def check_inside(positions: FloatArray, box: FloatArray, where: str) -> None:
+    """Raise `ConfigurationError`, naming `where`, if any of `positions` (N, 3) lies outside the box."""
     outside = np.flatnonzero(((positions < 0) | (positions >= box)).any(1))
     if len(outside):
         first = int(outside[0])

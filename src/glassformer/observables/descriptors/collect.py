@@ -1,7 +1,11 @@
 """The default set of descriptors: of an inherent structure, and of the vectors that lead to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.observables.descriptors.angular import bond_orders, default_angular_shells
 from glassformer.observables.descriptors.averages import recursive_averages
@@ -15,8 +19,9 @@ from glassformer.observables.descriptors.radial import (
     local_density,
     radial_densities,
 )
-from glassformer.observables.descriptors.table import Descriptors, join
+from glassformer.observables.descriptors.table import Descriptors, join, table_of
 from glassformer.observables.descriptors.voronoi import voronoi_cells
+from glassformer.physics.cage import Cage
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 
@@ -44,11 +49,13 @@ def collect_descriptors(
     mixture: Mixture,
     settings: DescriptorSettings | None = None,
     threads: int = 1,
+    cage: Cage | None = None,
 ) -> Descriptors:
     """Return the descriptors of the inherent structure of `configuration`, and of the vectors that lead to it.
 
-    All names start with `inherent.`. Raises `ConfigurationError` if there is no inherent structure, or if the box is
-    shorter than twice the reach of the descriptors.
+    Their names start with `inherent.`. With `cage` also those of its positions, which start with `cage.`, and of the
+    mean squared displacement around them, `cage.mobility`. Raises `ConfigurationError` if there is no inherent
+    structure, or if the box is shorter than twice the reach of the descriptors.
     """
     if configuration.inherent_positions is None:
         raise ConfigurationError(
@@ -57,24 +64,41 @@ def collect_descriptors(
         )
     chosen = DescriptorSettings() if settings is None else settings
     inherent = replace(configuration, positions=configuration.inherent_positions, inherent_positions=None)
+    table = _of_structure(inherent, configuration.positions, mixture, chosen, threads).prefixed("inherent")
+    if cage is None:
+        return table
+    caged = replace(inherent, positions=cage.positions)
+    tables = [_mobility(cage)]
+    return join(table, _of_structure(caged, configuration.positions, mixture, chosen, threads, tables).prefixed("cage"))
+
+
+def _of_structure(
+    structure: Configuration,
+    thermal: FloatArray,
+    mixture: Mixture,
+    chosen: DescriptorSettings,
+    threads: int,
+    further: Sequence[Descriptors] = (),
+) -> Descriptors:
+    """Return the descriptors of `structure`, of the vectors to it from the positions `thermal`, and `further` ones."""
     shells, coarse, angular = default_shells(chosen.reach), coarse_shells(chosen.reach), default_angular_shells()
-    far = find_neighbors(inherent, shells.reach, threads)
+    far = find_neighbors(structure, shells.reach, threads)
     radial = radial_densities(far, shells, mixture.species, threads=threads)
     wide = radial_densities(far, coarse, mixture.species, "shell", threads)
     del far
     needed = angular.reach, mixture.longest_cutoff, chosen.averaging_length, *chosen.harmonic
-    near = find_neighbors(inherent, max(needed), threads)
+    near = find_neighbors(structure, max(needed), threads)
     fine = join(radial, bond_orders(near, angular, chosen.degrees, threads=threads))
-    local = [wide, *_local(configuration, inherent, near, mixture, chosen, threads)]
+    local = [wide, *_local(structure, thermal, near, mixture, chosen, threads), *further]
     return join(
         recursive_averages(join(*local), near, chosen.averaging_length, chosen.generations),
         recursive_averages(fine, near, chosen.averaging_length, chosen.fine_generations),
-    ).prefixed("inherent")
+    )
 
 
 def _local(
-    configuration: Configuration,
-    inherent: Configuration,
+    structure: Configuration,
+    thermal: FloatArray,
     near: Neighbors,
     mixture: Mixture,
     chosen: DescriptorSettings,
@@ -84,5 +108,13 @@ def _local(
     if chosen.harmonic:
         tables.append(harmonic_amplitudes(near, mixture, chosen.harmonic, threads))
     if chosen.voronoi:
-        tables.append(voronoi_cells(inherent))
-    return [*tables, displacement_descriptors(configuration.positions, near)]
+        tables.append(voronoi_cells(structure))
+    return [*tables, displacement_descriptors(thermal, near)]
+
+
+def _mobility(cage: Cage) -> Descriptors:
+    """Return <u^2> in the cage, its root and its logarithm: propensities are far from Gaussian in it."""
+    square = cage.square_displacement
+    floor = 1e-3 * float(square.mean()) + 1e-300
+    columns = {"square": square, "root": np.sqrt(square), "log": np.log(np.maximum(square, floor))}
+    return table_of([f"mobility.{name}" for name in columns], list(columns.values()))

@@ -24,6 +24,7 @@ from glassformer.simulate.lockstep.neighbors import (
     prune,
 )
 from glassformer.simulate.lockstep.simd import aligned_zeros, check_host, lanes
+from glassformer.simulate.lockstep.wall import Wall, push_back
 
 # Widening of the inner list, which the forces use, and of the outer list, which the inner one is pruned from. At
 # N = 4096, T = 0.44 the forces take longer with wider skins, the lists with narrower ones; these are near the least.
@@ -44,7 +45,7 @@ class Lockstep:
     """The draws of `configuration`, a `mixture`, that start with `velocities` (D, N, 3).
 
     D is at most the number of lanes of a vector of `dtype`. Unused lanes repeat the last draw. All results are in the
-    order of the draws and of the configuration's particles, in float64.
+    order of the draws and of the configuration's particles, in float64. A `wall` keeps every particle in its cage.
 
     Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or too many draws;
     `EngineError` where the host has no vectors.
@@ -57,6 +58,7 @@ class Lockstep:
         time_step: float,
         velocities: FloatArray,
         dtype: DTypeLike = np.float32,
+        wall: Wall | None = None,
     ) -> None:
         check_host()
         check_configuration(configuration, "the start of a simulation")
@@ -89,10 +91,12 @@ class Lockstep:
         kinds, room = len(self._cutoff), configuration.particles * FIRST_ROOM
         self._outer, self._inner = (empty_list(self.particles, kinds, room, self._dtype) for _ in range(2))
         self._near = empty_near(FIRST_NEAR * self._lanes, self._dtype)
-        self._w[:] = self._to_lanes(velocities)
-        self.refresh()
-        # The kernel keeps velocities half a step back.
-        self._w -= self._f * self._half_kick()
+        self._wall = wall
+        if wall is not None:
+            if len(wall.centers) != self.particles:
+                raise ConfigurationError(f"got {len(wall.centers)} cages; expected {self.particles}, one per particle")
+            self._centers = wall.centers[self._order].astype(self._dtype).ravel()
+        self.set_velocities(velocities)
 
     def advance(self, steps: int) -> None:
         """Advance every draw by `steps` of velocity Verlet. Raises `EngineError` if the dynamics become unstable."""
@@ -118,6 +122,13 @@ class Lockstep:
         self._f[:] = 0
         self._force()
 
+    def set_velocities(self, velocities: FloatArray) -> None:
+        """Let the draws continue from where they are with `velocities` (D, N, 3)."""
+        self._w[:] = self._to_lanes(velocities)
+        self.refresh()
+        # The kernel keeps velocities half a step back.
+        self._w -= self._f * self._half_kick()
+
     def displacements(self) -> FloatArray:
         """Return the displacements from the start, (D, N, 3)."""
         return self._from_lanes(self._u.astype(np.float64) + self._low)
@@ -134,6 +145,12 @@ class Lockstep:
     def potential_energy(self) -> FloatArray:
         """Return the potential energy U of every draw, (D,)."""
         return self._sums()[0]
+
+    def wall_energy(self) -> FloatArray:
+        """Return the potential energy of the wall in every draw, (D,), which is no part of the others."""
+        energy, unused = aligned_zeros(self.particles * self._lanes, self._dtype), aligned_zeros(len(self._f), self._dtype)
+        self._push_back(unused, energy)
+        return self._sum_over_particles(energy)
 
     def virial(self) -> FloatArray:
         """Return the sum over pairs of r . F of every draw, (D,): P = (N T + virial / d) / V."""
@@ -168,6 +185,12 @@ class Lockstep:
 
     def _force(self) -> None:
         forces(self._u, self._f, self._inner, self._species, self._table, self._polynomial, None, None)
+        self._push_back(self._f, None)
+
+    def _push_back(self, f: NDArray[Any], energy: NDArray[Any] | None) -> None:
+        if self._wall is not None:
+            radius, stiffness = (self._dtype.type(value) for value in (self._wall.radius, self._wall.stiffness))
+            push_back(self._u, f, self._centers, radius, stiffness, energy)
 
     def _half_kick(self, dtype: DTypeLike | None = None) -> NDArray[Any]:
         """Return dt / (2 m) for every entry of a flat array of particles."""

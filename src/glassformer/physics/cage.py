@@ -1,0 +1,64 @@
+"""Cage positions: where every particle sits on average while no rearrangement happens."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from glassformer.core.arrays import CAGE, FloatArray, check_arrays
+from glassformer.core.errors import ConfigurationError
+from glassformer.physics.configuration import check_inside
+
+# How they are found, and with it what may be predicted from them.
+Kind = Literal["restricted", "window"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cage:
+    """Mean positions (N, 3), wrapped, and the mean squared distance <u^2> from them, (N,), in one of two ensembles.
+
+    `kind` 'restricted': the canonical ensemble at `temperature` in which every particle stays within `radius` of its
+    place in the inherent structure, a static property of the configuration (R. M. Alkemade, F. Smallenburg and L.
+    Filion, J. Chem. Phys. 158, 134512 (2023)). 'window': free draws of the velocities between the times `begin` and
+    `end`, short dynamics; <u^2> is then the Debye-Waller factor of the isoconfigurational ensemble (A. Widmer-Cooper
+    and P. Harrowell, Phys. Rev. Lett. 96, 185701 (2006)). In the restricted ensemble `begin` and `end` are the times,
+    since the start of each of the `draws` trajectories, between which they were sampled.
+    """
+
+    positions: FloatArray
+    square_displacement: FloatArray
+    kind: Kind
+    temperature: float
+    draws: int
+    begin: float
+    end: float
+    radius: float | None = None
+
+    @property
+    def first_target(self) -> float:
+        """The earliest time at which propensities may be predicted from these positions.
+
+        Dynamics until t tell the propensities at times near t; ten times later they are a prediction.
+        """
+        return 10 * self.end if self.kind == "window" else 0.0
+
+
+def check_cage(cage: Cage, particles: int, box: FloatArray, where: str) -> None:
+    """Check types, shapes and values. Raises `ConfigurationError`, naming `where`."""
+    sizes = check_arrays(CAGE, vars(cage), ConfigurationError, where)
+    if sizes["N"] != particles:
+        raise ConfigurationError(f"{where}: got cages of {sizes['N']} particles; expected {particles}")
+    check_inside(cage.positions, box, f"{where}: cage positions")
+    if (cage.square_displacement < 0).any():
+        raise ConfigurationError(f"{where}: got a negative mean squared displacement in a cage")
+    numbers = [cage.temperature, cage.draws, cage.end - cage.begin, 1.0 if cage.radius is None else cage.radius]
+    if not (np.isfinite(numbers).all() and min(numbers) > 0 and cage.begin >= 0):
+        raise ConfigurationError(
+            f"{where}: got cages at T = {cage.temperature:g} from {cage.draws} draws between t = {cage.begin:g} and"
+            f" {cage.end:g}, radius {cage.radius}; expected positive numbers, and an end after the begin"
+        )
+    if cage.kind not in ("restricted", "window") or (cage.kind == "restricted") == (cage.radius is None):
+        raise ConfigurationError(
+            f"{where}: got cages of kind {cage.kind!r} with radius {cage.radius}; expected 'restricted' with a radius,"
+            " or 'window' without"
+        )

@@ -1,0 +1,154 @@
+"""Cage positions from lockstep draws: restricted to the cages by a wall, or free within a short window of time.
+
+In the restricted ensemble the draws sample P ~ exp(-U / T) within the wall: velocity Verlet, with all velocities drawn
+again at intervals (H. C. Andersen, J. Chem. Phys. 72, 2384 (1980)). The published way is Monte Carlo, particle by
+particle, to the same ensemble; trajectories sample its soft, collective modes in far less time.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import ConfigurationError
+from glassformer.core.seeds import named_seed
+from glassformer.physics.box import minimum_image, wrap
+from glassformer.physics.cage import Cage
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.mixture import Mixture
+from glassformer.physics.velocities import maxwell_boltzmann
+from glassformer.simulate.isoconfigurational import DRAWS
+from glassformer.simulate.lockstep.engine import Lockstep
+from glassformer.simulate.lockstep.wall import Wall
+
+
+@dataclass(frozen=True)
+class CageSampling:
+    """How cages are sampled: `draws` trajectories, from `begin` to `end`, seen every `every`.
+
+    `radius` of the wall around the places in the inherent structure, which is soft; velocities are drawn again at
+    intervals of `redraw`. Defaults are those at which cages of the Kob-Andersen mixture at T = 0.44 have converged
+    (docs/cages.md).
+    """
+
+    draws: int = 32
+    begin: float = 5.0
+    end: float = 25.0
+    every: float = 0.1
+    redraw: float = 1.0
+    radius: float = 0.4
+    time_step: float = 0.005
+
+
+@dataclass
+class _Sums:
+    """Sums of displacements and of their squares over draws and times."""
+
+    first: FloatArray
+    second: FloatArray
+    number: int = 0
+
+    def add(self, displacements: FloatArray) -> None:
+        self.first += displacements.sum(0)
+        self.second += (displacements**2).sum((0, 2))
+        self.number += len(displacements)
+
+
+def restricted_cages(
+    configuration: Configuration,
+    mixture: Mixture,
+    temperature: float,
+    seed: int,
+    sampling: CageSampling | None = None,
+    report: Callable[[float], None] = lambda done: None,
+) -> Cage:
+    """Return the mean positions of the ensemble in which no particle leaves its cage: a static property.
+
+    The cages are spheres around the inherent structure. `report` receives the share of the work that was done since.
+    Raises `ConfigurationError` if the configuration has no inherent structure, or if its box is shorter than two
+    cutoffs; `EngineError` if the dynamics become unstable.
+    """
+    if configuration.inherent_positions is None:
+        raise ConfigurationError(
+            "cages are spheres around the inherent structure, and the configuration has none",
+            "Find it first: glassformer quench DATASET.",
+        )
+    chosen = CageSampling() if sampling is None else sampling
+    centers = minimum_image(configuration.inherent_positions - configuration.positions, configuration.box)
+    wall = Wall(centers, chosen.radius)
+    sums = _sample(configuration, mixture, temperature, seed, chosen, wall, report)
+    return _cage(configuration, sums, temperature, chosen, wall)
+
+
+def window_cages(
+    configuration: Configuration,
+    mixture: Mixture,
+    temperature: float,
+    seed: int,
+    sampling: CageSampling | None = None,
+    report: Callable[[float], None] = lambda done: None,
+) -> Cage:
+    """Return the mean positions over free draws at constant energy, between two times: short dynamics.
+
+    Never take the draws that give the labels: they share their noise. Errors are those of `restricted_cages`.
+    """
+    chosen = CageSampling(begin=0.5, end=13.0) if sampling is None else sampling
+    sums = _sample(configuration, mixture, temperature, seed, chosen, None, report)
+    return _cage(configuration, sums, temperature, chosen, None)
+
+
+def _cage(
+    configuration: Configuration, sums: _Sums, temperature: float, sampling: CageSampling, wall: Wall | None
+) -> Cage:
+    mean = sums.first / sums.number
+    square = np.maximum(sums.second / sums.number - (mean**2).sum(1), 0.0)
+    return Cage(
+        wrap(configuration.positions + mean, configuration.box),
+        square,
+        "window" if wall is None else "restricted",
+        float(temperature),
+        sampling.draws,
+        sampling.begin,
+        sampling.end,
+        None if wall is None else wall.radius,
+    )
+
+
+def _sample(
+    configuration: Configuration,
+    mixture: Mixture,
+    temperature: float,
+    seed: int,
+    sampling: CageSampling,
+    wall: Wall | None,
+    report: Callable[[float], None],
+) -> _Sums:
+    """Follow all draws, a vector at a time, and sum up their displacements between `begin` and `end`."""
+    sums = _Sums(np.zeros((configuration.particles, 3)), np.zeros(configuration.particles))
+    masses = mixture.masses_of(configuration.species)
+
+    def velocities(first: int, interval: int) -> FloatArray:
+        draws = range(first, min(first + DRAWS, sampling.draws))
+        seeds = [named_seed(seed, "cage", draw, interval) for draw in draws]
+        return np.stack([maxwell_boltzmann(one, masses, temperature, mixture.dimension) for one in seeds])
+
+    for first in range(0, sampling.draws, DRAWS):
+        engine = Lockstep(configuration, mixture, sampling.time_step, velocities(first, 0), wall=wall)
+        for step, at_redraw in _stops(sampling):
+            report((step - engine.steps) * engine.draws / (sampling.draws * round(sampling.end / sampling.time_step)))
+            engine.advance(step - engine.steps)
+            if step > round(sampling.begin / sampling.time_step):
+                sums.add(engine.displacements())
+            if at_redraw and wall is not None:
+                engine.set_velocities(velocities(first, step))
+    return sums
+
+
+def _stops(sampling: CageSampling) -> Iterator[tuple[int, bool]]:
+    """Yield the steps at which positions are seen, and whether velocities are drawn again there."""
+    every, redraw, last = (
+        max(1, round(time / sampling.time_step)) for time in (sampling.every, sampling.redraw, sampling.end)
+    )
+    for step in range(every, last + 1, every):
+        yield step, step % redraw < every and step < last
