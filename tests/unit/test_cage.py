@@ -28,9 +28,7 @@ from tests.unit.test_lockstep import relative, velocities
 
 def quenched(temperature_seed: int = 0) -> Configuration:
     structure = equilibrium(temperature_seed)[0]
-    return replace(
-        structure, inherent_positions=inherent_structure(structure, kob_andersen("uniform")).positions
-    )
+    return replace(structure, inherent_positions=inherent_structure(structure, kob_andersen("uniform")).positions)
 
 
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-5), (np.float64, 1e-11)])
@@ -110,22 +108,22 @@ def test_cages_need_an_inherent_structure_and_a_box_of_two_cutoffs() -> None:
     with pytest.raises(ConfigurationError, match="inherent structure"):
         restricted_cages(structure, kob_andersen("uniform"), 0.7, 1)
     with pytest.raises(ConfigurationError, match="3 cages"):
-        Lockstep(
-            structure, kob_andersen("uniform"), 0.005, velocities(structure, 1), wall=Wall(np.zeros((3, 3)), 0.4)
-        )
+        Lockstep(structure, kob_andersen("uniform"), 0.005, velocities(structure, 1), wall=Wall(np.zeros((3, 3)), 0.4))
     for radius in (0.0, -1.0, np.nan, np.inf):
         with pytest.raises(ConfigurationError, match="radius"):
             Wall(np.zeros((3, 3)), radius)
 
 
 @njit
-def _sweeps(positions, centers, species, box, a, b, cutoff2, temperature, radius, stiffness, step, number, skip):  # type: ignore[no-untyped-def]
+def _sweeps(
+    positions, centers, species, box, a, b, cutoff2, temperature, radius, stiffness, step, number, skip, random
+):  # type: ignore[no-untyped-def]
     """Metropolis Monte Carlo, particle by particle, of all pairs within the wall; return mean and mean square."""
     count, mean, square, seen, accepted = len(positions), np.zeros_like(positions), np.zeros(len(positions)), 0, 0
     for sweep in range(number):
         for _ in range(count):
-            i = np.random.randint(count)
-            trial = positions[i] + (np.random.random(3) - 0.5) * step
+            i = random.integers(count)
+            trial = positions[i] + (random.random(3) - 0.5) * step
             change = 0.0
             for new in range(2):
                 here = trial if new else positions[i]
@@ -145,7 +143,7 @@ def _sweeps(positions, centers, species, box, a, b, cutoff2, temperature, radius
                 beyond = max(np.sqrt(((here - centers[i]) ** 2).sum()) - radius, 0.0)
                 energy += stiffness / 2 * beyond * beyond
                 change += energy if new else -energy
-            if change <= 0 or np.random.random() < np.exp(-change / temperature):
+            if change <= 0 or random.random() < np.exp(-change / temperature):
                 positions[i] = trial
                 accepted += 1
         if sweep >= skip:
@@ -163,10 +161,10 @@ def test_monte_carlo_samples_the_same_ensemble() -> None:
     centers = structure.positions + minimum_image(structure.inherent_positions - structure.positions, structure.box)
     terms = liquid.pair_terms
     means = []
-    for _ in range(2):
+    for seed in range(2):
         mean, square, accepted = _sweeps(
             structure.positions.copy(), centers, structure.species.astype(np.int64), structure.box, terms.a, terms.b,
-            terms.cutoff**2, temperature, 0.4, STIFFNESS, 0.15, 30_000, 3_000,
+            terms.cutoff**2, temperature, 0.4, STIFFNESS, 0.15, 30_000, 3_000, np.random.default_rng(seed),
         )  # fmt: skip
         assert 0.1 < accepted < 0.8
         means.append((mean, square - (mean**2).sum(1)))

@@ -15,6 +15,7 @@ from glassformer.cli import files, learn
 from glassformer.cli.analyse import analyse
 from glassformer.cli.bench import bench
 from glassformer.cli.caches import matplotlib_folder
+from glassformer.cli.cage import cage
 from glassformer.cli.console import (
     InterruptedByUserError,
     console,
@@ -288,6 +289,7 @@ def quench(
         )
 
 
+app.command()(cage)
 app.command()(learn.train)
 app.command()(learn.predict)
 app.command()(learn.evaluate)

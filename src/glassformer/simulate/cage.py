@@ -6,18 +6,22 @@ particle, to the same ensemble; trajectories sample its soft, collective modes i
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import ConfigurationError
+from glassformer.core.errors import ConfigurationError, SettingsError
+from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
+from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.physics.box import minimum_image, wrap
-from glassformer.physics.cage import Cage
+from glassformer.physics.cage import Cage, Kind
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
+from glassformer.simulate.derived import Derivation, derive
 from glassformer.simulate.isoconfigurational import DRAWS
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.lockstep.wall import Wall
@@ -39,6 +43,20 @@ class CageSampling:
     redraw: float = 1.0
     radius: float = 0.4
     time_step: float = 0.005
+
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` for numbers with which nothing is sampled."""
+        positive = min(self.draws, self.every, self.redraw, self.radius, self.time_step) > 0
+        if not (positive and 0 <= self.begin < self.end < 1e6 and self.every <= self.end - self.begin):
+            raise SettingsError(
+                f"cages of {self.draws} draws from t = {self.begin:g} to {self.end:g}, radius {self.radius:g}, cannot"
+                " be sampled",
+                "Expected positive numbers, and an end after the begin.",
+            )
+
+
+# Between the ballistic time and the end of the cage's rattling at T = 0.44.
+WINDOW = CageSampling(begin=0.5, end=13.0)
 
 
 @dataclass
@@ -93,7 +111,7 @@ def window_cages(
 
     Never take the draws that give the labels: they share their noise. Errors are those of `restricted_cages`.
     """
-    chosen = CageSampling(begin=0.5, end=13.0) if sampling is None else sampling
+    chosen = WINDOW if sampling is None else sampling
     sums = _sample(configuration, mixture, temperature, seed, chosen, None, report)
     return _cage(configuration, sums, temperature, chosen, None)
 
@@ -152,3 +170,28 @@ def _stops(sampling: CageSampling) -> Iterator[tuple[int, bool]]:
     )
     for step in range(every, last + 1, every):
         yield step, step % redraw < every and step < last
+
+
+def cage_dataset(
+    dataset: Path, kind: Kind, sampling: CageSampling, progress: Progress, workers: int
+) -> tuple[int, int]:
+    """Sample the cages of every sample of `dataset` that has none of this `kind`, and write them there.
+
+    Returns how many had them and how many were made. Cages of the other kind are replaced. Samples without an inherent
+    structure are refused where the cages are restricted. Failures and interruptions: `simulate.derived.derive`.
+    """
+
+    def missing(path: Path) -> bool:
+        cage = read_sample(path).cage
+        return cage is None or cage.kind != kind
+
+    def make(path: Path) -> None:
+        sample = read_sample(path)
+        find = restricted_cages if kind == "restricted" else window_cages
+        facts = sample.facts
+        seed = named_seed(facts.seed or 0, facts.state_point, sample.name or facts.index or 0, kind)
+        cage = find(sample.configuration, sample.mixture, facts.temperature, seed, sampling)
+        write_sample(path, replace(sample, cage=cage))
+
+    there, made = derive(dataset, Derivation("cages", "cages", missing, make), progress, workers)
+    return there, len(made)

@@ -68,8 +68,10 @@ def collect_descriptors(
     if cage is None:
         return table
     caged = replace(inherent, positions=cage.positions)
-    tables = [_mobility(cage)]
-    return join(table, _of_structure(caged, configuration.positions, mixture, chosen, threads, tables).prefixed("cage"))
+    # A harmonic amplitude belongs to an energy minimum; the cage has its own, measured.
+    measured = replace(chosen, harmonic=())
+    further = _of_structure(caged, configuration.positions, mixture, measured, threads, [_mobility(cage)])
+    return join(table, further.prefixed("cage"))
 
 
 def _of_structure(

@@ -14,7 +14,7 @@ from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
-from glassformer.simulate.lockstep.kernel import forces, leap, pair_table, polynomial_table
+from glassformer.simulate.lockstep.kernel import forces, leap, pair_table, polynomial_table, push_back
 from glassformer.simulate.lockstep.neighbors import (
     CELL,
     build,
@@ -24,7 +24,7 @@ from glassformer.simulate.lockstep.neighbors import (
     prune,
 )
 from glassformer.simulate.lockstep.simd import aligned_zeros, check_host, lanes
-from glassformer.simulate.lockstep.wall import Wall, push_back
+from glassformer.simulate.lockstep.wall import Wall
 
 # Widening of the inner list, which the forces use, and of the outer list, which the inner one is pruned from. At
 # N = 4096, T = 0.44 the forces take longer with wider skins, the lists with narrower ones; these are near the least.
@@ -148,7 +148,10 @@ class Lockstep:
 
     def wall_energy(self) -> FloatArray:
         """Return the potential energy of the wall in every draw, (D,), which is no part of the others."""
-        energy, unused = aligned_zeros(self.particles * self._lanes, self._dtype), aligned_zeros(len(self._f), self._dtype)
+        energy, unused = (
+            aligned_zeros(self.particles * self._lanes, self._dtype),
+            aligned_zeros(len(self._f), self._dtype),
+        )
         self._push_back(unused, energy)
         return self._sum_over_particles(energy)
 

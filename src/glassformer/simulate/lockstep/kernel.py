@@ -128,3 +128,28 @@ def leap(u, low, w, f, kick, time_step):
     if which_less(total, u.dtype.type(np.inf)) != (1 << lanes) - 1:
         return np.inf
     return np.float64(np.sqrt(horizontal_maximum(fastest)))
+
+
+@njit(nogil=True, error_model="numpy")
+def push_back(u, f, centers, radius, stiffness, energy):
+    """Add the force of walls around cages to `f`; with `energy` (N * lanes,) not None, write their energy there.
+
+    V(d) = k (d - R)^2 / 2 for d = |u_i - c_i| > R, else 0, with k = `stiffness` and R = `radius`. `centers` c, the same
+    for all draws, is flat: `[particle][xyz]`.
+    """
+    lanes, zero, half = width(u), broadcast(u.dtype.type(0)), u.dtype.type(0.5)
+    at_wall = broadcast(radius)
+    for i in range(centers.shape[0] // 3):
+        a = i * 3 * lanes
+        dx = load(u, a) - fetch(centers, 3 * i)
+        dy = load(u, a + lanes) - fetch(centers, 3 * i + 1)
+        dz = load(u, a + 2 * lanes) - fetch(centers, 3 * i + 2)
+        d = square_root(dx * dx + dy * dy + dz * dz)
+        beyond = maximum(d - radius, zero)
+        # Nothing is divided by the distance from a center that a particle sits on.
+        push = beyond * stiffness / maximum(d, at_wall)
+        store(f, a, load(f, a) - push * dx)
+        store(f, a + lanes, load(f, a + lanes) - push * dy)
+        store(f, a + 2 * lanes, load(f, a + 2 * lanes) - push * dz)
+        if energy is not None:
+            store(energy, i * lanes, beyond * beyond * (half * stiffness))

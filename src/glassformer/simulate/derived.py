@@ -1,0 +1,90 @@
+"""What is derived from the structures of a dataset and kept in its samples: inherent structures, cage positions."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from glassformer.core.errors import FullDiskError, GlassformerError
+from glassformer.core.failures import describe, named, raise_failures
+from glassformer.core.files import exclusive, remove_temporaries
+from glassformer.core.progress import Progress
+from glassformer.dataset.folder import sample_paths
+from glassformer.physics.pair_forces import stop_thread_on
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Derivation(Generic[T]):
+    """How one part of a sample is derived from the rest.
+
+    `stage`: what the progress bar calls it, `things`: what they are called. `missing` tells whether the sample at a
+    path lacks it, `make` derives it and writes it there.
+    """
+
+    stage: str
+    things: str
+    missing: Callable[[Path], bool]
+    make: Callable[[Path], T]
+
+
+def derive(dataset: Path, derivation: Derivation[T], progress: Progress, workers: int) -> tuple[int, list[T]]:
+    """Derive what samples of `dataset` lack, `workers` at a time; return how many had it, and what was made.
+
+    Each file is replaced whole; a run that was killed continues with what is missing. A sample that fails does not cost
+    the others, which come first. Raises what the samples raised, naming each; `StorageError`.
+    """
+    # Before the lock, which would make the folder.
+    sample_paths(dataset)
+    failures: dict[str, Exception] = {}
+    with exclusive(dataset):
+        remove_temporaries(dataset)
+        paths, missing = sample_paths(dataset), []
+        for path in paths:
+            try:
+                if derivation.missing(path):
+                    missing.append(path)
+            except GlassformerError as error:
+                _note(path, error, failures, progress)
+        there = len(paths) - len(missing) - len(failures)
+        if there:
+            progress.say(f"{there} of {len(paths)} {derivation.things} exist already and are kept")
+        made: list[T] = []
+        if missing:
+            progress.start(derivation.stage, len(missing), "configurations")
+            made = _all(missing, derivation, failures, progress, workers)
+    raise_failures(failures, len(paths))
+    return there, made
+
+
+def _all(
+    missing: list[Path], derivation: Derivation[T], failures: dict[str, Exception], progress: Progress, workers: int
+) -> list[T]:
+    # Threads: the compiled loops let others run, are compiled once, and leave no orphans.
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(workers, initializer=stop_thread_on, initargs=(stop,))
+    made: list[T] = []
+    try:
+        tasks = {pool.submit(derivation.make, path): path for path in missing}
+        for task in as_completed(tasks):
+            try:
+                made.append(task.result())
+            except Exception as error:
+                _note(tasks[task], error, failures, progress)
+            progress.advance(1)
+    finally:
+        # Ctrl-C does not wait for what takes long.
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    return made
+
+
+def _note(path: Path, error: Exception, failures: dict[str, Exception], progress: Progress) -> None:
+    """Add `error` to `failures` and tell it, or raise it if no other sample can be written either."""
+    if isinstance(error, FullDiskError):
+        raise named(str(path), error) from None
+    failures[str(path)] = error
+    progress.say(f"{path} failed: {describe(error)}")
