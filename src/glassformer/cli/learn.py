@@ -17,11 +17,17 @@ from glassformer.core.words import counted
 @resumable
 def train(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Run file (TOML), or the name of one that ships.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="RUN", help="Run file or recipe (TOML), or the name of one that ships.", show_default=False
+        ),
     ] = "",
-    dataset: Annotated[
-        Path | None, typer.Argument(metavar="DATASET", help="Dataset folder.", show_default=False)
-    ] = None,
+    datasets: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DATASET", help="Dataset folder; of a recipe, several may hold different times.", show_default=False
+        ),
+    ] = [],  # noqa: B006
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for models and predictions.", show_default=False)
     ] = None,
@@ -43,28 +49,39 @@ def train(
     list_them: Annotated[bool, flag("--list", "List the runs that ship with glassformer.")] = False,
     show: Annotated[bool, flag("--show", "Print the run file, to be saved and changed.")] = False,
 ) -> None:
-    """Train a network on a dataset, with cross-validation by configuration."""
-    from glassformer.core.presets import RUNS, find, run_presets
+    """Train a network, or the recipe of a propensity model, on a dataset, with cross-validation by configuration."""
+    from glassformer.core.presets import RECIPES, RUNS, find, is_recipe, load_recipe, recipe_presets, run_presets
 
     if list_them:
-        print_table(["run", "what it is"], [list(row) for row in run_presets().items()], ["left", "left"])
+        rows = [[name, what] for name, what in (run_presets() | recipe_presets()).items()]
+        print_table(["run or recipe", "what it is"], rows, ["left", "left"])
         return
     if not run:
         raise SettingsError("got no run", "Name a file, or one that ships: glassformer train --list.")
+    recipe = is_recipe(run)
     if show:
-        print_file(find(RUNS, run))
+        print_file(find(RECIPES if recipe else RUNS, run))
         return
-    if dataset is None:
+    if not datasets:
         raise SettingsError("got no dataset", "Name its folder: glassformer train RUN DATASET --out DIR.")
     if out is None:
         raise SettingsError("got no folder for models and predictions", "Name it: --out DIR.")
+    if recipe:
+        from glassformer.cli.propensity_training import train_propensity
+
+        train_propensity(load_recipe(run), datasets, out, threads)
+        return
+    if len(datasets) > 1:
+        raise SettingsError(
+            f"got {len(datasets)} datasets; a network is trained on one", "Put its state points into one folder."
+        )
     from glassformer.cli.tables import print_evaluation
     from glassformer.core.run import load_run
     from glassformer.dataset.folder import read_dataset
     from glassformer.dataset.predictions import read_predictions
     from glassformer.evaluate.evaluation import evaluate as score
 
-    settings, samples = load_run(run, network), read_dataset(dataset)
+    settings, samples = load_run(run, network), read_dataset(datasets[0])
     from glassformer.train.training import train_run
 
     with progress() as stages:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 LOCK_FILE = ".lock"
 SAMPLE_SUFFIX = ".h5"
+# Of a propensity model.
+MODEL_SUFFIX = ".h5"
 MODEL_FILE, HISTORY_FILE, TEST_FILE = "model.pt", "history.json", "test.h5"
 RUN_FILE, PREDICTIONS_FILE, RESULT_FILE = "run.json", "predictions.h5", "result.json"
 

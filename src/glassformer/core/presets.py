@@ -10,14 +10,16 @@ from typing import Any
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
-from glassformer.core.layout import names_state_point
+from glassformer.core.layout import MODEL_SUFFIX, names_state_point
 from glassformer.core.mixture import MixtureSettings
 from glassformer.core.network_settings import DEFAULT, NetworkSettings
 from glassformer.core.network_settings import NETWORKS as KINDS_OF_NETWORK
+from glassformer.core.recipe import Recipe
 from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
 from glassformer.core.text import read_text
 
 CAMPAIGNS, RUNS, NETWORKS, STUDIES, MIXTURES = "campaigns", "runs", "networks", "studies", "mixtures"
+RECIPES, MODELS = "recipes", "models"
 
 
 # How a file of each kind is called, and the command that lists and shows those that ship.
@@ -27,6 +29,7 @@ _KINDS = {
     NETWORKS: ("network", "glassformer networks", ""),
     STUDIES: ("study", "glassformer experiment", " --list"),
     MIXTURES: ("mixture", "glassformer mixtures", ""),
+    RECIPES: ("recipe", "glassformer train", " --list"),
 }
 
 
@@ -58,6 +61,33 @@ def study_presets() -> dict[str, str]:
 def mixture_presets() -> dict[str, str]:
     """Return the names of the mixtures that ship with the package, and the first sentence of each."""
     return _shipped(MIXTURES)
+
+
+def recipe_presets() -> dict[str, str]:
+    """Return the names of the recipes that ship with the package, and the first sentence of each."""
+    return _shipped(RECIPES)
+
+
+def load_recipe(source: str) -> Recipe:
+    """Return the recipe that `source` names: one that ships with the package, or a TOML file.
+
+    Raises `SettingsError`.
+    """
+    path = find(RECIPES, source)
+    where, remedy = named(RECIPES, source)
+    return check_settings({"name": path.stem} | read_toml(path), Recipe, where, remedy)
+
+
+def is_recipe(source: str) -> bool:
+    """Tell whether `source` names a recipe that ships, or a file that is one: it says what the model reads."""
+    path = Path(source)
+    return source in _shipped(RECIPES) or (path.is_file() and "reads" in read_toml(path))
+
+
+def shipped_models() -> dict[str, Path]:
+    """Return the propensity models that ship with the package, by name."""
+    folder = Path(str(resources.files("glassformer").joinpath("presets", MODELS)))
+    return {path.stem: path for path in sorted(folder.glob(f"*{MODEL_SUFFIX}"))}
 
 
 def load_mixture(source: str) -> MixtureSettings:

@@ -114,7 +114,7 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity, kind
 
 
 def _time_index(sample: Sample, time: float) -> int:
-    index = _nearest(sample.dynamics.times, time)
+    index = nearest_time(sample.dynamics.times, time)
     if index is None:
         near = sample.dynamics.times[int(np.argmin(np.abs(sample.dynamics.times - time)))]
         raise DatasetError(
@@ -130,7 +130,7 @@ def _particle_time_indices(sample: Sample, times: FloatArray) -> list[int]:
 
 def _particle_time_index(sample: Sample, time: float) -> int:
     known = sample.dynamics.particle_times
-    index = _nearest(known, time)
+    index = nearest_time(known, time)
     if index is None:
         raise DatasetError(
             f"{sample.identifier} does not say how far each particle went until t = {time:g}; it does for"
@@ -141,7 +141,7 @@ def _particle_time_index(sample: Sample, time: float) -> int:
     return index
 
 
-def _nearest(times: FloatArray, time: float) -> int | None:
+def nearest_time(times: FloatArray, time: float) -> int | None:
     """Return the index of `time` in `times`, or None if it is not there."""
     if not len(times):
         return None

@@ -1,0 +1,117 @@
+"""Propensity models as files: HDF5 with a checksum, some hundred kB, read without running anything in it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from glassformer.baselines.novelty import Novelty
+from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor
+from glassformer.baselines.temperature_ridge import Level, TemperatureRidge
+from glassformer.core.arrays import ArraySpec, check_arrays
+from glassformer.core.errors import CheckpointError
+from glassformer.core.hdf5 import group, open_hdf5, read_arrays, read_texts, write_hdf5
+
+FORMAT = "glassformer propensity model"
+KIND = "propensity model"
+# Of a model that is too old or damaged.
+_AGAIN = "Train it again: glassformer train propensity DATASET --out DIR."
+
+# G temperatures, F columns, K times, B knots, f telling columns.
+ARRAYS = (
+    ArraySpec("temperatures", ("G",), "f8", "epsilon_AA", "temperatures of training, increasing"),
+    ArraySpec("mean", ("G", "F"), "f4", "", "mean of each column"),
+    ArraySpec("scale", ("G", "F"), "f4", "", "inverse of its spread; 0 for a column that does not vary"),
+    ArraySpec("target_mean", ("G", "K"), "f8", "sigma_AA", "mean propensity"),
+    ArraySpec("target_spread", ("G", "K"), "f8", "sigma_AA", "its spread over particles"),
+    ArraySpec("weights", ("F", "K"), "f4", "", "weights of the standardised columns"),
+    ArraySpec("tilt", ("F", "K"), "f4", "", "their change with the scaled temperature"),
+    ArraySpec("knots", ("B", "K"), "f8", "", "predictions between which errors are interpolated"),
+    ArraySpec("error", ("B", "K"), "f8", "", "root mean square error there"),
+    ArraySpec("precision", ("f", "f"), "f8", "", "inverse covariance of the telling columns"),
+    ArraySpec("means", ("f",), "f8", "", "deviation of their means between configurations"),
+    ArraySpec("limits", (3,), "f8", "", "threshold of distances, largest drift, particles per configuration"),
+)
+
+
+def write_predictor(path: Path, predictor: PropensityPredictor) -> None:
+    """Write `predictor` to `path`, whole or not at all. Raises `StorageError`."""
+
+    def fill(file: Any) -> None:
+        file.attrs["format"] = FORMAT
+        file.attrs["card"] = predictor.card.model_dump_json()
+        file.create_dataset("columns", data=list(predictor.columns), compression="gzip")
+        for kind, (fit, limit) in enumerate(zip(predictor.fits, predictor.limits, strict=True)):
+            part = file.create_group(f"species-{kind}")
+            for spec in ARRAYS:
+                array = _arrays(fit, limit)[spec.name].astype(spec.dtype)
+                packing = {"compression": "gzip", "shuffle": True} if array.size > 1000 else {}
+                part.create_dataset(spec.name, data=array, **packing)
+
+    write_hdf5(path, fill)
+
+
+def read_predictor(path: Path) -> PropensityPredictor:
+    """Read and check the model at `path`. Raises `CheckpointError`, naming it."""
+    with open_hdf5(path, CheckpointError, KIND) as (file, size):
+        if str(file.attrs.get("format")) != FORMAT:
+            raise CheckpointError(f"{path} is no {KIND}", "Name one: glassformer propensity --list, or train one.")
+        try:
+            card = ModelCard.model_validate_json(str(file.attrs["card"]))
+        except (ValidationError, json.JSONDecodeError, RecursionError) as error:
+            raise CheckpointError(
+                f"{path}: its card is damaged: {str(error).splitlines()[-1].strip()}", _AGAIN
+            ) from None
+        columns = read_texts(file, "columns", size)
+        parts = [read_arrays(group(file, f"species-{kind}"), ARRAYS, size) for kind in range(len(card.mixture.species))]
+    for part in parts:
+        _check(part, card, columns, path)
+    return PropensityPredictor(
+        card, columns, tuple(_fit(part) for part in parts), tuple(_limit(part) for part in parts)
+    )
+
+
+def _check(part: dict[str, NDArray[Any]], card: ModelCard, columns: tuple[str, ...], path: Path) -> None:
+    sizes = check_arrays(ARRAYS, part, CheckpointError, str(path))
+    times = {len(row) for row in card.times}
+    if sizes["F"] != len(columns) or sizes["G"] != len(card.temperatures) or times != {sizes["K"]}:
+        raise CheckpointError(
+            f"{path}: got arrays of {sizes['F']} columns, {sizes['G']} temperatures and {sizes['K']} times; its card"
+            f" names {len(columns)}, {len(card.temperatures)} and {sorted(times)}",
+            _AGAIN,
+        )
+    if not np.allclose(part["temperatures"], card.temperatures) or (np.diff(part["temperatures"]) <= 0).any():
+        raise CheckpointError(f"{path}: the temperatures of its arrays are not those of its card", _AGAIN)
+    positive = ("target_mean", "target_spread", "limits", "means")
+    if any((part[name] <= 0).any() for name in positive) or (part["scale"] < 0).any() or (part["error"] < 0).any():
+        raise CheckpointError(f"{path}: got spreads or limits that are not positive", _AGAIN)
+
+
+def _arrays(fit: TemperatureRidge, limit: Novelty) -> dict[str, NDArray[Any]]:
+    level = fit.level
+    return {
+        "temperatures": level.temperatures, "mean": level.mean, "scale": 1 / level.spread,
+        "target_mean": level.target_mean, "target_spread": level.target_spread,
+        "weights": fit.weights, "tilt": fit.tilt, "knots": fit.knots, "error": fit.error,
+        "precision": limit.precision, "means": limit.means,
+        "limits": np.array([limit.threshold, limit.drift, limit.particles]),
+    }  # fmt: skip
+
+
+def _fit(part: dict[str, NDArray[Any]]) -> TemperatureRidge:
+    scale = part["scale"].astype(np.float64)
+    spread = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1), np.inf)
+    level = Level(
+        part["temperatures"], part["mean"].astype(np.float64), spread, part["target_mean"], part["target_spread"]
+    )
+    return TemperatureRidge(
+        level, part["weights"].astype(np.float64), part["tilt"].astype(np.float64), part["knots"], part["error"]
+    )
+
+
+def _limit(part: dict[str, NDArray[Any]]) -> Novelty:
+    threshold, drift, particles = map(float, part["limits"])
+    return Novelty(part["precision"], threshold, part["means"], drift, particles)

@@ -1,0 +1,180 @@
+"""Models that predict which particles of a structure will move: ridge regressions per species, with their limits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from glassformer.baselines.novelty import FAR, TOLERATED, Novelty
+from glassformer.baselines.temperature_ridge import TemperatureRidge
+from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.errors import PredictionError
+from glassformer.core.mixture import MixtureSettings
+from glassformer.core.words import counted
+from glassformer.observables.descriptors import Descriptors
+
+Reads = Literal["inherent", "restricted", "window"]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+# Relative differences in what a user says of a structure that are no differences.
+SAME_TEMPERATURE, SAME_DENSITY = 5e-3, 2e-3
+# Quantities in whose means and generations of averages a strange structure shows.
+_TELLING = ("energy", "virial", "curvature", "density", "displacement")
+_GENERATIONS = (0, 1, 4)
+
+
+class ModelCard(BaseModel):
+    """What a model is for, what it was trained on, and how it did on what it had not seen.
+
+    `reads`: the inherent structure alone; with it cage positions of the restricted ensemble, still static; or those of
+    a window of free draws, which is short dynamics. `times`: of each temperature (G, K). `scores`: one entry per
+    temperature and time. `descriptors` and `cages` are the settings with which both are made.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.+-]+$")]
+    purpose: Annotated[str, Field(max_length=2000)]
+    mixture: MixtureSettings
+    density: Positive
+    temperatures: tuple[Positive, ...]
+    times: tuple[tuple[Positive, ...], ...]
+    reads: Reads
+    descriptors: dict[str, Any] = {}
+    cages: dict[str, float] = {}
+    configurations: tuple[int, ...]
+    draws: int
+    data: Annotated[str, Field(max_length=2000)]
+    licence: Annotated[str, Field(max_length=500)]
+    limits: Annotated[str, Field(max_length=2000)]
+    scores: tuple[dict[str, Any], ...] = ()
+    code_version: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its class: 'static', or 'short dynamics'."""
+        return "short dynamics" if self.reads == "window" else "static"
+
+    def times_at(self, temperature: float) -> FloatArray:
+        """Return the times (K,) that it knows at `temperature`; between temperatures ln t is linear in T."""
+        logarithms = np.log(np.array(self.times))
+        return np.exp([np.interp(temperature, self.temperatures, column) for column in logarithms.T])
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Propensities (N,), their standard errors (N,), distances from training (N,), far above 1, and warnings."""
+
+    propensity: FloatArray
+    uncertainty: FloatArray
+    distance: FloatArray
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PropensityPredictor:
+    """A model: its card, the `columns` that it reads, and for each species a fit and the limits of its training."""
+
+    card: ModelCard
+    columns: tuple[str, ...]
+    fits: tuple[TemperatureRidge, ...]
+    limits: tuple[Novelty, ...]
+
+    def predict(
+        self, table: Descriptors, species: ByteArray, temperature: float, time: float | None = None
+    ) -> Prediction:
+        """Return the propensities at `time`, by default the last, of particles with descriptors `table`.
+
+        Between the model's times propensities are interpolated in ln t. Raises `PredictionError` for a time outside
+        its range or a species that it does not know, `ConfigurationError` if a column is missing.
+        """
+        if species.max() >= len(self.fits):
+            raise PredictionError(
+                f"got particles of species number {species.max()}; the model {self.card.name} knows"
+                f" {counted(len(self.fits), 'species')}, counted from 0",
+                "Use a model of the same mixture.",
+            )
+        low, high, share = self._between(temperature, time)
+        values = table.select(self.columns).values
+        propensity, uncertainty, distance = (np.empty(len(species)) for _ in range(3))
+        warnings = []
+        for kind, (fit, limit) in enumerate(zip(self.fits, self.limits, strict=True)):
+            rows = species == kind
+            if not rows.any():
+                continue
+            mean, error = fit.predict(values[rows], temperature)
+            propensity[rows] = (1 - share) * mean[:, low] + share * mean[:, high]
+            uncertainty[rows] = (1 - share) * error[:, low] + share * error[:, high]
+            telling = telling_columns(fit, self.columns, values[rows], temperature)
+            distance[rows] = limit.distances(telling)
+            warnings += self._warnings(limit, telling, distance[rows], kind)
+        return Prediction(propensity, uncertainty, distance, tuple(warnings))
+
+    def _between(self, temperature: float, time: float | None) -> tuple[int, int, float]:
+        """Return the two of its times that `time` lies between, and the share of the second."""
+        times = self.card.times_at(temperature)
+        wanted = times[-1] if time is None else time
+        if not times[0] * (1 - 1e-6) <= wanted <= times[-1] * (1 + 1e-6):
+            known = ", ".join(f"{one:.4g}" for one in times)
+            raise PredictionError(
+                f"got t = {wanted:g}; the model {self.card.name} knows t = {known} at T = {temperature:g}",
+                "Choose a time between the first and the last of these.",
+            )
+        place = float(np.interp(np.log(wanted), np.log(times), np.arange(len(times))))
+        low = min(int(place), max(len(times) - 2, 0))
+        return low, min(low + 1, len(times) - 1), place - low
+
+    def _warnings(self, limit: Novelty, telling: FloatArray, distance: FloatArray, kind: int) -> list[str]:
+        found, who = [], f"{self.card.mixture.species[kind]} particles"
+        far = float((distance > 1).mean())
+        if far > TOLERATED * FAR:
+            found.append(
+                f"{100 * far:.1f} % of the {who} have surroundings unlike those in training ({100 * FAR:.1g} % would be"
+                " expected)"
+            )
+        deviations = limit.deviations(telling)
+        if deviations.max() > 1:
+            name = telling_names(self.columns)[int(deviations.argmax())]
+            found.append(
+                f"the mean {name} of the {who} deviates {deviations.max():.1f} times as far from training as is"
+                " tolerated: another temperature, density, composition, cutoff or preparation?"
+            )
+        return found
+
+    def mismatches(self, mixture: MixtureSettings, density: float, temperature: float) -> list[str]:
+        """Return what a structure differs in from those that the model is for, as far as it is stated."""
+        card, found = self.card, []
+        if mixture.identity != card.mixture.identity:
+            found.append(f"it is of the mixture {mixture.name}, not of {card.mixture.name}")
+        if abs(density / card.density - 1) > SAME_DENSITY:
+            found.append(f"its density is {density:.4g}, not {card.density:.4g}")
+        low, high = min(card.temperatures), max(card.temperatures)
+        if not low * (1 - SAME_TEMPERATURE) <= temperature <= high * (1 + SAME_TEMPERATURE):
+            known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            found.append(f"its temperature is {temperature:g}, not {known}")
+        return found
+
+
+def telling_names(columns: Sequence[str]) -> list[str]:
+    """Return those of `columns` in which a strange structure shows."""
+    return [columns[place] for place in _places(columns)]
+
+
+def telling_columns(
+    fit: TemperatureRidge, columns: Sequence[str], values: NDArray[np.float32], temperature: float
+) -> FloatArray:
+    """Return the standardised values (N, f) of `telling_names`."""
+    return fit.level.standardised(values, temperature)[:, _places(columns)]
+
+
+def _places(columns: Sequence[str]) -> list[int]:
+    def tells(name: str) -> bool:
+        head, _, generation = name.partition("@")
+        return (
+            head.split(".")[0] == "inherent" and head.split(".")[1] in _TELLING and int(generation or 0) in _GENERATIONS
+        )
+
+    return [place for place, name in enumerate(columns) if tells(name)]

@@ -1,0 +1,160 @@
+"""Ridge regression of the propensities of one species, at one temperature or across several.
+
+Columns x and propensities y are standardised with the means and spreads of the training particles at the same
+temperature, x~ and y~. What is learned is y~ = x~ . w + tau x~ . v, with tau the temperature, scaled to -1 to 1; v is
+left out where there is one temperature only. Between temperatures means are interpolated linearly, and those of y
+geometrically. Nothing is taken from the configuration that is predicted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassformer.baselines.ridge import PENALTIES, Moments, fit_ridge
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import ConfigurationError
+
+# Quantiles of the prediction between which its error is interpolated.
+BINS = 12
+# A column whose spread is below this share of its magnitude does not vary.
+_CONSTANT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Means and spreads at G temperatures: of F columns (G, F), and of K propensities (G, K)."""
+
+    temperatures: FloatArray
+    mean: FloatArray
+    spread: FloatArray
+    target_mean: FloatArray
+    target_spread: FloatArray
+
+    @classmethod
+    def of(
+        cls, temperatures: Sequence[float], columns: Sequence[NDArray[np.float32]], targets: Sequence[FloatArray]
+    ) -> "Level":
+        """Return those of training configurations at `temperatures`, with `columns` (N, F) and `targets` (N, K)."""
+        known = np.unique(np.asarray(temperatures, np.float64))
+        rows: list[list[FloatArray]] = []
+        for temperature in known:
+            there = [index for index, one in enumerate(temperatures) if one == temperature]
+            x = np.concatenate([columns[index] for index in there]).astype(np.float64)
+            y = np.concatenate([targets[index] for index in there])
+            spread = x.std(0)
+            spread[spread <= _CONSTANT * np.maximum(np.abs(x.mean(0)), 1e-30)] = np.inf
+            rows.append([x.mean(0), spread, y.mean(0), y.std(0)])
+        return cls(known, *(np.stack(parts) for parts in zip(*rows, strict=True)))
+
+    def at(self, temperature: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Return means and spreads at `temperature`, (F,) twice and (K,) twice; those of the nearest beyond the range.
+
+        A column that does not vary has an infinite spread.
+        """
+        place = float(np.interp(temperature, self.temperatures, np.arange(len(self.temperatures))))
+        low = min(int(place), max(len(self.temperatures) - 2, 0))
+        high, share = min(low + 1, len(self.temperatures) - 1), place - low
+        mean = (1 - share) * self.mean[low] + share * self.mean[high]
+        spread = self.spread[low] if low == high else (1 - share) * self.spread[low] + share * self.spread[high]
+        logarithms = ((1 - share) * np.log(a[low]) + share * np.log(a[high]) for a in self._targets)
+        return mean, spread, *(np.exp(one) for one in logarithms)
+
+    @property
+    def _targets(self) -> tuple[FloatArray, FloatArray]:
+        return self.target_mean, self.target_spread
+
+    def standardised(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
+        """Return the columns (N, F) in units of their spread, from their mean."""
+        mean, spread, _, _ = self.at(temperature)
+        result: FloatArray = (columns - mean) / spread
+        return result
+
+    def units(self, targets: FloatArray, temperature: float) -> FloatArray:
+        """Return propensities (N, K) in units of their spread, from their mean."""
+        _, _, mean, spread = self.at(temperature)
+        result: FloatArray = (targets - mean) / spread
+        return result
+
+    def scaled(self, temperature: float) -> float:
+        """Return the temperature as -1 to 1; 0 where there is one only."""
+        first, last = self.temperatures[[0, -1]]
+        return 0.0 if first == last else float(2 * (temperature - first) / (last - first) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class TemperatureRidge:
+    """The fit of one species: `weights` w and `tilt` v, (F, K), for columns in units of `level`.
+
+    `knots` and `error` (BINS, K): the root mean square error for predictions of this size, in units of the spread;
+    zero until `with_errors`.
+    """
+
+    level: Level
+    weights: FloatArray
+    tilt: FloatArray
+    knots: FloatArray
+    error: FloatArray
+
+    @classmethod
+    def fit(
+        cls,
+        temperatures: Sequence[float],
+        columns: Sequence[NDArray[np.float32]],
+        targets: Sequence[FloatArray],
+        scales: FloatArray,
+        penalties: Sequence[float] = PENALTIES,
+    ) -> "TemperatureRidge":
+        """Fit training configurations at `temperatures`, each with `columns` (N, F) and `targets` (N, K).
+
+        `scales` (F,): see `glassformer.baselines.ridge.Ridge.fit`. Raises `ConfigurationError` for fewer than two.
+        """
+        level = Level.of(temperatures, columns, targets)
+        several = len(level.temperatures) > 1
+        x, y = [], []
+        for temperature, of_one, target in zip(temperatures, columns, targets, strict=True):
+            standard = level.standardised(of_one, temperature).astype(np.float32)
+            x.append(np.concatenate([standard, level.scaled(temperature) * standard], 1) if several else standard)
+            y.append(level.units(target, temperature))
+        moments = [Moments.of(one, target) for one, target in zip(x, y, strict=True)]
+        ridge = fit_ridge(x, y, np.tile(scales, 2 if several else 1), penalties, moments)
+        number = columns[0].shape[1]
+        tilt = ridge.weights[number:] if several else np.zeros_like(ridge.weights)
+        nothing = np.zeros((BINS, targets[0].shape[1]))
+        return cls(level, ridge.weights[:number], tilt, nothing, nothing)
+
+    def standardised(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
+        """Return the prediction (N, K) in units of the spread of training's propensities at `temperature`."""
+        weights = self.weights + self.level.scaled(temperature) * self.tilt
+        predicted: FloatArray = self.level.standardised(columns, temperature) @ weights
+        return predicted
+
+    def mean(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
+        """Return the propensities (N, K), at least a tenth of their mean."""
+        _, _, mean, spread = self.level.at(temperature)
+        return np.maximum(mean + spread * self.standardised(columns, temperature), 0.1 * mean)
+
+    def predict(self, columns: NDArray[np.float32], temperature: float) -> tuple[FloatArray, FloatArray]:
+        """Return the propensities (N, K) and their standard errors."""
+        mean = self.mean(columns, temperature)
+        standard, spread = self.level.units(mean, temperature), self.level.at(temperature)[3]
+        error = np.stack([np.interp(z, k, e) for z, k, e in zip(standard.T, self.knots.T, self.error.T, strict=True)])
+        return mean, error.T * spread
+
+    def with_errors(self, predictions: FloatArray, targets: FloatArray) -> "TemperatureRidge":
+        """Return the same with errors as those of `predictions` of `targets`, (P, K), in units of the spread.
+
+        They must be predictions for configurations that the fit had not seen.
+        """
+        edges = np.quantile(predictions, np.linspace(0, 1, BINS + 1), axis=0)
+        knots, error = np.empty((BINS, targets.shape[1])), np.empty((BINS, targets.shape[1]))
+        for target in range(targets.shape[1]):
+            which = np.clip(np.searchsorted(edges[1:-1, target], predictions[:, target]), 0, BINS - 1)
+            count = np.maximum(np.bincount(which, minlength=BINS), 1)
+            square = (predictions[:, target] - targets[:, target]) ** 2
+            knots[:, target] = np.bincount(which, predictions[:, target], BINS) / count
+            error[:, target] = np.sqrt(np.bincount(which, square, BINS) / count)
+        if (np.diff(knots, axis=0) <= 0).any():
+            raise ConfigurationError("the predictions do not vary: their error cannot be told from their size")
+        return TemperatureRidge(self.level, self.weights, self.tilt, knots, error)

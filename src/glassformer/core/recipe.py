@@ -1,0 +1,52 @@
+"""The recipe of a propensity model: what it is trained on, what it reads, and what its card says."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from glassformer.core.bounds import Temperature, Time
+from glassformer.core.settings import Settings
+
+Reads = Literal["inherent", "restricted", "window"]
+Text = Annotated[str, Field(max_length=2000)]
+
+
+class RecipeTarget(Settings):
+    """A temperature, and the times at which its propensities are learned, increasing."""
+
+    temperature: Temperature
+    times: Annotated[tuple[Time, ...], Field(min_length=1)]
+
+
+class Recipe(Settings):
+    """How a propensity model is trained: `glassformer train propensity`.
+
+    `reads`: descriptors of the inherent structure; with those of restricted cage positions; or of the mean positions in
+    a short window of free draws. `targets`: what is learned, the same number of times at every temperature; without
+    them all temperatures and times of the data. `left_out`: configurations of each temperature that are left out
+    together, in turn, to measure errors and scores. `descriptors`: changes to the defaults of `DescriptorSettings`.
+    `purpose`, `data`, `licence`, `limits`: sentences of the model's card.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.+-]+$")] = "own"
+    purpose: Text = ""
+    data: Text = ""
+    licence: Annotated[str, Field(max_length=500)] = ""
+    limits: Text = ""
+    reads: Reads = "inherent"
+    targets: tuple[RecipeTarget, ...] = ()
+    left_out: Annotated[int, Field(ge=1, le=1000)] = 2
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    descriptors: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _targets_fit(self) -> "Recipe":
+        numbers = {len(target.times) for target in self.targets}
+        if len(numbers) > 1:
+            raise ValueError(f"targets: got {sorted(numbers)} times; expected as many at every temperature")
+        if any(list(target.times) != sorted(set(target.times)) for target in self.targets):
+            raise ValueError("targets: times must increase")
+        temperatures = [target.temperature for target in self.targets]
+        if temperatures != sorted(set(temperatures)):
+            raise ValueError("targets: temperatures must increase")
+        return self

@@ -1,0 +1,271 @@
+"""Train a propensity model on samples: descriptors, cross-validation by configuration, fit, limits and card."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from glassformer.baselines.novelty import Novelty
+from glassformer.baselines.propensity import scales_of
+from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor, telling_columns
+from glassformer.baselines.temperature_ridge import TemperatureRidge
+from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.progress import Progress
+from glassformer.core.provenance import code_version
+from glassformer.core.recipe import Recipe
+from glassformer.core.seeds import generator, named_seed
+from glassformer.core.words import counted
+from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
+from glassformer.dataset.sample import Sample
+from glassformer.observables.descriptors import Descriptors, DescriptorSettings, collect_descriptors
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A training configuration: its temperature, descriptors, species (N,), labels (N, K) and ceilings (S, K)."""
+
+    name: str
+    temperature: float
+    table: Descriptors
+    species: ByteArray
+    labels: FloatArray
+    ceilings: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Structures:
+    """The samples of one configuration: the first has the structure, any of them the labels of a time."""
+
+    samples: tuple[Sample, ...]
+
+    @property
+    def first(self) -> Sample:
+        """The sample whose structure is described."""
+        return self.samples[0]
+
+    def labels(self, times: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+        """Return the propensities (N, K) at `times` and their ceilings (S, K). Raises `DatasetError`."""
+        found = []
+        for time in times:
+            having = [one for one in self.samples if nearest_time(one.dynamics.particle_times, time) is not None]
+            # `particle_labels` says of the first which times there are.
+            sample, at = (having or self.samples)[0], np.array([time])
+            found.append((particle_labels(sample, at, "propensity"), pearson_ceilings(sample, at, "propensity")))
+        return np.concatenate([one for one, _ in found], 1), np.concatenate([other for _, other in found], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A model, and by species what the fits of cross-validation predicted of each item they had not seen, (n, K)."""
+
+    predictor: PropensityPredictor
+    items: tuple[Item, ...]
+    unseen: tuple[list[FloatArray], ...]
+
+    def answers(
+        self, temperature: float, place: int, kind: int
+    ) -> tuple[list[FloatArray], list[FloatArray], list[float]]:
+        """Return predictions and labels, (n,) per configuration at `temperature`, and ceilings.
+
+        `place`: number of the time. `kind`: number of the species.
+        """
+        there = [index for index, item in enumerate(self.items) if item.temperature == temperature]
+        return (
+            [self.unseen[kind][index][:, place] for index in there],
+            [self.items[index].labels[self.items[index].species == kind, place] for index in there],
+            [float(self.items[index].ceilings[kind, place]) for index in there],
+        )
+
+
+def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progress, threads: int = 1) -> Trained:
+    """Return a model trained by `recipe` on all `samples`, with errors from cross-validation.
+
+    Samples of one configuration, such as imported ones and further draws of them, count once, with the times of all.
+    Raises `DatasetError` for samples without what the recipe reads or names, `SettingsError`.
+    """
+    structures, targets = _structures(samples, recipe), _targets(samples, recipe)
+    settings = _settings(recipe)
+    progress.start("describe", len(structures), "configurations")
+    items = []
+    for one in structures:
+        items.append(_item(one, targets, recipe, settings, threads))
+        progress.advance(1)
+    kinds, columns = structures[0].first.mixture.kinds, items[0].table.names
+    folds = _folds(items, recipe)
+    progress.start("fit", kinds * (len(folds) + 1), "fits")
+    fits, limits, unseen = [], [], []
+    for kind in range(kinds):
+        predicted: dict[int, FloatArray] = {}
+        for left_out in folds:
+            fit = _fit([item for index, item in enumerate(items) if index not in left_out], kind)
+            predicted |= {index: fit.mean(*_of(items[index], kind)) for index in left_out}
+            progress.advance(1)
+        fit = _fit(items, kind)
+        progress.advance(1)
+        found = [predicted[index] for index in range(len(items))]
+        fits.append(
+            fit.with_errors(
+                np.concatenate(
+                    [fit.level.units(one, item.temperature) for one, item in zip(found, items, strict=True)]
+                ),
+                np.concatenate(
+                    [fit.level.units(item.labels[item.species == kind], item.temperature) for item in items]
+                ),
+            )
+        )
+        limits.append(Novelty.of([telling_columns(fit, columns, *_of(item, kind)) for item in items]))
+        unseen.append(found)
+    card = _card(structures, items, targets, recipe, settings)
+    return Trained(PropensityPredictor(card, columns, tuple(fits), tuple(limits)), tuple(items), tuple(unseen))
+
+
+def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
+    """Return the samples by configuration. Raises `DatasetError` if they do not fit together or lack what is read."""
+    together: dict[str, list[Sample]] = {}
+    for sample in samples:
+        together.setdefault(sample.configuration.fingerprint, []).append(sample)
+    # The one with most that was derived comes first.
+    found = [
+        Structures(
+            tuple(sorted(ones, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None)))
+        )
+        for ones in together.values()
+    ]
+    liquids = {one.first.facts.mixture.identity for one in found}
+    densities = [one.first.configuration.density for one in found]
+    if len(liquids) > 1 or max(densities) > min(densities) * 1.01:
+        raise DatasetError(
+            f"got configurations of {counted(len(liquids), 'mixture')} at densities {min(densities):.4g} to"
+            f" {max(densities):.4g}; a propensity model is trained on one mixture at one density",
+            "Train one for each.",
+        )
+    for one in found:
+        sample = one.first
+        if sample.configuration.inherent_positions is None:
+            raise DatasetError(f"{sample.identifier} has no inherent structure", "glassformer quench DATASET finds it.")
+        if recipe.reads != "inherent" and (sample.cage is None or sample.cage.kind != recipe.reads):
+            raise DatasetError(
+                f"{sample.identifier} has no cage positions of the kind '{recipe.reads}'",
+                f"Sample them: glassformer cage DATASET --kind {recipe.reads}.",
+            )
+    return found
+
+
+def _targets(samples: Sequence[Sample], recipe: Recipe) -> dict[float, tuple[float, ...]]:
+    """Return the times of every temperature."""
+    if recipe.targets:
+        return {target.temperature: target.times for target in recipe.targets}
+    known = sorted({sample.facts.temperature for sample in samples})
+    times = {
+        one: sorted({float(t) for s in samples if s.facts.temperature == one for t in s.dynamics.particle_times})
+        for one in known
+    }
+    if len({len(row) for row in times.values()}) != 1 or not times[known[0]]:
+        raise SettingsError(
+            f"the data have {', '.join(f'{len(row)} particle times at T = {one:g}' for one, row in times.items())}",
+            "Name as many at every temperature: a recipe with [[targets]].",
+        )
+    return {one: tuple(row) for one, row in times.items()}
+
+
+def _settings(recipe: Recipe) -> DescriptorSettings:
+    changes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in recipe.descriptors.items()
+    }
+    try:
+        return DescriptorSettings(**changes)
+    except TypeError as error:
+        raise SettingsError(f"descriptors: {error}", "Use the names of DescriptorSettings.") from None
+
+
+def _item(
+    one: Structures, targets: dict[float, tuple[float, ...]], recipe: Recipe, settings: DescriptorSettings, threads: int
+) -> Item:
+    sample = one.first
+    temperature = next((known for known in targets if abs(known / sample.facts.temperature - 1) < 1e-6), None)
+    if temperature is None:
+        known = ", ".join(f"{known:g}" for known in targets)
+        raise DatasetError(
+            f"{sample.identifier} is at T = {sample.facts.temperature:g}; the recipe names {known}",
+            "Leave it out, or add its temperature to the recipe.",
+        )
+    times = targets[temperature]
+    cage = None if recipe.reads == "inherent" else sample.cage
+    if cage is not None and times[0] < cage.first_target * (1 - 1e-9):
+        raise SettingsError(
+            f"got t = {times[0]:g} from mean positions until t = {cage.end:g}; expected t = {cage.first_target:g} or"
+            " later",
+            "A window of free draws that lasts nearly as long holds the answer itself: choose later times.",
+        )
+    table = collect_descriptors(sample.configuration, sample.mixture, settings, threads, cage)
+    labels, ceilings = one.labels(times)
+    return Item(sample.identifier, temperature, table, sample.configuration.species, labels, ceilings)
+
+
+def _folds(items: Sequence[Item], recipe: Recipe) -> list[list[int]]:
+    """Return which items are left out together: `left_out` of each temperature, shuffled by the seed."""
+    by_temperature: dict[float, list[int]] = {}
+    for index, item in enumerate(items):
+        by_temperature.setdefault(item.temperature, []).append(index)
+    number = max(2, max(-(-len(ones) // recipe.left_out) for ones in by_temperature.values()))
+    if min(len(ones) for ones in by_temperature.values()) < 2 or len(items) < 3:
+        raise DatasetError(
+            f"got {', '.join(f'{len(ones)} configurations at T = {one:g}' for one, ones in by_temperature.items())};"
+            " expected two or more at every temperature, and three in all",
+            "Errors are measured on configurations that are left out: simulate or import more.",
+        )
+    folds: list[list[int]] = [[] for _ in range(number)]
+    for ones in by_temperature.values():
+        order = generator(named_seed(recipe.seed, "folds")).permutation(len(ones))
+        size = -(-len(ones) // number)
+        for fold, start in enumerate(range(0, len(ones), size)):
+            folds[fold] += [ones[place] for place in order[start : start + size]]
+    return [fold for fold in folds if fold]
+
+
+def _of(item: Item, kind: int) -> tuple[Any, float]:
+    return item.table.values[item.species == kind], item.temperature
+
+
+def _fit(items: Sequence[Item], kind: int) -> TemperatureRidge:
+    return TemperatureRidge.fit(
+        [item.temperature for item in items],
+        [item.table.values[item.species == kind] for item in items],
+        [item.labels[item.species == kind] for item in items],
+        scales_of(items[0].table.names),
+    )
+
+
+def _card(
+    structures: Sequence[Structures],
+    items: Sequence[Item],
+    targets: dict[float, tuple[float, ...]],
+    recipe: Recipe,
+    settings: DescriptorSettings,
+) -> ModelCard:
+    """Return the card; scores are added by who can score."""
+    first = structures[0].first
+    used = {
+        temperature: times for temperature, times in targets.items() if any(i.temperature == temperature for i in items)
+    }
+    cage = None if recipe.reads == "inherent" else first.cage
+    sampling = {} if cage is None else {name: getattr(cage, name) for name in ("draws", "begin", "end", "radius")}
+    return ModelCard(
+        name=recipe.name,
+        purpose=recipe.purpose,
+        mixture=first.facts.mixture,
+        density=round(first.configuration.density, 6),
+        temperatures=tuple(sorted(used)),
+        times=tuple(used[temperature] for temperature in sorted(used)),
+        reads=recipe.reads,
+        descriptors=asdict(settings),
+        cages={name: float(value) for name, value in sampling.items() if value is not None},
+        configurations=tuple(sum(item.temperature == one for item in items) for one in sorted(used)),
+        draws=min(one.first.draws for one in structures),
+        data=recipe.data,
+        licence=recipe.licence,
+        limits=recipe.limits,
+        code_version=code_version(),
+    )
