@@ -38,6 +38,7 @@ from glassformer.cli.options import (
     Workers,
     flag,
 )
+from glassformer.cli.propensity import propensity
 from glassformer.cli.streams import guard_streams
 from glassformer.core.errors import GlassformerError, SettingsError, StorageError
 from glassformer.core.files import storage_error
@@ -293,6 +294,7 @@ app.command()(cage)
 app.command()(learn.train)
 app.command()(learn.predict)
 app.command()(learn.evaluate)
+app.command()(propensity)
 
 
 @app.command()

@@ -86,7 +86,7 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
     Raises `DatasetError` for samples without what the recipe reads or names, `SettingsError`.
     """
     structures, targets = _structures(samples, recipe), _targets(samples, recipe)
-    settings = _settings(recipe)
+    settings = DescriptorSettings.of(recipe.descriptors)
     progress.start("describe", len(structures), "configurations")
     items = []
     for one in structures:
@@ -168,16 +168,6 @@ def _targets(samples: Sequence[Sample], recipe: Recipe) -> dict[float, tuple[flo
             "Name as many at every temperature: a recipe with [[targets]].",
         )
     return {one: tuple(row) for one, row in times.items()}
-
-
-def _settings(recipe: Recipe) -> DescriptorSettings:
-    changes: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in recipe.descriptors.items()
-    }
-    try:
-        return DescriptorSettings(**changes)
-    except TypeError as error:
-        raise SettingsError(f"descriptors: {error}", "Use the names of DescriptorSettings.") from None
 
 
 def _item(

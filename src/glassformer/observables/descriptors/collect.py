@@ -1,12 +1,13 @@
 """The default set of descriptors: of an inherent structure, and of the vectors that lead to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import ConfigurationError
+from glassformer.core.errors import ConfigurationError, SettingsError
 from glassformer.observables.descriptors.angular import bond_orders, default_angular_shells
 from glassformer.observables.descriptors.averages import recursive_averages
 from glassformer.observables.descriptors.displacements import displacement_descriptors
@@ -42,6 +43,17 @@ class DescriptorSettings:
     fine_generations: int = 2
     generations: int = 8
     averaging_length: float = 2.1
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "DescriptorSettings":
+        """Return the settings with `values` by name, where lists stand for tuples. Raises `SettingsError`."""
+        changes: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        try:
+            return cls(**changes)
+        except TypeError as error:
+            raise SettingsError(f"descriptors: {error}", "Use the names of DescriptorSettings.") from None
 
 
 def collect_descriptors(
