@@ -14,7 +14,15 @@ from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.mixture import MixtureSettings
 from glassformer.core.words import counted
-from glassformer.observables.descriptors import Descriptors
+from glassformer.observables.descriptors import (
+    Descriptors,
+    DescriptorSettings,
+    cage_descriptors,
+    collect_descriptors,
+)
+from glassformer.physics.cage import Cage
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.mixture import Mixture
 
 Reads = Literal["inherent", "restricted", "window"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -158,6 +166,18 @@ class PropensityPredictor:
         return found
 
 
+def describe(
+    configuration: Configuration, mixture: Mixture, settings: DescriptorSettings, threads: int, cage: Cage | None
+) -> Descriptors:
+    """Return the descriptors of the cage positions, or without a cage those of the inherent structure.
+
+    Both together are no better than those of the cage: docs/log/2026-11.md. Errors are those of `collect_descriptors`.
+    """
+    if cage is None:
+        return collect_descriptors(configuration, mixture, settings, threads)
+    return cage_descriptors(configuration, cage, mixture, settings, threads)
+
+
 def telling_names(columns: Sequence[str]) -> list[str]:
     """Return those of `columns` in which a strange structure shows."""
     return [columns[place] for place in _places(columns)]
@@ -173,8 +193,6 @@ def telling_columns(
 def _places(columns: Sequence[str]) -> list[int]:
     def tells(name: str) -> bool:
         head, _, generation = name.partition("@")
-        return (
-            head.split(".")[0] == "inherent" and head.split(".")[1] in _TELLING and int(generation or 0) in _GENERATIONS
-        )
+        return head.split(".")[1] in _TELLING and int(generation or 0) in _GENERATIONS
 
     return [place for place, name in enumerate(columns) if tells(name)]

@@ -115,8 +115,9 @@ def _samples(source: Path, mixture: str, temperature: float | None, species: str
 
 
 def _answer(sample: "Sample", model: str, time: float | None, threads: int, stages: "Progress") -> Answer:
+    from glassformer.baselines.propensity_model import describe
     from glassformer.cli.model_cards import model_for
-    from glassformer.observables.descriptors import DescriptorSettings, collect_descriptors
+    from glassformer.observables.descriptors import DescriptorSettings
 
     configuration, facts = sample.configuration, sample.facts
     _refuse_overlaps(sample)
@@ -130,7 +131,7 @@ def _answer(sample: "Sample", model: str, time: float | None, threads: int, stag
     sample = _derived(sample, predictor, threads, stages)
     settings = DescriptorSettings.of(predictor.card.descriptors)
     cage = None if predictor.card.reads == "inherent" else sample.cage
-    table = collect_descriptors(sample.configuration, sample.mixture, settings, threads, cage)
+    table = describe(sample.configuration, sample.mixture, settings, threads, cage)
     prediction = predictor.predict(table, configuration.species, facts.temperature, time)
     last = float(predictor.card.times_at(facts.temperature)[-1])
     warnings = (*(f"outside the model's range: {text}" for text in mismatches), *prediction.warnings)

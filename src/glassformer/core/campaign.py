@@ -135,9 +135,12 @@ class Campaign(Settings):
         parameters = self.model_dump(mode="json", exclude={"configurations", "draws", "state_points", "engine"})
         # The contents of the start configurations matter, not their folder: the task adds these.
         parameters["equilibration"].pop("start_from")
+        if not self.equilibration.as_given:
+            # Left out, so that the hashes of samples made before it could be set stay valid.
+            parameters["equilibration"].pop("as_given")
         estimate = self.equilibration.relaxation_estimate
         if estimate is None or estimate == thesis_estimate():
-            # Left out, so that the hashes of samples made before it could be set stay valid.
+            # Left out for the same reason.
             parameters["equilibration"].pop("relaxation_estimate")
         parameters.pop("mixture")
         liquid = self.mixture.identity

@@ -63,6 +63,8 @@ class Equilibration(Settings):
     start_density: Density = 1.1
     # A folder of configurations to start from instead of random positions: the stages are then left out.
     start_from: str | None = None
+    # Take these as they are, in equilibrium or not, without holding: draws of structures that somebody else made.
+    as_given: bool = False
     relaxations: Annotated[Multiple, Field(gt=0)] = 5.0
     # Needed only where a duration or a hold time is not given.
     relaxation_estimate: RelaxationEstimate | None = None
@@ -76,6 +78,12 @@ class Equilibration(Settings):
     box: Literal["as-it-fell", "mean-density"] = "as-it-fell"
     # With 'mean-density': how long the configuration relaxes in the new box, in NVT.
     settle_time: Time = 10.0
+
+    @model_validator(mode="after")
+    def _given(self) -> "Equilibration":
+        if self.as_given and self.start_from is None:
+            raise ValueError("as_given: expected configurations to take as they are: set start_from")
+        return self
 
     @model_validator(mode="after")
     def _begins_somewhere(self) -> "Equilibration":

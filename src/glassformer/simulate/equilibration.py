@@ -4,6 +4,7 @@ At every checkpoint, and at every stage's end, LAMMPS's state goes through its r
 there or not: a resumed run is the same to the last bit.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.campaign import Campaign, StatePointSettings
-from glassformer.core.errors import EngineError
+from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import EquilibrationRecord
+from glassformer.dataset.sample_checks import DENSITY_TOLERANCE
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
@@ -36,16 +38,20 @@ STRUCTURE = ("positions", "species", "box")
 
 @dataclass(frozen=True, eq=False)
 class Equilibrated:
-    """A configuration, the record of how it came about, and whether it is in equilibrium as far as was measured."""
+    """A configuration, the record of how it came about, and whether it is in equilibrium as far as was measured.
+
+    Of one that was taken as it was, there is no record, and nothing was measured.
+    """
 
     configuration: Configuration
-    record: EquilibrationRecord
-    equilibrated: bool
+    record: EquilibrationRecord | None
+    equilibrated: bool | None
     held: float
     tau_alpha: float
 
     def as_arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays by name."""
+        assert self.record is not None
         scalars = {name: np.array(getattr(self, name)) for name in ("equilibrated", "held", "tau_alpha")}
         record = {f"record_{name}": array for name, array in vars(self.record).items()}
         return {name: getattr(self.configuration, name) for name in STRUCTURE} | record | scalars
@@ -78,6 +84,18 @@ def equilibrate(
     run = _Run(campaign, point, index, report, unfinished, start)
     run.to_the_end()
     return run.result()
+
+
+def as_given(start: Configuration | None, point: StatePointSettings) -> Equilibrated:
+    """Return `start` as it is. Raises `ConfigurationError` if it is not at the density of `point`."""
+    assert start is not None
+    if point.density is not None and abs(start.density / point.density - 1) > DENSITY_TOLERANCE:
+        raise ConfigurationError(
+            f"got a configuration of density {start.density:.5g} to take as it is at density {point.density:g}",
+            "Name its own density, or let it be scaled and held: equilibration.as_given = false.",
+        )
+    bare = Configuration(start.positions, start.species, start.box)
+    return Equilibrated(bare, None, None, math.nan, math.nan)
 
 
 def random_configuration(mixture: Mixture, particles: int, density: float, seed: int) -> Configuration:

@@ -14,7 +14,13 @@ from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
 from glassformer.simulate.draws import engine_used, run_draws
-from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT, PROTOCOL_VERSION, Equilibrated, equilibrate
+from glassformer.simulate.equilibration import (
+    EQUILIBRATION_CHECKPOINT,
+    PROTOCOL_VERSION,
+    Equilibrated,
+    as_given,
+    equilibrate,
+)
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
@@ -105,6 +111,8 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
 
 def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilibrated:
     """Return the equilibrated configuration, from `unfinished` if it is there."""
+    if task.campaign.equilibration.as_given:
+        return as_given(task.start, task.point)
     report = weighed(report, lammps_cost(task.campaign))
     saved = unfinished.load("configuration")
     if saved is not None:
@@ -153,6 +161,8 @@ def _relaxation_time(ensemble: Ensemble) -> float:
 
 def protocol(task: Task) -> str:
     """Return one line that tells how the configuration was made."""
+    if task.campaign.equilibration.as_given:
+        return "given configuration, as it is"
     ensemble = "NPT" if task.point.pressure is not None else "NVT"
     stages = len(approach(task.campaign, task.point))
     way = f"random, minimise, {stages} {ensemble} stages" if stages else "given configuration"

@@ -61,12 +61,16 @@ def settle(campaign: Campaign, point: StatePointSettings, density: float) -> Sta
 
 def fewest_steps(campaign: Campaign, point: StatePointSettings) -> int:
     """Return the steps that an equilibration takes at least: two windows of holding are needed to compare."""
+    if campaign.equilibration.as_given:
+        return 0
     steps = sum(stage.steps for stage in approach(campaign, point)) + 2 * hold(campaign, point).steps
     return steps + (settle(campaign, point, 1.0).steps if _settles(campaign, point) else 0)
 
 
 def most_steps(campaign: Campaign, point: StatePointSettings) -> int:
     """Return the steps of an equilibration that uses up its budget."""
+    if campaign.equilibration.as_given:
+        return 0
     more = campaign.equilibration.most_windows - 2
     return fewest_steps(campaign, point) + more * hold(campaign, point).steps
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from glassformer.baselines.novelty import Novelty
 from glassformer.baselines.propensity import scales_of
-from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor, telling_columns
+from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor, describe, telling_columns
 from glassformer.baselines.temperature_ridge import TemperatureRidge
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import DatasetError, SettingsError
@@ -19,7 +19,7 @@ from glassformer.core.seeds import generator, named_seed
 from glassformer.core.words import counted
 from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
 from glassformer.dataset.sample import Sample
-from glassformer.observables.descriptors import Descriptors, DescriptorSettings, collect_descriptors
+from glassformer.observables.descriptors import Descriptors, DescriptorSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,7 @@ def _item(
             " later",
             "A window of free draws that lasts nearly as long holds the answer itself: choose later times.",
         )
-    table = collect_descriptors(sample.configuration, sample.mixture, settings, threads, cage)
+    table = describe(sample.configuration, sample.mixture, settings, threads, cage)
     labels, ceilings = one.labels(times)
     return Item(sample.identifier, temperature, table, sample.configuration.species, labels, ceilings)
 

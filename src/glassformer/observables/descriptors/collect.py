@@ -61,13 +61,11 @@ def collect_descriptors(
     mixture: Mixture,
     settings: DescriptorSettings | None = None,
     threads: int = 1,
-    cage: Cage | None = None,
 ) -> Descriptors:
     """Return the descriptors of the inherent structure of `configuration`, and of the vectors that lead to it.
 
-    Their names start with `inherent.`. With `cage` also those of its positions, which start with `cage.`, and of the
-    mean squared displacement around them, `cage.mobility`. Raises `ConfigurationError` if there is no inherent
-    structure, or if the box is shorter than twice the reach of the descriptors.
+    All names start with `inherent.`. Raises `ConfigurationError` if there is no inherent structure, or if the box is
+    shorter than twice the reach of the descriptors.
     """
     if configuration.inherent_positions is None:
         raise ConfigurationError(
@@ -76,14 +74,24 @@ def collect_descriptors(
         )
     chosen = DescriptorSettings() if settings is None else settings
     inherent = replace(configuration, positions=configuration.inherent_positions, inherent_positions=None)
-    table = _of_structure(inherent, configuration.positions, mixture, chosen, threads).prefixed("inherent")
-    if cage is None:
-        return table
-    caged = replace(inherent, positions=cage.positions)
-    # A harmonic amplitude belongs to an energy minimum; the cage has its own, measured.
-    measured = replace(chosen, harmonic=())
-    further = _of_structure(caged, configuration.positions, mixture, measured, threads, [_mobility(cage)])
-    return join(table, further.prefixed("cage"))
+    return _of_structure(inherent, configuration.positions, mixture, chosen, threads).prefixed("inherent")
+
+
+def cage_descriptors(
+    configuration: Configuration,
+    cage: Cage,
+    mixture: Mixture,
+    settings: DescriptorSettings | None = None,
+    threads: int = 1,
+) -> Descriptors:
+    """Return the descriptors of the positions of `cage`, and of the vectors that lead to them from `configuration`.
+
+    All names start with `cage.`; `cage.mobility` is the mean squared displacement around them. Harmonic amplitudes
+    are left out: they belong to an energy minimum. Raises `ConfigurationError` for a box shorter than twice the reach.
+    """
+    chosen = replace(DescriptorSettings() if settings is None else settings, harmonic=())
+    caged = replace(configuration, positions=cage.positions, inherent_positions=None)
+    return _of_structure(caged, configuration.positions, mixture, chosen, threads, [_mobility(cage)]).prefixed("cage")
 
 
 def _of_structure(

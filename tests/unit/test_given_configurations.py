@@ -1,0 +1,66 @@
+"""Campaigns that take configurations as they are, without holding."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glassformer.core.campaign import Campaign
+from glassformer.core.errors import ConfigurationError, SettingsError
+from glassformer.core.progress import Silent
+from glassformer.core.settings import check_settings
+from glassformer.dataset.folder import read_dataset
+from glassformer.simulate.campaign import run_campaign
+from glassformer.simulate.plan import plan_campaign
+from tests.conftest import TINY_CAMPAIGN
+
+
+def campaign(start: Path | None, **changes: object) -> Campaign:
+    values = TINY_CAMPAIGN | {
+        "configurations": 2,
+        "equilibration": {"as_given": True} | ({} if start is None else {"start_from": str(start)}),
+        "state_points": [{"temperature": 0.5, "pressure": 1.55}],
+    }
+    return check_settings(values | changes, Campaign, "campaign")
+
+
+@pytest.fixture(scope="module")
+def starts(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("starts")
+    (folder / "T0.50_P1.55").symlink_to(tiny_dataset / "T0.50_P1.55")
+    return folder
+
+
+def test_configurations_are_taken_as_they_are(starts: Path, tmp_path: Path) -> None:
+    settings = campaign(starts)
+    assert run_campaign(settings, tmp_path / "data", Silent(), 1) == 2
+    given, made = read_dataset(starts)[:2], read_dataset(tmp_path / "data")
+    for old, new in zip(given, made, strict=True):
+        np.testing.assert_array_equal(new.configuration.positions, old.configuration.positions)
+        assert new.configuration.fingerprint == old.configuration.fingerprint
+        assert new.equilibration is None
+        assert new.facts.equilibrated is None
+        assert new.facts.protocol == "given configuration, as it is"
+        # The same seed draws the same velocities.
+        np.testing.assert_array_equal(new.dynamics.msd, old.dynamics.msd)
+
+
+def test_they_cost_no_equilibration(starts: Path) -> None:
+    planned = plan_campaign(campaign(starts), None, 1, Silent())
+    assert sum(point.equilibration_hours for point in planned.state_points) == 0
+
+
+def test_another_density_is_refused(starts: Path, tmp_path: Path) -> None:
+    point = [{"temperature": 0.5, "density": 1.3}]
+    with pytest.raises(ConfigurationError, match=r"density 1\.1.* at density 1\.3"):
+        run_campaign(campaign(starts, state_points=point), tmp_path / "data", Silent(), 1)
+
+
+def test_there_must_be_something_to_take() -> None:
+    with pytest.raises(SettingsError, match="start_from"):
+        campaign(None)
+
+
+def test_hashes_of_other_campaigns_stay_as_they_were() -> None:
+    settings = check_settings(TINY_CAMPAIGN, Campaign, "campaign")
+    assert "as_given" not in settings.sample_parameters(settings.state_points[0])["equilibration"]
