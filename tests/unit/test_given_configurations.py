@@ -47,7 +47,7 @@ def test_configurations_are_taken_as_they_are(starts: Path, tmp_path: Path) -> N
 
 def test_they_cost_no_equilibration(starts: Path) -> None:
     planned = plan_campaign(campaign(starts), None, 1, Silent())
-    assert sum(point.equilibration_hours for point in planned.state_points) == 0
+    assert sum(cost.equilibration_hours for cost in planned.costs) == 0
 
 
 def test_another_density_is_refused(starts: Path, tmp_path: Path) -> None:

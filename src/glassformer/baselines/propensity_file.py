@@ -93,7 +93,7 @@ def _check(part: dict[str, NDArray[Any]], card: ModelCard, columns: tuple[str, .
 def _arrays(fit: TemperatureRidge, limit: Novelty) -> dict[str, NDArray[Any]]:
     level = fit.level
     return {
-        "temperatures": level.temperatures, "mean": level.mean, "scale": 1 / level.spread,
+        "temperatures": level.temperatures, "mean": level.mean, "scale": level.scale,
         "target_mean": level.target_mean, "target_spread": level.target_spread,
         "weights": fit.weights, "tilt": fit.tilt, "knots": fit.knots, "error": fit.error,
         "precision": limit.precision, "means": limit.means,
@@ -102,11 +102,8 @@ def _arrays(fit: TemperatureRidge, limit: Novelty) -> dict[str, NDArray[Any]]:
 
 
 def _fit(part: dict[str, NDArray[Any]]) -> TemperatureRidge:
-    scale = part["scale"].astype(np.float64)
-    spread = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1), np.inf)
-    level = Level(
-        part["temperatures"], part["mean"].astype(np.float64), spread, part["target_mean"], part["target_spread"]
-    )
+    mean, scale = (part[name].astype(np.float64) for name in ("mean", "scale"))
+    level = Level(part["temperatures"], mean, scale, part["target_mean"], part["target_spread"])
     return TemperatureRidge(
         level, part["weights"].astype(np.float64), part["tilt"].astype(np.float64), part["knots"], part["error"]
     )

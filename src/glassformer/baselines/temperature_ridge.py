@@ -24,11 +24,14 @@ _CONSTANT = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """Means and spreads at G temperatures: of F columns (G, F), and of K propensities (G, K)."""
+    """Means at G temperatures, of F columns (G, F) and K propensities (G, K), and their spreads.
+
+    `scale` (G, F) is the inverse of a column's spread, 0 for a column that does not vary.
+    """
 
     temperatures: FloatArray
     mean: FloatArray
-    spread: FloatArray
+    scale: FloatArray
     target_mean: FloatArray
     target_spread: FloatArray
 
@@ -43,32 +46,32 @@ class Level:
             there = [index for index, one in enumerate(temperatures) if one == temperature]
             x = np.concatenate([columns[index] for index in there]).astype(np.float64)
             y = np.concatenate([targets[index] for index in there])
-            spread = x.std(0)
-            spread[spread <= _CONSTANT * np.maximum(np.abs(x.mean(0)), 1e-30)] = np.inf
-            rows.append([x.mean(0), spread, y.mean(0), y.std(0)])
+            mean, spread = x.mean(0), x.std(0)
+            varies = spread > _CONSTANT * np.maximum(np.abs(mean), 1e-30)
+            scale = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
+            rows.append([mean, scale, y.mean(0), y.std(0)])
         return cls(known, *(np.stack(parts) for parts in zip(*rows, strict=True)))
 
     def at(self, temperature: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return means and spreads at `temperature`, (F,) twice and (K,) twice; those of the nearest beyond the range.
+        """Return means and scales of the columns (F,), and means and spreads of the propensities (K,).
 
-        A column that does not vary has an infinite spread.
+        Beyond the range of temperatures they are those of the nearest.
         """
         place = float(np.interp(temperature, self.temperatures, np.arange(len(self.temperatures))))
         low = min(int(place), max(len(self.temperatures) - 2, 0))
         high, share = min(low + 1, len(self.temperatures) - 1), place - low
-        mean = (1 - share) * self.mean[low] + share * self.mean[high]
-        spread = self.spread[low] if low == high else (1 - share) * self.spread[low] + share * self.spread[high]
-        logarithms = ((1 - share) * np.log(a[low]) + share * np.log(a[high]) for a in self._targets)
-        return mean, spread, *(np.exp(one) for one in logarithms)
 
-    @property
-    def _targets(self) -> tuple[FloatArray, FloatArray]:
-        return self.target_mean, self.target_spread
+        def between(values: FloatArray) -> FloatArray:
+            found: FloatArray = (1 - share) * values[low] + share * values[high]
+            return found
+
+        mean, spread = (np.exp(between(np.log(values))) for values in (self.target_mean, self.target_spread))
+        return between(self.mean), between(self.scale), mean, spread
 
     def standardised(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
         """Return the columns (N, F) in units of their spread, from their mean."""
-        mean, spread, _, _ = self.at(temperature)
-        result: FloatArray = (columns - mean) / spread
+        mean, scale, _, _ = self.at(temperature)
+        result: FloatArray = (columns - mean) * scale
         return result
 
     def units(self, targets: FloatArray, temperature: float) -> FloatArray:
