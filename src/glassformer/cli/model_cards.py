@@ -91,7 +91,7 @@ def print_card(model: PropensityPredictor, as_json: bool) -> None:
         ("data", card.data), ("licence", card.licence), ("limits", card.limits), ("made by", card.code_version),
     ):  # fmt: skip
         if text:
-            console.print(f"[bold]{name}[/bold]: ", end="")
-            console.print(text, markup=False, soft_wrap=True)
+            console.print(f"{name}:", style="bold", end=" ")
+            console.print(text)
     console.print("Pearson correlations with configurations left out of training:")
     print_scores(card.scores)
