@@ -25,6 +25,7 @@ from glassformer.cli.console import (
     resumable,
     show_notices,
 )
+from glassformer.cli.leaderboard import leaderboard
 from glassformer.cli.mixtures import mixtures
 from glassformer.cli.options import (
     ALL_CORES,
@@ -291,6 +292,7 @@ def quench(
 app.command()(learn.train)
 app.command()(learn.predict)
 app.command()(learn.evaluate)
+app.command()(leaderboard)
 
 
 @app.command()
