@@ -145,8 +145,9 @@ def main() -> None:
         score = score_propensities(predictions, labels, ceilings).as_json()
         result["rows"].append({"name": row.name, "difference": difference, "difference_error": error} | score)
         print(
-            f"{row.name:45s} {score['mean']:.4f} +- {score['error']:.4f}  difference {difference:+.4f} +- {error:.4f}"
-            f"  pooled {score['pooled']:.3f}  Spearman {score['spearman']:.3f}  of the ceiling {score['ratio']:.3f}",
+            f"{row.name:45s} {score['pcc_mean']:.4f} +- {score['pcc_error']:.4f}"
+            f"  difference {difference:+.4f} +- {error:.4f}  pooled {score['pcc_pooled']:.3f}"
+            f"  Spearman {score['spearman']:.3f}  of the ceiling {score['ratio']:.3f}",
             file=sys.stderr if arguments.json else sys.stdout,
             flush=True,
         )

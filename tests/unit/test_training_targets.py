@@ -167,7 +167,7 @@ def test_a_particle_head_sorts_particles_it_never_saw(log_particles: tuple[Predi
     assert [row.state_point for row in rows] == ["T0.50_P1.55", "T0.56_P0.17", "all"]
     for row in rows:
         assert set(row.particles) == {"A", "B"}
-        assert min(score.pearson for score in row.particles.values()) > 0.9
+        assert min(score.pcc_mean for score in row.particles.values()) > 0.9
     # MSD_A is the mean of what is predicted of its particles.
     for number in range(12):
         place = predictions.of_particles(number)

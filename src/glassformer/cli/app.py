@@ -26,6 +26,7 @@ from glassformer.cli.console import (
     resumable,
     show_notices,
 )
+from glassformer.cli.leaderboard import leaderboard
 from glassformer.cli.mixtures import mixtures
 from glassformer.cli.options import (
     ALL_CORES,
@@ -295,6 +296,7 @@ app.command()(learn.train)
 app.command()(learn.predict)
 app.command()(learn.evaluate)
 app.command()(propensity)
+app.command()(leaderboard)
 
 
 @app.command()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glassformer.cli.console import console, duration, print_table, progress
-from glassformer.cli.tables import not_in_equilibrium, number, print_plan
+from glassformer.cli.console import console, duration, number, print_table, progress
+from glassformer.cli.tables import not_in_equilibrium, print_plan
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.experiment import Experiment, Scale, Study, load_study

@@ -170,6 +170,15 @@ PREDICTIONS = (
         nan_allowed=True,
         optional=True,
     ),
+    ArraySpec(
+        "particle_uncertainty",
+        ("P", "K"),
+        "f4",
+        "",
+        "standard deviation of the error that is expected of each particle; NaN if not stated",
+        nan_allowed=True,
+        optional=True,
+    ),
 )
 
 

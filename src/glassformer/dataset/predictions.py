@@ -57,6 +57,7 @@ class Predictions:
     particle_label: NDArray[np.float32] | None = None
     particle_prediction: NDArray[np.float32] | None = None
     particle_ceiling: FloatArray | None = None
+    particle_uncertainty: NDArray[np.float32] | None = None
 
     @property
     def draws(self) -> FloatArray:
@@ -261,7 +262,7 @@ def _refuse_alone(there: list[str], missing: str, where: str) -> None:
 
 def _check_particles(predictions: Predictions, where: str) -> None:
     wanted = _TOGETHER if predictions.msd_draws is None else (*_TOGETHER, *_ANSWERS_OF_PARTICLES)
-    there = [name for name in wanted if getattr(predictions, name) is not None]
+    there = [name for name in (*wanted, "particle_uncertainty") if getattr(predictions, name) is not None]
     if not there:
         return
     for name in wanted:
@@ -284,12 +285,25 @@ def _check_particles(predictions: Predictions, where: str) -> None:
     if ceiling is not None and ceiling.shape[1] != kinds:
         raise PredictionError(f"{where}: 'particle_ceiling' is of {ceiling.shape[1]} species; expected {kinds}")
     _check_labels(predictions, where)
+    _check_uncertainty(predictions, where)
     for species in range(kinds):
         unknown = np.isnan(predictions.particle_prediction[predictions.particle_species == species])
         if unknown.any() and not unknown.all():
             raise PredictionError(
                 f"{where}: 'particle_prediction' has {unknown.sum()} values that are no number", "Make the file again."
             )
+
+
+def _check_uncertainty(predictions: Predictions, where: str) -> None:
+    """Raise `PredictionError` unless every uncertainty that is stated is positive."""
+    if predictions.particle_uncertainty is None:
+        return
+    wrong = int((predictions.particle_uncertainty <= 0).sum())
+    if wrong:
+        raise PredictionError(
+            f"{where}: 'particle_uncertainty' has {wrong} values that are not positive; expected standard deviations",
+            "Use NaN where no uncertainty is stated, and make the file again.",
+        )
 
 
 def _check_labels(predictions: Predictions, where: str) -> None:
