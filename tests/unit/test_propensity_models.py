@@ -19,6 +19,7 @@ from glassformer.core.recipe import Recipe
 from glassformer.core.settings import check_settings
 from glassformer.dataset.exports import export
 from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.observables.descriptors import DescriptorSettings
 from glassformer.physics.box import wrap
@@ -179,7 +180,8 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     done = run("propensity", str(source), "--model", str(model), *stated, "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert "t = 2" in done.stdout
-    assert "warning" not in done.stdout
+    # It was trained on this structure, and on nothing unlike it.
+    assert done.stdout.count("warning") == 1
     header, names = out.read_text().splitlines()[1], ["propensity", "uncertainty", "distance_from_training"]
     assert all(f":{name}:R:1" in header for name in names)
     rows = np.loadtxt(out.read_text().splitlines()[2:])
@@ -189,7 +191,37 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     answer = json.loads(as_json.stdout)[0]
     np.testing.assert_allclose(answer["propensity"], rows[:, 5], atol=1e-5)
     assert (np.array(answer["uncertainty"]) > 0).all()
-    assert answer["warnings"] == []
+    assert answer["warnings"] == ["the model was trained on this structure: no test of it"]
+
+
+def test_predictions_are_scored_where_the_model_had_not_seen(
+    samples: list[Sample], dataset: Path, tmp_path: Path
+) -> None:
+    first = [sample for sample in samples if sample.facts.index != 3]
+    write_predictor(tmp_path / "first.h5", train_predictor(first, recipe(), Silent()).predictor)
+    out = tmp_path / "predictions.h5"
+    done = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no test of it") == 6
+    predictions = read_predictions(out)
+    assert [name[-5:] for name, role in zip(predictions.configurations, predictions.roles, strict=True)
+            if role == "test"] == ["c0003", "c0003"]  # fmt: skip
+    np.testing.assert_array_equal(predictions.particle_label[:300, 0], samples[0].dynamics.displacement_mean[1])
+    scores = json.loads(run("evaluate", str(out), "--json").stdout)
+    assert scores["n_configurations"] == 2
+    label, predicted = (
+        array[predictions.of_particles(3)][samples[3].configuration.species == 0, 0]
+        for array in (predictions.particle_label, predictions.particle_prediction)
+    )
+    other = [
+        array[predictions.of_particles(7)][samples[7].configuration.species == 0, 0]
+        for array in (predictions.particle_label, predictions.particle_prediction)
+    ]
+    expected = (np.corrcoef(label, predicted)[0, 1] + np.corrcoef(*other)[0, 1]) / 2
+    assert scores["pcc_mean"] == pytest.approx(expected, abs=1e-5)
+    again = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(tmp_path / "x.extxyz"))
+    assert again.returncode == 2
+    assert "8 structures" in again.stderr
 
 
 def test_structures_unlike_training_are_told(model: Path, samples: list[Sample], tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
     for sample in samples:
         target.learned_or_refused(sample.configuration.species, sample.identifier)
     # First: what has no answer there is refused before the network runs.
-    answers = _answers(target, samples)
+    answers = answers_of(target, samples)
     configurations = [sample.configuration for sample in samples]
     predicted = _predicted(model, configurations, build_graphs(samples, network) if graphs is None else graphs)
     state_points = tuple(sample.facts.state_point for sample in samples)
@@ -115,7 +115,7 @@ def _of_particles(configurations: Sequence[Configuration], predicted: Predicted)
     }
 
 
-def _answers(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
+def answers_of(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
     """Return the arrays of `Predictions` that say what the draws of `samples` did, NaN for bare structures.
 
     None of them if there are no draws at all. Raises `DatasetError` if draws were not observed at a time of the target.
