@@ -124,7 +124,7 @@ def _answer(sample: "Sample", model: str, time: float | None, threads: int, stag
 
     configuration, facts = sample.configuration, sample.facts
     _refuse_overlaps(sample)
-    predictor = model_for(model, facts.mixture, facts.temperature)
+    predictor = model_for(model, facts.mixture, facts.temperature, time)
     mismatches = predictor.mismatches(facts.mixture, configuration.density, facts.temperature)
     if facts.mixture.identity != predictor.card.mixture.identity:
         raise PredictionError(
@@ -235,7 +235,7 @@ def _write_predictions(out: Path, answers: list[Answer], model: str) -> None:
             "Name both: --model MODEL --time T; or predict one state point at a time.",
         )
     facts = answers[0].sample.facts
-    predictor = model_for(model, facts.mixture, facts.temperature)
+    predictor = model_for(model, facts.mixture, facts.temperature, answers[0].time)
     samples, found = [answer.sample for answer in answers], [answer.prediction for answer in answers]
     write_predictions(out, as_predictions(predictor, samples, found, times.pop()))
 

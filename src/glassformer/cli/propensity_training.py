@@ -50,7 +50,8 @@ def print_scores(scores: tuple[dict[str, Any], ...]) -> None:
     headings = ["T", "t", "species", "Pearson", "ceiling", "of it", "pooled", "configurations"]
     rows = [
         [
-            f"{one['temperature']:g}", f"{one['time']:g}", one["species"], _with_error(one["pcc_mean"], one["pcc_error"]),
+            f"{one['temperature']:g}", f"{one['time']:g}", one["species"],
+            _with_error(one["pcc_mean"], one["pcc_error"]),
             _number(one["ceiling"]), _number(one["ratio"]), _number(one["pcc_pooled"]), str(one["n_configurations"]),
         ]
         for one in scores
