@@ -77,6 +77,14 @@ def test_independent_mobilities_have_no_length() -> None:
     assert np.isnan(correlation_length(distances, correlation[0], pairs, BOX))
 
 
+def test_a_correlation_within_its_noise_has_no_length() -> None:
+    distances = np.arange(0.125, 5, 0.25)
+    weak = 0.02 * np.exp(-distances / 2)
+    few, many = np.full(20, 100), np.full(20, 100_000)
+    assert np.isnan(correlation_length(distances, weak, few, BOX))
+    assert np.isfinite(correlation_length(distances, weak, many, BOX))
+
+
 def test_mobilities_in_a_plane() -> None:
     random = np.random.default_rng(4)
     box = np.array([20.0, 20.0, 1.0])

@@ -39,10 +39,10 @@ def leaderboard(
 ) -> None:
     """Print the published scores of propensities beside this package's own and those of prediction files."""
     from glassformer.dataset.predictions import read_predictions
-    from glassformer.evaluate.leaderboard import board_as_json, entry_of, file_name, own, published
+    from glassformer.evaluate.leaderboard import Kind, board_as_json, entry_of, file_name, own, published
 
     known = published()
-    kind = "short dynamics" if short_dynamics else "static"
+    kind: Kind = "short dynamics" if short_dynamics else "static"
     entries = [
         *own().entries,
         *(entry_of(read_predictions(path), file_name(path), kind, trained_on) for path in predictions),

@@ -65,12 +65,12 @@ def susceptibilities(predictions: Predictions, rows: Rows, target: int) -> dict[
         if len(groups) < 2:
             continue
         particles = float(np.mean([len(group.label) for group in groups]))
-        values = []
-        for field in ("prediction", "label"):
-            means = np.array([getattr(group, field)[:, target].mean() for group in groups])
-            values += [_chi_4(means, particles), jackknife(lambda some, number=particles: _chi_4(some, number), means)]
         noise = _noise(predictions, groups, target) * particles if name == predictions.species else float("nan")
-        found[name] = Susceptibility(*values, noise, len(groups))
+        said, simulated = (
+            _chi_4_and_error(np.array([getattr(group, field)[:, target].mean() for group in groups]), particles)
+            for field in ("prediction", "label")
+        )
+        found[name] = Susceptibility(*said, *simulated, noise, len(groups))
     return found
 
 
@@ -89,14 +89,11 @@ def correlation_lengths(predictions: Predictions, rows: Rows, structures: Struct
         parts = [_correlation(group, one, farthest) for group, one in zip(groups, of_groups, strict=True)]
         for target in range(times):
             # Of predictions at all times, then of labels.
-            values = [
-                value
+            said, simulated = (
+                _length_and_error([(r, fields[field], pairs) for r, fields, pairs in parts], box, dimension)
                 for field in (target, times + target)
-                for value in _length_and_error(
-                    [(r, fields[field], pairs) for r, fields, pairs in parts], box, dimension
-                )
-            ]
-            found[target][name] = Lengths(*values, len(groups))
+            )
+            found[target][name] = Lengths(*said, *simulated, len(groups))
     return found
 
 
@@ -129,8 +126,11 @@ def jackknife(statistic: Callable[[Any], float], values: FloatArray | IntArray) 
     return float(np.sqrt((number - 1) / number * ((found - found.mean()) ** 2).sum()))
 
 
-def _chi_4(means: FloatArray, particles: float) -> float:
-    return float(dynamic_susceptibility(means[:, None], particles)[0])
+def _chi_4_and_error(means: FloatArray, particles: float) -> tuple[float, float]:
+    def chi_4(some: FloatArray) -> float:
+        return float(dynamic_susceptibility(some[:, None], particles)[0])
+
+    return chi_4(means), jackknife(chi_4, means)
 
 
 def _noise(predictions: Predictions, groups: Sequence[Group], target: int) -> float:

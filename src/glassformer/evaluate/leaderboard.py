@@ -112,15 +112,17 @@ def entry_of(predictions: Predictions, name: str, kind: Kind, training_configura
             f"{name} holds no predictions that can be correlated for {SPECIES} particles",
             "Train a network with a particle head on species A.",
         )
-    extras = {"errors": [score.pcc_error for score in found], "ceilings": [score.ceiling for score in found]}
-    return Entry(
-        name=name[:LONGEST_NAME],
-        **{"class": kind},
-        training_configurations=training_configurations,
-        test_configurations=len(rows),
-        times=predictions.times.tolist(),
-        scores=np.clip([score.pcc_mean for score in found], -1, 1).tolist(),
-        **{key: values for key, values in extras.items() if np.isfinite(values).all()},
+    lists = {"errors": [score.pcc_error for score in found], "ceilings": [score.ceiling for score in found]}
+    return Entry.model_validate(
+        {
+            "name": name[:LONGEST_NAME],
+            "class": kind,
+            "training_configurations": training_configurations,
+            "test_configurations": len(rows),
+            "times": predictions.times.tolist(),
+            "scores": np.clip([score.pcc_mean for score in found], -1, 1).tolist(),
+        }
+        | {key: values for key, values in lists.items() if np.isfinite(values).all()}
     )
 
 

@@ -38,7 +38,8 @@ def uncertainty_scores(predictions: Predictions, rows: Rows, target: int) -> dic
     for name, groups in groups_by_species(predictions, rows):
         each = [found for group in groups if (found := _of_configuration(group, target)) is not None]
         if each:
-            scores[name] = UncertaintyScore(*np.mean(each, 0).tolist(), len(each))
+            within_1, within_2, squared_z, ranks = np.mean(each, 0).tolist()
+            scores[name] = UncertaintyScore(within_1, within_2, squared_z, ranks, len(each))
     return scores
 
 

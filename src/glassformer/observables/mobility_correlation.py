@@ -52,7 +52,8 @@ def mobility_correlation(
     pairs, sums = _sum_products(wrap(positions, box), np.ascontiguousarray(fluctuations), box, BIN, bins)
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation: FloatArray = (sums / pairs[:, None] / (fluctuations**2).mean(0)).T
-    return BIN * (np.arange(bins) + 0.5), correlation, pairs
+    distances: FloatArray = BIN * (np.arange(bins, dtype=np.float64) + 0.5)
+    return distances, correlation, pairs
 
 
 def correlation_length(
