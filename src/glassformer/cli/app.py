@@ -13,6 +13,7 @@ import typer
 import glassformer
 from glassformer.cli import files, learn
 from glassformer.cli.analyse import analyse
+from glassformer.cli.baselines import baselines
 from glassformer.cli.bench import bench
 from glassformer.cli.caches import matplotlib_folder
 from glassformer.cli.cage import cage
@@ -317,6 +318,7 @@ app.command()(files.export)
 
 
 app.command()(analyse)
+app.command()(baselines)
 app.command()(learn.networks)
 app.command()(mixtures)
 

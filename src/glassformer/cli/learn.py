@@ -123,7 +123,7 @@ def predict(
     print_notices(predictions.notices)
     predicted = counted(len(samples), "configuration")
     console.print(f"{predicted} predicted, {seen} of them seen in training: {out}", soft_wrap=True)
-    bare = sum(not sample.draws for sample in samples)
+    bare = sum(sample.ensemble is None for sample in samples)
     if bare:
         words = bare_structures(bare, len(samples))
         console.print(f"{words}: there is nothing to compare {'its' if bare == 1 else 'their'} prediction with.")

@@ -34,7 +34,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
         [
             [
                 row.label,
-                f"{row.configurations} x {row.draws}",
+                f"{row.configurations} x {row.draws or ('n/a' if row.means else 0)}",
                 f"{row.density:.4f}",
                 number(row.hold_tau_alpha if math.isnan(row.tau_alpha) else row.tau_alpha, 1),
                 "n/a" if math.isnan(row.equilibration_time) else f"{row.equilibration_time:g}",
@@ -52,6 +52,9 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
     for row in summaries:
         if row.bare:
             console.print(f"{row.label}: {bare_structures(row.bare, row.configurations)}.", style="dim")
+        if row.means:
+            which = "" if row.means == row.configurations else f" of {row.means} of {row.configurations} configurations"
+            console.print(f"{row.label}: mean propensities alone{which}, without MSD and F_s.", style="dim")
     crystals = [row for row in summaries if row.crystalline_fraction > CRYSTALLISED]
     for row in crystals:
         console.print(

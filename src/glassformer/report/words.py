@@ -69,7 +69,7 @@ def in_rows(number: int, of: int) -> str:
 
 def draws_of(samples: Sequence[Sample]) -> str:
     """Return 'one random draw' or '8 to 16 random draws'."""
-    numbers = sorted({len(sample.dynamics.seeds) for sample in samples})
+    numbers = sorted({sample.draws for sample in samples})
     if numbers == [1]:
         return "one random draw"
     return f"{' to '.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} random draws"

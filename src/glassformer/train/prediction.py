@@ -118,28 +118,40 @@ def _of_particles(configurations: Sequence[Configuration], predicted: Predicted)
 def answers_of(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
     """Return the arrays of `Predictions` that say what the draws of `samples` did, NaN for bare structures.
 
-    None of them if there are no draws at all. Raises `DatasetError` if draws were not observed at a time of the target.
+    None of them if there are no draws at all. Where means over draws alone are known, MSD is NaN if propensities are
+    predicted. Raises `DatasetError` if draws were not observed at a time of the target, or the quantity is not known.
     """
     times, quantity = target.times, target.quantity
     answers: dict[str, Any] = {}
-    if not any(sample.draws for sample in samples):
+    followed = [sample.ensemble is not None for sample in samples]
+    if not any(followed):
         return answers
+    # Propensities are an answer without MSD; MSD is none without it.
+    known = [
+        has and (quantity != "propensity" or one.dynamics.msd is not None)
+        for one, has in zip(samples, followed, strict=True)
+    ]
 
     def unknown(*lengths: int) -> FloatArray:
         return np.full((*lengths, len(times)), np.nan)
 
-    answers["msd_draws"] = np.stack(
-        pad([msd_draws(one, times, target.kind) if one.draws else unknown(1) for one in samples])
-    )
+    if any(known):
+        msd = [
+            msd_draws(one, times, target.kind) if has else unknown(1) for one, has in zip(samples, known, strict=True)
+        ]
+        answers["msd_draws"] = np.stack(pad(msd))
     if quantity == "propensity":
         answers["propensity_draws"] = _propensities(samples, times, target.kind)
     if target.of_particles:
         labels = [
-            particle_labels(one, times, quantity) if one.draws else unknown(one.configuration.particles)
-            for one in samples
+            particle_labels(one, times, quantity) if has else unknown(one.configuration.particles)
+            for one, has in zip(samples, followed, strict=True)
         ]
         kinds = len(target.names)
-        ceilings = [pearson_ceilings(one, times, quantity, kinds) if one.draws else unknown(kinds) for one in samples]
+        ceilings = [
+            pearson_ceilings(one, times, quantity, kinds) if has else unknown(kinds)
+            for one, has in zip(samples, followed, strict=True)
+        ]
         answers["particle_label"] = np.concatenate(labels).astype(np.float32)
         answers["particle_ceiling"] = np.stack(ceilings)
     return answers
@@ -199,5 +211,5 @@ def _propensities(samples: Sequence[Sample], times: FloatArray, species: int) ->
     """Return the mean propensity in every draw, (C, D, K), with as many places as there are draws."""
     draws = max(sample.draws for sample in samples)
     nothing = np.full((1, len(times)), np.nan)
-    found = [propensity_draws(sample, times, species) if sample.draws else nothing for sample in samples]
+    found = [nothing if sample.ensemble is None else propensity_draws(sample, times, species) for sample in samples]
     return np.stack(pad([np.full((draws, len(times)), np.nan), *found])[1:])
