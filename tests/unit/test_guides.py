@@ -76,11 +76,11 @@ def test_glassbench_files_become_scored_baselines(tmp_path: Path, monkeypatch: p
         (time, name) for time in (0.13, 1.3, 13, 130, 412, 1300, 4120, 13000, 41200, 130000) for name in "AB"
     }
     score = {row["baseline"]: row for row in rows if (row["time"], row["species"]) == (4120, "A")}
-    assert score["species mean"]["mean"] == 0
+    assert score["species mean"]["pcc_mean"] == 0
     # What the labels were made of.
-    assert score["inherent displacement"]["mean"] > 0.85
-    assert score["ridge on descriptors"]["mean"] > 0.6
-    assert abs(score["inherent energy"]["mean"]) < 0.5
+    assert score["inherent displacement"]["pcc_mean"] > 0.85
+    assert score["ridge on descriptors"]["pcc_mean"] > 0.6
+    assert abs(score["inherent energy"]["pcc_mean"]) < 0.5
     assert all(row["ceiling"] is None and row["configurations"] == 4 for row in rows)
     predictions = read_predictions(tmp_path / "trained" / "predictions.h5")
     assert predictions.msd_draws is None
