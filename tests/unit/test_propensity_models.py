@@ -1,6 +1,7 @@
 """Propensity models from a dataset to the answer for a file, as a user types it, and what is refused on the way."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -316,6 +317,37 @@ def test_a_window_is_no_prediction_of_itself(samples: list[Sample]) -> None:
         some.append(replace(sample, cage=cage))
     with pytest.raises(SettingsError, match=r"t = 0\.5 .* t = 3"):
         train_predictor(some, recipe(reads="window"), Silent())
+
+
+def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(dataset, folder)
+    short = ("--draws", "2", "--begin", "0.1", "--end", "0.5")
+    done = run("cage", str(folder), *short)
+    assert done.returncode == 0, done.stderr
+    assert "8 configurations sampled; 0 had" in done.stdout
+    made = read_dataset(folder)
+    assert {sample.cage.kind for sample in made if sample.cage} == {"restricted"}
+    assert made[0].cage is not None
+    assert not np.allclose(made[0].cage.positions, made[0].configuration.positions)
+    assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short).stdout
+    # The model reads them, and answers for a structure whose cages it has to find itself.
+    trained = train_predictor(made, recipe(reads="restricted", name="caged"), Silent())
+    assert all(name.startswith("cage.") for name in trained.predictor.columns)
+    assert trained.predictor.card.cages == {"draws": 2.0, "begin": 0.1, "end": 0.5, "radius": 0.4}
+    write_predictor(tmp_path / "caged.h5", trained.predictor)
+    source = structure(made[0], tmp_path)
+    stated = ("--mixture", "kob-andersen", "--temperature", "0.6", "--json")
+    answer = json.loads(run("propensity", str(source), "--model", str(tmp_path / "caged.h5"), *stated).stdout)[0]
+    known = trained.predictor.predict(trained.items[0].table, trained.items[0].species, 0.6).propensity
+    # Two draws from other velocities: alike, not the same.
+    assert np.corrcoef(answer["propensity"], known)[0, 1] > 0.8
+    replaced = run("cage", str(folder), "--kind", "window", *short)
+    assert "t = 5 or later" in replaced.stdout
+    assert {sample.cage.kind for sample in read_dataset(folder) if sample.cage} == {"window"}
+    refused = run("cage", str(folder), "--begin", "3", "--end", "2")
+    assert refused.returncode == 2
+    assert "t = 3 to 2" in refused.stderr
 
 
 def test_recipes_and_models_that_ship_are_whole() -> None:
