@@ -239,7 +239,9 @@ def _check(predictions: Predictions, where: str) -> None:
 
 def _check_answers(predictions: Predictions, where: str) -> None:
     truth = "propensity_draws" if predictions.quantity == "propensity" else "msd_draws"
-    if truth == "msd_draws" and predictions.propensity_draws is not None:
+    of_propensity = predictions.propensity_draws is not None
+    lacking = truth == "propensity_draws" and predictions.msd_draws is not None and not of_propensity
+    if lacking or (truth == "msd_draws" and of_propensity):
         raise PredictionError(f"{where}: 'propensity_draws' belongs to the quantity propensity, and to no other")
     if getattr(predictions, truth) is None:
         _refuse_alone([name for name in _ANSWERS if getattr(predictions, name) is not None], truth, where)
