@@ -34,8 +34,9 @@ class Quench:
 def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
     """Find the inherent structure of every sample of `dataset` that lacks it, `workers` at a time, and write it there.
 
-    Each file is replaced whole; a run that was killed continues with what is missing. A sample that fails does not cost
-    the others, which are quenched first. Raises what the samples raised, naming each; `StorageError`.
+    Where fewer lack it than there are workers, each is quenched by several threads. Each file is replaced whole; a run
+    that was killed continues with what is missing. A sample that fails does not cost the others, which are quenched
+    first. Raises what the samples raised, naming each; `StorageError`.
     """
     # Before the lock, which would make the folder.
     sample_paths(dataset)
@@ -62,10 +63,10 @@ def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
     return Quench(there, len(found), *map(float, means))
 
 
-def quench_sample(path: Path) -> InherentStructure:
+def quench_sample(path: Path, threads: int = 1) -> InherentStructure:
     """Find the inherent structure of the sample at `path` and write it there, whatever was there before."""
     sample = read_sample(path)
-    found = inherent_structure(sample.configuration, sample.mixture)
+    found = inherent_structure(sample.configuration, sample.mixture, threads=threads)
     configuration = replace(sample.configuration, inherent_positions=found.positions)
     write_sample(path, replace(sample, configuration=configuration))
     return found
@@ -75,11 +76,11 @@ def _quench_all(
     paths: list[Path], failures: dict[str, Exception], progress: Progress, workers: int
 ) -> list[InherentStructure]:
     # Threads: the compiled loop over pairs lets others run, is compiled once, and leaves no orphans.
-    stop = threading.Event()
+    stop, threads = threading.Event(), max(workers // len(paths), 1)
     pool = ThreadPoolExecutor(workers, initializer=stop_thread_on, initargs=(stop,))
     found: list[InherentStructure] = []
     try:
-        tasks = {pool.submit(quench_sample, path): path for path in paths}
+        tasks = {pool.submit(quench_sample, path, threads): path for path in paths}
         for task in as_completed(tasks):
             try:
                 found.append(task.result())
