@@ -173,7 +173,7 @@ def _derived(sample: "Sample", predictor: "PropensityPredictor", threads: int, s
     card = predictor.card
     if sample.configuration.inherent_positions is None:
         stages.start("quench", 1, "structures")
-        found = inherent_structure(sample.configuration, sample.mixture)
+        found = inherent_structure(sample.configuration, sample.mixture, threads=threads)
         sample = replace(sample, configuration=replace(sample.configuration, inherent_positions=found.positions))
         stages.advance(1)
     if card.reads == "inherent" or (sample.cage is not None and sample.cage.kind == card.reads):

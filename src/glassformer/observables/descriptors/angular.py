@@ -7,7 +7,8 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
-from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
+from glassformer.core.threads import in_blocks
+from glassformer.observables.descriptors.neighbors import Neighbors
 from glassformer.observables.descriptors.radial import TAIL, Shells
 from glassformer.observables.descriptors.table import Descriptors
 
