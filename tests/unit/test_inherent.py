@@ -372,11 +372,11 @@ def test_a_dataset_is_quenched_once(dataset: Path, tmp_path: Path) -> None:
 def test_an_interrupted_quench_goes_on(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def once(path: Path) -> InherentStructure:
+    def once(path: Path, threads: int) -> InherentStructure:
         asked.append(path)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return quench_sample(path)
+        return quench_sample(path, threads)
 
     quench_sample = quench.quench_sample
     monkeypatch.setattr(quench, "quench_sample", once)
