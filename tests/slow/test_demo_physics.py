@@ -1,24 +1,35 @@
-"""The demo's liquid, 8 configurations of N = 1000, against the thesis's curves: about 8000 runs of N = 4096."""
+"""The demo's liquid, 8 configurations of N = 1000, against the thesis's curves, about 8000 runs of N = 4096; and which
+of its particles move.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from glassformer.core.presets import load_campaign
+from glassformer.cli.propensity_act import train_propensities
+from glassformer.core.layout import OutFolder
+from glassformer.core.presets import load_campaign, load_recipe
 from glassformer.core.progress import Silent
 from glassformer.core.thesis import thesis_density
 from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.held_out import read_held_out
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles, summarise
+from glassformer.evaluate.scores import pearson
 from glassformer.simulate.campaign import run_campaign
 
 
 @pytest.fixture(scope="module")
-def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    dataset = tmp_path_factory.mktemp("demo") / "data"
-    run_campaign(load_campaign("demo"), dataset, Silent(), workers=2)
-    return read_dataset(dataset)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo")
+    run_campaign(load_campaign("demo"), OutFolder(out).data, Silent(), workers=2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def samples(folder: Path) -> list[Sample]:
+    return read_dataset(OutFolder(folder).data)
 
 
 def test_density_is_that_of_the_state_point(samples: list[Sample]) -> None:
@@ -54,3 +65,23 @@ def test_msd_at_every_time(species: int, samples: list[Sample], reference_data: 
         # The velocities have exactly their temperature: at first there is no spread but that of rounding.
         assert (np.abs(deviation) < 4 * error + 0.002)[early].all()
         assert np.abs(deviation).max() < 0.12
+
+
+def test_which_particles_move_is_told_better_than_by_any_one_number(folder: Path) -> None:
+    """In every held-out configuration and at both times; the sign of a baseline's correlation does not count."""
+    train_propensities(load_recipe("demo-propensity"), folder, 2, Silent())
+    cases = 0
+    for path in OutFolder(folder).held_out():
+        part = read_held_out(path)
+        assert len(part.baseline_names) == 4
+        for configuration, place in np.ndindex(len(part.configurations), len(part.times)):
+            where = part.of_particles(configuration)
+            ones = part.species[where] == 0
+            label = part.label[where, place][ones].astype(float)
+            found = pearson(part.prediction[where, place][ones].astype(float), label)
+            assert found > 0
+            for number in range(4):
+                single = pearson(part.baselines[where, place, number][ones].astype(float), label)
+                assert found > abs(single), (part.configurations[configuration], part.times[place], number)
+            cases += 1
+    assert cases == 32
