@@ -95,7 +95,7 @@ def read_held_out(path: Path) -> HeldOut:
         values |= {"temperature": float(file.attrs["temperature"])}
         values |= {name: int(file.attrs[name]) for name in ("draws", "left_out")}
         values |= {name: read_texts(file, name, size) for name in _TEXTS}
-        arrays = read_arrays(file, ARRAYS, size)
+        arrays: dict[str, Any] = read_arrays(file, ARRAYS, size)
         check_arrays(ARRAYS, arrays, PredictionError, str(path))
     held_out = HeldOut(**values, **arrays)
     _check(held_out, str(path))
