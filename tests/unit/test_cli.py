@@ -14,6 +14,7 @@ import pytest
 
 from glassformer.cli.console import CONTINUE, StageProgress, duration
 from glassformer.cli.demo import run_demo
+from glassformer.core.recipe import Recipe, RecipeTarget
 
 CAMPAIGN = """
 seed = 11
@@ -63,6 +64,14 @@ fully_connected = [8]
 epochs = 3
 batch_size = 2
 """
+
+# Of few columns: it is about files, not physics.
+PROPENSITIES = Recipe(
+    name="tiny",
+    targets=(RecipeTarget(temperature=0.5, times=(1.065,)), RecipeTarget(temperature=0.56, times=(1.065,))),
+    density_spread=0.1,
+    descriptors={"reach": 2.0, "degrees": [4, 6], "harmonic": [1.5], "fine_generations": 0, "generations": 1},
+)
 
 
 def glassformer(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -361,11 +370,12 @@ def test_usage_errors_have_exit_code_2() -> None:
 
 
 def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "campaign.toml").write_text(CAMPAIGN)
+    # Bond orders look as far as r = 3, less than half the box.
+    (tmp_path / "campaign.toml").write_text(CAMPAIGN.replace("particles = 200", "particles = 300"))
     (tmp_path / "run.toml").write_text(RUN)
     results = []
     for _ in range(2):
-        run_demo(tmp_path / "demo", tmp_path / "campaign.toml", tmp_path / "run.toml", workers=2)
+        run_demo(tmp_path / "demo", tmp_path / "campaign.toml", tmp_path / "run.toml", PROPENSITIES, workers=2)
         results.append((tmp_path / "demo" / "results.json").read_bytes())
     printed = capsys.readouterr().out
     assert results[0] == results[1]
@@ -376,6 +386,14 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     scores = json.loads(results[0])
     assert {row["label"] for row in scores["data"]} == {"T0.50_P1.55", "T0.56_P0.17"}
     assert len(scores["scores"]["rows"]) == 6
+    assert [(row["state_point"], row["species"]) for row in scores["propensity"]] == [
+        (point, species) for point in ("T0.50_P1.55", "T0.56_P0.17") for species in "AB"
+    ]
+    assert all(len(row["by_configuration"]) == 4 for row in scores["propensity"])
+    assert "best one-number baseline" in " ".join(printed.split())
+    assert printed.count("the propensity model of T0.56_P0.17 exists already and is kept") == 1
+    page = (tmp_path / "demo" / "report" / "index.html").read_text()
+    assert "Which particles will move?" in page
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])

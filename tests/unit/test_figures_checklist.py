@@ -30,6 +30,7 @@ from glassformer.evaluate import published
 from glassformer.evaluate.analysis import OBSERVABLES
 from glassformer.evaluate.axis_labels import TIME_UNIT
 from glassformer.evaluate.experiments import NetworkTest, score_rows
+from glassformer.evaluate.held_out import held_out_rows
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.results import ExperimentResult
 from glassformer.observables.mode_coupling import schematic_correlator
@@ -49,10 +50,12 @@ from glassformer.report.histogram import prediction_histograms
 from glassformer.report.naming import names_of, titles_of
 from glassformer.report.observable_figure import draw
 from glassformer.report.particle_figures import particle_figure
+from glassformer.report.propensity_figures import correlation_figure, map_figure
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
 from glassformer.report.style import STYLE
 from tests.unit.test_data_figures import SEVEN, cooled, watched
-from tests.unit.test_report_words import dataset, predictions, settings
+from tests.unit.test_held_out import held_out
+from tests.unit.test_report_words import COLD, HOT, dataset, predictions, settings
 
 TIMES = np.geomspace(0.1, 100, 25)
 PARTICLES = settings(
@@ -150,6 +153,11 @@ FIGURES: dict[str, Callable[[Path, pytest.MonkeyPatch], Figure]] = {
     "predictions-propensity": lambda *_: prediction_figure(propensities(dataset()), titles_of(dataset())),
     "particles-A": lambda *_: particle_figure(propensities(dataset()), titles_of(dataset()), 0),
     "particles-B": lambda *_: particle_figure(propensities(dataset()), titles_of(dataset()), 1),
+    "propensity-map": lambda *_: map_figure(held_out(dataset([COLD])), 0, 0, 0.42),
+    "propensity-correlations": lambda *_: correlation_figure(
+        [row for point in (COLD, HOT) for row in held_out_rows([held_out(dataset([point]))]) if row.species == "A"],
+        titles_of(dataset()),
+    ),
     "training": lambda *_: training_figure(histories(4), *training_labels(Run())),
     "training-many": lambda *_: training_figure(histories(10), *training_labels(PARTICLES)),
     "training-one-epoch": lambda *_: training_figure(histories(2, 1)),
@@ -179,7 +187,7 @@ FIGURES: dict[str, Callable[[Path, pytest.MonkeyPatch], Figure]] = {
 DIMENSIONLESS = (
     "$F_s(k, t)$", "$F(k, t)$", r"$\alpha_2(t)$", "$Q(t)$", r"$\chi_4(t)$", "$g(r)$", "$S(k)$", r"/ \rho$", "Pearson",
     "ln", "the labels", r"$\phi(t)$", "epoch", "standardised", "standard\ndeviations", "experiment", "state point",
-    "predicted / simulated", "particles per cell",
+    "predicted / simulated", "particles per cell", "configuration, left out",
 )  # fmt: skip
 
 
@@ -378,7 +386,8 @@ def test_every_figure_of_the_package_is_on_the_list() -> None:
                 found.add(f"{path.stem}.{part.name}")
     assert found == {
         "figures.msd_figure", "figures.scattering_figure", "figures.prediction_figure", "figures.training_figure",
-        "particle_figures.particle_figure", "spread.band_figure", "spread._panels", "spread.distribution_figure",
+        "particle_figures.particle_figure", "propensity_figures.map_figure", "propensity_figures.correlation_figure",
+        "spread.band_figure", "spread._panels", "spread.distribution_figure",
         "animation.distribution_animation", "histogram.prediction_histograms", "experiment_figures.curves_figure",
         "experiment_figures.errors_figure", "experiment_figures.ratio_figure", "observable_figure.draw",
         "comparison._draw", "mode_coupling._draw",

@@ -57,6 +57,8 @@ def test_draws_are_in_the_order_of_their_numbers() -> None:
         (OUT.training("four").result, "out/training/four/result.json"),
         (OUT.training().predictions, "out/training/predictions.h5"),
         (OUT.training().fold(2).model, "out/training/fold-2/model.pt"),
+        (OUT.propensity("T0.50_P1.55").model, "out/propensity/T0.50_P1.55/model.h5"),
+        (OUT.propensity("T0.50_P1.55").held_out, "out/propensity/T0.50_P1.55/held-out.h5"),
         (OUT.training().fold(2).history, "out/training/fold-2/history.json"),
         (OUT.training("four").fold(0).test, "out/training/four/fold-0/test.h5"),
         (OUT.report.page, "out/report/index.html"),

@@ -40,7 +40,8 @@ class ModelCard(BaseModel):
 
     `reads`: the inherent structure alone; with it cage positions of the restricted ensemble, still static; or those of
     a window of free draws, which is short dynamics. `times`: of each temperature (G, K). `scores`: one entry per
-    temperature and time. `descriptors` and `cages` are the settings with which both are made.
+    temperature and time. `density_spread`: largest relative difference of a training configuration's density from
+    `density`, where boxes were kept as they fell. `descriptors` and `cages` are the settings with which both are made.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class ModelCard(BaseModel):
     purpose: Annotated[str, Field(max_length=2000)]
     mixture: MixtureSettings
     density: Positive
+    density_spread: Annotated[float, Field(ge=0, lt=1)] = 0.0
     temperatures: tuple[Positive, ...]
     times: tuple[tuple[Positive, ...], ...]
     reads: Reads
@@ -166,7 +168,7 @@ class PropensityPredictor:
         card, found = self.card, []
         if mixture.identity != card.mixture.identity:
             found.append(f"it is of the mixture {mixture.name}, not of {card.mixture.name}")
-        if abs(density / card.density - 1) > SAME_DENSITY:
+        if abs(density / card.density - 1) > card.density_spread + SAME_DENSITY:
             found.append(f"its density is {density:.4g}, not {card.density:.4g}")
         low, high = min(card.temperatures), max(card.temperatures)
         if not low * (1 - SAME_TEMPERATURE) <= temperature <= high * (1 + SAME_TEMPERATURE):

@@ -139,9 +139,9 @@ def demo(
 ) -> None:
     """Simulate, train, evaluate and report: the whole path in a few minutes."""
     from glassformer.cli.demo import run_demo
-    from glassformer.core.presets import CAMPAIGNS, RUNS, preset
+    from glassformer.core.presets import CAMPAIGNS, RUNS, load_recipe, preset
 
-    run_demo(out, preset(CAMPAIGNS, "demo"), preset(RUNS, "demo"), workers)
+    run_demo(out, preset(CAMPAIGNS, "demo"), preset(RUNS, "demo"), load_recipe("demo-propensity"), workers)
 
 
 @app.command()

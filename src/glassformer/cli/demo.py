@@ -9,13 +9,14 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.files import exclusive, remove_temporaries, write_atomically
 from glassformer.core.layout import OutFolder
 from glassformer.core.progress import Progress
+from glassformer.core.recipe import Recipe
 from glassformer.core.run import Run
 from glassformer.core.settings import load_settings
 from glassformer.core.words import counted
 
 
-def run_demo(out: Path, campaign_file: Path, run_file: Path, workers: int) -> None:
-    """Run the whole path into `out`: data/, training/, report/ and results.json."""
+def run_demo(out: Path, campaign_file: Path, run_file: Path, recipe: Recipe, workers: int) -> None:
+    """Run the whole path into `out`: data/, training/, propensity/, report/ and results.json."""
     began = time.monotonic()
     campaign, run = load_settings(campaign_file, Campaign), load_settings(run_file, Run)
     with exclusive(out):
@@ -23,6 +24,7 @@ def run_demo(out: Path, campaign_file: Path, run_file: Path, workers: int) -> No
         remove_temporaries(OutFolder(out).report.path)
         with progress() as stages:
             _simulate_and_train(campaign, run, out, workers, stages)
+            _train_propensities(recipe, out, workers, stages)
         page = _report(out)
     console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
     console.print(f"The numbers: {OutFolder(out).results}", soft_wrap=True)
@@ -47,21 +49,38 @@ def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, s
     train_run(run, samples, OutFolder(out).training().path, stages, workers, allow_unequilibrated=True)
 
 
+def _train_propensities(recipe: Recipe, out: Path, workers: int, stages: Progress) -> None:
+    # Only now: numba, which it imports, takes a second.
+    from glassformer.cli.propensity_act import train_propensities
+
+    train_propensities(recipe, out, workers, stages)
+
+
 def _report(out: Path) -> Path:
+    from glassformer.cli.propensity_act import print_held_out
     from glassformer.cli.tables import print_evaluation, print_summary
     from glassformer.dataset.folder import read_dataset
+    from glassformer.dataset.held_out import read_held_out
     from glassformer.dataset.predictions import read_predictions
     from glassformer.dataset.summary import summarise
     from glassformer.evaluate.evaluation import evaluate
+    from glassformer.evaluate.held_out import held_out_rows
     from glassformer.report.build import build_report
 
     page = build_report(out)
     summaries = summarise(read_dataset(OutFolder(out).data))
     evaluation = evaluate(read_predictions(OutFolder(out).training().predictions))
-    results = {"data": [summary.as_json() for summary in summaries], "scores": evaluation.as_json()}
+    rows = held_out_rows([read_held_out(path) for path in OutFolder(out).held_out()])
+    results = {
+        "data": [summary.as_json() for summary in summaries],
+        "propensity": [row.as_json() for row in rows],
+        "scores": evaluation.as_json(),
+    }
     write_atomically(OutFolder(out).results, (json.dumps(results, indent=1) + "\n").encode())
     console.print()
     print_summary(summaries)
+    console.print()
+    print_held_out(rows)
     console.print()
     print_evaluation(evaluation)
     return page

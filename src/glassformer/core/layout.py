@@ -8,6 +8,9 @@
     run.json, predictions.h5, result.json
     fold-0/                `FoldFolder`
       model.pt, history.json, test.h5
+  propensity/              of `demo`
+    <state point>/         `PropensityFolder`
+      model.h5, held-out.h5
   report/                  `ReportFolder`
     index.html, figures/
   results.json
@@ -22,6 +25,7 @@ SAMPLE_SUFFIX = ".h5"
 # Of a propensity model.
 MODEL_SUFFIX = ".h5"
 MODEL_FILE, HISTORY_FILE, TEST_FILE = "model.pt", "history.json", "test.h5"
+HELD_OUT_FILE = "held-out.h5"
 RUN_FILE, PREDICTIONS_FILE, RESULT_FILE = "run.json", "predictions.h5", "result.json"
 
 
@@ -155,6 +159,23 @@ class TrainingFolder:
 
 
 @dataclass(frozen=True)
+class PropensityFolder:
+    """A propensity model of one state point, and what cross-validation predicted."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The model, trained on all configurations."""
+        return self.path / f"model{MODEL_SUFFIX}"
+
+    @property
+    def held_out(self) -> Path:
+        """Every particle as predicted by a fit that had not seen its configuration."""
+        return self.path / HELD_OUT_FILE
+
+
+@dataclass(frozen=True)
 class ReportFolder:
     """A page, which needs nothing beside it, and its figures as files."""
 
@@ -204,6 +225,19 @@ class OutFolder:
     def experiments(self) -> list[str]:
         """Return the names of the experiments that have a result."""
         return sorted(path.parent.name for path in self.trainings.glob(f"*/{RESULT_FILE}"))
+
+    @property
+    def propensities(self) -> Path:
+        """The folder of the propensity models."""
+        return self.path / "propensity"
+
+    def propensity(self, state_point: str) -> PropensityFolder:
+        """Return the folder of the propensity model of `state_point`."""
+        return PropensityFolder(self.propensities / file_name(state_point))
+
+    def held_out(self) -> list[Path]:
+        """Return the files of held-out predictions that exist, by state point."""
+        return sorted(self.propensities.glob(f"*/{HELD_OUT_FILE}"))
 
     @property
     def report(self) -> ReportFolder:

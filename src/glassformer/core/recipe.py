@@ -25,7 +25,8 @@ class Recipe(Settings):
     a short window of free draws. `targets`: what is learned, the same number of times at every temperature; without
     them all temperatures and times of the data. `left_out`: configurations of each temperature that are left out
     together, in turn, to measure errors and scores. `descriptors`: changes to the defaults of `DescriptorSettings`.
-    `purpose`, `data`, `licence`, `limits`: sentences of the model's card.
+    `density_spread`: how far densities of the data may differ, as a share; boxes that were kept as they fell at
+    constant pressure differ by a few percent. `purpose`, `data`, `licence`, `limits`: sentences of the model's card.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.+-]+$")] = "own"
@@ -37,6 +38,7 @@ class Recipe(Settings):
     targets: tuple[RecipeTarget, ...] = ()
     left_out: Annotated[int, Field(ge=1, le=1000)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    density_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.01
     descriptors: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from glassformer.report.figures import msd_figure, prediction_figure, scattering
 from glassformer.report.naming import names_of, titles_of
 from glassformer.report.page import save, template
 from glassformer.report.particle_figures import learned_species, particle_figure
+from glassformer.report.propensity import Propensities, read_propensities
 from glassformer.report.run_file import read_run
 from glassformer.report.style import QUANTITIES, STYLE
 
@@ -35,7 +36,8 @@ LOSSES = {"mse": "mean squared error", "mae": "mean absolute error", "huber": "H
 def build_report(folder: Path) -> Path:
     """Write the report of `folder` and return the path of its page.
 
-    Reads sample files, predictions, the run's settings and training histories; writes report/index.html, which needs
+    Reads sample files, predictions, the run's settings, training histories and, if there are any, held-out
+    propensities; writes report/index.html, which needs
     nothing beside it, and every figure as SVG and PNG in report/figures. Raises `DatasetError`, `PredictionError`,
     `StorageError`.
     """
@@ -47,9 +49,10 @@ def build_report(folder: Path) -> Path:
     run = read_run(training, predictions.parameter_hash)
     evaluation = evaluate(predictions)
     _refuse_foreign(predictions, samples, files)
+    propensities = read_propensities(files, samples)
     data = summarise(samples)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figures = _draw(samples, predictions, histories, run, files.report.figures)
+        figures = _draw(samples, predictions, histories, run, propensities, files.report.figures)
     page = template("demo.html.jinja").render(
         figures=figures,
         data=data,
@@ -61,7 +64,8 @@ def build_report(folder: Path) -> Path:
         facts=provenance(samples),
         histories=histories,
         run=run,
-        text=_text(samples, data, predictions, evaluation, histories, run),
+        text=_text(samples, data, predictions, evaluation, histories, run, propensities),
+        propensity=None if propensities is None else propensities.section(names_of(samples)),
     )
     write_atomically(files.report.page, page.encode())
     return files.report.page
@@ -90,6 +94,7 @@ def _draw(
     predictions: Predictions,
     histories: list[list[dict[str, float]]],
     run: Run | None,
+    propensities: Propensities | None,
     folder: Path,
 ) -> dict[str, Markup]:
     titles = titles_of(samples)
@@ -99,6 +104,8 @@ def _draw(
         "predictions": prediction_figure(predictions, titles),
         "training": training_figure(histories, *training_labels(run, predictions.species_names)),
     }
+    if propensities is not None:
+        figures |= propensities.figures(titles)
     for kind in learned_species(predictions):
         figures[f"particles-{predictions.species_names[kind]}"] = particle_figure(predictions, titles, kind)
     return {name: save(figure, name, folder) for name, figure in figures.items()}
@@ -130,11 +137,12 @@ def _text(
     evaluation: Evaluation,
     histories: list[list[dict[str, float]]],
     run: Run | None,
+    propensities: Propensities | None,
 ) -> dict[str, Any]:
     """Return the sentences of the page."""
     label = words.label_words(predictions)
     return {
-        "lead": words.lead(samples, predictions, run),
+        "lead": words.lead(samples, predictions, run, propensities is not None),
         "label": label,
         "result": words.result(evaluation, predictions, run),
         "note": words.note(evaluation, samples, label, run),

@@ -110,8 +110,8 @@ def _mixtures(samples: Sequence[Sample], size: str) -> str:
     return f"the {'Kob-Andersen' if familiar else mixture.name} {kind} ({', '.join(facts)})"
 
 
-def lead(samples: Sequence[Sample], predictions: Predictions, run: Run | None) -> str:
-    """Return the first paragraph of the page."""
+def lead(samples: Sequence[Sample], predictions: Predictions, run: Run | None, propensities: bool = False) -> str:
+    """Return the first paragraph of the page; `propensities`: a part of it is about which particles move."""
     looked = "the structure"
     if run is not None and "velocity" in run.network.inputs:
         looked = "the structure and the velocities"
@@ -127,6 +127,10 @@ def lead(samples: Sequence[Sample], predictions: Predictions, run: Run | None) -
         seen += "it in training." if tested == 1 else "them in training."
     else:
         seen = "Every prediction below is for a configuration that the network had not seen in training."
+        if propensities:
+            seen = "Every prediction below is for a configuration that was left out of the training."
+    if propensities:
+        return f"Does {looked} of a liquid tell which particles will move, and how far? {liquid(samples)}. {seen}"
     return f"Can a network look at {looked} of a liquid and tell how far {whose} will move? {liquid(samples)}. {seen}"
 
 

@@ -59,11 +59,15 @@ class Structures:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A model, and by species what the fits of cross-validation predicted of each item they had not seen, (n, K)."""
+    """A model, and by species what the fits of cross-validation predicted of each item they had not seen, (n, K).
+
+    `folds`: numbers of the items that were left out together.
+    """
 
     predictor: PropensityPredictor
     items: tuple[Item, ...]
     unseen: tuple[list[FloatArray], ...]
+    folds: tuple[tuple[int, ...], ...]
 
     def answers(
         self, temperature: float, place: int, kind: int
@@ -100,10 +104,10 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
     for kind in range(kinds):
         predicted: dict[int, FloatArray] = {}
         for left_out in folds:
-            fit = _fit([item for index, item in enumerate(items) if index not in left_out], kind)
+            fit = fit_items([item for index, item in enumerate(items) if index not in left_out], kind)
             predicted |= {index: fit.mean(*_of(items[index], kind)) for index in left_out}
             progress.advance(1)
-        fit = _fit(items, kind)
+        fit = fit_items(items, kind)
         progress.advance(1)
         found = [predicted[index] for index in range(len(items))]
         fits.append(
@@ -120,7 +124,8 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
         unseen.append(found)
     card = _card(structures, items, targets, recipe, settings)
     seen = together([one.first.configuration.signature for one in structures])
-    return Trained(PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen), tuple(items), tuple(unseen))
+    predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen)
+    return Trained(predictor, tuple(items), tuple(unseen), tuple(map(tuple, folds)))
 
 
 def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
@@ -137,7 +142,7 @@ def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
     ]
     liquids = {one.first.facts.mixture.identity for one in found}
     densities = [one.first.configuration.density for one in found]
-    if len(liquids) > 1 or max(densities) > min(densities) * 1.01:
+    if len(liquids) > 1 or max(densities) > min(densities) * (1 + recipe.density_spread):
         raise DatasetError(
             f"got configurations of {counted(len(liquids), 'mixture')} at densities {min(densities):.4g} to"
             f" {max(densities):.4g}; a propensity model is trained on one mixture at one density",
@@ -221,12 +226,15 @@ def _of(item: Item, kind: int) -> tuple[Any, float]:
     return item.table.values[item.species == kind], item.temperature
 
 
-def _fit(items: Sequence[Item], kind: int) -> TemperatureRidge:
+def fit_items(items: Sequence[Item], kind: int, columns: Sequence[str] | None = None) -> TemperatureRidge:
+    """Return the fit of species number `kind` to `items`, with all descriptors or those named `columns`."""
+    names = items[0].table.names if columns is None else tuple(columns)
+    tables = [item.table if columns is None else item.table.select(names) for item in items]
     return TemperatureRidge.fit(
         [item.temperature for item in items],
-        [item.table.values[item.species == kind] for item in items],
+        [table.values[item.species == kind] for table, item in zip(tables, items, strict=True)],
         [item.labels[item.species == kind] for item in items],
-        scales_of(items[0].table.names),
+        scales_of(names),
     )
 
 
@@ -242,13 +250,16 @@ def _card(
     used = {
         temperature: times for temperature, times in targets.items() if any(i.temperature == temperature for i in items)
     }
+    densities = [one.first.configuration.density for one in structures]
+    low, high = min(densities), max(densities)
     cage = None if recipe.reads == "inherent" else first.cage
     sampling = {} if cage is None else {name: getattr(cage, name) for name in ("draws", "begin", "end", "radius")}
     return ModelCard(
         name=recipe.name,
         purpose=recipe.purpose,
         mixture=first.facts.mixture,
-        density=round(first.configuration.density, 6),
+        density=round((low + high) / 2, 6),
+        density_spread=round((high - low) / (high + low), 6),
         temperatures=tuple(sorted(used)),
         times=tuple(used[temperature] for temperature in sorted(used)),
         reads=recipe.reads,

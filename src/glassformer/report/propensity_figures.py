@@ -1,0 +1,115 @@
+"""Figures of held-out propensities: a map of one configuration, and correlations of all of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import EllipseCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from glassformer.core.arrays import FloatArray
+from glassformer.dataset.held_out import HeldOut
+from glassformer.evaluate.held_out import HeldOutRow
+from glassformer.report.style import MARKERS, NEUTRAL, PALETTE, at_time, key_entry
+
+# Thickness of the slab that the map shows, in sigma_AA.
+SLAB = 2.5
+# Colours span so many standard deviations on both sides of the mean.
+SPREAD = 2.5
+# Diameters of the circles, by number of the species; further species are as small as the last.
+DIAMETERS = (1.0, 0.75)
+# More state points or times than this would make panels too small to read.
+MOST_COLUMNS, MOST_ROWS = 4, 3
+
+
+def typical(row: HeldOutRow) -> int:
+    """Return the number of the configuration whose correlation is the median, the lower one of two."""
+    return int(np.argsort(row.pearson, kind="stable")[(len(row.pearson) - 1) // 2])
+
+
+def map_figure(part: HeldOut, configuration: int, place: int, pearson: float) -> Figure:
+    """Predicted and simulated propensity of the particles in a slab of one configuration, side by side.
+
+    `place`: number of the time; `pearson`: correlation over the first species. Colours: standard deviations from the
+    mean of the species in this configuration.
+    """
+    where = part.of_particles(configuration)
+    species, box = part.species[where], part.box[configuration]
+    positions = part.positions[where].astype(np.float64)
+    shown = np.flatnonzero(positions[:, 2] < SLAB)
+    # The nearest to the viewer last.
+    shown = shown[np.argsort(positions[shown, 2], kind="stable")]
+    figure = Figure(figsize=(9.2, 4.5))
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    titles = f"predicted, Pearson {pearson:.2f}", "simulated"
+    for axes, values, title in zip(
+        (left, right), (part.prediction[where, place], part.label[where, place]), titles, strict=True
+    ):
+        circles = _circles(axes, positions[shown], species[shown], standardised(values, species)[shown])
+        axes.set(xlim=(0, box[0]), ylim=(0, box[1]), aspect="equal", xlabel=r"x  [$\sigma_{AA}$]")
+        axes.set_title(title, fontsize=11)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(True)
+    left.set_ylabel(r"y  [$\sigma_{AA}$]")
+    figure.colorbar(
+        circles, ax=(left, right), extend="both", shrink=0.85, label="propensity  [standard\ndeviations of the species]"
+    )
+    return figure
+
+
+def standardised(values: NDArray[np.float32], species: NDArray[np.uint8]) -> FloatArray:
+    """Return `values` (N,) in standard deviations from the mean of the species; 0 where they do not vary."""
+    found = np.zeros(len(values))
+    for kind in np.unique(species):
+        rows = species == kind
+        spread = values[rows].std(dtype=np.float64)
+        if spread > 0:
+            found[rows] = (values[rows] - values[rows].mean(dtype=np.float64)) / spread
+    return found
+
+
+def _circles(axes: Axes, positions: FloatArray, species: NDArray[np.uint8], values: FloatArray) -> EllipseCollection:
+    diameters = np.array(DIAMETERS)[np.minimum(species, len(DIAMETERS) - 1)]
+    circles = EllipseCollection(
+        diameters, diameters, np.zeros(len(diameters)), units="xy", offsets=positions[:, :2],
+        offset_transform=axes.transData, array=values, cmap="RdBu_r", edgecolor="0.3", linewidth=0.4,
+    )  # fmt: skip
+    circles.set_clim(-SPREAD, SPREAD)
+    axes.add_collection(circles)
+    return circles
+
+
+def correlation_figure(rows: Sequence[HeldOutRow], titles: Mapping[str, str]) -> Figure:
+    """Pearson's correlation in every held-out configuration: the ridge regression and the one-number baselines.
+
+    A panel per state point and time, `MOST_COLUMNS` and `MOST_ROWS` at most. `rows` are of one species.
+    """
+    points = list(dict.fromkeys(row.state_point for row in rows))[:MOST_COLUMNS]
+    of_point = {point: [row for row in rows if row.state_point == point][:MOST_ROWS] for point in points}
+    height = max(map(len, of_point.values()))
+    figure = Figure(figsize=(3.5 * len(points) + 2.2, 2.5 * height + 0.5))
+    panels = figure.subplots(height, len(points), squeeze=False, sharex=True, sharey=True)
+    for column, point in enumerate(points):
+        for line, row in enumerate(of_point[point]):
+            axes = panels[line, column]
+            _draw_row(axes, row)
+            axes.set_title(f"{titles.get(point, point)}\n{at_time(row.time)}", fontsize=10)
+    figure.supxlabel("configuration, left out of the fit", fontsize=10)
+    figure.supylabel(f"Pearson’s correlation over {rows[0].species}", fontsize=10)
+    entries = [*panels[0, 0].get_legend_handles_labels()[0], key_entry("ceiling, mean", ls="--", lw=1)]
+    figure.legend(handles=entries, loc="outside right center", fontsize=9)
+    return figure
+
+
+def _draw_row(axes: Axes, row: HeldOutRow) -> None:
+    numbers = np.arange(len(row.pearson)) + 1
+    axes.plot(numbers, row.pearson, MARKERS[0], color=PALETTE[0], ms=7, label="ridge regression")
+    # The first colour and marker are the model's.
+    for name, color, marker in zip(row.baselines, PALETTE[1:], MARKERS[1:], strict=False):
+        axes.plot(numbers, row.baselines[name], marker, color=color, ms=4.5, label=name)
+    axes.axhline(0, color="0.8", lw=0.8, zorder=0)
+    if np.isfinite(row.score.ceiling):
+        axes.axhline(row.score.ceiling, color=NEUTRAL, ls="--", lw=1)
+    axes.set_xticks(numbers)
+    axes.set_ylim(min(-0.1, axes.get_ylim()[0]), 1)
