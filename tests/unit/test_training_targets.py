@@ -40,6 +40,16 @@ SMALL = {
     "particlenet": {"neighbors": 6, "blocks": [[16, 16], [16, 16]], "fully_connected": [16], "dropout": 0.0},
     "message-passing": {"cutoff": 1.5, "steps": 2, "width": 16, "fully_connected": [16]},
     "continuous-filter": {"cutoff": 1.5, "steps": 2, "width": 16, "radial_functions": 8, "fully_connected": [16]},
+    "equivariant": {
+        "structure": "thermal",
+        "cutoff": 1.5,
+        "steps": 2,
+        "width": 16,
+        "vectors": 4,
+        "radial_functions": 8,
+        "fully_connected": [16],
+        "dropout": 0.0,
+    },
 }
 TIME = np.array([1.0])
 
