@@ -13,9 +13,9 @@ Every round has weights of its own and reads layer norms of s; no norm takes sta
 linear map of the node scalars and the lengths of node vectors; v from one of the node vectors and of
 (1/c) sum_j f_c e_ij d. The features are the layer norms of s and the lengths of v after the last round.
 
-e_ij: Gaussians of the distance; for each node vector w, |w_j - w_i| and (w_j - w_i) . d; and where w is the displacement
-to the inherent structure, Gaussians of the distance in the other structure, |r_ij -+ (w_j - w_i)|. The cutoff function
-f_c(r) = (1 + cos(pi r / r_c)) / 2 is that of J. Behler, J. Chem. Phys. 134, 074106 (2011), eq. (4).
+e_ij: Gaussians of the distance; for each node vector w, |w_j - w_i| and (w_j - w_i) . d; and where w is the
+displacement to the inherent structure, Gaussians of the distance in the other structure, |r_ij -+ (w_j - w_i)|. The
+cutoff function f_c(r) = (1 + cos(pi r / r_c)) / 2 is that of J. Behler, J. Chem. Phys. 134, 074106 (2011), eq. (4).
 
 Vectors and gates follow K. T. Schuett, O. T. Unke and M. Gastegger, ICML (2021), arXiv:2102.03150; moments of edge
 features times directions follow L. Zhang et al., NeurIPS (2018), arXiv:1805.09003. As h_ij enters sums linearly, the
