@@ -179,6 +179,21 @@ def mean_of(
     return result
 
 
+def corrected(
+    subjects: Sequence[Subject], training: Sequence[int], ridge: Sequence[FloatArray], residual: Sequence[FloatArray]
+) -> list[FloatArray]:
+    """Return the predictions of `ridge` plus the standardised `residual` in units of its spread in training."""
+    place = LABELS.index("residual")
+    result = []
+    for one, alone, rest in zip(subjects, ridge, residual, strict=True):
+        spread = np.empty(len(one.species))
+        for kind in np.unique(one.species):
+            known = [subjects[index].targets[subjects[index].species == kind, place] for index in training]
+            spread[one.species == kind] = np.concatenate(known).std()
+        result.append(alone + spread * rest)
+    return result
+
+
 def compare(subjects: Sequence[Subject], fold: int, by_name: Mapping[str, Sequence[FloatArray]]) -> dict[str, Any]:
     """Return the correlations of the configurations left out, of each prediction by its name."""
     _, left_out = split(len(subjects), fold)
@@ -224,6 +239,11 @@ def main() -> None:
     for place, name in enumerate(LABELS):
         found = mean_of(subjects, known, [[one[:, place] for one in of_seed] for of_seed in networks])
         by_name |= {f"network: {name}": found, f"ridge and network: {name}": mean_of(subjects, known, [alone, found])}
+    rest = [
+        np.mean([of_seed[index][:, LABELS.index("residual")] for of_seed in networks], 0)
+        for index in range(len(subjects))
+    ]
+    by_name["ridge plus network: residual"] = corrected(subjects, known, alone, rest)
     rows = compare(subjects, arguments.fold, by_name)
     for name, row in rows.items():
         print(f"{name:40s} {row['mean']:.4f}  {[round(one, 4) for one in row['each']]}", file=sys.stderr)

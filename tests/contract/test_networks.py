@@ -359,8 +359,9 @@ def test_state_round_trip(subject: Subject) -> None:
 
 def test_training_and_evaluation_differ_only_where_they_should(subject: Subject) -> None:
     """In dropout and batch norm: and only in training is the latter's memory changed."""
-    batch_norm = isinstance(subject.settings, ParticleNetSettings) and (
-        subject.settings.norm == "batch" or subject.settings.input_norm
+    batch_norm = isinstance(subject.settings, EquivariantSettings) or (
+        isinstance(subject.settings, ParticleNetSettings)
+        and (subject.settings.norm == "batch" or subject.settings.input_norm)
     )
     before = {name: value.clone() for name, value in subject.network.named_buffers()}
     assert bool(before) == batch_norm
@@ -506,9 +507,8 @@ def test_an_equivariant_round_equals_its_definition() -> None:
         mixed = [mix(part) for mix, part in zip(round_.mix, sums[1:], strict=True)]
         one, other = round_.turn(vectors[i]).split(5, 1)
         lengths = [(part.square().sum(0) + 1e-4).sqrt() for part in mixed]
-        change, keep, take = round_.update(torch.cat([known[i], sums[0][0], (one * other).sum(0), *lengths])).split(
-            [12, 5, 5]
-        )
+        told = torch.cat([known[i], sums[0][0], (one * other).sum(0), *lengths])
+        change, keep, take = round_.update(told[None])[0].split([12, 5, 5])
         same(found[0][i], scalars[i] + change)
         same(found[1][i], vectors[i] * (1 + keep) + (mixed[0] + carried) * take)
         first += 1

@@ -8,10 +8,11 @@ One round, with d = r_ij / r_ij in the structure of the graph and the moments Y 
     [ds, g, g'] = phi(s_i, T^0_i, |u^1_i|, |u^2_i|, (P v_i) . (Q v_i))
     s_i <- s_i + ds,   v_i <- (1 + g) v_i + g' (u^1_i + t_i)
 
-Capital letters are linear maps of channels, without bias where they act on vectors; phi: linear, silu, dropout, linear.
-Every round has weights of its own and reads layer norms of s; no norm takes statistics over particles. s starts from a
-linear map of the node scalars and the lengths of node vectors; v from one of the node vectors and of
-(1/c) sum_j f_c e_ij d. The features are the layer norms of s and the lengths of v after the last round.
+Capital letters are linear maps of channels, without bias where they act on vectors; phi: batch norm, linear, silu,
+dropout, linear. Structures of particles differ by little beside what they have in common, and a batch norm takes that
+off; predictions use the statistics of the training set. Every round has weights of its own and reads layer norms of s.
+s starts from a linear map of the node scalars and the lengths of node vectors; v from one of the node vectors and of
+(1/c) sum_j f_c e_ij d. The features are s and the lengths of v after the last round, batch normalised.
 
 e_ij: Gaussians of the distance; for each node vector w, |w_j - w_i| and (w_j - w_i) . d; and where w is the
 displacement to the inherent structure, Gaussians of the distance in the other structure, |r_ij -+ (w_j - w_i)|. The
@@ -129,6 +130,7 @@ class Round(nn.Module):
         self.mix = nn.ModuleList(nn.Linear(width, self.vectors, bias=False) for _ in self.degrees[1:])
         invariants = 2 * width + len(self.degrees) * self.vectors
         self.update = nn.Sequential(
+            nn.BatchNorm1d(invariants),
             nn.Linear(invariants, width),
             nn.SiLU(),
             nn.Dropout(settings.dropout),
@@ -143,9 +145,8 @@ class Round(nn.Module):
         mixed = [mix(part) for mix, part in zip(self.mix, others, strict=True)]
         one, other = self.turn(vectors).chunk(2, -1)
         invariants = [known, zeroth[:, 0], (one * other).sum(1), *(lengths(part, 1) for part in mixed)]
-        change, keep, take = self.update(torch.cat(invariants, 1)).split(
-            [scalars.shape[1], self.vectors, self.vectors], 1
-        )
+        changes: Tensor = self.update(torch.cat(invariants, 1))
+        change, keep, take = torch.split(changes, [scalars.shape[1], self.vectors, self.vectors], 1)
         return scalars + change, vectors * (1 + keep[:, None]) + (mixed[0] + carried) * take[:, None]
 
     def _gather(self, scalars: Tensor, vectors: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
@@ -185,7 +186,7 @@ class Equivariant(nn.Module):
         self.embed = nn.Linear(settings.scalars + inputs, settings.width)
         self.embed_vectors = nn.Linear(inputs + edge_features, settings.vectors, bias=False)
         self.rounds = nn.ModuleList(Round(settings, edge_features) for _ in range(settings.steps))
-        self.norm = nn.LayerNorm(settings.width)
+        self.norm = nn.BatchNorm1d(self.features)
 
     def forward(self, graph: Graph) -> Tensor:
         """Return the features (M, features)."""
@@ -196,7 +197,8 @@ class Equivariant(nn.Module):
         vectors = self.embed_vectors(torch.cat([node.transpose(1, 2), asymmetry], 2))
         for one in self.rounds:
             scalars, vectors = one(scalars, vectors, edges)
-        return torch.cat([self.norm(scalars), lengths(vectors, 1)], 1)
+        features: Tensor = self.norm(torch.cat([scalars, lengths(vectors, 1)], 1))
+        return features
 
     def edges(self, graph: Graph) -> Edges:
         """Return what is known of every pair."""
