@@ -36,7 +36,10 @@ from glassformer.evaluate.propensity_scores import correlation
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
 from glassformer.observables.descriptors import DescriptorSettings
-from glassformer.train.data import Item, loader
+from glassformer.physics.configuration import MOST_SPECIES
+from glassformer.train.data import Item, loader, make_items
+from glassformer.train.examples import Example
+from glassformer.train.fold import scale_of
 from glassformer.train.learner import Learner
 from glassformer.train.memory import keep_large_blocks
 
@@ -62,10 +65,13 @@ class Subject:
         return correlation(prediction[of_a], self.targets[of_a, 0])
 
 
-def subject(source: Path, cache: Path, settings: NetworkSettings, known: FloatArray) -> Subject:
+def subject(
+    source: Path, cache: Path, settings: NetworkSettings, known: FloatArray, auxiliary: Path | None = None
+) -> Subject:
     """Return graph and targets of a BOTAN file whose propensities the ridge predicts to be `known` (N,).
 
-    Its inherent structure lies in the cache.
+    Its inherent structure lies in the cache. `auxiliary`: a folder of files of the same name with propensities
+    (K, N) at other times, whose logarithms are further targets.
     """
     contents = read_botan(source)
     assert contents.draws is not None
@@ -74,6 +80,9 @@ def subject(source: Path, cache: Path, settings: NetworkSettings, known: FloatAr
     lengths = np.linalg.norm(np.asarray(contents.draws.displacements[:, 0], np.float64), axis=-1)
     mean = lengths.mean(0)
     targets = np.stack([mean, np.log(mean), np.minimum(lengths, CAP).mean(0), mean - known], 1)
+    if auxiliary is not None:
+        with np.load(auxiliary / source.name) as file:
+            targets = np.concatenate([targets, np.log(file["propensity"].T)], 1)
     return Subject(build_graph(configuration, settings, shipped(MIXTURE)), configuration.species, targets)
 
 
@@ -86,20 +95,9 @@ def split(number: int, fold: int) -> tuple[list[int], list[int]]:
 
 def standardised(subjects: Sequence[Subject], training: Sequence[int]) -> list[Item]:
     """Return every subject with targets less the mean, over the spread, of its species in training."""
-    kinds = sorted({int(kind) for index in training for kind in np.unique(subjects[index].species)})
-    items = []
-    moments = {}
-    for kind in kinds:
-        known = np.concatenate([subjects[index].targets[subjects[index].species == kind] for index in training])
-        moments[kind] = known.mean(0), known.std(0)
-    for one in subjects:
-        label = np.empty_like(one.targets)
-        for kind, (mean, spread) in moments.items():
-            rows = one.species == kind
-            label[rows] = (one.targets[rows] - mean) / spread
-        learned = torch.ones(len(label), dtype=torch.bool)
-        items.append(Item(one.graph, torch.from_numpy(label).float(), learned))
-    return items
+    examples = [Example(one.graph, one.targets, np.ones(len(one.species), np.bool_)) for one in subjects]
+    mean, std = scale_of([examples[index] for index in training], each_species=True, kinds=MOST_SPECIES)
+    return make_items(examples, mean, std)
 
 
 def train(
@@ -204,47 +202,70 @@ def compare(subjects: Sequence[Subject], fold: int, by_name: Mapping[str, Sequen
     return rows
 
 
-def main() -> None:
-    """Train, and print the correlations, or JSON."""
+def combined(
+    subjects: Sequence[Subject], training: Sequence[int], alone: Sequence[FloatArray], networks: list[list[FloatArray]]
+) -> dict[str, Sequence[FloatArray]]:
+    """Return by name the predictions of the ridge `alone`, of the mean of `networks`, and of both together."""
+    by_name: dict[str, Sequence[FloatArray]] = {"ridge": alone}
+    for place, name in enumerate(LABELS):
+        found = mean_of(subjects, training, [[one[:, place] for one in of_seed] for of_seed in networks])
+        both = mean_of(subjects, training, [alone, found])
+        by_name |= {f"network: {name}": found, f"ridge and network: {name}": both}
+    place = LABELS.index("residual")
+    rest = [np.mean([one[:, place] for one in of_subject], 0) for of_subject in zip(*networks, strict=True)]
+    return by_name | {"ridge plus network: residual": corrected(subjects, training, alone, rest)}
+
+
+def changed(changes: Sequence[str]) -> tuple[NetworkSettings, Training]:
+    """Return the settings of the run that ships, with `changes`, each 'table.key=value'."""
+    run = load_run(RUN)
+    values = run.model_dump(mode="json")
+    for change in changes:
+        key, _, value = change.partition("=")
+        table, _, name = key.partition(".")
+        values[table][name] = json.loads(value)
+    network = check_settings(values["network"], type(run.network), "network")
+    return network, check_settings(values["training"], Training, "training")
+
+
+def parsed() -> tuple[argparse.Namespace, list[Path]]:
+    """Return what the command line says, and the BOTAN files."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path("botan-inherent"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--auxiliary", type=Path, metavar="FOLDER", help="propensities at other times, learned besides")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="TABLE.KEY=VALUE", help="of the run, e.g. training.epochs=30"
     )
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    keep_large_blocks()
     sources = sorted((Path(os.environ.get("GLASSFORMER_DATA", ".")) / "botan").glob("*.npz"))
     if len(sources) <= LEFT_OUT:
         parser.error("too few BOTAN files: set GLASSFORMER_DATA to the folder that holds botan/*.npz")
-    values = load_run(RUN).model_dump(mode="json")
-    for change in arguments.set:
-        key, _, value = change.partition("=")
-        table, _, name = key.partition(".")
-        values[table][name] = json.loads(value)
-    network = check_settings(values["network"], type(load_run(RUN).network), "network")
-    training = check_settings(values["training"], Training, "training")
-    identity = parameter_hash({"network": values["network"], "training": values["training"], "labels": LABELS})
+    return parser.parse_args(), sources
+
+
+def main() -> None:
+    """Train, and print the correlations, or JSON."""
+    arguments, sources = parsed()
+    torch.set_num_threads(arguments.threads)
+    keep_large_blocks()
+    network, training = changed(arguments.set)
+    identity = parameter_hash(
+        {"network": network.model_dump(mode="json"), "training": training.model_dump(mode="json"), "labels": LABELS}
+        | ({"auxiliary": str(arguments.auxiliary)} if arguments.auxiliary else {})
+    )
     folder = arguments.cache / f"network-{identity[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     alone, others = ridge(sources, arguments.fold, arguments.cache, arguments.threads)
-    subjects = [subject(source, arguments.cache, network, one) for source, one in zip(sources, others, strict=True)]
+    subjects = [
+        subject(source, arguments.cache, network, one, arguments.auxiliary)
+        for source, one in zip(sources, others, strict=True)
+    ]
     known, _ = split(len(sources), arguments.fold)
     networks = [train(subjects, arguments.fold, seed, network, training, folder) for seed in range(arguments.seeds)]
-    by_name = {"ridge": alone}
-    for place, name in enumerate(LABELS):
-        found = mean_of(subjects, known, [[one[:, place] for one in of_seed] for of_seed in networks])
-        by_name |= {f"network: {name}": found, f"ridge and network: {name}": mean_of(subjects, known, [alone, found])}
-    rest = [
-        np.mean([of_seed[index][:, LABELS.index("residual")] for of_seed in networks], 0)
-        for index in range(len(subjects))
-    ]
-    by_name["ridge plus network: residual"] = corrected(subjects, known, alone, rest)
-    rows = compare(subjects, arguments.fold, by_name)
+    rows = compare(subjects, arguments.fold, combined(subjects, known, alone, networks))
     for name, row in rows.items():
         print(f"{name:40s} {row['mean']:.4f}  {[round(one, 4) for one in row['each']]}", file=sys.stderr)
     if arguments.json:

@@ -71,11 +71,11 @@ CONTINUOUS_FILTER = [
 EQUIVARIANT = [
     EquivariantSettings(
         name="equivariant", structure=structure, cutoff=CUTOFF, radial_functions=9, steps=2, width=12, vectors=5,
-        degree=degree, fully_connected=(12,), dropout=dropout, inputs=inputs, **head,
+        degree=degree, averages=averages, averaged=4, fully_connected=(12,), dropout=dropout, inputs=inputs, **head,
     )
-    for head, inputs, dropout, structure, degree in zip(
-        HEADS[:3], [VECTORS, ("type",), VECTORS], [0.0, 0.2, 0.0], ["thermal", "inherent", "inherent"], [1, 2, 2],
-        strict=True,
+    for head, inputs, dropout, structure, degree, averages in zip(
+        HEADS[:3], [VECTORS, ("type",), VECTORS], [0.0, 0.2, 0.0], ["thermal", "inherent", "inherent"],
+        [1, 2, 2], [0, 1, 2], strict=True,
     )
 ]  # fmt: skip
 for family in (MESSAGE_PASSING, CONTINUOUS_FILTER, EQUIVARIANT):
@@ -513,6 +513,24 @@ def test_an_equivariant_round_equals_its_definition() -> None:
         same(found[1][i], vectors[i] * (1 + keep) + (mixed[0] + carried) * take)
         first += 1
     assert first == 5
+
+
+def test_averages_of_the_equivariant_network_equal_their_definition() -> None:
+    subject = make(EQUIVARIANT[2])
+    graph, encoder = subject.graph(structure(0)), subject.network.encoder
+    values = torch.randn(125, 3).double()
+    found = encoder._averages(values, encoder.edges(graph))
+    assert len(found) == 2
+    distances = graph.vectors.norm(dim=1).clamp(max=CUTOFF)
+    # Lengths are sqrt(x^2 + 1e-4).
+    weights = (1 + torch.cos(np.pi * (distances.square() + 1e-4).sqrt().clamp(max=CUTOFF) / CUTOFF)) / 2
+    for one in found:
+        sums, whole = values.clone(), torch.ones(125).double()
+        for center, neighbor, weight in zip(graph.centers, graph.neighbors, weights, strict=True):
+            sums[center] += weight * values[neighbor]
+            whole[center] += weight
+        values = sums / whole[:, None]
+        same(one, values)
 
 
 def test_vectors_of_the_equivariant_network_turn_with_the_structure() -> None:

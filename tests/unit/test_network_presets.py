@@ -31,7 +31,7 @@ PARAMETERS = {
     "bapst2020": 62_401,
     "continuous-filter": 77_377,
     "dgcnn-four-blocks": 584_015,
-    "equivariant": 55113,
+    "equivariant": 60_825,
     "particlenet": 365_321,
     "particlenet-glass": 365_185,
     "particlenet-glass-particle": 365_185,

@@ -46,6 +46,8 @@ SMALL = {
         "steps": 2,
         "width": 16,
         "vectors": 4,
+        "averages": 1,
+        "averaged": 4,
         "radial_functions": 8,
         "fully_connected": [16],
         "dropout": 0.0,

@@ -211,8 +211,9 @@ class EquivariantSettings(NetworkSettings):
 
     `structure`: the one whose pairs within `cutoff` are edges. With the input 'inherent-displacement' an edge knows its
     ends in both structures. `degree`: the highest of the moments; 1: vectors, 2: also quadrupoles. `width` and
-    `vectors`: scalars and vectors per particle. `radial_functions`: Gaussians of each distance. `dropout`: also of the
-    scalars that each round adds.
+    `vectors`: scalars and vectors per particle. `radial_functions`: Gaussians of each distance. `averages`: how often
+    `averaged` channels are averaged over neighbors after the rounds; each average is a feature, so that a particle sees
+    far. `dropout`: also of the scalars that each round adds.
     """
 
     continuous: ClassVar[bool] = True
@@ -226,6 +227,8 @@ class EquivariantSettings(NetworkSettings):
     width: Width = 48
     vectors: Width = 8
     degree: Annotated[int, Field(ge=1, le=2)] = 2
+    averages: Annotated[int, Field(ge=0, le=16)] = 6
+    averaged: Width = 16
     head: Literal["system", "particle"] = "particle"
     fully_connected: Widths = (48,)
     dropout: Fraction = 0.1

@@ -12,7 +12,12 @@ Capital letters are linear maps of channels, without bias where they act on vect
 dropout, linear. Structures of particles differ by little beside what they have in common, and a batch norm takes that
 off; predictions use the statistics of the training set. Every round has weights of its own and reads layer norms of s.
 s starts from a linear map of the node scalars and the lengths of node vectors; v from one of the node vectors and of
-(1/c) sum_j f_c e_ij d. The features are s and the lengths of v after the last round, batch normalised.
+(1/c) sum_j f_c e_ij d. The features are s and the lengths of v after the last round, and averages over neighbors of a
+linear map x^(0) of them,
+
+    x_i^(n) = (x_i^(n-1) + sum_j f_c(r_ij) x_j^(n-1)) / (1 + sum_j f_c(r_ij)),
+
+as in E. Boattini, F. Smallenburg and L. Filion, Phys. Rev. Lett. 127, 088007 (2021); all batch normalised.
 
 e_ij: Gaussians of the distance; for each node vector w, |w_j - w_i| and (w_j - w_i) . d; and where w is the
 displacement to the inherent structure, Gaussians of the distance in the other structure, |r_ij -+ (w_j - w_i)|. The
@@ -141,7 +146,7 @@ class Round(nn.Module):
         """Return the scalars (M, W) and vectors (M, 3, V) after the round."""
         known = self.norm(scalars)
         sums, carried = self._gather(known, vectors, edges)
-        zeroth, *others = sums.split(self.degrees, 1)
+        zeroth, *others = torch.split(sums, list(self.degrees), 1)
         mixed = [mix(part) for mix, part in zip(self.mix, others, strict=True)]
         one, other = self.turn(vectors).chunk(2, -1)
         invariants = [known, zeroth[:, 0], (one * other).sum(1), *(lengths(part, 1) for part in mixed)]
@@ -173,7 +178,8 @@ class Equivariant(nn.Module):
 
     def __init__(self, settings: EquivariantSettings) -> None:
         super().__init__()
-        self.features = settings.width + settings.vectors
+        self.averages = settings.averages
+        self.features = settings.width + settings.vectors + settings.averages * settings.averaged
         self.cutoff, self.gaussians, self.degree = settings.cutoff, settings.radial_functions, settings.degree
         self.other = (
             settings.vector_inputs.index("inherent-displacement")
@@ -186,6 +192,8 @@ class Equivariant(nn.Module):
         self.embed = nn.Linear(settings.scalars + inputs, settings.width)
         self.embed_vectors = nn.Linear(inputs + edge_features, settings.vectors, bias=False)
         self.rounds = nn.ModuleList(Round(settings, edge_features) for _ in range(settings.steps))
+        local = settings.width + settings.vectors
+        self.to_average = nn.Linear(local, settings.averaged) if settings.averages else None
         self.norm = nn.BatchNorm1d(self.features)
 
     def forward(self, graph: Graph) -> Tensor:
@@ -197,8 +205,22 @@ class Equivariant(nn.Module):
         vectors = self.embed_vectors(torch.cat([node.transpose(1, 2), asymmetry], 2))
         for one in self.rounds:
             scalars, vectors = one(scalars, vectors, edges)
-        features: Tensor = self.norm(torch.cat([scalars, lengths(vectors, 1)], 1))
+        found = [torch.cat([scalars, lengths(vectors, 1)], 1)]
+        if self.to_average is not None:
+            found += self._averages(self.to_average(found[0]), edges)
+        features: Tensor = self.norm(torch.cat(found, 1))
         return features
+
+    def _averages(self, values: Tensor, edges: Edges) -> list[Tensor]:
+        """Return x^(1) ... x^(n) of `values` x^(0) (M, C)."""
+        weights = edges.moments[:, :1] * _TYPICAL_SUM
+        whole = 1 + weights.sum(2)
+        found = []
+        for _ in range(self.averages):
+            theirs = values.index_select(0, edges.neighbors).view(len(values), -1, values.shape[1])
+            values = (values + (weights @ theirs)[:, 0]) / whole
+            found.append(values)
+        return found
 
     def edges(self, graph: Graph) -> Edges:
         """Return what is known of every pair."""
