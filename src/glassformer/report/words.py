@@ -22,6 +22,7 @@ INPUTS = {
     "species": "species",
     "type": "species",
     "local-energy": "potential energy",
+    "inherent-energy": "potential energy in the inherent structure",
     "position": "absolute position",
     "velocity": "velocity",
     "inherent-displacement": "displacement to its place in the inherent structure",
@@ -157,6 +158,8 @@ def _edges(run: Run) -> str:
     graph = run.network.graph
     if isinstance(graph, CutoffGraph):
         neighbors = f"all neighbours within {graph.cutoff:g} σ"
+        if graph.structure == "inherent":
+            neighbors += " in the inherent structure"
     else:
         neighbors = f"its {graph.neighbors} nearest neighbours"
         if not graph.periodic:

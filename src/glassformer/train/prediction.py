@@ -17,6 +17,7 @@ from glassformer.graph.batch import GraphBatch
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.train.checkpoint import Model
+from glassformer.train.data import of_species
 from glassformer.train.examples import build_graphs, configuration_graphs
 from glassformer.train.scope import departures
 from glassformer.train.target import Target
@@ -95,6 +96,7 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
 
 def _predicted(model: Model, configurations: Sequence[Configuration], graphs: Sequence[list[GraphBatch]]) -> Predicted:
     target, factors, mean = model.target, np.array(model.calibration), np.array(model.label_mean)
+    mean = mean if mean.ndim == 1 else mean[target.kind]
     outputs = list(zip(network_outputs(model, graphs), (one.species for one in configurations), strict=True))
     return Predicted(
         np.stack([target.of_configuration(output, species, factors, mean) for output, species in outputs]),
@@ -166,12 +168,14 @@ def network_outputs(model: Model, graphs: Sequence[list[GraphBatch]]) -> list[Fl
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = model.network().to(device)
 
-    def mean(of_sample: list[GraphBatch]) -> FloatArray:
+    def output(of_sample: list[GraphBatch]) -> FloatArray:
         standardised = [network(graph.to(device)).double().cpu().numpy() for graph in of_sample]
-        output: FloatArray = np.mean(standardised, 0) * np.array(model.label_std) + np.array(model.label_mean)
-        return output
+        species = of_sample[0].species.cpu().numpy()
+        mean, std = (of_species(np.array(scale), species) for scale in (model.label_mean, model.label_std))
+        labels: FloatArray = np.mean(standardised, 0) * std + mean
+        return labels
 
-    return [mean(of_sample) for of_sample in graphs]
+    return [output(of_sample) for of_sample in graphs]
 
 
 def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]]) -> Model:

@@ -207,7 +207,7 @@ def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
     content = [
         [sample.configuration.fingerprint, fingerprint(*target.labels(sample), *_seeds(sample))] for sample in samples
     ]
-    if "inherent-displacement" in run.network.inputs:
+    if run.network.reads_inherent:
         # Not part of a configuration's fingerprint: they may be sought again, and found elsewhere.
         sought = [sample.configuration.inherent_positions for sample in samples]
         content += [["inherent", fingerprint(*(positions for positions in sought if positions is not None))]]
