@@ -43,7 +43,7 @@ from glassformer.train.fold import scale_of
 from glassformer.train.learner import Learner
 from glassformer.train.memory import keep_large_blocks
 
-RUN = "propensity"
+RUN = "propensity-network"
 # Displacements count no further than this in one of the targets.
 CAP = 1.0
 LABELS = ("propensity", "logarithm", "capped", "residual")
