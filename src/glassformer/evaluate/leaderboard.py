@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from glassformer.core.errors import PredictionError
+from glassformer.core.layout import PREDICTIONS_FILE
 from glassformer.core.presets import preset
 from glassformer.core.settings import Settings, load_settings
 from glassformer.dataset.predictions import Predictions
@@ -195,4 +196,4 @@ def board_as_json(published_entries: Results, own_entries: Sequence[Entry]) -> d
 
 def file_name(path: Path) -> str:
     """Return how the entry of a prediction file is called: by its folder where the file has the usual name."""
-    return path.absolute().parent.name if path.name == "predictions.h5" else path.stem
+    return path.absolute().parent.name if path.name == PREDICTIONS_FILE else path.stem
