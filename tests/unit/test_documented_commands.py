@@ -21,11 +21,6 @@ SHIPPED = {
     "NETWORK": network_presets,
     "STUDY": study_presets,
 }
-    "CAMPAIGN": campaign_presets,
-    "RUN": lambda: run_presets() | recipe_presets(),
-    "NETWORK": network_presets,
-    "STUDY": study_presets,
-}
 COMMANDS: Any = get_command(app).commands  # type: ignore[attr-defined]
 OPTIONS = {
     option
