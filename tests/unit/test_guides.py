@@ -83,7 +83,7 @@ def test_glassbench_files_become_scored_baselines(tmp_path: Path, monkeypatch: p
     assert score["inherent displacement"]["pcc_mean"] > 0.85
     assert score["ridge on descriptors"]["pcc_mean"] > 0.6
     assert abs(score["inherent energy"]["pcc_mean"]) < 0.5
-    assert all(row["ceiling"] is None and row["configurations"] == 4 for row in rows)
+    assert all(row["ceiling"] is None and row["n_configurations"] == 4 for row in rows)
     predictions = read_predictions(tmp_path / "trained" / "predictions.h5")
     assert predictions.msd_draws is None
     samples = {sample.identifier: sample for sample in read_dataset(tmp_path / "glassbench")}

@@ -15,7 +15,7 @@ from glassformer.dataset.sample import Ensemble, Sample, read_sample, write_samp
 from glassformer.dataset.sample_checks import ONLY_DRAWS_GIVE
 from glassformer.dataset.splits import draws_of
 from glassformer.dataset.summary import summarise
-from glassformer.train.prediction import _answers
+from glassformer.train.prediction import answers_of
 from glassformer.train.target import Target
 from tests.conftest import edited, synthetic_sample
 
@@ -111,7 +111,7 @@ def test_what_is_known_of_them() -> None:
     lambda sample: log_mean(sample, TIME, "squared-displacement", 0),
     lambda sample: particle_labels(sample, TIME, "squared-displacement"),
     lambda sample: draws_of([of_means(seeds=None)]),
-    lambda sample: _answers(target("squared-displacement"), [sample]),
+    lambda sample: answers_of(target("squared-displacement"), [sample]),
 ])  # fmt: skip
 def test_what_is_not_known_is_one_clear_error(ask: Callable[[Sample], object]) -> None:
     with pytest.raises(
@@ -127,7 +127,7 @@ def target(quantity: str) -> Target:
 def test_answers_of_means_draws_and_bare_structures_together() -> None:
     full = synthetic_sample(2)
     samples = [of_means(), full, synthetic_sample(1).without_draws()]
-    found = _answers(target("propensity"), samples)
+    found = answers_of(target("propensity"), samples)
     assert np.isnan(found["msd_draws"][[0, 2]]).all()
     np.testing.assert_array_equal(found["msd_draws"][1], full.dynamics.msd[:, [1], 0])
     assert np.isfinite(found["propensity_draws"]).any((1, 2)).tolist() == [True, True, False]
