@@ -269,7 +269,7 @@ def _print(answers: list[Answer], out: Path | None) -> None:
                 )  # fmt: skip
     answer = answers[0]
     console.print(f"propensity |r(t) - r(0)| at t = {answer.time:g}, model {answer.model}")
-    headings = ["structure", "species", "particles", "mean", "95 % below", "error", "unlike training"]
+    headings = ["structure", "species", "particles", "mean", "top 5%", "error", "unlike"]
     print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
     for one in answers:
         for text in one.warnings:
