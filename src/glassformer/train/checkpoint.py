@@ -40,8 +40,8 @@ class Model:
 
     `label_mean` and `label_std` (K,), or (S, K) of each species, undo the standardisation. `calibration` (S, K): by
     what a particle head's exponentials are multiplied, for each of the `species`, so that their mean over the training
-    set is the labels' mean (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is no
-    mean. `roles` maps the fingerprint of every configuration of its dataset to what the network knew of it;
+    set is the labels' mean (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is
+    no mean. `roles` maps the fingerprint of every configuration of its dataset to what the network knew of it;
     `signatures` (C, F) are those of the same configurations, by which `role_of` knows a copy, in the table that
     `physics.signature.together` makes.
     `scope`: the liquid and state points it was trained on. Both are None in models of an older version.
