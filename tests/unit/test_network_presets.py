@@ -166,7 +166,7 @@ def test_the_command_s_json() -> None:
     assert {name: row["parameters"] for name, row in rows.items()} == PARAMETERS
     assert {row["head"] for row in rows.values()} == {"system", "particle"}
     assert all(
-        row["operations"] > 1e8 and row["measured"] is None and row["particles"] == 1000 for row in rows.values()
+        row["operations"] > 3e8 and row["measured"] is None and row["particles"] == 1000 for row in rows.values()
     )
 
 

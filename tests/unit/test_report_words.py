@@ -151,6 +151,8 @@ def test_the_page_says_how_many_configurations_were_predicted(tmp_path: Path) ->
          ["species, potential energy and displacement to its place in the inherent structure"]),
         ({"name": "message-passing", "head": "system"}, "mean", ["the vectors to all neighbours within 2 σ"]),
         ({"name": "continuous-filter", "head": "system"}, "mean", ["the distances to all neighbours within 2.5 σ"]),
+        ({"name": "equivariant", "head": "system", "inputs": ["species", "inherent-energy"]}, "mean",
+         ["potential energy in the inherent structure", "all neighbours within 1.7 σ in the inherent structure"]),
     ],
 )  # fmt: skip
 def test_what_the_network_reads_is_what_the_run_says(

@@ -221,7 +221,7 @@ class EquivariantSettings(NetworkSettings):
 
     name: Literal["equivariant"]
     structure: Structure = "inherent"
-    cutoff: Length = 2.0
+    cutoff: Length = 1.7
     radial_functions: Width = 16
     steps: Depth = 3
     width: Width = 48
@@ -231,7 +231,7 @@ class EquivariantSettings(NetworkSettings):
     averaged: Width = 16
     head: Literal["system", "particle"] = "particle"
     fully_connected: Widths = (48,)
-    dropout: Fraction = 0.1
+    dropout: Fraction = 0.2
 
     @property
     def graph(self) -> CutoffGraph:

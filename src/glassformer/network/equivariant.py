@@ -247,5 +247,5 @@ class Equivariant(nn.Module):
         spacing = self.cutoff * (1 - _FIRST_GAUSSIAN) / max(1, self.gaussians - 1)
         numbers = torch.arange(self.gaussians, dtype=distances.dtype, device=distances.device)
         offsets = (distances[..., None] - _FIRST_GAUSSIAN * self.cutoff) / spacing - numbers
-        # Not less than e^-30: products with denormal numbers take a hundred times as long.
+        # Not less than e^-30: products with denormal numbers are slow.
         return torch.exp((offsets.square() / -2).clamp(min=-30.0))
