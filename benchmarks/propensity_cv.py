@@ -8,39 +8,28 @@ Inherent structures are kept in the cache; the first run takes minutes to find t
 """
 
 import argparse
-import functools
 import json
-import operator
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glassformer.baselines.propensity import SCALES, SINGLE, LabelledParticles, PropensityModel, species_means
-from glassformer.core.arrays import FloatArray
+from glassformer.baselines.propensity import SCALES, LabelledParticles
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.readers.botan import read_botan
+from glassformer.evaluate.propensity_baselines import BASELINES, Baseline, cross_validate
 from glassformer.evaluate.propensity_scores import correlation, paired, score_propensities
 from glassformer.observables.descriptors import DescriptorSettings, collect_descriptors
 from glassformer.observables.propensity import propensity, split_half_ceiling
 from glassformer.physics.inherent import inherent_structure
 
 LEFT_OUT = 2
-
-
-@dataclass(frozen=True)
-class Row:
-    """One baseline: the descriptors it reads, told by their names, and how it is fitted."""
-
-    name: str
-    reads: Callable[[str], bool]
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 def quantity(name: str) -> str:
@@ -61,17 +50,16 @@ def of(*quantities: str, generations: int = 99) -> Callable[[str], bool]:
 FINE = ("radial", "bond_order")
 LOCAL = ("energy", "energy_variance", "virial", "curvature", "displacement")
 ROWS = (
-    Row("species mean", lambda name: False),
-    *(Row(label, functools.partial(operator.eq, column), {"penalties": [1e-6]}) for label, column in SINGLE.items()),
-    Row("ridge: radial, not averaged", of("radial", generations=0), {"scales": {}}),
-    Row("ridge: radial and bond order, 2 generations", of(*FINE), {"scales": {}}),
-    Row("the same of ln propensity", of(*FINE), {"scales": {}, "transform": "log"}),
-    Row("ridge: energies, displacements, 2 generations", of(*LOCAL, generations=2)),
-    Row("ridge: the same, 8 generations", of(*LOCAL)),
-    Row("+ harmonic amplitudes", of(*LOCAL, "harmonic")),
-    Row("+ wide shells", of(*LOCAL, "harmonic", "shell")),
-    Row("+ radial and bond order, scale 1", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": {"shell": 0.25}}),
-    Row("+ radial and bond order, scale 0.07", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": SCALES}),
+    *BASELINES[:-1],
+    Baseline("ridge: radial, not averaged", of("radial", generations=0), {"scales": {}}),
+    Baseline("ridge: radial and bond order, 2 generations", of(*FINE), {"scales": {}}),
+    Baseline("the same of ln propensity", of(*FINE), {"scales": {}, "transform": "log"}),
+    Baseline("ridge: energies, displacements, 2 generations", of(*LOCAL, generations=2)),
+    Baseline("ridge: the same, 8 generations", of(*LOCAL)),
+    Baseline("+ harmonic amplitudes", of(*LOCAL, "harmonic")),
+    Baseline("+ wide shells", of(*LOCAL, "harmonic", "shell")),
+    Baseline("+ radial and bond order, scale 1", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": {"shell": 0.25}}),
+    Baseline("+ radial and bond order, scale 0.07", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": SCALES}),
 )
 
 
@@ -91,24 +79,6 @@ def load(source: Path, cache: Path, settings: DescriptorSettings, threads: int) 
     table = collect_descriptors(configuration, mixture, settings, threads)
     labelled = LabelledParticles(table, configuration.species, propensity(displacements)[:, None])
     return labelled, split_half_ceiling(displacements, configuration.species)
-
-
-def cross_validate(row: Row, items: Sequence[LabelledParticles]) -> list[FloatArray]:
-    """Return the predictions for each configuration by the model that was trained without its fold."""
-    order = generator(named_seed(0, "folds")).permutation(len(items))
-    names = [name for name in items[0].table.names if row.reads(name)]
-    predictions: dict[int, FloatArray] = {}
-    for start in range(0, len(items), LEFT_OUT):
-        left_out = order[start : start + LEFT_OUT].tolist()
-        training = [item for index, item in enumerate(items) if index not in left_out]
-        if not names:
-            mean = species_means(training)[0]
-            predictions |= {index: np.full(len(items[index].species), mean[0]) for index in left_out}
-            continue
-        model = PropensityModel.fit(training, names, **row.options)
-        for index in left_out:
-            predictions[index] = model.predict(items[index].table, items[index].species)[:, 0]
-    return [predictions[index] for index in range(len(items))]
 
 
 def of_a(item: LabelledParticles) -> LabelledParticles:
@@ -138,15 +108,18 @@ def main() -> None:
     labels = [item.propensity[:, 0] for item in items]
     result: dict[str, Any] = {"benchmark": "propensity-cv", "cpu_seconds_per_configuration": seconds, "rows": []}
     before = np.zeros(len(items))
+    order = generator(named_seed(0, "folds")).permutation(len(items)).tolist()
+    groups = [order[start : start + LEFT_OUT] for start in range(0, len(order), LEFT_OUT)]
     for row in ROWS:
-        predictions = cross_validate(row, items)
+        predictions = [found[:, 0] for found in cross_validate(row, items, groups)]
         each = np.array([correlation(p, y) for p, y in zip(predictions, labels, strict=True)])
         difference, error = paired(each, before)
         score = score_propensities(predictions, labels, ceilings).as_json()
         result["rows"].append({"name": row.name, "difference": difference, "difference_error": error} | score)
         print(
-            f"{row.name:45s} {score['mean']:.4f} +- {score['error']:.4f}  difference {difference:+.4f} +- {error:.4f}"
-            f"  pooled {score['pooled']:.3f}  Spearman {score['spearman']:.3f}  of the ceiling {score['ratio']:.3f}",
+            f"{row.name:45s} {score['pcc_mean']:.4f} +- {score['pcc_error']:.4f}"
+            f"  difference {difference:+.4f} +- {error:.4f}  pooled {score['pcc_pooled']:.3f}"
+            f"  Spearman {score['spearman']:.3f}  of the ceiling {score['ratio']:.3f}",
             file=sys.stderr if arguments.json else sys.stdout,
             flush=True,
         )

@@ -13,6 +13,7 @@ from glassformer.core.network_settings import (
     NETWORKS,
     ContinuousFilterSettings,
     CutoffGraph,
+    EquivariantSettings,
     MessagePassingSettings,
     NetworkSettings,
     ParticleNetSettings,
@@ -23,6 +24,7 @@ from glassformer.graph.inputs import node_vectors
 from glassformer.graph.symmetries import cubic_symmetries, random_rotations
 from glassformer.network.continuous_filter import ShiftedSoftplus
 from glassformer.network.edgeconv import EdgeConv
+from glassformer.network.equivariant import moments
 from glassformer.network.feature_neighbors import feature_neighbors
 from glassformer.network.registry import Network, build_network, encoder_class
 from glassformer.physics.box import minimum_image, wrap
@@ -66,9 +68,19 @@ CONTINUOUS_FILTER = [
     )
     for head, inputs, dropout in zip(HEADS[:3], [("species",), ("type",), VECTORS], [0.0, 0.2, 0.0], strict=True)
 ]  # fmt: skip
-for family in (MESSAGE_PASSING, CONTINUOUS_FILTER):
+EQUIVARIANT = [
+    EquivariantSettings(
+        name="equivariant", structure=structure, cutoff=CUTOFF, radial_functions=9, steps=2, width=12, vectors=5,
+        degree=degree, averages=averages, averaged=4, fully_connected=(12,), dropout=dropout, inputs=inputs, **head,
+    )
+    for head, inputs, dropout, structure, degree, averages in zip(
+        HEADS[:3], [VECTORS, ("type",), VECTORS], [0.0, 0.2, 0.0], ["thermal", "inherent", "inherent"],
+        [1, 2, 2], [0, 1, 2], strict=True,
+    )
+]  # fmt: skip
+for family in (MESSAGE_PASSING, CONTINUOUS_FILTER, EQUIVARIANT):
     family.append(family[2].model_copy(update={"context": True}))
-SMALL = [*PARTICLENET, *MESSAGE_PASSING, *CONTINUOUS_FILTER]
+SMALL = [*PARTICLENET, *MESSAGE_PASSING, *CONTINUOUS_FILTER, *EQUIVARIANT]
 
 
 def shipped(preset: str, head: dict[str, object]) -> NetworkSettings:
@@ -111,6 +123,7 @@ def label(settings: NetworkSettings) -> str:
         words += [settings.aggregation, settings.norm]
     words += ["particle"] if settings.head == "particle" else [settings.head, settings.global_pool]
     words += ["context"] if settings.context else []
+    words += [settings.structure] if isinstance(settings, EquivariantSettings) else []
     return "-".join([*words, *(["vectors"] if settings.vector_inputs else [])])
 
 
@@ -162,7 +175,9 @@ def chosen(one: Configuration, which: np.ndarray) -> Configuration:
 
 def graph_of(configuration: Configuration, settings: NetworkSettings) -> GraphBatch:
     graph = build_graph(configuration, settings).to(torch.float64)
-    ends = configuration.positions[graph.neighbors] - configuration.positions[graph.centers]
+    in_inherent = isinstance(settings.graph, CutoffGraph) and settings.graph.structure == "inherent"
+    positions = configuration.inherent_positions if in_inherent else configuration.positions
+    ends = positions[graph.neighbors] - positions[graph.centers]
     return replace(
         graph,
         vectors=torch.from_numpy(minimum_image(ends, configuration.box)),
@@ -344,8 +359,9 @@ def test_state_round_trip(subject: Subject) -> None:
 
 def test_training_and_evaluation_differ_only_where_they_should(subject: Subject) -> None:
     """In dropout and batch norm: and only in training is the latter's memory changed."""
-    batch_norm = isinstance(subject.settings, ParticleNetSettings) and (
-        subject.settings.norm == "batch" or subject.settings.input_norm
+    batch_norm = isinstance(subject.settings, EquivariantSettings) or (
+        isinstance(subject.settings, ParticleNetSettings)
+        and (subject.settings.norm == "batch" or subject.settings.input_norm)
     )
     before = {name: value.clone() for name, value in subject.network.named_buffers()}
     assert bool(before) == batch_norm
@@ -429,6 +445,104 @@ def test_continuous_filter_equals_its_definition() -> None:
             sums[center] = sums[center] + shape * (interaction.project.weight @ features[neighbor])
         features = features + interaction.update(torch.stack(sums))
     same(encoder(graph), features)
+
+
+def gaussians(distance: float, number: int) -> list[float]:
+    """Those of the equivariant network: from 0.35 to 1 cutoff."""
+    spacing = 0.65 * CUTOFF / (number - 1)
+    return [np.exp(-(((distance - 0.35 * CUTOFF) / spacing - k) ** 2 / 2)) for k in range(number)]
+
+
+@pytest.mark.parametrize("settings", [EQUIVARIANT[0], EQUIVARIANT[2]], ids=label)
+def test_equivariant_edges_know_both_structures(settings: EquivariantSettings) -> None:
+    """Distances in the structure of the graph and in the other, and the displacement between them."""
+    subject, one = make(settings), structure(0)
+    graph = subject.graph(one)
+    edges = subject.network.encoder.edges(graph)
+    shift = minimum_image(one.inherent_positions - one.positions, one.box)
+    structures = [one.positions, one.inherent_positions][:: -1 if settings.structure == "inherent" else 1]
+    slots = np.concatenate([np.arange(count) for count in np.bincount(graph.centers, minlength=125)])
+    assert (edges.moments != 0).any(1).sum() == len(graph.centers)
+    for e in range(0, len(slots), 97):
+        i, j, k = int(graph.centers[e]), int(graph.neighbors[e]), slots[e]
+        vector, other = (minimum_image(places[j] - places[i], one.box) for places in structures)
+        distance, relative = np.linalg.norm(vector), shift[j] - shift[i]
+        direction = vector / distance
+        assert int(edges.neighbors.view(125, -1)[i, k]) == j
+        expected = [*gaussians(distance, 9), np.linalg.norm(relative), relative @ direction]
+        expected += gaussians(np.linalg.norm(other), 9)
+        # Lengths are sqrt(x^2 + 1e-4).
+        np.testing.assert_allclose(edges.features[i, k].numpy(), expected, atol=2e-3)
+        np.testing.assert_allclose(edges.directions[i, k].numpy(), direction, atol=2e-4)
+        weight = (1 + np.cos(np.pi * min(1.0, distance / CUTOFF))) / 20
+        np.testing.assert_allclose(edges.moments[i, :4, k].numpy(), weight * np.array([1, *direction]), atol=1e-4)
+
+
+def test_quadrupoles_are_those_of_the_direction() -> None:
+    """Their products are the second Legendre polynomial of the angle between two directions."""
+    one, other = (torch.nn.functional.normalize(torch.randn(1, 40, 3).double(), dim=-1) for _ in range(2))
+    products = (moments(one, 2)[..., 4:] * moments(other, 2)[..., 4:]).sum(-1)
+    same(products, (3 * (one * other).sum(-1).square() - 1) / 2)
+    assert moments(one, 1).shape == (1, 40, 4)
+
+
+def test_an_equivariant_round_equals_its_definition() -> None:
+    """Every edge by itself."""
+    subject = make(EQUIVARIANT[2])
+    graph, encoder = subject.graph(structure(0)), subject.network.encoder
+    edges, round_ = encoder.edges(graph), encoder.rounds[1]
+    scalars, vectors = torch.randn(125, 12).double(), torch.randn(125, 3, 5).double()
+    found = round_(scalars, vectors, edges)
+    known, first = round_.norm(scalars), 0
+    for i in range(0, 125, 31):
+        sums, carried = [torch.zeros(rows, 12).double() for rows in (1, 3, 5)], torch.zeros(3, 5).double()
+        for k in range(edges.features.shape[1]):
+            j, d = int(edges.neighbors.view(125, -1)[i, k]), edges.directions[i, k]
+            own, theirs = round_.of_own_vectors(d @ vectors[i]), round_.of_their_vectors(d @ vectors[j])
+            told = round_.of_center(known[i]) + round_.of_neighbor(known[j]) + round_.of_edge(edges.features[i, k])
+            hidden = torch.nn.functional.silu(told + own + theirs)
+            for part, rows in zip(sums, edges.moments[i, :, k].split([1, 3, 5]), strict=True):
+                part += rows[:, None] * hidden
+            carried += edges.moments[i, 0, k] * hidden[:5] * vectors[j]
+        mixed = [mix(part) for mix, part in zip(round_.mix, sums[1:], strict=True)]
+        one, other = round_.turn(vectors[i]).split(5, 1)
+        lengths = [(part.square().sum(0) + 1e-4).sqrt() for part in mixed]
+        told = torch.cat([known[i], sums[0][0], (one * other).sum(0), *lengths])
+        change, keep, take = round_.update(told[None])[0].split([12, 5, 5])
+        same(found[0][i], scalars[i] + change)
+        same(found[1][i], vectors[i] * (1 + keep) + (mixed[0] + carried) * take)
+        first += 1
+    assert first == 5
+
+
+def test_averages_of_the_equivariant_network_equal_their_definition() -> None:
+    subject = make(EQUIVARIANT[2])
+    graph, encoder = subject.graph(structure(0)), subject.network.encoder
+    values = torch.randn(125, 3).double()
+    found = encoder._averages(values, encoder.edges(graph))
+    assert len(found) == 2
+    distances = graph.vectors.norm(dim=1).clamp(max=CUTOFF)
+    # Lengths are sqrt(x^2 + 1e-4).
+    weights = (1 + torch.cos(np.pi * (distances.square() + 1e-4).sqrt().clamp(max=CUTOFF) / CUTOFF)) / 2
+    for one in found:
+        sums, whole = values.clone(), torch.ones(125).double()
+        for center, neighbor, weight in zip(graph.centers, graph.neighbors, weights, strict=True):
+            sums[center] += weight * values[neighbor]
+            whole[center] += weight
+        values = sums / whole[:, None]
+        same(one, values)
+
+
+def test_vectors_of_the_equivariant_network_turn_with_the_structure() -> None:
+    subject = make(EQUIVARIANT[2])
+    graph, encoder = subject.graph(structure(0)), subject.network.encoder
+    matrix = torch.from_numpy(random_rotations(np.random.default_rng(0), 1))
+    scalars, vectors = torch.randn(125, 12).double(), torch.randn(125, 3, 5).double()
+    before = encoder.rounds[0](scalars, vectors, encoder.edges(graph))
+    after = encoder.rounds[0](scalars, matrix @ vectors, encoder.edges(transform(graph, matrix)))
+    same(after[0], before[0])
+    same(after[1], matrix @ before[1])
+    assert before[1].std() > 0.01
 
 
 def test_shifted_softplus() -> None:

@@ -217,6 +217,11 @@ def folders(out: Path) -> set[str]:
     return {path.name for path in out.iterdir() if path.is_dir()}
 
 
+def written(out: Path) -> set[str]:
+    """Return the folders in `out` that hold a table and a figure."""
+    return {name for name in folders(out) if all(any((out / name).glob(f"*.{end}")) for end in ("csv", "pdf", "png"))}
+
+
 @pytest.mark.usefixtures("no_warnings")
 def test_what_is_missing_is_left_out_by_name_and_the_rest_is_made(samples: list[Sample], tmp_path: Path) -> None:
     said: list[str] = []
@@ -276,6 +281,7 @@ def test_values_that_no_logarithm_has_are_drawn_all_the_same(samples: list[Sampl
         times = np.array([start, 1.0, 2.0])
         still = [replace(one, ensemble=replace(one.ensemble, times=times, msd=0 * one.ensemble.msd)) for one in samples]
         analyse(still, ["msd", "scattering", "overlap"], tmp_path / str(start))
+        assert written(tmp_path / str(start)) == {"msd", "scattering", "overlap"}
     for times in (np.array([0.0]), np.array([1.0])):
         short = [
             replace(
@@ -288,6 +294,7 @@ def test_values_that_no_logarithm_has_are_drawn_all_the_same(samples: list[Sampl
             for one in samples
         ]  # fmt: skip
         analyse(short, ["msd", "scattering"], tmp_path / f"one-{times[0]}")
+        assert written(tmp_path / f"one-{times[0]}") == {"msd", "scattering"}
 
 
 @pytest.mark.usefixtures("no_warnings")

@@ -438,11 +438,11 @@ PARTICLES = {
         ({"msd_draws": without((1, slice(None), 0))}, "'msd_draws' has draws at some of the times only"),
         (
             {"msd_draws": None, "propensity_draws": np.ones((3, 4, 2))},
-            "'msd_draws' is missing beside 'propensity_draws'",
+            "'propensity_draws' belongs to the quantity propensity, and to no other",
         ),
         (
-            {"msd_draws": without(1), "propensity_draws": np.ones((3, 4, 2)), "quantity": "propensity"},
-            "'propensity_draws' is not of the configurations that 'msd_draws' is of",
+            {"propensity_draws": without(1), "quantity": "propensity"},
+            "'msd_draws' is of configurations that 'propensity_draws' is not of",
         ),
         (PARTICLES | {"msd_draws": None}, "'msd_draws' is missing beside 'particle_label'"),
         (PARTICLES | {"particle_ceiling": None}, "'particle_ceiling' is missing beside 'particles'"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import shipped_mixture
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.published import read_published
 from glassformer.report.comparison import compare
@@ -58,6 +59,18 @@ def test_deviations_are_counted_in_standard_deviations(samples: list[Sample], tm
     table = rows(tmp_path / "out" / "compare" / "T0.50_P1.55.csv")
     np.testing.assert_allclose(table["deviation_b"], -2.5, rtol=1e-6)
     assert (tmp_path / "out" / "compare" / "compare.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("liquid", "density"), [("kob-andersen-uniform", 1.148), ("kob-andersen", None)])
+def test_the_published_density_is_that_of_the_thesis_s_liquid(
+    samples: list[Sample], tmp_path: Path, liquid: str, density: float | None
+) -> None:
+    """The same temperature and pressure, with another cutoff, are another state point."""
+    facts = samples[0].facts.model_copy(update={"mixture": shipped_mixture(liquid)})
+    others = [replace(sample, facts=facts) for sample in samples[:2]]
+    published(others, tmp_path / "published", shift=1)
+    (found,) = compare(others, tmp_path / "published", tmp_path / "out")
+    assert found.published_density == density
 
 
 def test_configurations_of_different_times_are_not_averaged(samples: list[Sample], tmp_path: Path) -> None:

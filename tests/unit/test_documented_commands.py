@@ -10,12 +10,17 @@ import pytest
 from typer.main import get_command
 
 from glassformer.cli.app import app
-from glassformer.core.presets import campaign_presets, network_presets, run_presets, study_presets
+from glassformer.core.presets import campaign_presets, network_presets, recipe_presets, run_presets, study_presets
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 SOURCES = [*sorted((ROOT / "src").rglob("*.py")), *sorted((ROOT / "src").rglob("*.toml"))]
-SHIPPED = {"CAMPAIGN": campaign_presets, "RUN": run_presets, "NETWORK": network_presets, "STUDY": study_presets}
+SHIPPED = {
+    "CAMPAIGN": campaign_presets,
+    "RUN": lambda: run_presets() | recipe_presets(),
+    "NETWORK": network_presets,
+    "STUDY": study_presets,
+}
 COMMANDS: Any = get_command(app).commands  # type: ignore[attr-defined]
 OPTIONS = {
     option

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from glassformer.core.errors import SettingsError
-from glassformer.core.network_settings import MessagePassingSettings, NetworkSettings, ParticleNetSettings
+from glassformer.core.network_settings import CutoffGraph, MessagePassingSettings, NetworkSettings, ParticleNetSettings
 from glassformer.graph.batch import GraphBatch, build_graph, join, transform
 from glassformer.graph.inputs import node_scalars, node_vectors
-from glassformer.graph.neighbors import nearest_neighbors, neighbors_within
+from glassformer.graph.neighbors import edges_of, nearest_neighbors, neighbors_within
 from glassformer.graph.symmetries import cubic_rotations, cubic_symmetries, random_rotations
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
@@ -116,6 +116,30 @@ def test_scalar_inputs_stand_in_the_order_asked_for() -> None:
     np.testing.assert_array_equal(node_scalars(structure, ("local-energy", "species", "type"), 2, uniform), expected)
     assert abs(node_scalars(structure, ("local-energy",), 2, scaled)[:, 0] - expected[:, 0]).max() > 1e-3
     assert node_scalars(structure, (), 2, uniform).shape == (125, 0)
+
+
+def quenched_lattice() -> Configuration:
+    structure = rattled_lattice(5)
+    shift = np.random.default_rng(4).normal(0, 0.05, (125, 3))
+    return replace(structure, inherent_positions=wrap(structure.positions + shift, structure.box))
+
+
+def test_inherent_inputs_and_edges_are_those_of_the_inherent_structure() -> None:
+    structure, mixture = quenched_lattice(), kob_andersen("uniform")
+    alone = Configuration(structure.inherent_positions, structure.species, structure.box)
+    found = node_scalars(structure, ("inherent-energy", "local-energy"), 2, mixture)
+    expected = [interactions(one, mixture).energy + 7 for one in (alone, structure)]
+    np.testing.assert_array_equal(found.T, expected)
+    for one, other in zip(edges_of(structure, CutoffGraph(1.5, "inherent")), neighbors_within(alone, 1.5), strict=True):
+        np.testing.assert_array_equal(one, other)
+    thermal = edges_of(structure, CutoffGraph(1.5))
+    assert len(thermal[0]) != len(neighbors_within(alone, 1.5)[0])
+    for missing in (
+        lambda: edges_of(rattled_lattice(5), CutoffGraph(1.5, "inherent")),
+        lambda: node_scalars(rattled_lattice(5), ("inherent-energy",), 2, mixture),
+    ):
+        with pytest.raises(SettingsError, match="no inherent structure"):
+            missing()
 
 
 def test_vector_inputs_stand_in_the_order_asked_for() -> None:

@@ -127,7 +127,7 @@ def test_rows_are_correlations_of_each_configuration() -> None:
         assert row.pearson[number] == pytest.approx(pearson(part.prediction[where, 1][ones].astype(float), label))
         expected = pearson(part.baselines[where, 1, 1][ones].astype(float), label)
         assert row.baselines["inherent energy"][number] == pytest.approx(expected)
-    assert row.score.mean == pytest.approx(row.pearson.mean())
+    assert row.score.pcc_mean == pytest.approx(row.pearson.mean())
     assert row.score.ceiling == pytest.approx(0.9)
     assert row.best == "local density"
     assert row.wins == 4
@@ -146,7 +146,7 @@ def test_scores_as_json_name_every_configuration() -> None:
     assert set(values["by_configuration"]) == {f"{COLD}/c000{number}" for number in range(4)}
     one = values["by_configuration"][f"{COLD}/c0002"]
     assert one == {"ridge": row.pearson[2]} | {name: row.baselines[name][2] for name in NAMES}
-    assert values["ridge"]["mean"] == pytest.approx(row.pearson.mean())
+    assert values["ridge"]["pcc_mean"] == pytest.approx(row.pearson.mean())
 
 
 def test_values_are_standardised_by_species() -> None:

@@ -13,6 +13,7 @@ from glassformer.core.errors import GlassformerError
 from glassformer.core.mixture import shipped_mixture
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.mixtures import shipped
+from glassformer.dataset.readers.glassbench import TIMES
 from glassformer.dataset.readers.read import read_file
 from glassformer.dataset.sample import Sample, write_sample
 from glassformer.physics.box import minimum_image
@@ -171,6 +172,51 @@ def test_botan_becomes_samples_with_draws(tmp_path: Path) -> None:
     assert read_dataset(tmp_path / "bare")[0].draws == 0
 
 
+def botan_times(folder: Path, times: list[str], **changes: Any) -> list[Path]:
+    """Files of one configuration, as BOTAN's data have them: its draws at another time in each."""
+    folder.mkdir()
+    content = np.load(botan_file(folder / "first"))
+    paths = []
+    for number, time in enumerate(times):
+        end = content["initial_positions"] + (number + 1) * (content["positions"] - content["initial_positions"])
+        paths.append(folder / f"isoconfig_N100T0.44_0_{time}.npz")
+        np.savez(paths[-1], **(dict(content) | {"positions": end} | (changes if number else {})))
+    return paths
+
+
+def test_botan_files_of_one_configuration_become_one_sample(tmp_path: Path) -> None:
+    early, middle, late = botan_times(tmp_path / "botan", ["tc05", "tc06", "tc07"])
+    other = botan_file(tmp_path / "botan", 9)
+    said = works("import", late, early, middle, "--out", tmp_path / "data", "--times", "4120,0.5,70")
+    assert f"joined with {early.name}, {middle.name}: one configuration at 3 times" in " ".join(said.split())
+    (sample,) = read_dataset(tmp_path / "data")
+    assert sample.dynamics.particle_times.tolist() == sample.dynamics.times.tolist() == [0.5, 70, 4120]
+    assert sample.draws == 32
+    for number, path in enumerate((early, middle, late)):
+        moved = read_file(path).draws.displacements[:, 0]  # type: ignore[union-attr]
+        np.testing.assert_allclose(sample.dynamics.displacements[:, number], moved, rtol=1e-6, atol=1e-7)
+    works("import", other, "--out", tmp_path / "data")
+    error = fails("import", late, "--out", tmp_path / "data")
+    assert "its configuration is T0.44_rho1.20/c0000 of the dataset" in error.problem
+    assert "imported together" in error.remedy
+    error = fails("import", early, late, "--out", tmp_path / "more")
+    assert "has 32 draws at 2 times; got no times" in error.problem
+
+
+def test_botan_files_that_cannot_be_joined_are_refused(tmp_path: Path) -> None:
+    first, copy = botan_times(tmp_path / "a", ["tc07", "tc07b"])
+    twice = first.rename(tmp_path / "isoconfig_N100T0.44_0_tc07.npz")
+    np.savez(first, **np.load(twice))
+    assert "hold one time of one configuration" in fails("import", first, twice, "--out", tmp_path / "data").problem
+    np.savez(copy, **np.load(twice))
+    error = fails("import", copy, twice, "--out", tmp_path / "data")
+    assert "hold the same positions of the draws" in error.problem
+    start = np.load(twice)["initial_positions"]
+    fewer = botan_times(tmp_path / "b", ["tc05", "tc07"], positions=np.stack([start + 0.1] * 3))
+    error = fails("import", *fewer, "--out", tmp_path / "data")
+    assert "have 3 to 32 draws; expected the same draws at several times" in error.problem
+
+
 def glassbench_file(path: Path, flat: bool = False, **changes: Any) -> tuple[Path, dict[str, Any]]:
     random = np.random.default_rng(5)
     mixture = shipped("kob-andersen-2d" if flat else "kob-andersen")
@@ -183,7 +229,7 @@ def glassbench_file(path: Path, flat: bool = False, **changes: Any) -> tuple[Pat
         "initial_positions": start,
         "initial_positions_inherent": start + 0.01,
         "initial_positions_cage": start - 0.01,
-        "md_prop": random.uniform(0, 1, (10, particles)),
+        "md_prop": random.uniform(0.01, 0.2, (10, particles)),
         "bb_prop": random.uniform(0, 1, (10, particles)),
     } | changes
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,8 +257,17 @@ def test_glassbench(flat: bool, tmp_path: Path) -> None:
     assert found.propensities is not None
     np.testing.assert_array_equal(found.propensities.mean, content["md_prop"])
     assert (found.propensities.times is None) == flat
-    works("import", path, "--out", tmp_path / "data")
+    times = list(range(1, 11)) if flat else TIMES["0.44"]
+    if flat:
+        assert "has propensities at 10 times; got no times" in fails("import", path, "--out", tmp_path / "data").problem
+    given = ("--times", ",".join(map(str, times))) if flat else ()
+    works("import", path, "--out", tmp_path / "data", *given)
     (sample,) = read_dataset(tmp_path / "data")
+    assert sample.dynamics.particle_times.tolist() == list(times)
+    np.testing.assert_array_equal(sample.dynamics.displacement_mean, content["md_prop"].astype(np.float32))
+    # In two dimensions nothing says how many draws there were.
+    assert sample.draws == (0 if flat else 32)
+    assert sample.dynamics.msd is None
     assert sample.configuration.inherent_positions is not None
     assert sample.facts.temperature == (0.30 if flat else 0.44)
     assert sample.facts.licence == "CC-BY-4.0"
@@ -299,7 +354,7 @@ def test_what_is_exported_is_imported_again(to: str, dataset: Path, tmp_path: Pa
 
 def test_two_dimensions_are_exported_and_imported(tmp_path: Path) -> None:
     path, _ = glassbench_file(tmp_path / "N1290T0.30_7.npz", flat=True)
-    works("import", path, "--out", tmp_path / "data")
+    works("import", path, "--out", tmp_path / "data", "--times", "1,2,3,4,5,6,7,8,9,10")
     (before,) = samples_of(tmp_path / "data")
     formats = ["extxyz", "lammps", "npz"]
     for to in formats:
@@ -308,6 +363,8 @@ def test_two_dimensions_are_exported_and_imported(tmp_path: Path) -> None:
         works("import", file, "--out", tmp_path / f"{to}-data", "--mixture", "kob-andersen-2d", "--temperature", 0.3)
         (after,) = samples_of(tmp_path / f"{to}-data")
         assert after.configuration.fingerprint == before.configuration.fingerprint
+        if to == "npz":
+            np.testing.assert_array_equal(after.dynamics.displacement_mean, before.dynamics.displacement_mean)
 
 
 def test_ase_and_gsd_show_propensities_as_columns(dataset: Path, tmp_path: Path) -> None:

@@ -84,6 +84,39 @@ def test_forces_stay_right_wherever_the_particles_go() -> None:
     assert forces.evaluations == 40
 
 
+def test_a_stage_is_the_weighted_sum() -> None:
+    structure, factors = rattled_lattice(6, amplitude=0.15), (0.3, -0.2, 0.5, -0.7, 1.1)
+    for potential in (kob_andersen("scaled"), replace(kob_andersen("scaled"), truncation="smooth")):
+        now = structure.positions
+        start, start_force, before = np.random.default_rng(0).normal(size=(3, *now.shape))
+        terms = start, start_force, now, before, interactions(structure, potential).force
+        expected = sum(factor * term for factor, term in zip(factors, terms, strict=True))
+        forces = PairForces(structure, potential)
+        forces.advance(before, now, start, start_force, factors)
+        np.testing.assert_allclose(before, expected, rtol=1e-10, atol=1e-9)
+        assert forces.evaluations == 1
+        forces.advance(before, np.full_like(now, np.nan), start, start_force, factors)
+        assert np.isnan(before).all()
+
+
+def test_threads_change_no_bit() -> None:
+    # More particles than a block of `core.threads` holds.
+    structure, potential = rattled_lattice(12, amplitude=0.1), kob_andersen("scaled")
+    one, other = (PairForces(structure, potential, threads) for threads in (1, 3))
+    positions = structure.positions.copy()
+    for _ in range(20):
+        fields, stages = [], []
+        for forces in (one, other):
+            stages.append(positions.copy())
+            fields.append(forces(positions))
+            forces.advance(stages[-1], positions, positions, fields[-1].force, (0.0, 0.0, 1.0, 0.0, 1e-3))
+        np.testing.assert_array_equal(stages[0], stages[1])
+        np.testing.assert_array_equal(fields[0].force, fields[1].force)
+        assert (fields[0].energy, fields[0].stiffness) == (fields[1].energy, fields[1].stiffness)
+        # Far enough for new lists now and then.
+        positions = stages[0] + 0.05
+
+
 def test_a_step_into_nowhere_gives_no_numbers() -> None:
     structure = rattled_lattice(6)
     forces = PairForces(structure, kob_andersen("uniform"))
@@ -339,11 +372,11 @@ def test_a_dataset_is_quenched_once(dataset: Path, tmp_path: Path) -> None:
 def test_an_interrupted_quench_goes_on(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def once(path: Path) -> InherentStructure:
+    def once(path: Path, threads: int) -> InherentStructure:
         asked.append(path)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return quench_sample(path)
+        return quench_sample(path, threads)
 
     quench_sample = quench.quench_sample
     monkeypatch.setattr(quench, "quench_sample", once)
@@ -362,10 +395,10 @@ def test_one_failure_does_not_cost_the_rest(dataset: Path, monkeypatch: pytest.M
     bad = read_dataset(dataset)[1].configuration.fingerprint
     original = quench.inherent_structure
 
-    def failing(configuration: Configuration, potential: Mixture) -> InherentStructure:
+    def failing(configuration: Configuration, potential: Mixture, threads: int) -> InherentStructure:
         if configuration.fingerprint == bad:
             raise EngineError("no energy minimum was reached", "Leave it out.")
-        return original(configuration, potential)
+        return original(configuration, potential, threads=threads)
 
     monkeypatch.setattr(quench, "inherent_structure", failing)
     with pytest.raises(EngineError, match=r"T0\.50_P1\.55/c0001\.h5: no energy minimum was reached"):

@@ -219,10 +219,8 @@ def test_a_particle_head_learns_three_species(ternary: Path) -> None:
             members = predictions.particle_species[place] == kind
             both = (predictions.particle_label[place][members, 0], predictions.particle_prediction[place][members, 0])
             found.append(np.corrcoef(*both)[0, 1])
-        assert row.particles[name].pearson == pytest.approx(np.mean(found), abs=1e-4)
-        assert row.particles[name].pearson_ceiling == pytest.approx(
-            predictions.particle_ceiling[rows_there, kind, 0].mean()
-        )
+        assert row.particles[name].pcc_mean == pytest.approx(np.mean(found), abs=1e-4)
+        assert row.particles[name].ceiling == pytest.approx(predictions.particle_ceiling[rows_there, kind, 0].mean())
     model = read_model(ternary / "training" / "fold-0" / "model.pt")
     assert (model.species, model.run.network.species, model.run.network.scalars) == (("A", "B", "C"), 3, 3)
     assert np.array(model.calibration).shape == (3, 2)

@@ -339,32 +339,39 @@ def test_a_campaign_of_each_from_simulation_to_observables(name: str, tmp_path: 
         int(sample.ensemble.seeds[0]), kind.masses_of(c.species), sample.facts.temperature, kind.dimension
     )
     with Lammps(c, kind, 0.004, velocities) as engine:
-        msd, distances = lammps_computes(engine, kind)
+        moved, distances = lammps_computes(engine, kind)
         engine.begin_nve(250)
         engine.advance(250)
-        found = msd()
+        msd, scattering = moved()
         start = distances()
-    np.testing.assert_allclose(sample.ensemble.msd[0, -1], found, rtol=1e-6)
+    np.testing.assert_allclose(sample.ensemble.msd[0, -1], msd, rtol=1e-6)
+    # Slow enough at k = 7.25 that cosines are no noise.
+    assert 0.1 < min(scattering) < max(scattering) < 0.9
+    np.testing.assert_allclose(sample.ensemble.self_scattering[0, -1], scattering, rtol=1e-6)
     # LAMMPS's g(r) of the last structure, in the same bins.
     np.testing.assert_allclose(start[0], start[1], rtol=1e-9, atol=1e-9)
-    assert np.isfinite(sample.ensemble.self_scattering).all()
     assert sample.facts.energy_drift < 5e-3
 
 
 def lammps_computes(engine: Lammps, kind: Mixture):  # type: ignore[no-untyped-def]
-    """Define LAMMPS's mean squared displacements and g(r); return functions that read them."""
+    """Define LAMMPS's mean squared displacements, F_s and g(r); return functions that read them."""
     lammps = engine._engine
-    for number, _ in enumerate(kind.species):
+    lammps.command("compute moved all displace/atom")
+    for number, k in enumerate(kind.wave_numbers.tolist()):
         lammps.command(f"group kind{number} type {number + 1}")
         lammps.command(f"compute msd{number} kind{number} msd com no")
+        cosines = "+".join(f"cos({k}*c_moved[{axis + 1}])" for axis in range(kind.dimension))
+        lammps.command(f"variable cosine{number} atom ({cosines})/{kind.dimension}")
+        lammps.command(f"compute scattering{number} kind{number} reduce ave v_cosine{number}")
     pairs = [(a, b) for a in range(kind.kinds) for b in range(a, kind.kinds)]
     bins, reach = 40, float(kind.cutoff.min())
     names = " ".join(f"{a + 1} {b + 1}" for a, b in pairs)
     lammps.command(f"compute gofr all rdf {bins} {names} cutoff {reach}")
 
-    def msd() -> list[float]:
+    def moved() -> tuple[list[float], list[float]]:
         lammps.command("run 0 post no")
-        return [float(lammps.extract_compute(f"msd{number}", 0, 1)[3]) for number in range(kind.kinds)]
+        msd = [float(lammps.extract_compute(f"msd{number}", 0, 1)[3]) for number in range(kind.kinds)]
+        return msd, [float(lammps.extract_compute(f"scattering{number}", 0, 0)) for number in range(kind.kinds)]
 
     def distances() -> tuple[np.ndarray, np.ndarray]:
         lammps.command("run 0 post no")
@@ -375,7 +382,7 @@ def lammps_computes(engine: Lammps, kind: Mixture):  # type: ignore[no-untyped-d
         ours = radial_distribution(c.positions, c.species, c.box, edges, kind.kinds, kind.dimension)
         return ours, theirs
 
-    return msd, distances
+    return moved, distances
 
 
 def test_the_observables_of_a_run_are_those_of_its_displacements() -> None:

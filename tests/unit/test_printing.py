@@ -19,6 +19,9 @@ from glassformer.cli.networks import print_networks
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 from glassformer.dataset.summary import summarise
+from glassformer.evaluate.heterogeneity import Lengths, Susceptibility
+from glassformer.evaluate.propensity_scores import PropensityScore
+from glassformer.evaluate.uncertainty import UncertaintyScore
 from glassformer.simulate.plan import Cost, Plan, Rates
 from glassformer.simulate.status import PointStatus, Status
 from tests.conftest import synthetic_sample
@@ -73,10 +76,16 @@ def in_a_comparison() -> None:
 
 def in_an_evaluation() -> None:
     score = SimpleNamespace(mae=0.1, r2=0.5)
-    particles = {"A": SimpleNamespace(pearson=0.1, pearson_error=0.1, pearson_ceiling=0.9)}
+    particles = {"A": PropensityScore(0.1, 0.1, 0.2, 0.3, 0.9, 0.2, 2)}
+    tables_of_particles = {
+        "particles": particles,
+        "uncertainty": {"A": UncertaintyScore(0.7, 0.9, 1.0, 0.2, 2)},
+        "chi_4": {"A": Susceptibility(1.0, 0.1, 2.0, 0.1, 0.5, 2)},
+        "lengths": {"A": Lengths(1.0, 0.1, 2.0, 0.1, 2)},
+    }
     models = {"network": score, "mean": score, "rho": score}
     row = SimpleNamespace(
-        state_point=ODD, time=1.0, configurations=2, models=models, r2_ceiling=0.9, particles=particles
+        state_point=ODD, time=1.0, configurations=2, models=models, r2_ceiling=0.9, **tables_of_particles
     )
     found = SimpleNamespace(rows=[row], leaked=True, label=ODD, left_out=1, without_draws=0, notices=())
     tables.print_evaluation(found)  # type: ignore[arg-type]

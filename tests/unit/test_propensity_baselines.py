@@ -128,10 +128,10 @@ def test_scores_of_known_correlations() -> None:
     exact = [0.6, 0.7, 0.8]
     noisy = [r * y + np.sqrt(1 - r**2) * random.normal(size=len(y)) for r, y in zip(exact, labels, strict=True)]
     score = score_propensities(noisy, labels, [0.9, 0.9, 0.9])
-    assert score.mean == pytest.approx(0.7, abs=0.01)
-    assert score.error == pytest.approx(0.1 / np.sqrt(3), abs=0.01)
-    assert score.ratio == pytest.approx(score.mean / 0.9)
-    assert score.pooled == pytest.approx(0.7, abs=0.01)
+    assert score.pcc_mean == pytest.approx(0.7, abs=0.01)
+    assert score.pcc_error == pytest.approx(0.1 / np.sqrt(3), abs=0.01)
+    assert score.ratio == pytest.approx(score.pcc_mean / 0.9)
+    assert score.pcc_pooled == pytest.approx(0.7, abs=0.01)
     # Of Gaussian variables: 6 / pi asin(r / 2).
     assert score.spearman == pytest.approx(np.mean(6 / np.pi * np.arcsin(np.array(exact) / 2)), abs=0.01)
 
@@ -141,8 +141,8 @@ def test_configurations_that_differ_flatter_the_pooled_correlation() -> None:
     labels = [random.normal(level, 1, 1000) for level in (0, 10)]
     predictions = [np.full(1000, 0.0), np.full(1000, 10.0)]
     score = score_propensities(predictions, labels)
-    assert (score.mean, score.spearman) == (0, 0)
-    assert score.pooled > 0.9
+    assert (score.pcc_mean, score.spearman) == (0, 0)
+    assert score.pcc_pooled > 0.9
     assert score.as_json()["ceiling"] is None
 
 

@@ -152,10 +152,10 @@ def test_particles_are_correlated_within_configurations_and_then_averaged() -> N
                 both = predictions.particle_prediction[place], predictions.particle_label[place]
                 found.append(np.corrcoef(*(array[of_species, target] for array in both))[0, 1])
             score = row.particles[letter]
-            assert score.pearson == pytest.approx(np.mean(found), rel=1e-5)
+            assert score.pcc_mean == pytest.approx(np.mean(found), rel=1e-5)
             # The standard error of the mean of two is half their difference.
-            assert score.pearson_error == pytest.approx(abs(found[0] - found[1]) / 2, rel=0.1)
-            assert score.pearson_ceiling == pytest.approx(predictions.particle_ceiling[[0, 3], species, target].mean())
+            assert score.pcc_error == pytest.approx(abs(found[0] - found[1]) / 2, rel=0.1)
+            assert score.ceiling == pytest.approx(predictions.particle_ceiling[[0, 3], species, target].mean())
 
 
 def test_a_species_that_is_not_predicted_has_no_score() -> None:
@@ -170,8 +170,8 @@ def test_particle_scores_are_in_the_json() -> None:
     unknown = replace(predictions, particle_ceiling=np.full((4, 2, 2), np.nan))
     scores = evaluate(unknown).as_json()["rows"][0]["particles"]
     assert set(scores) == {"A", "B"}
-    assert scores["A"]["pearson_ceiling"] is None
-    assert scores["A"]["pearson"] > 0
+    assert scores["A"]["ceiling"] is None
+    assert scores["A"]["pcc_mean"] > 0
 
 
 def test_scores_of_a_split_that_leaks_are_marked() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from glassformer.core import network_settings
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
@@ -40,6 +40,18 @@ SMALL = {
     "particlenet": {"neighbors": 6, "blocks": [[16, 16], [16, 16]], "fully_connected": [16], "dropout": 0.0},
     "message-passing": {"cutoff": 1.5, "steps": 2, "width": 16, "fully_connected": [16]},
     "continuous-filter": {"cutoff": 1.5, "steps": 2, "width": 16, "radial_functions": 8, "fully_connected": [16]},
+    "equivariant": {
+        "structure": "thermal",
+        "cutoff": 1.5,
+        "steps": 2,
+        "width": 16,
+        "vectors": 4,
+        "averages": 1,
+        "averaged": 4,
+        "radial_functions": 8,
+        "fully_connected": [16],
+        "dropout": 0.0,
+    },
 }
 TIME = np.array([1.0])
 
@@ -167,7 +179,7 @@ def test_a_particle_head_sorts_particles_it_never_saw(log_particles: tuple[Predi
     assert [row.state_point for row in rows] == ["T0.50_P1.55", "T0.56_P0.17", "all"]
     for row in rows:
         assert set(row.particles) == {"A", "B"}
-        assert min(score.pearson for score in row.particles.values()) > 0.9
+        assert min(score.pcc_mean for score in row.particles.values()) > 0.9
     # MSD_A is the mean of what is predicted of its particles.
     for number in range(12):
         place = predictions.of_particles(number)
@@ -244,6 +256,56 @@ def test_predictions_undo_scale_and_standardisation(
         learned = predictions.particle_species == "AB".index(predictions.species)
         np.testing.assert_allclose(np.log(said[learned]), expected(model), rtol=1e-4)
         assert np.isnan(said[~learned]).all()
+
+
+def test_labels_standardised_by_species(tmp_path: Path) -> None:
+    """An output layer of zeros says the mean label of each species; the labels of each have mean 0 and spread 1."""
+    samples = [synthetic_sample(index) for index in range(6)]
+    targets = {"species": "all", "quantity": "propensity", "standardised": "species"}
+    run = make_run(targets=targets, training={"epochs": 1, "batch_size": 2})
+    train_run(run, samples, tmp_path / "run", Silent(), threads=1)
+    model = read_model(tmp_path / "run" / "fold-0" / "model.pt")
+    known = [sample for sample in samples if model.roles[sample.configuration.fingerprint] == "train"]
+    species = np.concatenate([sample.configuration.species for sample in known])
+    labels = np.log(np.concatenate([particle_labels(sample, TIME, "propensity") for sample in known]))
+    expected = [[labels[species == kind].mean(0), labels[species == kind].std(0)] for kind in (0, 1)]
+    np.testing.assert_allclose(np.stack([model.label_mean, model.label_std], 1), expected)
+    assert abs(model.label_mean[0][0] - model.label_mean[1][0]) > 1e-3
+    examples = [one for of in build_examples(model.target, known, build_graphs(known, run.network)) for one in of]
+    items = make_items(examples, np.array(model.label_mean), np.array(model.label_std))
+    for kind in (0, 1):
+        found = torch.cat([item.label[item.graph.species == kind] for item in items])
+        np.testing.assert_allclose([found.mean(), found.std(correction=0)], [0, 1], atol=1e-5)
+    for name in [name for name in model.weights if name.startswith("head.")][-2:]:
+        model.weights[name].zero_()
+    predictions = predict(model, samples)
+    said = np.log(predictions.particle_prediction[:, 0])
+    for kind in (0, 1):
+        level = model.label_mean[kind][0] + np.log(model.calibration[kind][0])
+        np.testing.assert_allclose(said[predictions.particle_species == kind], level, rtol=1e-4)
+
+
+def test_a_validation_error_is_in_the_labels_units_of_each_species() -> None:
+    run = make_run(targets={"species": "all"})
+    sample = synthetic_sample(0)
+    (example,) = build_examples(target_of(run), [sample], build_graphs([sample], run.network))[0]
+    mean, std = np.zeros((2, 1)), np.array([[1.0], [3.0]])
+    errors = []
+    for unit in (np.ones((2, 1)), std):
+        torch.manual_seed(0)
+        learner = Learner(build_network(run.network, 1), run.training, 0, unit)
+        learner.network.eval()
+        with torch.no_grad():
+            output = learner.network(example.graph)
+        item = replace(make_items([example], mean, np.ones((2, 1)))[0], label=output + 1)
+        errors.append(float(learner._validation_errors(loader([item], 1))[0]))
+    b = int((sample.configuration.species == 1).sum())
+    assert errors == pytest.approx([100, 100 + 2 * b], rel=1e-5)
+
+
+def test_a_system_head_has_no_species() -> None:
+    with pytest.raises(SettingsError, match=r"leave targets.standardised as it is"):
+        make_run("system", targets={"standardised": "species"})
 
 
 def test_negative_linear_predictions_have_a_floor(tmp_path: Path) -> None:

@@ -324,7 +324,7 @@ def test_options_of_trajectories_are_for_files(tmp_path: Path) -> None:
 
 def test_the_guide(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the page does what the page says."""
-    guide = (Path(__file__).parents[2] / "docs" / "trajectories.md").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "lammps-dump.md").read_text()
     assert "dump d all custom 100 run.lammpstrj id type x y z ix iy iz" in guide
     lines = re.search(r"```bash\n(.*?)```", guide, re.DOTALL)
     assert lines is not None

@@ -36,6 +36,8 @@ ARRAYS = (
     ArraySpec("limits", (3,), "f8", "", "threshold of distances, largest drift, particles per configuration"),
 )
 
+SIGNATURES = (ArraySpec("signatures", ("C", "F"), "f8", "", "of the configurations of training"),)
+
 
 def write_predictor(path: Path, predictor: PropensityPredictor) -> None:
     """Write `predictor` to `path`, whole or not at all. Raises `StorageError`."""
@@ -44,6 +46,7 @@ def write_predictor(path: Path, predictor: PropensityPredictor) -> None:
         file.attrs["format"] = FORMAT
         file.attrs["card"] = predictor.card.model_dump_json()
         file.create_dataset("columns", data=list(predictor.columns), compression="gzip")
+        file.create_dataset("signatures", data=predictor.signatures)
         for kind, (fit, limit) in enumerate(zip(predictor.fits, predictor.limits, strict=True)):
             part = file.create_group(f"species-{kind}")
             for spec in ARRAYS:
@@ -65,13 +68,12 @@ def read_predictor(path: Path) -> PropensityPredictor:
             raise CheckpointError(
                 f"{path}: its card is damaged: {str(error).splitlines()[-1].strip()}", _AGAIN
             ) from None
-        columns = read_texts(file, "columns", size)
+        columns, known = read_texts(file, "columns", size), read_arrays(file, SIGNATURES, size)
         parts = [read_arrays(group(file, f"species-{kind}"), ARRAYS, size) for kind in range(len(card.mixture.species))]
+    check_arrays(SIGNATURES, known, CheckpointError, str(path))
     for part in parts:
         _check(part, card, columns, path)
-    return PropensityPredictor(
-        card, columns, tuple(_fit(part) for part in parts), tuple(_limit(part) for part in parts)
-    )
+    return PropensityPredictor(card, columns, tuple(map(_fit, parts)), tuple(map(_limit, parts)), known["signatures"])
 
 
 def _check(part: dict[str, NDArray[Any]], card: ModelCard, columns: tuple[str, ...], path: Path) -> None:

@@ -23,6 +23,7 @@ from glassformer.observables.descriptors import (
 from glassformer.physics.cage import Cage
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
+from glassformer.physics.signature import find_same
 
 Reads = Literal["inherent", "restricted", "window"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -86,12 +87,20 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class PropensityPredictor:
-    """A model: its card, the `columns` that it reads, and for each species a fit and the limits of its training."""
+    """A model: its card, the `columns` that it reads, and for each species a fit and the limits of its training.
+
+    `signatures` (C, F): `glassformer.physics.signature` of the configurations that it was trained on.
+    """
 
     card: ModelCard
     columns: tuple[str, ...]
     fits: tuple[TemperatureRidge, ...]
     limits: tuple[Novelty, ...]
+    signatures: FloatArray
+
+    def has_seen(self, configuration: Configuration) -> bool:
+        """Tell whether it was trained on `configuration`, or on a copy that was shifted, renumbered or rounded."""
+        return find_same(configuration.signature, self.signatures) is not None
 
     def predict(
         self, table: Descriptors, species: ByteArray, temperature: float, time: float | None = None

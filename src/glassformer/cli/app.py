@@ -13,6 +13,7 @@ import typer
 import glassformer
 from glassformer.cli import files, learn
 from glassformer.cli.analyse import analyse
+from glassformer.cli.baselines import baselines
 from glassformer.cli.bench import bench
 from glassformer.cli.caches import matplotlib_folder
 from glassformer.cli.cage import cage
@@ -26,6 +27,7 @@ from glassformer.cli.console import (
     resumable,
     show_notices,
 )
+from glassformer.cli.leaderboard import leaderboard
 from glassformer.cli.mixtures import mixtures
 from glassformer.cli.options import (
     ALL_CORES,
@@ -295,6 +297,7 @@ app.command()(learn.train)
 app.command()(learn.predict)
 app.command()(learn.evaluate)
 app.command()(propensity)
+app.command()(leaderboard)
 
 
 @app.command()
@@ -315,6 +318,7 @@ app.command()(files.export)
 
 
 app.command()(analyse)
+app.command()(baselines)
 app.command()(learn.networks)
 app.command()(mixtures)
 

@@ -1,6 +1,7 @@
 """What a person sees: progress on a terminal, plain lines elsewhere, errors with their remedy."""
 
 import functools
+import math
 import os
 import time
 import warnings
@@ -211,6 +212,11 @@ def duration(seconds: float) -> str:
     if whole < 3 * 86400:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{round(whole / 86400)} days"
+
+
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    """Return `value`, always with its sign if `signed`, or 'n/a' for NaN."""
+    return "n/a" if math.isnan(value) else f"{value:{'+' if signed else ''}.{decimals}f}"
 
 
 def print_table(headings: list[str], rows: list[list[str]], justify: list[JustifyMethod] | None = None) -> None:

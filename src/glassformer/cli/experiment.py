@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from glassformer.cli.console import console, duration, print_table, progress
-from glassformer.cli.tables import not_in_equilibrium, number, print_plan
+from glassformer.cli.console import console, duration, number, print_table, progress
+from glassformer.cli.tables import not_in_equilibrium, print_plan
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.experiment import Experiment, Scale, Study, load_study
@@ -41,7 +41,7 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
             _simulate(settings, out, workers, stages)
             results = _train(study, scale, only, out, workers, stages)
         page, known = _report(study, scale, out)
-    print_results(results, known)
+    print_results(results, known, load_campaign(settings.campaign).mixture.species[0])
     failed = [one.name for one in study.chosen(only) if one.name not in {result.name for result in results}]
     if failed:
         raise TrainingError(
@@ -110,7 +110,7 @@ def check_study(study: Study, scale: str, only: Sequence[str]) -> None:
         if (run.targets.quantity, run.targets.species) != ("squared-displacement", "A"):
             raise SettingsError(
                 f"experiment {experiment.name} learns the {run.targets.quantity} of {run.targets.species}; studies are"
-                " scored by MSD_A",
+                f" scored by the MSD of {campaign.mixture.species[0]}",
                 "Train it by itself with glassformer train.",
             )
         known = observed[run.network.head]
@@ -131,10 +131,12 @@ def _times(campaign: Campaign, head: str) -> list[float]:
     return sorted(step * campaign.time_step for step in set.intersection(*points))
 
 
-def print_results(results: "Sequence[ExperimentResult]", known: "Sequence[ExperimentResult]") -> None:
+def print_results(
+    results: "Sequence[ExperimentResult]", known: "Sequence[ExperimentResult]", species: str = "A"
+) -> None:
     """Print one line per experiment and time: errors at the state points trained on and at others; then comparisons.
 
-    `known`: those that the results may be compared with.
+    `known`: those that the results may be compared with. `species`: the one whose MSD was learned.
     """
     from glassformer.evaluate.experiments import mean_scores
 
@@ -148,7 +150,7 @@ def print_results(results: "Sequence[ExperimentResult]", known: "Sequence[Experi
         console.print()
         print_table(["experiment", "t", "tested", "MAE", "MAE (rho)", "difference", "std. error", "R2"], rows)
         console.print(
-            "MAE of ln MSD_A, and R2 within a state point: means over the state points trained on (held-out"
+            f"MAE of ln MSD_{species}, and R2 within a state point: means over the state points trained on (held-out"
             " configurations) and over the others (elsewhere). MAE (rho): from the density alone, interpolated between"
             " the trained state points. difference: MAE minus MAE (rho) on the same configurations, with its standard"
             " error; below 0 the network is better.",

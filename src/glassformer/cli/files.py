@@ -46,7 +46,10 @@ def import_(
         ),
     ] = "",
     times: Annotated[
-        str, typer.Option(metavar="TIMES", help="Times of the draws, such as 0.13,1.3.", show_default="from the file")
+        str,
+        typer.Option(
+            metavar="TIMES", help="Times of the draws or propensities, such as 0.13,1.3.", show_default="from the file"
+        ),
     ] = "",
     without_draws: Annotated[bool, flag("--without-draws", "Import the structures alone.")] = False,
     incomplete: Incomplete = False,

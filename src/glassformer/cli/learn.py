@@ -123,7 +123,7 @@ def predict(
     print_notices(predictions.notices)
     predicted = counted(len(samples), "configuration")
     console.print(f"{predicted} predicted, {seen} of them seen in training: {out}", soft_wrap=True)
-    bare = sum(not sample.draws for sample in samples)
+    bare = sum(sample.ensemble is None for sample in samples)
     if bare:
         words = bare_structures(bare, len(samples))
         console.print(f"{words}: there is nothing to compare {'its' if bare == 1 else 'their'} prediction with.")
@@ -134,14 +134,24 @@ def evaluate(
         Path,
         typer.Argument(metavar="PREDICTIONS", help="Prediction file that train or predict wrote.", show_default=False),
     ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Dataset that was predicted: its structures give correlation lengths.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score the predictions for configurations that the network had not seen in training."""
     from glassformer.cli.tables import print_evaluation
     from glassformer.dataset.predictions import read_predictions
+    from glassformer.dataset.structures import structures_by_fingerprint
     from glassformer.evaluate.evaluation import evaluate as score
 
-    evaluation = score(read_predictions(predictions))
+    predicted = read_predictions(predictions)
+    evaluation = score(predicted, None if data is None else structures_by_fingerprint(data))
     if as_json:
         print(json.dumps(evaluation.as_json(), indent=1))
     else:

@@ -34,8 +34,10 @@ def _read(path: Path) -> PropensityPredictor:
     return read_predictor(path)
 
 
-def model_for(name: str, mixture: MixtureSettings, temperature: float) -> PropensityPredictor:
-    """Return the model `name`; without a name the first that ships for `mixture` and, if there is one, `temperature`.
+def model_for(
+    name: str, mixture: MixtureSettings, temperature: float, time: float | None = None
+) -> PropensityPredictor:
+    """Return the model `name`; without a name the first that ships for `mixture`, and if any is for the others, too.
 
     Raises `PredictionError` if none does.
     """
@@ -52,7 +54,10 @@ def model_for(name: str, mixture: MixtureSettings, temperature: float) -> Propen
 
     def covers(one: PropensityPredictor) -> bool:
         low, high = min(one.card.temperatures), max(one.card.temperatures)
-        return low * (1 - SAME_TEMPERATURE) <= temperature <= high * (1 + SAME_TEMPERATURE)
+        if not low * (1 - SAME_TEMPERATURE) <= temperature <= high * (1 + SAME_TEMPERATURE):
+            return False
+        times = one.card.times_at(temperature)
+        return time is None or bool(times[0] * (1 - 1e-6) <= time <= times[-1] * (1 + 1e-6))
 
     return next(filter(covers, suited), suited[0])
 
@@ -91,7 +96,7 @@ def print_card(model: PropensityPredictor, as_json: bool) -> None:
         ("data", card.data), ("licence", card.licence), ("limits", card.limits), ("made by", card.code_version),
     ):  # fmt: skip
         if text:
-            console.print(f"[bold]{name}[/bold]: ", end="")
-            console.print(text, markup=False, soft_wrap=True)
+            console.print(f"{name}:", style="bold", end=" ")
+            console.print(text)
     console.print("Pearson correlations with configurations left out of training:")
     print_scores(card.scores)

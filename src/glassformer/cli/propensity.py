@@ -1,5 +1,6 @@
 """The command `propensity`: which particles of a structure will move."""
 
+import contextlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from glassformer.cli.console import console, print_table, progress, resumable
 from glassformer.cli.options import ALL_CORES, AsJson, Threads, flag
 from glassformer.core.errors import PredictionError, SettingsError
+from glassformer.core.progress import Silent
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 # Centers of two particles nearer than this part of their sigma are a mistake, not a liquid.
 OVERLAP = 0.6
+# Of a prediction file, which evaluate and leaderboard read.
+PREDICTIONS_SUFFIX = ".h5"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +91,10 @@ def propensity(
     samples = _samples(source, mixture, temperature, species, as_json)
     if out is not None:
         _check_out(out, len(samples))
-    with progress() as stages:
+    with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
         answers = [_answer(sample, model, time, threads, stages) for sample in samples]
-    for answer in answers:
-        if out is not None:
-            _write(out, answer)
+    if out is not None:
+        _write(out, answers, model)
     if as_json:
         print(json.dumps([_as_json(answer) for answer in answers], indent=1))
     else:
@@ -121,7 +124,7 @@ def _answer(sample: "Sample", model: str, time: float | None, threads: int, stag
 
     configuration, facts = sample.configuration, sample.facts
     _refuse_overlaps(sample)
-    predictor = model_for(model, facts.mixture, facts.temperature)
+    predictor = model_for(model, facts.mixture, facts.temperature, time)
     mismatches = predictor.mismatches(facts.mixture, configuration.density, facts.temperature)
     if facts.mixture.identity != predictor.card.mixture.identity:
         raise PredictionError(
@@ -134,7 +137,8 @@ def _answer(sample: "Sample", model: str, time: float | None, threads: int, stag
     table = describe(sample.configuration, sample.mixture, settings, threads, cage)
     prediction = predictor.predict(table, configuration.species, facts.temperature, time)
     last = float(predictor.card.times_at(facts.temperature)[-1])
-    warnings = (*(f"outside the model's range: {text}" for text in mismatches), *prediction.warnings)
+    seen = ("the model was trained on this structure: no test of it",) if predictor.has_seen(configuration) else ()
+    warnings = (*seen, *(f"outside the model's range: {text}" for text in mismatches), *prediction.warnings)
     return Answer(sample, predictor.card.name, last if time is None else time, prediction, warnings)
 
 
@@ -169,7 +173,7 @@ def _derived(sample: "Sample", predictor: "PropensityPredictor", threads: int, s
     card = predictor.card
     if sample.configuration.inherent_positions is None:
         stages.start("quench", 1, "structures")
-        found = inherent_structure(sample.configuration, sample.mixture)
+        found = inherent_structure(sample.configuration, sample.mixture, threads=threads)
         sample = replace(sample, configuration=replace(sample.configuration, inherent_positions=found.positions))
         stages.advance(1)
     if card.reads == "inherent" or (sample.cage is not None and sample.cage.kind == card.reads):
@@ -185,22 +189,29 @@ def _derived(sample: "Sample", predictor: "PropensityPredictor", threads: int, s
 
 def _check_out(out: Path, structures: int) -> None:
     from glassformer.dataset.exports import FORMATS
+    from glassformer.dataset.predictions import refuse_to_replace
 
-    known = [suffix for suffix, _ in FORMATS.values()]
+    known = [*(suffix for suffix, _ in FORMATS.values()), PREDICTIONS_SUFFIX]
     if out.suffix not in known:
         raise SettingsError(f"got --out {out}; expected a name that ends with {', '.join(known)}")
-    if structures > 1:
+    if out.suffix == PREDICTIONS_SUFFIX:
+        refuse_to_replace(out)
+    elif structures > 1:
         raise SettingsError(
-            f"got {structures} structures and one file to write", "Give one structure: a sample, or one frame."
+            f"got {structures} structures and one file of one structure to write",
+            f"Give a sample, or write a prediction file: --out FILE{PREDICTIONS_SUFFIX}.",
         )
 
 
-def _write(out: Path, answer: Answer) -> None:
+def _write(out: Path, answers: list[Answer], model: str) -> None:
     from glassformer.core.files import write_atomically
     from glassformer.dataset.exports import FORMATS
     from glassformer.dataset.writers.columns import structure_of
 
-    found = answer.prediction
+    if out.suffix == PREDICTIONS_SUFFIX:
+        _write_predictions(out, answers, model)
+        return
+    answer, found = answers[0], answers[0].prediction
     columns: dict[str, FloatArray] = {
         "propensity": found.propensity,
         "uncertainty": found.uncertainty,
@@ -209,6 +220,24 @@ def _write(out: Path, answer: Answer) -> None:
     structure = structure_of(answer.sample.without_draws())
     contents = next(make for suffix, make in FORMATS.values() if suffix == out.suffix)
     write_atomically(out, contents(replace(structure, columns=columns), answer.sample))
+
+
+def _write_predictions(out: Path, answers: list[Answer], model: str) -> None:
+    from glassformer.cli.model_cards import model_for
+    from glassformer.dataset.predictions import write_predictions
+    from glassformer.train.propensity_prediction import as_predictions
+
+    used, times = {answer.model for answer in answers}, {answer.time for answer in answers}
+    if len(used) > 1 or len(times) > 1:
+        raise SettingsError(
+            f"got predictions of {counted(len(used), 'model')} at {counted(len(times), 'time')}; a prediction file"
+            " holds those of one model at one time",
+            "Name both: --model MODEL --time T; or predict one state point at a time.",
+        )
+    facts = answers[0].sample.facts
+    predictor = model_for(model, facts.mixture, facts.temperature, answers[0].time)
+    samples, found = [answer.sample for answer in answers], [answer.prediction for answer in answers]
+    write_predictions(out, as_predictions(predictor, samples, found, times.pop()))
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:
@@ -240,7 +269,7 @@ def _print(answers: list[Answer], out: Path | None) -> None:
                 )  # fmt: skip
     answer = answers[0]
     console.print(f"propensity |r(t) - r(0)| at t = {answer.time:g}, model {answer.model}")
-    headings = ["structure", "species", "particles", "mean", "top 5 % above", "standard error", "unlike training"]
+    headings = ["structure", "species", "particles", "mean", "top 5%", "error", "unlike"]
     print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
     for one in answers:
         for text in one.warnings:

@@ -61,7 +61,7 @@ def print_held_out(rows: Sequence[HeldOutRow]) -> None:
                 row.state_point,
                 f"{row.time:g}",
                 row.species,
-                f"{row.score.mean:.2f} ± {row.score.error:.2f}",
+                f"{row.score.pcc_mean:.2f} ± {row.score.pcc_error:.2f}",
                 f"{row.score.ceiling:.2f}",
                 f"{row.baselines[row.best].mean():.2f} {row.best}",
                 f"{row.wins} of {len(row.pearson)}",

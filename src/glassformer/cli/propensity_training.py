@@ -1,5 +1,6 @@
 """`glassformer train` where the run is the recipe of a propensity model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,7 @@ def with_scores(trained: Trained) -> PropensityPredictor:
             for kind, name in enumerate(card.mixture.species):
                 score = score_propensities(*trained.answers(temperature, place, kind))
                 scores.append({"temperature": temperature, "time": time, "species": name} | score.as_json())
-    predictor = trained.predictor
-    return PropensityPredictor(
-        card.model_copy(update={"scores": tuple(scores)}), predictor.columns, predictor.fits, predictor.limits
-    )
+    return replace(trained.predictor, card=card.model_copy(update={"scores": tuple(scores)}))
 
 
 def print_scores(scores: tuple[dict[str, Any], ...]) -> None:
@@ -52,8 +50,9 @@ def print_scores(scores: tuple[dict[str, Any], ...]) -> None:
     headings = ["T", "t", "species", "Pearson", "ceiling", "of it", "pooled", "configurations"]
     rows = [
         [
-            f"{one['temperature']:g}", f"{one['time']:g}", one["species"], _with_error(one["mean"], one["error"]),
-            _number(one["ceiling"]), _number(one["ratio"]), _number(one["pooled"]), str(one["configurations"]),
+            f"{one['temperature']:g}", f"{one['time']:g}", one["species"],
+            _with_error(one["pcc_mean"], one["pcc_error"]),
+            _number(one["ceiling"]), _number(one["ratio"]), _number(one["pcc_pooled"]), str(one["n_configurations"]),
         ]
         for one in scores
     ]  # fmt: skip

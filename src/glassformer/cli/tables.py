@@ -3,7 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from glassformer.cli.console import console, print_table
+from glassformer.cli.console import console, number, print_table
+from glassformer.cli.particle_tables import print_particle_scores
 from glassformer.core.words import counted
 from glassformer.dataset.sample import MOST_DRIFT
 from glassformer.dataset.species import DIMENSIONS
@@ -33,7 +34,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
         [
             [
                 row.label,
-                f"{row.configurations} x {row.draws}",
+                f"{row.configurations} x {row.draws or ('n/a' if row.means else 0)}",
                 f"{row.density:.4f}",
                 number(row.hold_tau_alpha if math.isnan(row.tau_alpha) else row.tau_alpha, 1),
                 "n/a" if math.isnan(row.equilibration_time) else f"{row.equilibration_time:g}",
@@ -51,6 +52,9 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
     for row in summaries:
         if row.bare:
             console.print(f"{row.label}: {bare_structures(row.bare, row.configurations)}.", style="dim")
+        if row.means:
+            which = "" if row.means == row.configurations else f" of {row.means} of {row.configurations} configurations"
+            console.print(f"{row.label}: mean propensities alone{which}, without MSD and F_s.", style="dim")
     crystals = [row for row in summaries if row.crystalline_fraction > CRYSTALLISED]
     for row in crystals:
         console.print(
@@ -233,7 +237,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
         " network; (rho): a linear function of the density; R2 max: the highest R2 that the noise of the draws allows.",
         style="dim",
     )
-    _print_particle_scores(evaluation)
+    print_particle_scores(evaluation)
     if evaluation.leaked:
         console.print(
             "LEAKED: the split was by draw, so the network was trained on other draws of the same structures. These"
@@ -255,33 +259,3 @@ def print_notices(notices: "Sequence[str]") -> None:
     """Print where a network was used outside what it was trained on."""
     for notice in notices:
         console.print(f"warning: {notice}", style="yellow", markup=False, soft_wrap=True)
-
-
-def _print_particle_scores(evaluation: Evaluation) -> None:
-    rows = [(row, letter, score) for row in evaluation.rows for letter, score in row.particles.items()]
-    if not rows:
-        return
-    console.print()
-    print_table(
-        ["state point", "t", "species", "n", "Pearson", "std. error", "max"],
-        [
-            [
-                row.state_point,
-                f"{row.time:g}",
-                letter,
-                str(row.configurations),
-                *(number(value, 3) for value in (score.pearson, score.pearson_error, score.pearson_ceiling)),
-            ]
-            for row, letter, score in rows
-        ],
-    )
-    console.print(
-        "Pearson: correlation of predicted and simulated displacements over the particles of a configuration, mean over"
-        " n configurations with its standard error; max: the highest that the noise of the draws allows.",
-        style="dim",
-    )
-
-
-def number(value: float, decimals: int, signed: bool = False) -> str:
-    """Return `value`, always with its sign if `signed`, or 'n/a' for NaN."""
-    return "n/a" if math.isnan(value) else f"{value:{'+' if signed else ''}.{decimals}f}"

@@ -37,7 +37,8 @@ class ArraySpec:
     """Name, shape (letters are sizes to be agreed on), dtype, unit and meaning of one array.
 
     `mean_of`: of what it is the mean over draws. `optional`: files may lack it; `on_request`: they do unless it is
-    asked for. A new row is optional, since older files lack it.
+    asked for. A new row is optional, since older files lack it. `of_draws`: ensembles of which only means over draws
+    are known, such as imported propensities, lack it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ArraySpec:
     optional: bool = False
     mean_of: str = ""
     on_request: bool = False
+    of_draws: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -86,14 +88,14 @@ CAGE = (
 
 ISOCONFIGURATIONAL = (
     ArraySpec("times", ("T",), "f8", "tau_LJ", "times at which the draws are observed"),
-    ArraySpec("seeds", ("D",), "i8", "", "seed of the velocities of each draw"),
-    ArraySpec("msd", ("D", "T", "Q"), "f8", "sigma_AA^2", "mean squared displacement of each species"),
-    ArraySpec("self_scattering", ("D", "T", "Q"), "f8", "", "F_s(k, t) of each species"),
+    ArraySpec("seeds", ("D",), "i8", "", "seed of the velocities of each draw; -1: not known", of_draws=True),
+    ArraySpec("msd", ("D", "T", "Q"), "f8", "sigma_AA^2", "mean squared displacement of each species", of_draws=True),
+    ArraySpec("self_scattering", ("D", "T", "Q"), "f8", "", "F_s(k, t) of each species", of_draws=True),
     ArraySpec("particle_times", ("S",), "f8", "tau_LJ", "times at which particles are followed one by one"),
     ArraySpec("displacement_mean", ("S", "N"), "f4", "sigma_AA", "propensity: mean over draws of |r(t) - r(0)|",
               mean_of="|r(t) - r(0)|"),
     ArraySpec("displacement_sq_mean", ("S", "N"), "f4", "sigma_AA^2", "mean over draws of |r(t) - r(0)|^2",
-              mean_of="|r(t) - r(0)|^2"),
+              mean_of="|r(t) - r(0)|^2", of_draws=True),
     ArraySpec("quartic", ("D", "T", "Q"), "f8", "sigma_AA^4", "mean of |r(t) - r(0)|^4 of each species", optional=True),
     ArraySpec("overlap", ("D", "T", "Q"), "f8", "", "share of each species closer than 0.3 to its start",
               optional=True),
@@ -170,6 +172,15 @@ PREDICTIONS = (
         nan_allowed=True,
         optional=True,
     ),
+    ArraySpec(
+        "particle_uncertainty",
+        ("P", "K"),
+        "f4",
+        "",
+        "standard deviation of the error that is expected of each particle; NaN if not stated",
+        nan_allowed=True,
+        optional=True,
+    ),
 )
 
 
@@ -197,14 +208,14 @@ def with_rows(specs: tuple[ArraySpec, ...]) -> Callable[[type[T]], type[T]]:
 def check_arrays(
     specs: tuple[ArraySpec, ...], arrays: Mapping[str, Any], error: type[InputError], where: str
 ) -> dict[str, int]:
-    """Check `arrays` against `specs`: presence, dtype, shape and finite values.
+    """Check `arrays` against `specs`: presence, unless draws alone give them, dtype, shape and finite values.
 
     Returns the sizes that the letters stand for. Raises `error`, naming `where` and what was got and expected.
     """
     sizes: dict[str, int] = {}
     for spec in specs:
         if spec.name not in arrays or arrays[spec.name] is None:
-            if spec.optional:
+            if spec.optional or spec.of_draws:
                 continue
             raise error(f"{where}: the array '{spec.name}' is missing", f"It holds: {spec.meaning}.")
         _check_one(spec, arrays[spec.name], sizes, error, where)

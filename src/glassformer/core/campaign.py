@@ -15,6 +15,7 @@ from glassformer.core.mixture import (
 )
 from glassformer.core.settings import Settings
 from glassformer.core.thesis import thesis_estimate
+from glassformer.core.words import decimals
 
 
 class StatePointSettings(Settings):
@@ -42,8 +43,10 @@ class StatePointSettings(Settings):
     @property
     def label(self) -> str:
         """Folder name of the state point, such as 'T0.50_P1.55' or 'T0.44_rho1.20'."""
-        name, value = ("P", self.pressure) if self.pressure is not None else ("rho", self.density)
-        return f"T{_digits(self.temperature)}_{name}{_digits(value)}"
+        if self.pressure is not None:
+            return f"T{decimals(self.temperature)}_P{decimals(self.pressure)}"
+        assert self.density is not None
+        return f"T{decimals(self.temperature)}_rho{decimals(self.density)}"
 
 
 class Schedule(Settings):
@@ -149,10 +152,3 @@ class Campaign(Settings):
         else:
             parameters["mixture"] = self.mixture.physics | {"wave_numbers": self.mixture.wave_numbers}
         return parameters | {"state_point": point.model_dump(mode="json", exclude={"expected_density"})}
-
-
-def _digits(value: float | None) -> str:
-    """Write at least two decimals, and as many more as the value has."""
-    text = f"{value:.10g}"
-    decimals = len(text.partition(".")[2])
-    return f"{value:.2f}" if decimals < 2 and "e" not in text else text

@@ -21,13 +21,18 @@ Pool = Literal["max", "mean"]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1)]
 
 # Scalars of a particle. 'species': one-hot, one number per species; 'type': one number, that of the species.
-SCALAR_INPUTS = ("species", "type", "local-energy")
+SCALAR_INPUTS = ("species", "type", "local-energy", "inherent-energy")
 # Vectors of a particle; they turn with the structure.
 VECTOR_INPUTS = ("position", "velocity", "inherent-displacement")
 EdgeInput = Literal["vectors", "distances", "nothing"]
 # Number of species, unless the data have another.
 USUAL_SPECIES = 2
-NodeInput = Literal["species", "type", "local-energy", "position", "velocity", "inherent-displacement"]
+NodeInput = Literal[
+    "species", "type", "local-energy", "inherent-energy", "position", "velocity", "inherent-displacement"
+]
+# Inputs that are found in the inherent structure.
+INHERENT_INPUTS = ("inherent-energy", "inherent-displacement")
+Structure = Literal["thermal", "inherent"]
 
 
 @dataclass(frozen=True)
@@ -40,9 +45,13 @@ class NearestGraph:
 
 @dataclass(frozen=True)
 class CutoffGraph:
-    """Edges between all particles no farther apart than `cutoff`, in both directions."""
+    """Edges between all particles no farther apart than `cutoff` in `structure`, in both directions.
+
+    'thermal': the configuration as it is; 'inherent': its inherent structure.
+    """
 
     cutoff: float
+    structure: Structure = "thermal"
 
 
 class NetworkSettings(Settings):
@@ -114,6 +123,14 @@ class NetworkSettings(Settings):
     def scalars(self) -> int:
         """Number of scalars of each particle."""
         return sum(self.species if name == "species" else 1 for name in self.scalar_inputs)
+
+    @property
+    def reads_inherent(self) -> bool:
+        """Whether the network reads anything of the inherent structure."""
+        graph = self.graph
+        return any(name in INHERENT_INPUTS for name in self.inputs) or (
+            isinstance(graph, CutoffGraph) and graph.structure == "inherent"
+        )
 
 
 class ParticleNetSettings(NetworkSettings):
@@ -189,6 +206,39 @@ class ContinuousFilterSettings(NetworkSettings):
         return "distances"
 
 
+class EquivariantSettings(NetworkSettings):
+    """Message passing with scalars, vectors and moments of neighbor directions: equivariant under rotations.
+
+    `structure`: the one whose pairs within `cutoff` are edges. With the input 'inherent-displacement' an edge knows its
+    ends in both structures. `degree`: the highest of the moments; 1: vectors, 2: also quadrupoles. `width` and
+    `vectors`: scalars and vectors per particle. `radial_functions`: Gaussians of each distance. `averages`: how often
+    `averaged` channels are averaged over neighbors after the rounds; each average is a feature, so that a particle sees
+    far. `dropout`: also of the scalars that each round adds.
+    """
+
+    continuous: ClassVar[bool] = True
+    rotation_invariant: ClassVar[bool] = True
+
+    name: Literal["equivariant"]
+    structure: Structure = "inherent"
+    cutoff: Length = 2.0
+    radial_functions: Width = 16
+    steps: Depth = 3
+    width: Width = 48
+    vectors: Width = 8
+    degree: Annotated[int, Field(ge=1, le=2)] = 2
+    averages: Annotated[int, Field(ge=0, le=16)] = 6
+    averaged: Width = 16
+    head: Literal["system", "particle"] = "particle"
+    fully_connected: Widths = (48,)
+    dropout: Fraction = 0.1
+
+    @property
+    def graph(self) -> CutoffGraph:
+        """The edges of every round."""
+        return CutoffGraph(self.cutoff, self.structure)
+
+
 @dataclass(frozen=True)
 class NetworkKind:
     """A row of `NETWORKS`.
@@ -217,6 +267,9 @@ NETWORKS: dict[str, NetworkKind] = {
         "continuous_filter:ContinuousFilter",
         "continuous-filter",
         "continuous-filter networks",
+    ),
+    "equivariant": NetworkKind(
+        EquivariantSettings, "equivariant:Equivariant", "equivariant", "equivariant message-passing networks"
     ),
 }
 # Without a name it is this one.

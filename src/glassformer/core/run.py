@@ -1,8 +1,8 @@
 """The run file: what to learn, with which network, and how to train and test it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from glassformer.core.bounds import Count, LearningRate, NonNegativeCount, Time, Weight
 from glassformer.core.mixture import SpeciesName
@@ -22,6 +22,8 @@ class Targets(Settings):
     that calls none so. `scale`: the labels or
     their logarithms are standardised. `draws`: labels are means over draws, or every draw is a sample of its own; with
     'log' a network then learns the mean of logarithms, less than the logarithm of the mean by half their variance.
+    `standardised`: labels of a particle head by the mean and spread of all that are learned 'together', or of each
+    'species' by itself; always those of the training set, and of each time.
     """
 
     times: Annotated[tuple[Time | Literal["last"], ...], Field(min_length=1)] = (1.63, "last")
@@ -29,6 +31,15 @@ class Targets(Settings):
     quantity: Quantity = "squared-displacement"
     species: SpeciesName = "A"
     draws: Literal["mean", "each"] = "mean"
+    standardised: Literal["together", "species"] = "together"
+
+    @model_serializer(mode="wrap")
+    def _without_usual_scale(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A run keeps the identity that it had before there was a choice.
+        values: dict[str, Any] = serialise(self)
+        if self.standardised == "together":
+            values.pop("standardised", None)
+        return values
 
 
 class Split(Settings):
@@ -136,6 +147,11 @@ class Run(Settings):
     @model_validator(mode="after")
     def _particles_where_they_belong(self) -> "Run":
         targets = self.targets
+        if self.network.head == "system" and targets.standardised == "species":
+            raise ValueError(
+                "a system head has one label per configuration: leave targets.standardised as it is, or take"
+                ' network.head = "particle"'
+            )
         if self.network.head == "system" and (targets.quantity, targets.species) != ("squared-displacement", "A"):
             raise ValueError(
                 "a system head learns MSD_A, nothing else: leave targets.quantity and targets.species as they are, or"

@@ -8,6 +8,9 @@ from typing import Any
 
 from glassformer.core.equilibration import RelaxationEstimate
 
+# The liquid of its runs.
+THESIS_MIXTURE = "kob-andersen-uniform"
+
 
 @cache
 def _reported() -> dict[str, Any]:
@@ -25,7 +28,7 @@ def thesis_relaxation_time(temperature: float) -> float:
 
 
 def thesis_density(temperature: float, pressure: float | None) -> float | None:
-    """Return the number density that the thesis reports for a state point, or None if it is none of the seven."""
+    """Return the number density that the thesis reports for a state point, or None if it is none of its seven."""
     for point in _reported()["state_points"]:
         if pressure is not None and math.isclose(point["temperature"], temperature) and point["pressure"] == pressure:
             return float(point["density"])

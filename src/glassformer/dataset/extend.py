@@ -11,8 +11,10 @@ from glassformer.dataset.sample import Ensemble
 def join(first: Ensemble, second: Ensemble) -> Ensemble:
     """Return the draws of both: arrays by draw one after the other, means weighted by the numbers of draws.
 
-    What only one of them has is left out. Both must hold the same times.
+    What only one of them has is left out. Both must hold the same times, and know their draws.
     """
+    assert first.seeds is not None
+    assert second.seeds is not None
     weights = np.array([len(first.seeds), len(second.seeds)], np.float64) / (len(first.seeds) + len(second.seeds))
     joined: dict[str, Any] = {}
     for spec in ISOCONFIGURATIONAL:

@@ -87,14 +87,15 @@ def data_hash(samples: Sequence[Sample]) -> str:
         inherent = sample.configuration.inherent_positions
         sought = [] if inherent is None else [fingerprint(inherent)]
         ensemble = sample.dynamics
-        moved = fingerprint(ensemble.msd, ensemble.displacement_mean, ensemble.displacement_sq_mean)
+        known = (ensemble.msd, ensemble.displacement_mean, ensemble.displacement_sq_mean)
+        moved = fingerprint(*(array for array in known if array is not None))
         content.append([sample.configuration.fingerprint, moved, *sought])
     return parameter_hash({"samples": content})
 
 
 def refuse_bare(samples: Sequence[Sample]) -> None:
     """Raise `DatasetError` if any of `samples` has no draws: a network learns from what draws did."""
-    bare = [sample.identifier for sample in samples if not sample.draws]
+    bare = [sample.identifier for sample in samples if sample.ensemble is None]
     if bare:
         raise DatasetError(
             f"{len(bare)} of {len(samples)} configurations are bare structures, first {bare[0]}: they have no draws,"

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,16 +12,18 @@ from glassformer.core.files import exclusive, make_folder
 from glassformer.core.layout import SAMPLE_SUFFIX, DatasetFolder
 from glassformer.core.mixture import MixtureSettings, shipped_mixture, shipped_mixtures
 from glassformer.core.provenance import code_version
-from glassformer.core.words import counted, decimals
+from glassformer.core.words import decimals
 from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.folder import read_dataset, sample_paths
+from glassformer.dataset.imported import imported_ensemble
 from glassformer.dataset.mixtures import mixture_of
-from glassformer.dataset.readers.contents import Contents, Draws
+from glassformer.dataset.readers import botan
+from glassformer.dataset.readers.contents import Contents
+from glassformer.dataset.readers.joined import joined
 from glassformer.dataset.readers.read import read_file
 from glassformer.dataset.readers.species import assign_species
-from glassformer.dataset.sample import Ensemble, Facts, Sample, write_sample
+from glassformer.dataset.sample import Facts, Sample, write_sample
 from glassformer.dataset.sample_checks import DENSITY_TOLERANCE, check_sample
-from glassformer.observables.recorded import AVERAGED, BY_DRAW
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
@@ -35,7 +36,8 @@ _MOST_ORDERED = 5
 class Choices:
     """What a user says of the files: what is None, or empty, they say themselves or is asked for.
 
-    `species`: '1=A,2=B'. `times`: those of the draws. `frames`: 'first', 'last', 'all' or START:STOP:STEP.
+    `species`: '1=A,2=B'. `times`: those of the draws or propensities.
+    `frames`: 'first', 'last', 'all' or START:STOP:STEP.
     """
 
     mixture: MixtureSettings | None = None
@@ -51,9 +53,11 @@ class Choices:
 def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Callable[[str], None]) -> list[Path]:
     """Write the structures of `paths` to `dataset`, after those that it holds, and return the files written.
 
-    Every file is read and checked before any is written. `say` is told what was guessed. Raises `InputError`.
+    Every file is read and checked before any is written; those of one configuration at several times become one sample.
+    `say` is told what was guessed. Raises `InputError`.
     """
-    new = [sample for path in paths for sample in samples_of(read_file(path, choices.incomplete), choices, say)]
+    found = joined([read_file(path, choices.incomplete) for path in paths])
+    new = [sample for contents in found for sample in samples_of(contents, choices, say)]
     for sample in new:
         check_sample(sample, sample.facts.protocol or "")
     with exclusive(dataset):
@@ -83,10 +87,9 @@ def samples_of(contents: Contents, choices: Choices, say: Callable[[str], None])
     structures, note = _chosen(contents, choices.frames)
     for text in (*contents.notes, *note):
         say(f"{contents.path.name}: {text}")
-    draws = None if choices.without_draws else contents.draws
-    ensemble = None if draws is None else _ensemble(contents, draws, mixture, choices)
+    ensemble = None if choices.without_draws else imported_ensemble(contents, mixture, choices.times)
     facts = _facts(contents, structures, settings, temperature, choices)
-    if ensemble is not None:
+    if ensemble is not None and ensemble.self_scattering is not None:
         tau_alpha = relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
         facts = facts.model_copy(update={"tau_alpha": tau_alpha})
     return [Sample(structure, ensemble, facts) for structure in structures]
@@ -173,39 +176,6 @@ def _facts(
         raise DatasetError(f"{contents.path}: {problem}", "Give another --label or --temperature.") from None
 
 
-def _ensemble(contents: Contents, draws: Draws, mixture: Mixture, choices: Choices) -> Ensemble:
-    """Return what is recorded of draws that are known at a few times only, their curves at these times."""
-    displacements = np.asarray(draws.displacements, np.float64)
-    number, count = displacements.shape[:2]
-    times = np.array(choices.times, np.float64) if choices.times else draws.times
-    if times is None or len(times) != count:
-        got = "no times" if times is None else counted(len(times), "time")
-        raise DatasetError(
-            f"{contents.path} has {counted(number, 'draw')} at {counted(count, 'time')}; got {got}",
-            "Give the times: --times T1,T2,...; or --without-draws.",
-        )
-    order = np.argsort(times)
-    times, displacements = times[order], displacements[:, order]
-
-    def of_draws(row: str) -> Any:
-        function, species = BY_DRAW[row], contents.species
-        return np.array([[function(moved, species, mixture) for moved in draw] for draw in displacements])
-
-    means: dict[str, Any] = {
-        row: np.mean([function(draw) for draw in displacements], 0).astype(np.float32)
-        for row, function in AVERAGED.items()
-    }
-    return Ensemble(
-        times=times,
-        # Nobody knows the velocities.
-        seeds=np.full(number, -1, np.int64),
-        particle_times=times,
-        displacements=displacements.astype(np.float32),
-        **{row: of_draws(row) for row in BY_DRAW},
-        **means,
-    )
-
-
 def _samples_in(dataset: Path) -> list[Sample]:
     try:
         there = bool(sample_paths(dataset))
@@ -216,6 +186,14 @@ def _samples_in(dataset: Path) -> list[Sample]:
 
 def _check_together(old: Sequence[Sample], new: Sequence[Sample]) -> None:
     """Raise `DatasetError` for structures that are there twice, or do not belong under one label."""
+    there = {sample.configuration.fingerprint: sample.identifier for sample in old}
+    for sample in new:
+        if botan.FORMAT in (sample.facts.protocol or "") and sample.configuration.fingerprint in there:
+            raise DatasetError(
+                f"{sample.facts.source}: its configuration is {there[sample.configuration.fingerprint]} of the dataset",
+                "Files of one configuration at several times become one sample if they are imported together: name"
+                " them all in one command, with a new dataset.",
+            )
     names = [sample.identifier for sample in old]
     names += [f"{sample.facts.source} ({number + 1} of {len(new)})" for number, sample in enumerate(new)]
     refuse_copies([*old, *new], names)

@@ -42,9 +42,12 @@ def msd_a_draws(sample: Sample, times: FloatArray) -> FloatArray:
 
 
 def msd_draws(sample: Sample, times: FloatArray, species: int) -> FloatArray:
-    """Return the mean squared displacement of `species` in every draw at `times`, (D, K)."""
+    """Return the mean squared displacement of `species` in every draw at `times`, (D, K).
+
+    Raises `DatasetError` where means over draws alone are known.
+    """
     indices = [_time_index(sample, float(time)) for time in times]
-    chosen: FloatArray = sample.dynamics.msd[:, indices, species]
+    chosen: FloatArray = sample.observed("msd")[:, indices, species]
     return chosen
 
 
@@ -77,8 +80,7 @@ def log_mean(sample: Sample, times: FloatArray, quantity: Quantity, species: int
 
 def particle_labels(sample: Sample, times: FloatArray, quantity: Quantity) -> FloatArray:
     """Return `quantity` of every particle at `times`, its mean over draws, (N, K). Raises `DatasetError`."""
-    ensemble = sample.dynamics
-    means = ensemble.displacement_sq_mean if quantity == "squared-displacement" else ensemble.displacement_mean
+    means = sample.observed("displacement_sq_mean" if quantity == "squared-displacement" else "displacement_mean")
     return means[_particle_time_indices(sample, times)].T.astype(np.float64)
 
 
@@ -86,12 +88,15 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity, kind
     """Return the Pearson correlation that a perfect prediction would have with `particle_labels`, (S, K).
 
     Of every species; `kinds`: their number S, without it that of the mixture. NaN for a species that is absent. What is
-    left by the noise of few draws: `glassformer.observables.propensity.moment_ceiling`. It needs the mean square of
-    what is averaged over draws: for |r|^2 only the displacements of single draws know it, and where they were not kept
-    the ceiling is NaN.
+    left by the noise of few draws: `glassformer.observables.propensity.moment_ceiling`. It needs the number of draws,
+    and the mean square of what is averaged over them: for |r|^2 only the displacements of single draws know it. Where
+    that is not known the ceiling is NaN.
     """
     indices, ensemble = _particle_time_indices(sample, times), sample.dynamics
     number = sample.mixture.kinds if kinds is None else kinds
+    unknown = np.full((number, len(times)), np.nan)
+    if ensemble.displacement_sq_mean is None or not sample.draws:
+        return unknown
     if quantity == "propensity":
         mean, square = (
             a[indices].astype(np.float64) for a in (ensemble.displacement_mean, ensemble.displacement_sq_mean)
@@ -100,8 +105,8 @@ def pearson_ceilings(sample: Sample, times: FloatArray, quantity: Quantity, kind
         squared = (ensemble.displacements[:, indices].astype(np.float64) ** 2).sum(-1)
         mean, square = squared.mean(0), (squared**2).mean(0)
     else:
-        return np.full((number, len(times)), np.nan)
-    draws, species = len(ensemble.seeds), sample.configuration.species
+        return unknown
+    draws, species = sample.draws, sample.configuration.species
     return np.array(
         [
             [

@@ -26,14 +26,16 @@ RISE, RISE_ERRORS = 0.1, 6
 def check_dynamics(sample: "Sample", where: str) -> None:
     """Raise `DatasetError` for what no dynamics can do, whatever the liquid, and for arrays that contradict others."""
     ensemble, species, mixture = sample.dynamics, sample.configuration.species, sample.mixture
-    problems = chain(
-        _times(ensemble, sample.facts.temperature, mixture),
-        _curves(ensemble, species, mixture),
-        _moments(ensemble, species, mixture.kinds),
-        _displacements(ensemble, species, mixture.kinds),
-    )
+    problems = [_times(ensemble), _means(ensemble, sample.facts.temperature, species, mixture)]
+    if ensemble.msd is not None:
+        problems += [
+            _flight(ensemble.times, ensemble.msd, sample.facts.temperature, mixture),
+            _curves(ensemble, ensemble.msd, species, mixture),
+            _moments(ensemble, ensemble.msd, species, mixture.kinds),
+            _displacements(ensemble, ensemble.msd, species, mixture.kinds),
+        ]
     with np.errstate(over="ignore", invalid="ignore"):
-        found = next((problem for problem, there in problems if there), None)
+        found = next((problem for problem, there in chain.from_iterable(problems) if there), None)
     if found is not None:
         raise DatasetError(f"{where}: got {found}", "No simulation can give that: the file cannot be used.")
 
@@ -41,21 +43,51 @@ def check_dynamics(sample: "Sample", where: str) -> None:
 Problems = Iterator[tuple[str, bool]]
 
 
-def _times(ensemble: "Ensemble", temperature: float, mixture: Mixture) -> Problems:
+def _times(ensemble: "Ensemble") -> Problems:
     times, particle_times = ensemble.times, ensemble.particle_times
     yield "a first time of 0 or less", times[0] <= 0
     yield "a particle time of 0 or less", _any(particle_times <= 0)
     yield "particle times that do not increase", _any(np.diff(particle_times) <= 0)
     yield "a particle time after the last time", _any(particle_times > times[-1] * (1 + ROUNDING))
-    # By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= d T t^2 / m for the mean over time of T, which is not exact.
-    farthest = FARTHEST * mixture.dimension * temperature / mixture.masses * times[:, None] ** 2
-    yield f"a mean squared displacement beyond {FARTHEST} times that of free flight", _any(ensemble.msd > farthest)
-    known = ensemble.seeds[ensemble.seeds >= 0]
-    yield "one velocity seed for several draws", len(np.unique(known)) < len(known)
+    if ensemble.seeds is not None:
+        known = ensemble.seeds[ensemble.seeds >= 0]
+        yield "one velocity seed for several draws", len(np.unique(known)) < len(known)
 
 
-def _curves(ensemble: "Ensemble", species: ByteArray, mixture: Mixture) -> Problems:
-    scattering, msd = ensemble.self_scattering, ensemble.msd
+def _farthest(times: FloatArray, temperature: float, mixture: Mixture) -> FloatArray:
+    """Return the mean squared displacement (T, Q) beyond which no draw gets.
+
+    By the Cauchy-Schwarz inequality <|r(t) - r(0)|^2> <= d T t^2 / m for the mean over time of T, which is not exact.
+    """
+    farthest: FloatArray = FARTHEST * mixture.dimension * temperature / mixture.masses * times[:, None] ** 2
+    return farthest
+
+
+def _flight(times: FloatArray, msd: FloatArray, temperature: float, mixture: Mixture) -> Problems:
+    yield (
+        f"a mean squared displacement beyond {FARTHEST} times that of free flight",
+        _any(msd > _farthest(times, temperature, mixture)),
+    )
+
+
+def _means(ensemble: "Ensemble", temperature: float, species: ByteArray, mixture: Mixture) -> Problems:
+    mean = ensemble.displacement_mean.astype(np.float64)
+    yield "a negative displacement", _any(mean < 0)
+    if ensemble.displacement_sq_mean is not None:
+        square = ensemble.displacement_sq_mean.astype(np.float64)
+        yield "a negative displacement", _any(square < 0)
+        yield "a mean squared displacement below the square of the mean", _any(mean**2 > square * (1 + SINGLE))
+    # The square of a mean over particles is at most the mean square.
+    by_species = [mean_by_species(one, species, mixture.kinds) for one in mean] if mean.size else []
+    far = _farthest(ensemble.particle_times, temperature, mixture)
+    yield (
+        f"propensities beyond {np.sqrt(FARTHEST):.2g} times those of free flight",
+        bool(by_species) and _any(np.array(by_species) ** 2 > far * (1 + SINGLE)),
+    )
+
+
+def _curves(ensemble: "Ensemble", msd: FloatArray, species: ByteArray, mixture: Mixture) -> Problems:
+    scattering = np.asarray(ensemble.self_scattering)
     yield "a self scattering function beyond 1", _any(np.abs(scattering) > 1 + ROUNDING)
     # cos x >= 1 - x^2 / 2, and the mean over the d axes of (k . r)^2 is k^2 r^2 / d.
     least = 1 - mixture.wave_numbers**2 * msd / (2 * mixture.dimension)
@@ -73,16 +105,13 @@ def _curves(ensemble: "Ensemble", species: ByteArray, mixture: Mixture) -> Probl
     )
 
 
-def _moments(ensemble: "Ensemble", species: ByteArray, kinds: int) -> Problems:
-    mean, square = (a.astype(np.float64) for a in (ensemble.displacement_mean, ensemble.displacement_sq_mean))
-    yield "a negative displacement", _any(mean < 0) or _any(square < 0)
-    yield "a mean squared displacement below the square of the mean", _any(mean**2 > square * (1 + SINGLE))
+def _moments(ensemble: "Ensemble", msd: FloatArray, species: ByteArray, kinds: int) -> Problems:
     if ensemble.quartic is None:
         return
-    quartic, squared = np.maximum(ensemble.quartic, 0), ensemble.msd**2
+    quartic, squared = np.maximum(ensemble.quartic, 0), msd**2
     yield (
         "a mean fourth power of the displacement below the square of the mean second",
-        _any(np.sqrt(quartic) < ensemble.msd * (1 - ROUNDING)),
+        _any(np.sqrt(quartic) < msd * (1 - ROUNDING)),
     )
     # All of it in one particle.
     yield (
@@ -91,9 +120,9 @@ def _moments(ensemble: "Ensemble", species: ByteArray, kinds: int) -> Problems:
     )
 
 
-def _displacements(ensemble: "Ensemble", species: ByteArray, kinds: int) -> Problems:
+def _displacements(ensemble: "Ensemble", of_draws: FloatArray, species: ByteArray, kinds: int) -> Problems:
     """Compare the particles' displacements with their means, and these with the curves at the same times."""
-    square = ensemble.displacement_sq_mean.astype(np.float64)
+    square = np.asarray(ensemble.displacement_sq_mean, np.float64)
     found = None if ensemble.displacements is None else _squares(ensemble, species, kinds)
     if found is not None:
         yield "propensities that are not the means of the displacements", _differ(ensemble.displacement_mean, found[0])
@@ -102,7 +131,7 @@ def _displacements(ensemble: "Ensemble", species: ByteArray, kinds: int) -> Prob
         at = int(np.argmin(np.abs(ensemble.times - time)))
         if abs(ensemble.times[at] - time) > ROUNDING * time:
             continue
-        mean, msd = mean_by_species(square[number], species, kinds), ensemble.msd[:, at]
+        mean, msd = mean_by_species(square[number], species, kinds), of_draws[:, at]
         yield "a mean squared displacement that is not that of the particles", _differ(msd.mean(0), mean)
         if found is not None:
             yield (

@@ -31,7 +31,7 @@ class Predictions:
     head says of each particle, one configuration after the other, is in the arrays whose names begin with 'particle'.
     `notices` say where the network was used outside what it was trained on; `fingerprints` are those of the
     configurations, none in files of older versions. What the draws did is in the arrays of `_ANSWERS`: NaN for a bare
-    structure, None if there are only such.
+    structure, None if there are only such. Where propensities were imported as means over draws, MSD is not known.
     """
 
     network: str
@@ -57,6 +57,7 @@ class Predictions:
     particle_label: NDArray[np.float32] | None = None
     particle_prediction: NDArray[np.float32] | None = None
     particle_ceiling: FloatArray | None = None
+    particle_uncertainty: NDArray[np.float32] | None = None
 
     @property
     def draws(self) -> FloatArray:
@@ -64,19 +65,24 @@ class Predictions:
 
         Raises `PredictionError` if no configuration has draws.
         """
-        if self.msd_draws is None:
+        truth = self._truth
+        if truth is None:
             raise PredictionError(
                 f"none of the {len(self.configurations)} configurations has draws: nothing is known of their dynamics",
                 "The predictions can be used, but not compared. Predict samples with draws.",
             )
-        return self.msd_draws if self.propensity_draws is None else self.propensity_draws
+        return truth
+
+    @property
+    def _truth(self) -> FloatArray | None:
+        return self.propensity_draws if self.quantity == "propensity" else self.msd_draws
 
     @property
     def answered(self) -> NDArray[np.bool_]:
         """Of which configurations (C,) draws tell whether the prediction is right; padding is no draw."""
-        if self.msd_draws is None:
+        if self._truth is None:
             return np.zeros(len(self.configurations), np.bool_)
-        return _known(self.msd_draws)[:, 0]
+        return _known(self._truth)[:, 0]
 
     @property
     def label(self) -> FloatArray:
@@ -232,20 +238,23 @@ def _check(predictions: Predictions, where: str) -> None:
 
 
 def _check_answers(predictions: Predictions, where: str) -> None:
-    if predictions.msd_draws is None:
-        _refuse_alone([name for name in _ANSWERS if getattr(predictions, name) is not None], "msd_draws", where)
-        return
-    if (predictions.quantity == "propensity") != (predictions.propensity_draws is not None):
+    truth = "propensity_draws" if predictions.quantity == "propensity" else "msd_draws"
+    of_propensity = predictions.propensity_draws is not None
+    lacking = truth == "propensity_draws" and predictions.msd_draws is not None and not of_propensity
+    if lacking or (truth == "msd_draws" and of_propensity):
         raise PredictionError(f"{where}: 'propensity_draws' belongs to the quantity propensity, and to no other")
-    known = _known(predictions.msd_draws)
+    if getattr(predictions, truth) is None:
+        _refuse_alone([name for name in _ANSWERS if getattr(predictions, name) is not None], truth, where)
+        return
+    known = _known(predictions.draws)
     if (known != known[:, :1]).any():
-        raise PredictionError(f"{where}: 'msd_draws' has draws at some of the times only", "Make the file again.")
-    if (_known(predictions.draws) != known).any():
+        raise PredictionError(f"{where}: '{truth}' has draws at some of the times only", "Make the file again.")
+    if predictions.msd_draws is not None and (_known(predictions.msd_draws) & ~known).any():
         raise PredictionError(
-            f"{where}: 'propensity_draws' is not of the configurations that 'msd_draws' is of", "Make the file again."
+            f"{where}: 'msd_draws' is of configurations that 'propensity_draws' is not of", "Make the file again."
         )
     if not known.any():
-        raise PredictionError(f"{where}: 'msd_draws' has no draw at all", "Leave it out: padding is no draw.")
+        raise PredictionError(f"{where}: '{truth}' has no draw at all", "Leave it out: padding is no draw.")
 
 
 def _known(draws: FloatArray) -> NDArray[np.bool_]:
@@ -260,8 +269,8 @@ def _refuse_alone(there: list[str], missing: str, where: str) -> None:
 
 
 def _check_particles(predictions: Predictions, where: str) -> None:
-    wanted = _TOGETHER if predictions.msd_draws is None else (*_TOGETHER, *_ANSWERS_OF_PARTICLES)
-    there = [name for name in wanted if getattr(predictions, name) is not None]
+    wanted = (*_TOGETHER, *_ANSWERS_OF_PARTICLES) if predictions.answered.any() else _TOGETHER
+    there = [name for name in (*wanted, "particle_uncertainty") if getattr(predictions, name) is not None]
     if not there:
         return
     for name in wanted:
@@ -284,12 +293,25 @@ def _check_particles(predictions: Predictions, where: str) -> None:
     if ceiling is not None and ceiling.shape[1] != kinds:
         raise PredictionError(f"{where}: 'particle_ceiling' is of {ceiling.shape[1]} species; expected {kinds}")
     _check_labels(predictions, where)
+    _check_uncertainty(predictions, where)
     for species in range(kinds):
         unknown = np.isnan(predictions.particle_prediction[predictions.particle_species == species])
         if unknown.any() and not unknown.all():
             raise PredictionError(
                 f"{where}: 'particle_prediction' has {unknown.sum()} values that are no number", "Make the file again."
             )
+
+
+def _check_uncertainty(predictions: Predictions, where: str) -> None:
+    """Raise `PredictionError` unless every uncertainty that is stated is positive."""
+    if predictions.particle_uncertainty is None:
+        return
+    wrong = int((predictions.particle_uncertainty <= 0).sum())
+    if wrong:
+        raise PredictionError(
+            f"{where}: 'particle_uncertainty' has {wrong} values that are not positive; expected standard deviations",
+            "Use NaN where no uncertainty is stated, and make the file again.",
+        )
 
 
 def _check_labels(predictions: Predictions, where: str) -> None:

@@ -153,18 +153,30 @@ class Facts(BaseModel):
         return self.energy_drift is None or abs(self.energy_drift) <= MOST_DRIFT
 
 
+_MEANINGS = {spec.name: f"'{spec.name}', the {spec.meaning.partition(';')[0]}" for spec in ISOCONFIGURATIONAL}
+_REMEDIES = {"displacements": "Simulate with --set keep_displacements=true."}
+_NOT_RECORDED = "It was imported, or made by a version that did not record this: simulate it with this one."
+_NOT_OF_MEANS = (
+    'Use what needs propensities alone: glassformer baselines, or a particle head with targets.quantity = "propensity".'
+)
+
+
 @with_rows(ISOCONFIGURATIONAL)
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """What the D draws of a configuration did: the rows of `core.arrays.ISOCONFIGURATIONAL`."""
+    """What the D draws of a configuration did: the rows of `core.arrays.ISOCONFIGURATIONAL`.
+
+    Of propensities that were imported as means over draws, only `times`, `particle_times` and `displacement_mean` are
+    known, perhaps `displacement_sq_mean`, and `seeds` where the number of draws is known.
+    """
 
     times: FloatArray
-    seeds: IntArray
-    msd: FloatArray
-    self_scattering: FloatArray
     particle_times: FloatArray
     displacement_mean: NDArray[np.float32]
-    displacement_sq_mean: NDArray[np.float32]
+    seeds: IntArray | None = None
+    msd: FloatArray | None = None
+    self_scattering: FloatArray | None = None
+    displacement_sq_mean: NDArray[np.float32] | None = None
     quartic: FloatArray | None = None
     overlap: FloatArray | None = None
     displacements: NDArray[np.float32] | None = None
@@ -208,8 +220,23 @@ class Sample:
 
     @property
     def draws(self) -> int:
-        """Number of draws, 0 for a bare structure."""
-        return 0 if self.ensemble is None else len(self.ensemble.seeds)
+        """Number of draws; 0 for a bare structure, and where imported means do not say it."""
+        return 0 if self.ensemble is None or self.ensemble.seeds is None else len(self.ensemble.seeds)
+
+    def observed(self, row: str) -> NDArray[Any]:
+        """Return an array of the draws by its name in the schema, such as 'msd'.
+
+        Raises `DatasetError` for a bare structure, and where the array is not known.
+        """
+        array: NDArray[Any] | None = getattr(self.dynamics, row)
+        if array is None:
+            imported = self.dynamics.msd is None
+            raise DatasetError(
+                f"{self.identifier} does not hold {_MEANINGS[row]}"
+                + (": it was imported with mean propensities alone" if imported else ""),
+                _NOT_OF_MEANS if imported else _REMEDIES.get(row, _NOT_RECORDED),
+            )
+        return array
 
     @cached_property
     def mixture(self) -> Mixture:

@@ -152,7 +152,8 @@ def _check_facts(sample: "Sample", where: str) -> None:
 
 def _check_ensemble(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
     sizes = check_arrays(ISOCONFIGURATIONAL, vars(ensemble), DatasetError, where)
-    if sizes["Q"] != sample.mixture.kinds:
+    _check_presence(sample, ensemble, where)
+    if sizes.get("Q", sample.mixture.kinds) != sample.mixture.kinds:
         raise DatasetError(
             f"{where}: got means over {sizes['Q']} species; expected {sample.mixture.kinds}",
             "The file contradicts itself and cannot be used.",
@@ -161,11 +162,13 @@ def _check_ensemble(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
         raise DatasetError(
             f"{where}: propensities of {sizes['N']} particles; expected {sample.configuration.particles}"
         )
-    if sizes["D"] == 0 or sizes["T"] == 0:
-        raise DatasetError(f"{where}: got {sizes['D']} draws at {sizes['T']} times; expected at least one of each")
+    if sizes.get("D") == 0 or sizes["T"] == 0:
+        raise DatasetError(
+            f"{where}: got {sizes.get('D', 'unknown')} draws at {sizes['T']} times; expected at least one of each"
+        )
     if (np.diff(ensemble.times) <= 0).any():
         raise DatasetError(f"{where}: got times that do not increase", "The file cannot be used.")
-    if (ensemble.msd <= 0).any():
+    if ensemble.msd is not None and (ensemble.msd <= 0).any():
         raise DatasetError(f"{where}: got a mean squared displacement of 0 or less", "The file cannot be used.")
     check_dynamics(sample, where)
     # A relaxation time that the draws cannot have shown.
@@ -175,3 +178,15 @@ def _check_ensemble(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
             f"{where}: got tau_alpha = {tau_alpha:g} from draws that last until t = {last:g}",
             "The file contradicts itself and cannot be used.",
         )
+
+
+def _check_presence(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
+    """Raise `DatasetError` unless all that draws give is there or, of an imported sample, means over draws alone."""
+    there = {spec.name for spec in ISOCONFIGURATIONAL if getattr(ensemble, spec.name) is not None}
+    missing = [spec for spec in ISOCONFIGURATIONAL if spec.of_draws and spec.name not in there]
+    # What goes with means: none but the number of draws and the mean square.
+    single = there - {"times", "particle_times", "displacement_mean", "displacement_sq_mean", "seeds"}
+    if missing and (single or sample.facts.source is None):
+        raise DatasetError(f"{where}: the array '{missing[0].name}' is missing", f"It holds: {missing[0].meaning}.")
+    if missing and not len(ensemble.particle_times):
+        raise DatasetError(f"{where}: got mean propensities at no time", "The file cannot be used.")

@@ -60,7 +60,7 @@ def folds(samples: Sequence[Sample], split: Split, seed: int) -> list[Fold]:
 
 def draws_of(samples: Sequence[Sample]) -> list[Draw]:
     """Return every draw of `samples`, in the order of `single_draws`."""
-    return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.dynamics.seeds))]
+    return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.observed("seeds")))]
 
 
 def single_draws(samples: Sequence[Sample]) -> list[Sample]:
@@ -71,7 +71,7 @@ def single_draws(samples: Sequence[Sample]) -> list[Sample]:
     return [
         replace(sample, ensemble=_one_draw(sample.dynamics, draw))
         for sample in samples
-        for draw in range(len(sample.dynamics.seeds))
+        for draw in range(len(sample.observed("seeds")))
     ]
 
 

@@ -20,7 +20,8 @@ class StatePointSummary:
     """One state point: its sizes, density, relaxation time and how well it was equilibrated.
 
     `bare` of its configurations have no draws; what only draws tell is that of the others, NaN if there are none, and
-    `draws` the smallest number that one of these has.
+    `draws` the smallest number that one of these has, 0 where that is not known. Of `means` of its configurations
+    nothing but the mean over draws of each particle's displacement is known.
 
     `mixture` and `composition` name the liquid. `tau_alpha` is that of the mean F_s of the first species over
     configurations and draws; NaN if the draws are too short for it. `slowest_tau_alpha` is the largest of any single
@@ -55,6 +56,7 @@ class StatePointSummary:
     composition: str
     dimension: int
     bare: int = 0
+    means: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return the summary with null for NaN, which JSON does not have."""
@@ -77,7 +79,7 @@ def by_state_point(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
 def mean_over_ensembles(samples: Sequence[Sample], observable: str) -> FloatArray:
     """Return a row of the schema with a value for every draw, such as 'msd', averaged over draws: (C, T, S).
 
-    Raises `DatasetError` if a sample has no draws, or they were not observed at the same times.
+    Raises `DatasetError` if a sample has no draws, lacks the row, or they were not observed at the same times.
     """
     times = samples[0].dynamics.times
     for sample in samples:
@@ -86,7 +88,7 @@ def mean_over_ensembles(samples: Sequence[Sample], observable: str) -> FloatArra
                 f"{sample.identifier} and {samples[0].identifier} were observed at different times",
                 "Keep samples of different schedules in different datasets.",
             )
-    return np.stack([getattr(sample.dynamics, observable).mean(0) for sample in samples])
+    return np.stack([sample.observed(observable).mean(0) for sample in samples])
 
 
 def summarise(samples: Sequence[Sample]) -> list[StatePointSummary]:
@@ -97,14 +99,16 @@ def summarise(samples: Sequence[Sample]) -> list[StatePointSummary]:
 def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
     first = members[0]
     density = np.array([sample.configuration.density for sample in members])
-    followed = [sample for sample in members if sample.draws]
+    followed = [sample for sample in members if sample.ensemble is not None]
+    curves = [sample for sample in followed if sample.dynamics.self_scattering is not None]
     tau_alpha = slowest = last_time = drift = math.nan
-    if followed:
-        scattering = mean_over_ensembles(followed, "self_scattering")[:, :, 0]
-        times = followed[0].dynamics.times
+    if curves:
+        scattering = mean_over_ensembles(curves, "self_scattering")[:, :, 0]
+        times = curves[0].dynamics.times
         tau_alpha = relaxation_time(times, scattering.mean(0))
         slowest = float(np.max([relaxation_time(times, curve) for curve in scattering]))
-        last_time = float(times[-1])
+    if followed:
+        last_time = float(followed[0].dynamics.times[-1])
         drift = max(_known(sample.facts.energy_drift) for sample in followed)
     held = float(np.min([_known(sample.facts.equilibration_time) for sample in members]))
     hold_tau_alpha = float(np.mean([_known(sample.facts.hold_tau_alpha) for sample in members]))
@@ -131,6 +135,7 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         engine=(followed or members)[0].facts.engine,
         cutoff=first.facts.cutoff,
         bare=len(members) - len(followed),
+        means=len(followed) - len(curves),
         mixture=first.facts.mixture.name,
         species=first.facts.mixture.species,
         composition=ratio(first.facts.mixture),

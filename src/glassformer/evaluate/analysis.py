@@ -226,9 +226,10 @@ def propensity(samples: Sequence[Sample]) -> Columns:
         of_first, ensemble = sample.configuration.species == 0, sample.dynamics
         for number in range(len(times)):
             mean = ensemble.displacement_mean[number, of_first].astype(np.float64)
-            squared = ensemble.displacement_sq_mean[number, of_first].astype(np.float64)
             means[row, number], spreads[row, number] = mean.mean(), mean.std()
-            ceilings[row, number] = moment_ceiling(mean, squared, len(ensemble.seeds))
+            if ensemble.displacement_sq_mean is not None and sample.draws:
+                squared = ensemble.displacement_sq_mean[number, of_first].astype(np.float64)
+                ceilings[row, number] = moment_ceiling(mean, squared, sample.draws)
             if ensemble.displacements is not None:
                 draws = ensemble.displacements[:, number].astype(np.float64)
                 halves[row, number] = split_half_ceiling(draws, sample.configuration.species)
@@ -258,14 +259,9 @@ def volume(samples: Sequence[Sample]) -> Columns:
     return dict(zip(("temperature", "volume", "potential_energy", "pressure"), columns.T.copy(), strict=True))
 
 
-_REMEDIES = {"displacements": "Simulate with --set keep_displacements=true."}
-_NOT_RECORDED = "It was imported, or made by a version that did not record this: simulate it with this one."
-
-
 def _need(samples: Sequence[Sample], array: str) -> None:
     for sample in samples:
-        if getattr(sample.dynamics, array) is None:
-            raise DatasetError(f"{sample.identifier} holds no {array}", _REMEDIES.get(array, _NOT_RECORDED))
+        sample.observed(array)
 
 
 def _draws(sample: Sample) -> np.ndarray:

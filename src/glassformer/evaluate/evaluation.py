@@ -1,7 +1,7 @@
 """From a prediction file to its scores, a row per state point and target time."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +9,25 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.dataset.predictions import Predictions
+from glassformer.evaluate.heterogeneity import (
+    Lengths,
+    Structures,
+    Susceptibility,
+    correlation_lengths,
+    refuse_unknown,
+    susceptibilities,
+)
+from glassformer.evaluate.particles import particle_scores
+from glassformer.evaluate.propensity_scores import PropensityScore
 from glassformer.evaluate.scores import (
     bias,
     bootstrap_error,
     label_noise,
     mean_absolute_error,
-    pearson,
     r_squared,
     r_squared_ceiling,
 )
+from glassformer.evaluate.uncertainty import UncertaintyScore, uncertainty_scores
 
 MODELS = {"network": "prediction", "state_point_mean": "state_point_mean", "density_fit": "density_fit"}
 ALL = "all"
@@ -34,21 +44,12 @@ class ModelScore:
 
 
 @dataclass(frozen=True)
-class ParticleScore:
-    """Pearson's correlation over the particles of one species, the mean over configurations.
-
-    With its standard error (bootstrap over configurations), and what perfect predictions would reach, given the noise
-    of few draws; NaN where the data do not tell.
-    """
-
-    pearson: float
-    pearson_error: float
-    pearson_ceiling: float
-
-
-@dataclass(frozen=True)
 class Row:
-    """Scores at one state point, or 'all', and one target time; `particles` by the names of species."""
+    """Scores at one state point, or 'all', and one target time.
+
+    Of particles, by the names of species: `particles`, the correlations; `uncertainty`, where the file states any;
+    `chi_4` of two or more configurations, and `lengths`, for which structures are needed, both not of 'all'.
+    """
 
     state_point: str
     time: float
@@ -57,7 +58,10 @@ class Row:
     label_std: float
     r2_ceiling: float
     models: dict[str, ModelScore]
-    particles: dict[str, ParticleScore] = field(default_factory=dict)
+    particles: dict[str, PropensityScore] = field(default_factory=dict)
+    uncertainty: dict[str, UncertaintyScore] = field(default_factory=dict)
+    chi_4: dict[str, Susceptibility] = field(default_factory=dict)
+    lengths: dict[str, Lengths] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,22 +85,40 @@ class Evaluation:
     without_draws: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values, with null for NaN."""
+        """Return plain values, with null for NaN; before the rows, those of `summary`."""
         rows = [
-            vars(row)
-            | {part: {name: vars(one) for name, one in getattr(row, part).items()} for part in ("models", "particles")}
+            vars(row) | {part: {name: vars(one) for name, one in getattr(row, part).items()} for part in _TABLES}
             for row in self.rows
         ]
-        values = {name: value for name, value in vars(self).items() if name != "rows"} | {"rows": rows}
-        plain: dict[str, Any] = without_nan(values)
+        values = {name: value for name, value in vars(self).items() if name != "rows"}
+        plain: dict[str, Any] = without_nan(values | self.summary() | {"rows": rows})
         return plain
 
+    def summary(self) -> dict[str, Any]:
+        """Return the correlations of the first species that was learned, at the last time, over all configurations.
 
-def evaluate(predictions: Predictions) -> Evaluation:
+        Empty without predictions of particles. `summary_of` says which state point, time and species these are.
+        """
+        if not self.rows:
+            return {}
+        # The rows of 'all', where there are several state points, come last.
+        row = max((row for row in self.rows if row.state_point == self.rows[-1].state_point), key=lambda row: row.time)
+        for name, score in row.particles.items():
+            of = {"state_point": row.state_point, "time": row.time, "species": name}
+            return {key: getattr(score, key) for key in _SUMMARY} | {"summary_of": of}
+        return {}
+
+
+_TABLES = ("models", "particles", "uncertainty", "chi_4", "lengths")
+_SUMMARY = ("pcc_mean", "pcc_error", "pcc_pooled", "ceiling", "n_configurations")
+
+
+def evaluate(predictions: Predictions, structures: Structures | None = None) -> Evaluation:
     """Score the configurations that training had not seen or, marked as such, those of a split that leaks.
 
-    Bare structures are counted, not scored. Raises `PredictionError` if nothing is left: scores on training data
-    flatter, and are not given.
+    Bare structures are counted, not scored. Correlation lengths need the `structures` of what is scored. Raises
+    `PredictionError` if nothing is left: scores on training data flatter, and are not given; or if structures are
+    missing.
     """
     answered = predictions.answered
     if not answered.any():
@@ -122,11 +144,7 @@ def evaluate(predictions: Predictions) -> Evaluation:
     chosen = {name: scored & (state_points == name) for name in groups}
     if len(groups) > 1:
         chosen[ALL] = scored
-    rows = [
-        _row(predictions, name, rows, target)
-        for name, rows in chosen.items()
-        for target in range(len(predictions.times))
-    ]
+    rows = [row for name, group in chosen.items() for row in _rows(predictions, name, group, structures)]
     return Evaluation(
         predictions.network,
         predictions.parameter_hash,
@@ -138,6 +156,20 @@ def evaluate(predictions: Predictions) -> Evaluation:
         predictions.notices,
         int((unseen & ~answered).sum()),
     )
+
+
+def _rows(predictions: Predictions, name: str, rows: Any, structures: Structures | None) -> list[Row]:
+    """Return the rows of the state point `name` at all times."""
+    found = [_row(predictions, name, rows, target) for target in range(len(predictions.times))]
+    if predictions.particle_prediction is None or name == ALL:
+        # Between state points means differ: that is no fluctuation of one liquid.
+        return found
+    found = [replace(row, chi_4=susceptibilities(predictions, rows, target)) for target, row in enumerate(found)]
+    if structures is None:
+        return found
+    refuse_unknown(predictions, rows, structures)
+    lengths = correlation_lengths(predictions, rows, structures)
+    return [replace(row, lengths=one) for row, one in zip(found, lengths, strict=True)]
 
 
 def _row(predictions: Predictions, name: str, rows: Any, target: int) -> Row:
@@ -152,41 +184,8 @@ def _row(predictions: Predictions, name: str, rows: Any, target: int) -> Row:
         r2_ceiling=r_squared_ceiling(label, noise),
         models={model: _score(getattr(predictions, array)[rows, target], label) for model, array in MODELS.items()},
         particles=particle_scores(predictions, rows, target),
+        uncertainty=uncertainty_scores(predictions, rows, target),
     )
-
-
-def particle_scores(predictions: Predictions, rows: Any, target: int) -> dict[str, ParticleScore]:
-    """Correlate over the particles of each configuration, species by species, then average over configurations.
-
-    `rows`: which configurations, a mask or indices. GlassBench's rule: G. Jung et al., Nat. Rev. Phys. 7, 91 (2025).
-    """
-    if predictions.particle_prediction is None:
-        return {}
-    assert predictions.particle_label is not None
-    assert predictions.particle_species is not None
-    assert predictions.particle_ceiling is not None
-    chosen: list[int] = np.arange(len(predictions.configurations))[rows].tolist()
-    scores = {}
-    for species, name in enumerate(predictions.species_names):
-        found, ceilings = [], []
-        for row in chosen:
-            place = predictions.of_particles(row)
-            kind = predictions.particle_species[place] == species
-            said, truth = (
-                array[place][kind, target] for array in (predictions.particle_prediction, predictions.particle_label)
-            )
-            if len(said) and not np.isnan(said).all():
-                found.append(pearson(said, truth))
-                ceilings.append(predictions.particle_ceiling[row, species, target])
-        if found:
-            values = np.array(found)
-            ceiling = float(np.mean(ceilings))
-            scores[name] = ParticleScore(float(values.mean()), bootstrap_error(_mean, values, values), ceiling)
-    return scores
-
-
-def _mean(values: FloatArray, _: FloatArray) -> float:
-    return float(values.mean())
 
 
 def _score(prediction: FloatArray, label: FloatArray) -> ModelScore:

@@ -10,10 +10,10 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.json_files import Number
 from glassformer.dataset.predictions import Predictions
-from glassformer.evaluate.evaluation import particle_scores
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.moments import largest_share, moments
 from glassformer.evaluate.paired import Difference, difference, mean_difference
+from glassformer.evaluate.particles import particle_scores
 from glassformer.evaluate.scores import (
     bootstrap_error,
     mean_absolute_error,
@@ -181,14 +181,14 @@ def _pearson(origin: Sequence[tuple[Predictions, int]], target: int) -> dict[str
     found = [score for score in scores if score is not None]
     if not found:
         return {}
-    values = np.array([score.pearson for score in found])
+    values = np.array([score.pcc_mean for score in found])
     # Networks that were tested on the same configurations are no independent units: their mean is one.
     names = np.array([predictions.configurations[row] for predictions, row in origin])
     units = np.array([np.nanmean(values[names == name]) for name in np.unique(names)])
     return {
         "pearson": float(units.mean()),
         "pearson_error": bootstrap_error(lambda one, _: float(one.mean()), units, units),
-        "pearson_ceiling": _mean([score.pearson_ceiling for score in found]),
+        "pearson_ceiling": _mean([score.ceiling for score in found]),
     }
 
 

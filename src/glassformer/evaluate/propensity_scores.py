@@ -17,19 +17,19 @@ from glassformer.evaluate.scores import pearson
 class PropensityScore:
     """Correlations of predictions with labels over the particles of one species, configurations counting alike.
 
-    `mean`: Pearson's, per configuration, averaged (GlassBench's rule: G. Jung et al., arXiv:2311.14752), with its
-    standard error over configurations; `pooled`: over all particles of all configurations together, which flatters
-    where configurations differ; `spearman`: of ranks, averaged. `ceiling`: mean of what a perfect prediction would
-    have; `ratio`: of `mean` to it.
+    `pcc_mean`: Pearson's, per configuration, averaged (GlassBench's rule: G. Jung et al., Nat. Rev. Phys. 7, 91
+    (2025)), with its standard error over configurations, `pcc_error`; `pcc_pooled`: over all particles of all
+    configurations together, which flatters where configurations differ; `spearman`: of ranks, averaged. `ceiling`: mean
+    over configurations of the Pearson correlation that a perfect prediction would have; `ratio`: of `pcc_mean` to it.
     """
 
-    mean: float
-    error: float
-    pooled: float
+    pcc_mean: float
+    pcc_error: float
+    pcc_pooled: float
     spearman: float
     ceiling: float
     ratio: float
-    configurations: int
+    n_configurations: int
 
     def as_json(self) -> dict[str, Any]:
         """Return all of it, None for what is not known."""
@@ -44,8 +44,9 @@ def score_propensities(
 ) -> PropensityScore:
     """Score `predictions` against `labels`, each (n,), of one species, time and configuration per item.
 
-    `ceilings`: `observables.propensity.split_half_ceiling` of each configuration. A prediction that does not vary
-    within a configuration has the correlation 0. Raises `PredictionError` for no configurations or other shapes.
+    `ceilings`: the noise ceiling of each configuration (`observables.propensity`), NaN where it is not known. A
+    prediction that does not vary within a configuration has the correlation 0. Raises `PredictionError` for no
+    configurations or other shapes.
     """
     shapes_fit = len(predictions) == len(labels) and all(
         p.shape == y.shape and p.ndim == 1 for p, y in zip(predictions, labels, strict=False)

@@ -11,7 +11,8 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
 from glassformer.core.layout import file_name
-from glassformer.core.thesis import thesis_density
+from glassformer.core.mixture import shipped_mixture
+from glassformer.core.thesis import THESIS_MIXTURE, thesis_density
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point, mean_over_ensembles
 
@@ -33,7 +34,7 @@ class Comparison:
 
     `deviation` and `ratio` (T, S) for every one of `species` at `times`. `density` is the mean of the configurations',
     `held_density` that of their last two windows of holding, NaN where those are not known; `published_density` is None
-    where the state point is none of the thesis's.
+    where the liquid or the state point is none of the thesis's.
     """
 
     label: str
@@ -149,16 +150,17 @@ def _compare(label: str, members: list[Sample], path: Path) -> Comparison:
         time = times[same][(spread <= 0).any(1)][0]
         raise DatasetError(f"{path}: a standard deviation at t = {time:g} is not above 0", "Leave that time out.")
     facts = members[0].facts
+    of_thesis = facts.mixture.same_liquid(shipped_mixture(THESIS_MIXTURE))
     return Comparison(
         label=label,
         species=species,
-        runs=sum(len(sample.dynamics.seeds) for sample in members),
+        runs=sum(sample.draws for sample in members),
         times=times[same],
         deviation=(mean - expected) / spread,
         ratio=mean / expected,
         density=float(np.mean([sample.configuration.density for sample in members])),
         held_density=float(np.mean([_held_density(sample) for sample in members])),
-        published_density=thesis_density(facts.temperature, facts.pressure),
+        published_density=thesis_density(facts.temperature, facts.pressure) if of_thesis else None,
     )
 
 

@@ -65,7 +65,7 @@ class Work:
         """How long it takes beside the others, roughly: graphs times epochs, nothing if it is done."""
         if (self.files.result).exists():
             return 0.0
-        draws = sum(len(sample.dynamics.seeds) if self.by_draw else 1 for sample in self.samples)
+        draws = sum(sample.draws if self.by_draw else 1 for sample in self.samples)
         return self.epochs * draws * self.run.split.training_share
 
 

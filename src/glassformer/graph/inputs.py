@@ -1,5 +1,7 @@
 """What a network is told of each particle, beside its neighbours."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
@@ -13,15 +15,25 @@ from glassformer.physics.pair import interactions
 _TYPICAL_ENERGY = -7.0
 
 
+def inherent(configuration: Configuration) -> Configuration:
+    """Return the inherent structure of `configuration`. Raises `SettingsError` if it was not found before."""
+    if configuration.inherent_positions is None:
+        raise SettingsError(
+            "the network reads the inherent structure, and a configuration has no inherent structure",
+            "Find them first: glassformer quench DATASET.",
+        )
+    return replace(configuration, positions=configuration.inherent_positions)
+
+
 def node_scalars(
     configuration: Configuration, inputs: tuple[str, ...], kinds: int = 2, mixture: Mixture | None = None
 ) -> FloatArray:
     """Return the scalar `inputs` side by side, (N, S).
 
     'species': one-hot, of `kinds` species; 'type': the number of the species; 'local-energy': half of every pair's
-    energy under the potential of `mixture`, plus 7.
-    Raises `ConfigurationError` if the box is too short for the potential, `SettingsError` without a mixture or for more
-    species than `kinds`.
+    energy under the potential of `mixture`, plus 7; 'inherent-energy': the same in the inherent structure.
+    Raises `ConfigurationError` if the box is too short for the potential, `SettingsError` without a mixture or an
+    inherent structure that is needed, or for more species than `kinds`.
     """
     columns = [np.empty((configuration.particles, 0))]
     for name in inputs:
@@ -37,7 +49,8 @@ def node_scalars(
         else:
             if mixture is None:
                 raise SettingsError("the network reads energies, and the mixture is not known", "Name the mixture.")
-            energy = interactions(configuration, mixture).energy
+            structure = inherent(configuration) if name == "inherent-energy" else configuration
+            energy = interactions(structure, mixture).energy
             columns.append(energy[:, None] - _TYPICAL_ENERGY)
     return np.concatenate(columns, 1)
 
@@ -61,11 +74,6 @@ def node_vectors(configuration: Configuration, inputs: tuple[str, ...], velociti
                 )
             vector = velocities
         else:
-            if configuration.inherent_positions is None:
-                raise SettingsError(
-                    "the network reads inherent displacements, and a configuration has no inherent structure",
-                    "Find them first: glassformer quench DATASET.",
-                )
-            vector = minimum_image(configuration.inherent_positions - configuration.positions, configuration.box)
+            vector = minimum_image(inherent(configuration).positions - configuration.positions, configuration.box)
         found.append(vector[:, None])
     return np.concatenate(found, 1)

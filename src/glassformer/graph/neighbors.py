@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.errors import SettingsError
 from glassformer.core.network_settings import CutoffGraph, NearestGraph
+from glassformer.graph.inputs import inherent
 from glassformer.physics.box import minimum_image
 from glassformer.physics.configuration import Configuration
 
@@ -15,8 +16,13 @@ Edges = tuple[IntArray, IntArray, FloatArray]
 
 
 def edges_of(configuration: Configuration, graph: NearestGraph | CutoffGraph) -> Edges:
-    """Return the edges of `configuration` that `graph` names. Raises `SettingsError` if it has too few particles."""
+    """Return the edges of `configuration` that `graph` names. Raises `SettingsError` if it has too few particles.
+
+    Also if the edges are those of an inherent structure and it has none.
+    """
     if isinstance(graph, CutoffGraph):
+        if graph.structure == "inherent":
+            configuration = inherent(configuration)
         return neighbors_within(configuration, graph.cutoff)
     return nearest_neighbors(configuration, graph.neighbors, graph.periodic)
 

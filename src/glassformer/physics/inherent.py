@@ -20,6 +20,7 @@ from glassformer.core.errors import ConfigurationError, EngineError
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.mixture import Mixture
+from glassformer.physics.neighbors import cell_order
 from glassformer.physics.pair_forces import Field, PairForces
 
 # The greatest force on a particle at a minimum.
@@ -52,22 +53,26 @@ class InherentStructure:
 
 
 def inherent_structure(
-    configuration: Configuration, mixture: Mixture, most_evaluations: int = MOST_EVALUATIONS
+    configuration: Configuration, mixture: Mixture, most_evaluations: int = MOST_EVALUATIONS, threads: int = 1
 ) -> InherentStructure:
     """Return the inherent structure of `configuration`, whose liquid is `mixture`, in the same box.
 
-    No force exceeds `TOLERANCE`. Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs,
-    or particles in one place; `EngineError` if `most_evaluations` of the forces do not suffice, or if the thread is
-    stopped (`physics.pair_forces.stop_thread_on`).
+    No force exceeds `TOLERANCE`. The number of `threads` does not change a bit of the result. Raises
+    `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or particles in one place;
+    `EngineError` if `most_evaluations` of the forces do not suffice, or if the thread is stopped
+    (`core.threads.stop_thread_on`).
     """
     check_configuration(configuration, "the start of a quench")
-    forces = PairForces(configuration, mixture)
+    order = cell_order(configuration.positions, configuration.box, mixture.longest_cutoff)
+    start_positions = configuration.positions[order]
+    ordered = Configuration(start_positions, configuration.species[order], configuration.box)
+    forces = PairForces(ordered, mixture, threads)
     # Where particles are in one place, or nearly.
     with np.errstate(over="ignore", invalid="ignore"):
-        start = forces(configuration.positions)
+        start = forces(start_positions)
         if not (np.isfinite(start.greatest) and np.isfinite(start.stiffness)):
             raise ConfigurationError("two particles are in one place", "The configuration cannot be used.")
-    positions, here = _descend(forces, configuration.positions, start, most_evaluations)
+    positions, here = _descend(forces, start_positions, start, most_evaluations)
     positions, here = _finish(forces, positions, here, most_evaluations)
     if not here.greatest <= TOLERANCE:
         raise EngineError(
@@ -75,9 +80,10 @@ def inherent_structure(
             f" evaluations; expected {TOLERANCE:g}",
             "The structure is far from any minimum: leave it out, or call inherent_structure with more evaluations.",
         )
-    particles = configuration.particles
+    particles, unordered = configuration.particles, np.empty_like(positions)
+    unordered[order] = positions
     return InherentStructure(
-        wrap(positions, configuration.box),
+        wrap(unordered, configuration.box),
         start.energy / particles,
         here.energy / particles,
         here.greatest,
@@ -110,11 +116,10 @@ def _descend(forces: PairForces, positions: FloatArray, here: Field, most: int) 
 def _chebyshev_step(forces: PairForces, positions: FloatArray, here: Field, step: float) -> FloatArray:
     stages = max(2, int(np.ceil(np.sqrt(1 + 1.54 * step * here.stiffness))))
     first, table = _chebyshev(stages)
-    before, now = positions, positions + first * step * here.force
+    before, now = positions.copy(), positions + first * step * here.force
     for mu, nu, mu_force, gamma in table:
-        field = forces(now)
-        rest = (1 - mu - nu) * positions + (gamma * step) * here.force
-        before, now = now, rest + mu * now + nu * before + (mu_force * step) * field.force
+        forces.advance(before, now, positions, here.force, (1 - mu - nu, gamma * step, mu, nu, mu_force * step))
+        before, now = now, before
     return now
 
 
@@ -148,13 +153,17 @@ def _chebyshev(stages: int) -> tuple[float, tuple[tuple[float, float, float, flo
     return float(b[1] * scale), table
 
 
+# Moves, the changes of the force that they made (with the sign of the move), and the products of both.
+_Memory = deque[tuple[FloatArray, FloatArray, float]]
+
+
 def _finish(forces: PairForces, positions: FloatArray, here: Field, most: int) -> tuple[FloatArray, Field]:
     """Continue to `TOLERANCE` by L-BFGS (J. Nocedal, Math. Comput. 35, 773 (1980)), in short moves that never go up.
 
     Energies are too coarse there for a line search; a move that goes up clears the memory, and without memory the move
     F / stiffness goes down.
     """
-    memory: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=MEMORY)
+    memory: _Memory = deque(maxlen=MEMORY)
     slack = ROUNDING * len(positions)
     while here.greatest > TOLERANCE and forces.evaluations < most:
         move = _newton_move(here, memory)
@@ -164,22 +173,27 @@ def _finish(forces: PairForces, positions: FloatArray, here: Field, most: int) -
             memory.clear()
             continue
         change = here.force - there.force
-        if (move * change).sum() > 0:
-            memory.append((move, change))
+        if (product := _dot(move, change)) > 0:
+            memory.append((move, change, product))
         positions, here = positions + move, there
     return positions, here
 
 
-def _newton_move(here: Field, memory: deque[tuple[FloatArray, FloatArray]]) -> FloatArray:
+def _newton_move(here: Field, memory: _Memory) -> FloatArray:
     """Return the force times the inverse Hessian, as far as the remembered moves and changes of force tell it."""
     if not memory:
         return here.force / here.stiffness
-    move, weights = here.force.copy(), []
-    for moved, change in reversed(memory):
-        weights.append((moved * move).sum() / (moved * change).sum())
-        move -= weights[-1] * change
-    moved, change = memory[-1]
-    move *= (moved * change).sum() / (change**2).sum()
-    for (moved, change), weight in zip(memory, reversed(weights), strict=True):
-        move += (weight - (change * move).sum() / (moved * change).sum()) * moved
+    move, shares = here.force.copy(), []
+    for moved, change, product in reversed(memory):
+        shares.append(_dot(moved, move) / product)
+        move -= shares[-1] * change
+    _, change, product = memory[-1]
+    move *= product / _dot(change, change)
+    for (moved, change, product), share in zip(memory, reversed(shares), strict=True):
+        move += (share - _dot(change, move) / product) * moved
     return move
+
+
+def _dot(one: FloatArray, other: FloatArray) -> float:
+    # Not by BLAS, whose sums depend on its number of threads.
+    return float(np.einsum("ij,ij", one, other))

@@ -140,7 +140,7 @@ def relaxation_words(samples: Sequence[Sample]) -> str:
 def run_words(samples: Sequence[Sample]) -> str:
     """Return what a run is, and whether runs are independent."""
     text = "A run is one draw of one configuration."
-    several = any(len(sample.dynamics.seeds) > 1 for sample in samples)
+    several = any(sample.draws > 1 for sample in samples)
     return f"{text} Runs of one configuration are not independent." if several else text
 
 

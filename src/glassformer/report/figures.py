@@ -75,7 +75,7 @@ def draw_slopes(axes: Axes, samples: Sequence[Sample], species: int = 0) -> None
     """Draw t^2 above the start of the MSD curves of `species`, and t above their end."""
     times = samples[0].dynamics.times
     known = [sample for sample in samples if species < sample.mixture.kinds]
-    first, last = (max(float(sample.dynamics.msd[:, i, species].mean()) for sample in known) for i in (0, -1))
+    first, last = (max(float(sample.observed("msd")[:, i, species].mean()) for sample in known) for i in (0, -1))
     early = times[times <= 10 * times[0]]
     late = times[times >= times[-1] / 5]
     ballistic = 3 * first * (early / early[0]) ** 2

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator
 
 from glassformer.core.arrays import FloatArray
 from glassformer.dataset.predictions import Predictions
-from glassformer.evaluate.evaluation import particle_scores
+from glassformer.evaluate.particles import particle_scores
 from glassformer.report.animation import spread_out
 from glassformer.report.figures import scored_rows
 from glassformer.report.style import QUANTITIES, at_time
@@ -49,8 +49,8 @@ def particle_figure(predictions: Predictions, titles: Mapping[str, str], species
                 axes.plot(ends, ends, color="#D55E00", lw=1)
             axes.set_title(f"{titles[name]}\n{at_time(predictions.times[target])}", fontsize=10)
             score = particle_scores(predictions, chosen, target).get(predictions.species_names[species])
-            if score is not None and np.isfinite(score.pearson):
-                axes.text(0.03, 0.97, f"Pearson {score.pearson:.2f}", transform=axes.transAxes, va="top", fontsize=9,
+            if score is not None and np.isfinite(score.pcc_mean):
+                axes.text(0.03, 0.97, f"Pearson {score.pcc_mean:.2f}", transform=axes.transAxes, va="top", fontsize=9,
                           bbox={"facecolor": "white", "alpha": 0.8, "lw": 0})  # fmt: skip
     ticks = LogLocator(subs=(1, 2, 5))
     bar = figure.colorbar(mesh, ax=panels, label="particles per cell", shrink=0.8, ticks=ticks, format="{x:g}")

@@ -30,7 +30,7 @@ def finding(rows: Sequence[HeldOutRow]) -> str:
     best = span(float(row.baselines[row.best].mean()) for row in rows)
     text = (
         f"A case is one held-out configuration at one time. The correlation is positive and above that of every"
-        f" one-number baseline {where}. Its mean is {span(row.score.mean for row in rows)}, and"
+        f" one-number baseline {where}. Its mean is {span(row.score.pcc_mean for row in rows)}, and"
         f" {best} for the best of the one-number baselines"
     )
     shares = [100 * row.score.ratio for row in rows if not math.isnan(row.score.ratio)]

@@ -38,7 +38,7 @@ def msd_of_runs(samples: Sequence[Sample]) -> FloatArray:
     Raises `DatasetError` if the samples were not observed at the same times.
     """
     mean_over_ensembles(samples, "msd")  # which looks at the times
-    return np.concatenate([sample.dynamics.msd for sample in samples])
+    return np.concatenate([sample.observed("msd") for sample in samples])
 
 
 def band_figure(samples: Sequence[Sample]) -> Figure:

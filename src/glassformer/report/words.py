@@ -22,6 +22,7 @@ INPUTS = {
     "species": "species",
     "type": "species",
     "local-energy": "potential energy",
+    "inherent-energy": "potential energy in the inherent structure",
     "position": "absolute position",
     "velocity": "velocity",
     "inherent-displacement": "displacement to its place in the inherent structure",
@@ -69,7 +70,7 @@ def in_rows(number: int, of: int) -> str:
 
 def draws_of(samples: Sequence[Sample]) -> str:
     """Return 'one random draw' or '8 to 16 random draws'."""
-    numbers = sorted({len(sample.dynamics.seeds) for sample in samples})
+    numbers = sorted({sample.draws for sample in samples})
     if numbers == [1]:
         return "one random draw"
     return f"{' to '.join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))} random draws"
@@ -157,6 +158,8 @@ def _edges(run: Run) -> str:
     graph = run.network.graph
     if isinstance(graph, CutoffGraph):
         neighbors = f"all neighbours within {graph.cutoff:g} σ"
+        if graph.structure == "inherent":
+            neighbors += " in the inherent structure"
     else:
         neighbors = f"its {graph.neighbors} nearest neighbours"
         if not graph.periodic:
@@ -358,22 +361,22 @@ def particle_note(evaluation: Evaluation, samples: Sequence[Sample]) -> list[str
     found = []
     for letter in sorted({letter for row in rows for letter in row.particles}):
         scores = [row.particles[letter] for row in rows if letter in row.particles]
-        clear = sum(score.pearson > ERRORS * score.pearson_error for score in scores)
-        text = f"For {letter} the correlation is {span(score.pearson for score in scores)} within state points"
-        if all(math.isnan(score.pearson_error) for score in scores):
+        clear = sum(score.pcc_mean > ERRORS * score.pcc_error for score in scores)
+        text = f"For {letter} the correlation is {span(score.pcc_mean for score in scores)} within state points"
+        if all(math.isnan(score.pcc_error) for score in scores):
             text += "; its error is n/a, since there is one configuration"
         else:
             text += f"; it is above zero by more than two standard errors {in_rows(clear, len(scores))}"
-        shares = [score.pearson / score.pearson_ceiling for score in scores if score.pearson_ceiling > 0]
+        shares = [score.pcc_mean / score.ceiling for score in scores if score.ceiling > 0]
         found.append(
             f"{text}, and {span((100 * share for share in shares), 0)} % of its ceiling." if shares else f"{text}."
         )
     meaning = (
         "Pearson: correlation of predicted and simulated values over the particles of one species in a configuration,"
-        " the mean over configurations; ± is one standard error, from resampling configurations. Ceiling: what perfect"
+        " the mean over configurations; ± is one standard error of that mean. Ceiling: what perfect"
         f" predictions would reach, given that the simulated values are means over {draws_of(samples)}"
     )
-    unknown = any(math.isnan(score.pearson_ceiling) for row in evaluation.rows for score in row.particles.values())
+    unknown = any(math.isnan(score.ceiling) for row in evaluation.rows for score in row.particles.values())
     return [" ".join(found), f"{meaning}; n/a where the data do not tell." if unknown else f"{meaning}."]
 
 

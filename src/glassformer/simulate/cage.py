@@ -17,6 +17,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, SettingsError
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
+from glassformer.core.threads import raise_if_stopped, stop_of_thread
 from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.cage import Cage, Kind
@@ -149,7 +150,7 @@ def _sample(
     threads: int,
 ) -> _Sums:
     """Follow all draws, a vector at a time, and sum up their displacements between `begin` and `end`."""
-    masses, stop = mixture.masses_of(configuration.species), threading.Event()
+    masses, stop, outer = mixture.masses_of(configuration.species), threading.Event(), stop_of_thread()
 
     def velocities(first: int, interval: int) -> FloatArray:
         draws = range(first, min(first + DRAWS, sampling.draws))
@@ -160,8 +161,8 @@ def _sample(
         sums = _Sums(np.zeros((configuration.particles, 3)), np.zeros(configuration.particles))
         engine = Lockstep(configuration, mixture, sampling.time_step, velocities(first, 0), wall=wall)
         for step, at_redraw in _stops(sampling):
-            if stop.is_set():
-                break
+            raise_if_stopped(stop)
+            raise_if_stopped(outer)
             report((step - engine.steps) * engine.draws / (sampling.draws * round(sampling.end / sampling.time_step)))
             engine.advance(step - engine.steps)
             if step > round(sampling.begin / sampling.time_step):
@@ -204,12 +205,12 @@ def cage_dataset(
         cage = read_sample(path).cage
         return cage is None or cage.kind != kind
 
-    def make(path: Path) -> None:
+    def make(path: Path, threads: int) -> None:
         sample = read_sample(path)
         find = restricted_cages if kind == "restricted" else window_cages
         facts = sample.facts
         seed = named_seed(facts.seed or 0, facts.state_point, sample.name or facts.index or 0, kind)
-        cage = find(sample.configuration, sample.mixture, facts.temperature, seed, sampling)
+        cage = find(sample.configuration, sample.mixture, facts.temperature, seed, sampling, threads=threads)
         write_sample(path, replace(sample, cage=cage))
 
     there, made = derive(dataset, Derivation("cages", "cages", missing, make), progress, workers)

@@ -11,8 +11,8 @@ from glassformer.core.errors import FullDiskError, GlassformerError
 from glassformer.core.failures import describe, named, raise_failures
 from glassformer.core.files import exclusive, remove_temporaries
 from glassformer.core.progress import Progress
+from glassformer.core.threads import stop_thread_on
 from glassformer.dataset.folder import sample_paths
-from glassformer.physics.pair_forces import stop_thread_on
 
 T = TypeVar("T")
 
@@ -22,13 +22,13 @@ class Derivation(Generic[T]):
     """How one part of a sample is derived from the rest.
 
     `stage`: what the progress bar calls it, `things`: what they are called. `missing` tells whether the sample at a
-    path lacks it, `make` derives it and writes it there.
+    path lacks it, `make` derives it, with a number of threads, and writes it there.
     """
 
     stage: str
     things: str
     missing: Callable[[Path], bool]
-    make: Callable[[Path], T]
+    make: Callable[[Path, int], T]
 
 
 def derive(dataset: Path, derivation: Derivation[T], progress: Progress, workers: int) -> tuple[int, list[T]]:
@@ -64,11 +64,11 @@ def _all(
     missing: list[Path], derivation: Derivation[T], failures: dict[str, Exception], progress: Progress, workers: int
 ) -> list[T]:
     # Threads: the compiled loops let others run, are compiled once, and leave no orphans.
-    stop = threading.Event()
+    stop, threads = threading.Event(), max(workers // len(missing), 1)
     pool = ThreadPoolExecutor(workers, initializer=stop_thread_on, initargs=(stop,))
     made: list[T] = []
     try:
-        tasks = {pool.submit(derivation.make, path): path for path in missing}
+        tasks = {pool.submit(derivation.make, path, threads): path for path in missing}
         for task in as_completed(tasks):
             try:
                 made.append(task.result())

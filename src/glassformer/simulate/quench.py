@@ -28,7 +28,8 @@ class Quench:
 def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
     """Find the inherent structure of every sample of `dataset` that lacks it, `workers` at a time, and write it there.
 
-    Failures and interruptions: `derive`.
+    Where fewer lack it than there are workers, each is quenched by several threads. Failures and interruptions:
+    `derive`.
     """
     quenching = Derivation("quench", "inherent structures", _is_missing, quench_sample)
     there, found = derive(dataset, quenching, progress, workers)
@@ -36,10 +37,10 @@ def quench_dataset(dataset: Path, progress: Progress, workers: int) -> Quench:
     return Quench(there, len(found), *map(float, means))
 
 
-def quench_sample(path: Path) -> InherentStructure:
+def quench_sample(path: Path, threads: int = 1) -> InherentStructure:
     """Find the inherent structure of the sample at `path` and write it there, whatever was there before."""
     sample = read_sample(path)
-    found = inherent_structure(sample.configuration, sample.mixture)
+    found = inherent_structure(sample.configuration, sample.mixture, threads=threads)
     configuration = replace(sample.configuration, inherent_positions=found.positions)
     write_sample(path, replace(sample, configuration=configuration))
     return found

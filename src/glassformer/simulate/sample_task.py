@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.layout import configuration_id
 from glassformer.core.provenance import code_version, parameter_hash
@@ -156,7 +158,7 @@ def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfini
 
 
 def _relaxation_time(ensemble: Ensemble) -> float:
-    return relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
+    return relaxation_time(ensemble.times, np.asarray(ensemble.self_scattering)[:, :, 0].mean(0))
 
 
 def protocol(task: Task) -> str:

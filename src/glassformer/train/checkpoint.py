@@ -30,22 +30,27 @@ _PLAIN = (
 )  # fmt: skip
 
 
+# Of labels: of all that are learned, or of each species.
+Scale = tuple[float, ...] | tuple[tuple[float, ...], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A trained network: its run, target times, label scale, weights, baselines, and the role of each configuration.
 
-    `label_mean` and `label_std` (K,) undo the standardisation. `calibration` (S, K): by what a particle head's
-    exponentials are multiplied, for each of the `species`, so that their mean over the training set is the labels' mean
-    (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is no mean. `roles` maps the
-    fingerprint of every configuration of its dataset to what the network knew of it; `signatures` (C, F) are those of
-    the same configurations, by which `role_of` knows a copy, in the table that `physics.signature.together` makes.
+    `label_mean` and `label_std` (K,), or (S, K) of each species, undo the standardisation. `calibration` (S, K): by
+    what a particle head's exponentials are multiplied, for each of the `species`, so that their mean over the training
+    set is the labels' mean (N. Duan, J. Am. Stat. Assoc. 78, 605 (1983)): the exponential of a predicted logarithm is
+    no mean. `roles` maps the fingerprint of every configuration of its dataset to what the network knew of it;
+    `signatures` (C, F) are those of the same configurations, by which `role_of` knows a copy, in the table that
+    `physics.signature.together` makes.
     `scope`: the liquid and state points it was trained on. Both are None in models of an older version.
     """
 
     run: Run
     times: tuple[float, ...]
-    label_mean: tuple[float, ...]
-    label_std: tuple[float, ...]
+    label_mean: Scale
+    label_std: Scale
     calibration: tuple[tuple[float, ...], ...]
     weights: dict[str, Tensor]
     roles: dict[str, Role]

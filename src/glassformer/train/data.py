@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glassformer.core.arrays import FloatArray
@@ -45,11 +46,25 @@ class Batch:
 
 
 def make_items(examples: Sequence[Example], mean: FloatArray, std: FloatArray) -> list[Item]:
-    """Return `examples` with labels (label - mean) / std."""
+    """Return `examples` with labels (label - mean) / std; `mean` and `std` (K,), or (S, K) of each species."""
+
+    def standardised(example: Example) -> FloatArray:
+        species = example.graph.species.numpy()
+        label: FloatArray = (example.label - of_species(mean, species)) / of_species(std, species)
+        return label
+
     return [
-        Item(example.graph, torch.from_numpy((example.label - mean) / std).float(), torch.from_numpy(example.learned))
+        Item(example.graph, torch.from_numpy(standardised(example)).float(), torch.from_numpy(example.learned))
         for example in examples
     ]
+
+
+def of_species(scale: FloatArray, species: NDArray[np.integer[Any]]) -> FloatArray:
+    """Return a mean or spread of labels as it holds for particles of these `species` (N,).
+
+    `scale` (K,) is that of all of them, `scale` (S, K) that of each species: then the result is (N, K).
+    """
+    return scale if scale.ndim == 1 else scale[species]
 
 
 class EpochShuffle:

@@ -78,17 +78,15 @@ def draw_velocities(sample: Sample) -> list[FloatArray]:
             f"{sample.identifier} is a bare structure: the network reads the velocities of draws, and it has none",
             "Take a network that reads no velocities, or simulate draws of it.",
         )
-    ensemble, engine = sample.ensemble, sample.facts.engine or ""
-    if not engine.startswith(("LAMMPS", "lockstep")) or (ensemble.seeds < 0).any():
+    seeds, engine = sample.ensemble.seeds, sample.facts.engine or ""
+    if not engine.startswith(("LAMMPS", "lockstep")) or seeds is None or (seeds < 0).any():
         raise DatasetError(
             f"{sample.identifier}: the velocities of its draws are not known; they were made by '{engine}'",
             "A network that reads velocities needs draws that glassformer simulated. Take another network.",
         )
     mixture = sample.mixture
     masses = mixture.masses_of(sample.configuration.species)
-    return [
-        maxwell_boltzmann(int(seed), masses, sample.facts.temperature, mixture.dimension) for seed in ensemble.seeds
-    ]
+    return [maxwell_boltzmann(int(seed), masses, sample.facts.temperature, mixture.dimension) for seed in seeds]
 
 
 def build_examples(

@@ -22,7 +22,7 @@ from glassformer.dataset.splits import Fold
 from glassformer.graph.batch import GraphBatch
 from glassformer.network.registry import build_network
 from glassformer.physics.signature import together
-from glassformer.train.checkpoint import Model, write_model
+from glassformer.train.checkpoint import Model, Scale, write_model
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import Example, build_examples
 from glassformer.train.fitting import Place, fit, kept_weights
@@ -58,12 +58,12 @@ def train_fold(
     run, fold = task.run, task.parts[number]
     examples = build_examples(task.target, task.samples, graphs)
     train, validation = (_of(examples, indices) for indices in (fold.train, fold.validation))
-    mean, std = standardise(np.concatenate([example.label[example.learned] for example in train]))
+    mean, std = scale_of(train, run.targets.standardised == "species", len(task.target.names))
     seed = named_seed(run.seed, "fold", number)
     torch.manual_seed(named_seed(seed, "weights"))
     baseline = _baseline_mae(task, examples, fold)
     settings = run.training
-    learner = Learner(build_network(run.network, len(std)), settings, seed, std, baseline, rank)
+    learner = Learner(build_network(run.network, std.shape[-1]), settings, seed, std, baseline, rank)
     batch, stratified = settings.batch_size, settings.batches == "stratified"
     place = Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", f"{task.identity} fold {number}")
     fit(
@@ -99,8 +99,8 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
     return Model(
         run=task.run,
         times=tuple(target.times.tolist()),
-        label_mean=tuple(mean.tolist()),
-        label_std=tuple(std.tolist()),
+        label_mean=_tuples(mean),
+        label_std=_tuples(std),
         calibration=((1.0,) * len(target.times),) * len(target.names),
         weights=weights,
         roles=roles,
@@ -118,6 +118,25 @@ def standardise(labels: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return mean and standard deviation (K,) of `labels` (R, K); a constant label gets the scale 1."""
     std = labels.std(0)
     return labels.mean(0), np.where(std > 0, std, 1.0)
+
+
+def scale_of(examples: Sequence[Example], each_species: bool, kinds: int) -> tuple[FloatArray, FloatArray]:
+    """Return mean and standard deviation of the learned labels of `examples`: (K,), or (S, K) of each of S = `kinds`.
+
+    A species that is not learned gets the mean 0 and the scale 1.
+    """
+    labels = np.concatenate([example.label[example.learned] for example in examples])
+    if not each_species:
+        return standardise(labels)
+    species = np.concatenate([example.graph.species.numpy()[example.learned] for example in examples])
+    mean, std = np.zeros((kinds, labels.shape[1])), np.ones((kinds, labels.shape[1]))
+    for kind in np.unique(species):
+        mean[kind], std[kind] = standardise(labels[species == kind])
+    return mean, std
+
+
+def _tuples(scale: FloatArray) -> Scale:
+    return tuple(scale.tolist()) if scale.ndim == 1 else tuple(tuple(row) for row in scale.tolist())
 
 
 def _of(examples: Sequence[list[Example]], indices: Sequence[int]) -> list[Example]:

@@ -28,8 +28,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class Learner:
     """Minimises the loss of standardised labels; watches the mean absolute error of the labels themselves.
 
-    `label_std` (K,): the unit of standardised labels. `baseline_mae`: the mean absolute error of the state points'
-    means on the validation set. Of several processes, each has a learner, and this one is number `rank`.
+    `label_std` (K,), or (S, K) of each species: the unit of standardised labels. `baseline_mae`: the mean absolute
+    error of the state points' means on the validation set. Of several processes, each has a learner, and this one is
+    number `rank`.
     """
 
     def __init__(
@@ -143,7 +144,8 @@ class Learner:
         self.network.eval()
         total = torch.zeros(2, dtype=torch.float64, device=self.device)
         for batch in (share.to(self.device) for share in validation.batches(0) if share.weight):
-            errors = ((self.network(batch.graph) - batch.label)[batch.learned].abs() * self.label_std).double()
+            unit = self.label_std if self.label_std.ndim == 1 else self.label_std[batch.graph.species]
+            errors = ((self.network(batch.graph) - batch.label).abs() * unit)[batch.learned].double()
             total += torch.stack([errors.sum(), errors.new_tensor(errors.numel())])
         return total
 

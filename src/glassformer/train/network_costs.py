@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings
 from glassformer.core.processes import Ended, Workers, cause_of_death
+from glassformer.dataset.mixtures import shipped
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
 from glassformer.physics.configuration import Configuration
@@ -201,4 +202,4 @@ def _graph(settings: NetworkSettings, particles: int) -> GraphBatch:
     positions = (sites + random.uniform(0.4, 0.6, sites.shape)) * edge / side
     species = (random.permutation(particles) >= 0.8 * particles).astype(np.uint8)
     configuration = Configuration(positions, species, edge, inherent_positions=positions)
-    return build_graph(configuration, settings, velocities=maxwell_boltzmann(1, np.ones(particles), 1.0))
+    return build_graph(configuration, settings, shipped("kob-andersen"), maxwell_boltzmann(1, np.ones(particles), 1.0))

@@ -17,6 +17,7 @@ from glassformer.graph.batch import GraphBatch
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.train.checkpoint import Model
+from glassformer.train.data import of_species
 from glassformer.train.examples import build_graphs, configuration_graphs
 from glassformer.train.scope import departures
 from glassformer.train.target import Target
@@ -66,7 +67,7 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
     for sample in samples:
         target.learned_or_refused(sample.configuration.species, sample.identifier)
     # First: what has no answer there is refused before the network runs.
-    answers = _answers(target, samples)
+    answers = answers_of(target, samples)
     configurations = [sample.configuration for sample in samples]
     predicted = _predicted(model, configurations, build_graphs(samples, network) if graphs is None else graphs)
     state_points = tuple(sample.facts.state_point for sample in samples)
@@ -95,6 +96,7 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
 
 def _predicted(model: Model, configurations: Sequence[Configuration], graphs: Sequence[list[GraphBatch]]) -> Predicted:
     target, factors, mean = model.target, np.array(model.calibration), np.array(model.label_mean)
+    mean = mean if mean.ndim == 1 else mean[target.kind]
     outputs = list(zip(network_outputs(model, graphs), (one.species for one in configurations), strict=True))
     return Predicted(
         np.stack([target.of_configuration(output, species, factors, mean) for output, species in outputs]),
@@ -115,31 +117,43 @@ def _of_particles(configurations: Sequence[Configuration], predicted: Predicted)
     }
 
 
-def _answers(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
+def answers_of(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
     """Return the arrays of `Predictions` that say what the draws of `samples` did, NaN for bare structures.
 
-    None of them if there are no draws at all. Raises `DatasetError` if draws were not observed at a time of the target.
+    None of them if there are no draws at all. Where means over draws alone are known, MSD is NaN if propensities are
+    predicted. Raises `DatasetError` if draws were not observed at a time of the target, or the quantity is not known.
     """
     times, quantity = target.times, target.quantity
     answers: dict[str, Any] = {}
-    if not any(sample.draws for sample in samples):
+    followed = [sample.ensemble is not None for sample in samples]
+    if not any(followed):
         return answers
+    # Propensities are an answer without MSD; MSD is none without it.
+    known = [
+        has and (quantity != "propensity" or one.dynamics.msd is not None)
+        for one, has in zip(samples, followed, strict=True)
+    ]
 
     def unknown(*lengths: int) -> FloatArray:
         return np.full((*lengths, len(times)), np.nan)
 
-    answers["msd_draws"] = np.stack(
-        pad([msd_draws(one, times, target.kind) if one.draws else unknown(1) for one in samples])
-    )
+    if any(known):
+        msd = [
+            msd_draws(one, times, target.kind) if has else unknown(1) for one, has in zip(samples, known, strict=True)
+        ]
+        answers["msd_draws"] = np.stack(pad(msd))
     if quantity == "propensity":
         answers["propensity_draws"] = _propensities(samples, times, target.kind)
     if target.of_particles:
         labels = [
-            particle_labels(one, times, quantity) if one.draws else unknown(one.configuration.particles)
-            for one in samples
+            particle_labels(one, times, quantity) if has else unknown(one.configuration.particles)
+            for one, has in zip(samples, followed, strict=True)
         ]
         kinds = len(target.names)
-        ceilings = [pearson_ceilings(one, times, quantity, kinds) if one.draws else unknown(kinds) for one in samples]
+        ceilings = [
+            pearson_ceilings(one, times, quantity, kinds) if has else unknown(kinds)
+            for one, has in zip(samples, followed, strict=True)
+        ]
         answers["particle_label"] = np.concatenate(labels).astype(np.float32)
         answers["particle_ceiling"] = np.stack(ceilings)
     return answers
@@ -154,12 +168,14 @@ def network_outputs(model: Model, graphs: Sequence[list[GraphBatch]]) -> list[Fl
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = model.network().to(device)
 
-    def mean(of_sample: list[GraphBatch]) -> FloatArray:
+    def output(of_sample: list[GraphBatch]) -> FloatArray:
         standardised = [network(graph.to(device)).double().cpu().numpy() for graph in of_sample]
-        output: FloatArray = np.mean(standardised, 0) * np.array(model.label_std) + np.array(model.label_mean)
-        return output
+        species = of_sample[0].species.cpu().numpy()
+        mean, std = (of_species(np.array(scale), species) for scale in (model.label_mean, model.label_std))
+        labels: FloatArray = np.mean(standardised, 0) * std + mean
+        return labels
 
-    return [mean(of_sample) for of_sample in graphs]
+    return [output(of_sample) for of_sample in graphs]
 
 
 def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]]) -> Model:
@@ -199,5 +215,5 @@ def _propensities(samples: Sequence[Sample], times: FloatArray, species: int) ->
     """Return the mean propensity in every draw, (C, D, K), with as many places as there are draws."""
     draws = max(sample.draws for sample in samples)
     nothing = np.full((1, len(times)), np.nan)
-    found = [propensity_draws(sample, times, species) if sample.draws else nothing for sample in samples]
+    found = [nothing if sample.ensemble is None else propensity_draws(sample, times, species) for sample in samples]
     return np.stack(pad([np.full((draws, len(times)), np.nan), *found])[1:])

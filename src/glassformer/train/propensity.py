@@ -20,6 +20,7 @@ from glassformer.core.words import counted
 from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
 from glassformer.dataset.sample import Sample
 from glassformer.observables.descriptors import Descriptors, DescriptorSettings
+from glassformer.physics.signature import together
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,21 +123,22 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
         limits.append(Novelty.of([telling_columns(fit, columns, *_of(item, kind)) for item in items]))
         unseen.append(found)
     card = _card(structures, items, targets, recipe, settings)
-    predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits))
+    seen = together([one.first.configuration.signature for one in structures])
+    predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen)
     return Trained(predictor, tuple(items), tuple(unseen), tuple(map(tuple, folds)))
 
 
 def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
     """Return the samples by configuration. Raises `DatasetError` if they do not fit together or lack what is read."""
-    together: dict[str, list[Sample]] = {}
+    groups: dict[str, list[Sample]] = {}
     for sample in samples:
-        together.setdefault(sample.configuration.fingerprint, []).append(sample)
+        groups.setdefault(sample.configuration.fingerprint, []).append(sample)
     # The one with most that was derived comes first.
     found = [
         Structures(
             tuple(sorted(ones, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None)))
         )
-        for ones in together.values()
+        for ones in groups.values()
     ]
     liquids = {one.first.facts.mixture.identity for one in found}
     densities = [one.first.configuration.density for one in found]

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from glassformer.core.arrays import IntArray
 from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.files import exclusive, remove_temporaries
@@ -24,7 +25,7 @@ from glassformer.dataset.labels import target_times
 from glassformer.dataset.predictions import Predictions, write_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import agreed_species
-from glassformer.dataset.splits import folds, single_draws
+from glassformer.dataset.splits import draws_of, folds, single_draws
 from glassformer.graph.batch import GraphBatch
 from glassformer.train.checkpoint import read_model
 from glassformer.train.examples import build_graphs
@@ -94,7 +95,7 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
     _refuse_what_does_not_fit(samples)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
-        names = [f"{sample.identifier}#{draw}" for sample in samples for draw in range(len(sample.dynamics.seeds))]
+        names = list(map(str, draws_of(samples)))
         samples = single_draws(samples)
     split = run.split
     if split.by == "draw":
@@ -197,12 +198,16 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
     return predictions
 
 
+def _seeds(sample: Sample) -> list[IntArray]:
+    """Return the seeds of the draws; none where imported means do not say how many there were."""
+    return [] if sample.dynamics.seeds is None else [sample.dynamics.seeds]
+
+
 def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
     content = [
-        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), sample.dynamics.seeds)]
-        for sample in samples
+        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), *_seeds(sample))] for sample in samples
     ]
-    if "inherent-displacement" in run.network.inputs:
+    if run.network.reads_inherent:
         # Not part of a configuration's fingerprint: they may be sought again, and found elsewhere.
         sought = [sample.configuration.inherent_positions for sample in samples]
         content += [["inherent", fingerprint(*(positions for positions in sought if positions is not None))]]

@@ -4,7 +4,8 @@ G. Jung et al., Roadmap on machine learning glassy dynamics, Nature Reviews Phys
 https://doi.org/10.5281/zenodo.10118191. A file holds `types` (N,) 1 = A, 2 = B, ..., `initial_positions` (N, 3), or
 (N, 2) in two dimensions, in [-L/2, L/2), perhaps those of the inherent structure and of the cage, and for S times
 `md_prop` (S, N), the propensity of displacement, and `bb_prop` (S, N), that of bond breaking. The box is not in it: a
-cube of number density 1.2; in two dimensions a square of edge 32.8962.
+cube of number density 1.2; in two dimensions a square of edge 32.8962. Nor is the number of draws: in three dimensions
+the ensembles are those of BOTAN (H. Shiba et al., J. Chem. Phys. 158, 084503 (2023)), 32 draws each.
 """
 
 import re
@@ -27,6 +28,7 @@ ARRAYS = ("types", "initial_positions")
 OPTIONAL = ("initial_positions_inherent", "initial_positions_cage", "md_prop", "bb_prop")
 SOURCE = "G. Jung et al., GlassBench, https://doi.org/10.5281/zenodo.10118191"
 EDGE_2D = 32.8962
+DRAWS_3D = 32
 _NAME = re.compile(r"N\d+T(\d\.\d+)_\d+\.npz")
 # Times of md_prop, where they are known: those of the published scores.
 TIMES = {"0.44": (0.13, 1.3, 13.0, 130.0, 412.0, 1300.0, 4120.0, 13_000.0, 41_200.0, 130_000.0)}
@@ -65,7 +67,7 @@ def read_glassbench(path: Path) -> Contents:
     return Contents(
         path, FORMAT, tuple(str(kind + 1) for kind in range(len(shipped(mixture).species))), species,
         Trajectory(configuration.positions[None], box[None], unwrapped=False),
-        propensities=_propensities(found.get("md_prop"), len(types), "" if flat else temperature, path),
+        propensities=_propensities(found.get("md_prop"), len(types), flat, temperature, path),
         inherent_positions=configuration.inherent_positions,
         cage_positions=others.get("initial_positions_cage"),
         origin=Origin(mixture, float(temperature) if temperature else None, SOURCE, "CC-BY-4.0"),
@@ -80,7 +82,9 @@ def _three_columns(positions: FloatArray, name: str, particles: int, path: Path)
     return np.pad(positions, [(0, 0), (0, 3 - positions.shape[1])])
 
 
-def _propensities(values: FloatArray | None, particles: int, temperature: str, path: Path) -> Propensities | None:
+def _propensities(
+    values: FloatArray | None, particles: int, flat: bool, temperature: str, path: Path
+) -> Propensities | None:
     if values is None:
         return None
     if values.ndim != 2 or values.shape[1] != particles or (values < 0).any() or not np.isfinite(values).all():
@@ -88,5 +92,7 @@ def _propensities(values: FloatArray | None, particles: int, temperature: str, p
             f"{path}: 'md_prop' has shape {values.shape}, or values that are no distances",
             f"Expected (S, {particles}) numbers of 0 or more.",
         )
+    if flat:
+        return Propensities(values)
     times = TIMES.get(temperature, ())
-    return Propensities(values, np.array(times) if len(times) == len(values) else None)
+    return Propensities(values, np.array(times) if len(times) == len(values) else None, DRAWS_3D)

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from glassformer.core.compiled import cached_njit
-from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
+from glassformer.core.threads import in_blocks
+from glassformer.observables.descriptors.neighbors import Neighbors
 from glassformer.observables.descriptors.table import Descriptors, join
 
 # Columns that are averaged at one time, so that memory does not grow with their number.

@@ -8,8 +8,9 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
+from glassformer.core.threads import in_blocks
 from glassformer.observables.descriptors.energies import pair_values
-from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
+from glassformer.observables.descriptors.neighbors import Neighbors
 from glassformer.observables.descriptors.table import Descriptors, table_of
 from glassformer.physics.mixture import Mixture
 

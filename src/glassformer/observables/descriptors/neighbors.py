@@ -1,23 +1,18 @@
-"""Neighbors within a cutoff, as rows of one list, and loops over particles in several threads."""
+"""Neighbors within a cutoff, as rows of one list."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
+from glassformer.core.threads import Team
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.checks import check_positions
 from glassformer.physics.configuration import Configuration
-
-# Particles per call of a compiled loop.
-_BLOCK = 512
+from glassformer.physics.neighbors import neighbor_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,89 +74,9 @@ def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1
     check_positions(configuration.positions, configuration.species, configuration.box)
     positions = wrap(np.ascontiguousarray(configuration.positions, np.float64), configuration.box)
     box = np.ascontiguousarray(configuration.box, np.float64)
-    grid = np.maximum(np.floor(box / cutoff).astype(np.int64), 1)
-    place = np.minimum((positions / box * grid).astype(np.int64), grid - 1)
-    cell = (place[:, 0] * grid[1] + place[:, 1]) * grid[2] + place[:, 2]
-    order = np.argsort(cell, kind="stable").astype(np.int32)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=int(grid.prod())))]).astype(np.int64)
-    counts = np.zeros(len(cell), np.int64)
-    nowhere = np.empty(0, np.int32)
-    sorted_positions = np.ascontiguousarray(positions[order].T)
-    arguments = (positions, box, grid, place, order, sorted_positions, starts, float(cutoff))
-    in_blocks(lambda a, b: _search(a, b, *arguments, counts, counts, nowhere), len(cell), threads)
-    rows = np.concatenate([[0], np.cumsum(counts)])
-    indices = np.empty(rows[-1], np.int32)
-    in_blocks(lambda a, b: _search(a, b, *arguments, counts, rows, indices), len(cell), threads)
+    single = np.zeros(len(positions), np.int64)
+    # In ascending order the rounding of sums does not depend on the grid.
+    rows, indices = neighbor_rows(positions, single, box, np.array([[float(cutoff)]]), Team(threads), ascending=True)
     return Neighbors(
         float(cutoff), rows, indices, positions, configuration.species.astype(np.int64), box, configuration.dimension
     )
-
-
-def in_blocks(loop: Callable[[int, int], Any], particles: int, threads: int) -> None:
-    """Call `loop(first, last)` for consecutive blocks of particles, in `threads` threads; it must release the GIL."""
-    starts = range(0, particles, _BLOCK)
-    if threads <= 1:
-        for start in starts:
-            loop(start, min(start + _BLOCK, particles))
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(loop, start, min(start + _BLOCK, particles)) for start in starts]:
-            future.result()
-
-
-@cached_njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _search(
-    first: int,
-    last: int,
-    positions: Any,
-    box: Any,
-    grid: Any,
-    place: Any,
-    order: Any,
-    sorted_positions: Any,
-    starts: Any,
-    cutoff: float,
-    counts: Any,
-    rows: Any,
-    indices: Any,
-) -> None:
-    """Count the neighbors of particles `first` to `last` - 1 if `indices` is empty, else write and sort them."""
-    fill, cutoff2 = len(indices) > 0, cutoff * cutoff
-    # Of fewer than three cells along an edge each is looked into once.
-    low = np.where(grid >= 3, -1, 0)
-    high = np.where(grid >= 3, 1, grid - 1)
-    edge_x, edge_y, edge_z = box[0], box[1], box[2]
-    for i in range(first, last):
-        found, here_x, here_y, here_z = 0, positions[i, 0], positions[i, 1], positions[i, 2]
-        for a in range(low[0], high[0] + 1):
-            x = (place[i, 0] + a) % grid[0]
-            for b in range(low[1], high[1] + 1):
-                y = (place[i, 1] + b) % grid[1]
-                for c in range(low[2], high[2] + 1):
-                    z = (place[i, 2] + c) % grid[2]
-                    cell = (x * grid[1] + y) * grid[2] + z
-                    inside = 0
-                    # Both positions lie in the box: the nearest image is the nearer of two.
-                    for entry in range(starts[cell], starts[cell + 1]):
-                        dx = abs(sorted_positions[0, entry] - here_x)
-                        dy = abs(sorted_positions[1, entry] - here_y)
-                        dz = abs(sorted_positions[2, entry] - here_z)
-                        dx, dy, dz = min(dx, edge_x - dx), min(dy, edge_y - dy), min(dz, edge_z - dz)
-                        inside += 1 if dx * dx + dy * dy + dz * dz < cutoff2 else 0
-                    if not fill or not inside:
-                        found += inside
-                        continue
-                    for entry in range(starts[cell], starts[cell + 1]):
-                        dx = abs(sorted_positions[0, entry] - here_x)
-                        dy = abs(sorted_positions[1, entry] - here_y)
-                        dz = abs(sorted_positions[2, entry] - here_z)
-                        dx, dy, dz = min(dx, edge_x - dx), min(dy, edge_y - dy), min(dz, edge_z - dz)
-                        if dx * dx + dy * dy + dz * dz < cutoff2 and order[entry] != i:
-                            indices[rows[i] + found] = order[entry]
-                            found += 1
-        if fill:
-            # The order, and with it the rounding of sums, should not depend on the grid.
-            indices[rows[i] : rows[i] + found] = np.sort(indices[rows[i] : rows[i] + found])
-        else:
-            # The particle itself was counted.
-            counts[i] = found - 1

@@ -9,7 +9,8 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.compiled import cached_njit
 from glassformer.core.errors import ConfigurationError
-from glassformer.observables.descriptors.neighbors import Neighbors, in_blocks
+from glassformer.core.threads import in_blocks
+from glassformer.observables.descriptors.neighbors import Neighbors
 from glassformer.observables.descriptors.table import Descriptors, table_of
 
 # Gaussians end where they have fallen to exp(-5^2 / 2) = 4e-6.

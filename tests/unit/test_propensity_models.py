@@ -1,0 +1,373 @@
+"""Propensity models from a dataset to the answer for a file, as a user types it, and what is refused on the way."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from glassformer.baselines.propensity_file import read_predictor, write_predictor
+from glassformer.cli.app import app
+from glassformer.core.campaign import Campaign
+from glassformer.core.errors import CheckpointError, DatasetError, GlassformerError, PredictionError, SettingsError
+from glassformer.core.presets import load_recipe, recipe_presets, shipped_models
+from glassformer.core.progress import Silent
+from glassformer.core.recipe import Recipe
+from glassformer.core.settings import check_settings
+from glassformer.dataset.exports import export
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.predictions import read_predictions
+from glassformer.dataset.sample import Sample, read_sample, write_sample
+from glassformer.observables.descriptors import DescriptorSettings
+from glassformer.physics.box import wrap
+from glassformer.simulate.campaign import run_campaign
+from glassformer.simulate.quench import quench_dataset
+from glassformer.train.propensity import Trained, train_predictor
+
+# Small boxes: half an edge of 300 particles at density 1.2 is 3.15.
+SMALL = {"reach": 2.8, "degrees": [2, 4, 6], "generations": 3}
+CAMPAIGN: dict[str, Any] = {
+    "seed": 5,
+    "particles": 300,
+    "mixture": "kob-andersen",
+    "configurations": 4,
+    "draws": 4,
+    "particle_times": [0.5, 2.0],
+    "schedule": {"first": 1, "count": 20, "last": 400, "until": 2.0},
+    "equilibration": {
+        "hold_in_tau_alpha": 0.01,
+        "most_windows": 40,
+        "stages": [{"temperature": 1.0, "duration": 2.0}, {"temperature": "target", "duration": 1.0, "ramp": True}],
+    },
+    "state_points": [
+        {"temperature": 0.6, "density": 1.2, "hold_time": 1.0},
+        {"temperature": 0.8, "density": 1.2, "hold_time": 1.0},
+    ],
+}
+
+
+@dataclass
+class Done:
+    """What a command printed, on paper without narrow columns, and how it ended."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+
+
+def run(*arguments: str) -> Done:
+    done = CliRunner().invoke(app, list(arguments))
+    if isinstance(done.exception, GlassformerError):
+        return Done(done.stdout, f"{done.exception.problem} {done.exception.remedy}", done.exception.exit_code)
+    return Done(done.stdout, done.stderr + repr(done.exception or ""), done.exit_code)
+
+
+def recipe(**changes: Any) -> Recipe:
+    return check_settings({"name": "small", "descriptors": SMALL} | changes, Recipe, "recipe")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("propensity") / "data"
+    run_campaign(check_settings(CAMPAIGN, Campaign, "campaign"), folder, Silent(), 2)
+    quench_dataset(folder, Silent(), 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(dataset: Path) -> list[Sample]:
+    return read_dataset(dataset)
+
+
+@pytest.fixture(scope="module")
+def trained(samples: list[Sample]) -> Trained:
+    return train_predictor(samples, recipe(), Silent())
+
+
+@pytest.fixture(scope="module")
+def model(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "small.h5"
+    write_predictor(path, trained.predictor)
+    return path
+
+
+def structure(sample: Sample, folder: Path, to: str = "extxyz") -> Path:
+    return export([sample], to, folder)[0]
+
+
+def test_what_was_left_out_is_predicted(trained: Trained, samples: list[Sample]) -> None:
+    assert (trained.predictor.card.temperatures, trained.predictor.card.configurations) == ((0.6, 0.8), (4, 4))
+    predicted, labels, ceilings = trained.answers(0.6, 1, 0)
+    assert len(predicted) == len(labels) == len(ceilings) == 4
+    for item, sample in zip(trained.items, samples, strict=True):
+        assert item.name == sample.identifier
+        np.testing.assert_array_equal(item.labels[:, 1], sample.dynamics.displacement_mean[1].astype(float))
+    # Between configurations of two temperatures even a tiny fit tells more than nothing.
+    together = [np.concatenate([np.concatenate(trained.answers(t, 1, 0)[part]) for t in (0.6, 0.8)]) for part in (0, 1)]
+    assert np.corrcoef(*together)[0, 1] > 0.3
+
+
+def test_left_out_means_left_out(samples: list[Sample]) -> None:
+    # The labels of a configuration change nothing in what is predicted for it.
+    first = train_predictor(samples, recipe(seed=1), Silent())
+    changed = samples[0].dynamics
+    lie = replace(changed, displacement_mean=changed.displacement_mean[:, ::-1].copy())
+    second = train_predictor([replace(samples[0], ensemble=lie), *samples[1:]], recipe(seed=1), Silent())
+    np.testing.assert_array_equal(first.unseen[0][0], second.unseen[0][0])
+    others = zip(first.unseen[0][1:], second.unseen[0][1:], strict=True)
+    assert sum(not np.array_equal(one, other) for one, other in others) == 4
+
+
+def test_a_file_says_what_the_model_says(trained: Trained, model: Path, samples: list[Sample]) -> None:
+    found, item = read_predictor(model), trained.items[0]
+    assert found.card.model_dump(mode="json") == trained.predictor.card.model_dump(mode="json")
+    one = trained.predictor.predict(item.table, item.species, 0.6)
+    other = found.predict(item.table, item.species, 0.6)
+    np.testing.assert_allclose(other.propensity, one.propensity, rtol=1e-4)
+    np.testing.assert_allclose(other.uncertainty, one.uncertainty, rtol=1e-3)
+    np.testing.assert_allclose(other.distance, one.distance, rtol=1e-4)
+
+
+def test_times_and_temperatures_between_those_of_training(trained: Trained) -> None:
+    item, predictor = trained.items[0], trained.predictor
+    ends = [predictor.predict(item.table, item.species, 0.6, time).propensity for time in (0.5, 2.0)]
+    between = predictor.predict(item.table, item.species, 0.6, 1.0).propensity
+    np.testing.assert_allclose(between, np.mean(ends, 0), rtol=1e-6)
+    levels = [predictor.predict(item.table, item.species, t).propensity.mean() for t in (0.6, 0.7, 0.8)]
+    assert levels[0] < levels[1] < levels[2]
+    for time in (0.4, 2.1, np.nan):
+        with pytest.raises(PredictionError, match=r"0\.5, 2"):
+            predictor.predict(item.table, item.species, 0.6, time)
+    with pytest.raises(PredictionError, match="species number 2"):
+        predictor.predict(item.table, item.species + 1, 0.6)
+
+
+def test_damage_is_seen(model: Path, tmp_path: Path) -> None:
+    whole = bytearray(model.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(whole)
+    with pytest.raises(CheckpointError, match="checksum"):
+        read_predictor(broken)
+    sample = tmp_path / "sample.h5"
+    with pytest.raises(CheckpointError, match="there is no file"):
+        read_predictor(sample)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperatures": (0.6, 0.9)}, "temperatures"),
+        ({"temperatures": (0.6,), "times": ((0.5, 2.0),)}, "1"),
+        ({"times": ((0.5,), (0.5,))}, "times"),
+    ],
+)
+def test_a_card_of_another_model_is_refused(
+    trained: Trained, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    card = trained.predictor.card.model_copy(update=change)
+    write_predictor(tmp_path / "model.h5", replace(trained.predictor, card=card))
+    with pytest.raises(CheckpointError, match=message):
+        read_predictor(tmp_path / "model.h5")
+
+
+def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path) -> None:
+    source, out = structure(samples[0], tmp_path), tmp_path / "out.extxyz"
+    stated = ("--mixture", "kob-andersen", "--temperature", "0.6")
+    done = run("propensity", str(source), "--model", str(model), *stated, "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "t = 2" in done.stdout
+    # It was trained on this structure, and on nothing unlike it.
+    assert done.stdout.count("warning") == 1
+    header, names = out.read_text().splitlines()[1], ["propensity", "uncertainty", "distance_from_training"]
+    assert all(f":{name}:R:1" in header for name in names)
+    rows = np.loadtxt(out.read_text().splitlines()[2:])
+    assert rows.shape == (300, 8)
+    as_json = run("propensity", str(source), "--model", str(model), *stated, "--json")
+    assert as_json.returncode == 0, as_json.stderr
+    answer = json.loads(as_json.stdout)[0]
+    np.testing.assert_allclose(answer["propensity"], rows[:, 5], atol=1e-5)
+    assert (np.array(answer["uncertainty"]) > 0).all()
+    assert answer["warnings"] == ["the model was trained on this structure: no test of it"]
+
+
+def test_predictions_are_scored_where_the_model_had_not_seen(
+    samples: list[Sample], dataset: Path, tmp_path: Path
+) -> None:
+    first = [sample for sample in samples if sample.facts.index != 3]
+    write_predictor(tmp_path / "first.h5", train_predictor(first, recipe(), Silent()).predictor)
+    out = tmp_path / "predictions.h5"
+    done = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("no test of it") == 6
+    predictions = read_predictions(out)
+    assert [name[-5:] for name, role in zip(predictions.configurations, predictions.roles, strict=True)
+            if role == "test"] == ["c0003", "c0003"]  # fmt: skip
+    np.testing.assert_array_equal(predictions.particle_label[:300, 0], samples[0].dynamics.displacement_mean[1])
+    scores = json.loads(run("evaluate", str(out), "--json").stdout)
+    assert scores["n_configurations"] == 2
+    label, predicted = (
+        array[predictions.of_particles(3)][samples[3].configuration.species == 0, 0]
+        for array in (predictions.particle_label, predictions.particle_prediction)
+    )
+    other = [
+        array[predictions.of_particles(7)][samples[7].configuration.species == 0, 0]
+        for array in (predictions.particle_label, predictions.particle_prediction)
+    ]
+    expected = (np.corrcoef(label, predicted)[0, 1] + np.corrcoef(*other)[0, 1]) / 2
+    assert scores["pcc_mean"] == pytest.approx(expected, abs=1e-5)
+    again = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(tmp_path / "x.extxyz"))
+    assert again.returncode == 2
+    assert "8 structures" in again.stderr
+
+
+def test_structures_unlike_training_are_told(model: Path, samples: list[Sample], tmp_path: Path) -> None:
+    cold = structure(samples[0], tmp_path)
+    done = run("propensity", str(cold), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.44")
+    assert "its temperature is 0.44, not 0.6 to 0.8" in " ".join(done.stdout.split())
+    dense = replace(
+        samples[0].configuration,
+        positions=samples[0].configuration.positions * 0.97,
+        box=samples[0].configuration.box * 0.97,
+        inherent_positions=None,
+    )
+    sample = replace(samples[0], configuration=dense, facts=samples[0].facts.model_copy(update={"density": None}))
+    squeezed = structure(sample.without_draws(), tmp_path / "dense")
+    done = run("propensity", str(squeezed), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
+    assert "its density is 1.31" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--mixture", "wahnstrom", "--temperature", "0.6"), "50:50"),
+        (("--mixture", "kob-andersen-uniform", "--temperature", "0.6"), "kob-andersen-uniform, not of kob-andersen"),
+        (("--mixture", "kob-andersen"), "temperature"),
+        (("--mixture", "kob-andersen", "--temperature", "0.6", "--time", "50"), "t = 50"),
+        (("--mixture", "kob-andersen", "--temperature", "0.6", "--out", "x.png"), ".extxyz"),
+    ],
+)
+def test_what_cannot_be_predicted(
+    model: Path, samples: list[Sample], tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    done = run("propensity", str(structure(samples[0], tmp_path)), "--model", str(model), *options)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+
+
+def test_overlapping_particles_are_refused(model: Path, samples: list[Sample], tmp_path: Path) -> None:
+    positions = samples[0].configuration.positions.copy()
+    positions[3] = wrap(positions[7:8] + 0.1, samples[0].configuration.box)[0]
+    broken = replace(samples[0].configuration, positions=positions, inherent_positions=None)
+    source = structure(replace(samples[0], configuration=broken).without_draws(), tmp_path)
+    done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
+    assert done.returncode == 2
+    assert "overlap, such as numbers 4 and 8" in " ".join(done.stderr.split())
+
+
+def test_fifty_particles_are_too_few(samples: list[Sample], tmp_path: Path) -> None:
+    # What ships reaches to 5: the box must be twice as long.
+    done = run("propensity", str(structure(samples[0], tmp_path)), "--mixture", "kob-andersen", "--temperature", "0.44")
+    assert done.returncode == 2
+    assert "box" in done.stderr
+
+
+def test_training_as_typed(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'reads = "inherent"\nleft_out = 1\n[descriptors]\nreach = 2.8\ndegrees = [2, 4]\ngenerations = 2\n'
+        "[[targets]]\ntemperature = 0.6\ntimes = [2.0]\n[[targets]]\ntemperature = 0.8\ntimes = [2.0]\n"
+    )
+    done = run("train", str(path), str(dataset), "--out", str(tmp_path / "models"))
+    assert done.returncode == 0, done.stderr
+    card = read_predictor(tmp_path / "models" / "own.h5").card
+    assert {(one["temperature"], one["species"]) for one in card.scores} == {
+        (0.6, "A"), (0.6, "B"), (0.8, "A"), (0.8, "B"),
+    }  # fmt: skip
+    shown = run("propensity", "--card", "--model", str(tmp_path / "models" / "own.h5"), "--json")
+    assert json.loads(shown.stdout)["name"] == "own"
+
+
+def test_what_cannot_be_trained(samples: list[Sample]) -> None:
+    def fails(error: type[Exception], message: str, some: list[Sample], **changes: Any) -> None:
+        with pytest.raises(error, match=message):
+            train_predictor(some, recipe(**changes), Silent())
+
+    bare = replace(samples[0], configuration=replace(samples[0].configuration, inherent_positions=None))
+    fails(DatasetError, "no inherent structure", [bare, *samples[1:]])
+    fails(DatasetError, "no cage positions of the kind 'restricted'", samples, reads="restricted")
+    fails(DatasetError, "at T = 0.6; the recipe names 0.5", samples, targets=[{"temperature": 0.5, "times": [2.0]}])
+    fails(DatasetError, "two or more at every temperature", samples[3:5])
+    targets = [{"temperature": 0.6, "times": [9.0]}, {"temperature": 0.8, "times": [2.0]}]
+    fails(DatasetError, "until t = 9", samples, targets=targets)
+    fails(SettingsError, "DescriptorSettings", samples, descriptors={"reech": 2.0})
+
+
+def test_a_window_is_no_prediction_of_itself(samples: list[Sample]) -> None:
+    from glassformer.simulate.cage import CageSampling, window_cages
+
+    some = []
+    for sample in samples[:4]:
+        sampling = CageSampling(draws=2, begin=0.1, end=0.3)
+        cage = window_cages(sample.configuration, sample.mixture, 0.6, 1, sampling)
+        some.append(replace(sample, cage=cage))
+    with pytest.raises(SettingsError, match=r"t = 0\.5 .* t = 3"):
+        train_predictor(some, recipe(reads="window"), Silent())
+
+
+def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(dataset, folder)
+    short = ("--draws", "2", "--begin", "0.1", "--end", "0.5")
+    done = run("cage", str(folder), *short)
+    assert done.returncode == 0, done.stderr
+    assert "8 configurations sampled; 0 had" in done.stdout
+    made = read_dataset(folder)
+    assert {sample.cage.kind for sample in made if sample.cage} == {"restricted"}
+    assert made[0].cage is not None
+    assert not np.allclose(made[0].cage.positions, made[0].configuration.positions)
+    assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short).stdout
+    # The model reads them, and answers for a structure whose cages it has to find itself.
+    trained = train_predictor(made, recipe(reads="restricted", name="caged"), Silent())
+    assert all(name.startswith("cage.") for name in trained.predictor.columns)
+    assert trained.predictor.card.cages == {"draws": 2.0, "begin": 0.1, "end": 0.5, "radius": 0.4}
+    write_predictor(tmp_path / "caged.h5", trained.predictor)
+    source = structure(made[0], tmp_path)
+    stated = ("--mixture", "kob-andersen", "--temperature", "0.6", "--json")
+    answer = json.loads(run("propensity", str(source), "--model", str(tmp_path / "caged.h5"), *stated).stdout)[0]
+    known = trained.predictor.predict(trained.items[0].table, trained.items[0].species, 0.6).propensity
+    # Two draws from other velocities: alike, not the same.
+    assert np.corrcoef(answer["propensity"], known)[0, 1] > 0.8
+    replaced = run("cage", str(folder), "--kind", "window", *short)
+    assert "t = 5 or later" in replaced.stdout
+    assert {sample.cage.kind for sample in read_dataset(folder) if sample.cage} == {"window"}
+    refused = run("cage", str(folder), "--begin", "3", "--end", "2")
+    assert refused.returncode == 2
+    assert "t = 3 to 2" in refused.stderr
+
+
+def test_recipes_and_models_that_ship_are_whole() -> None:
+    for name in recipe_presets():
+        assert load_recipe(name).name == name
+    for name, path in shipped_models().items():
+        card = read_predictor(path).card
+        assert card.name == name
+        assert name in recipe_presets()
+        assert card.scores
+        assert card.data
+        assert card.licence
+        assert card.limits
+        assert "dirty" not in card.code_version
+        assert path.stat().st_size < 600_000
+        DescriptorSettings.of(card.descriptors)
+
+
+def test_samples_with_cages_survive_reading(samples: list[Sample], tmp_path: Path) -> None:
+    path = tmp_path / samples[0].facts.state_point / "c0000.h5"
+    path.parent.mkdir()
+    write_sample(path, samples[0])
+    assert read_sample(path).cage is None
