@@ -204,7 +204,7 @@ def test_the_page_tells_which_particles_will_move(tmp_path: Path) -> None:
     text = report(tmp_path, [held_out(of(COLD), 0.5), held_out(of(HOT), 0.5)])
     assert "Does the structure of a liquid tell which particles will move, and how far?" in text
     assert "3 random draws of the velocities from one and the same structure" in text
-    assert re.search(r"T = 0\.50, P = 1\.55 1 4 0\.[89]\d ± 0\.\d\d 0\.90 0\.\d\d \(local density\) 4 of 4", text)
+    assert re.search(r"T = 0\.50, P = 1\.55 1 0\.[89]\d ± 0\.\d\d 0\.90 0\.\d\d \(local density\) 4 of 4", text)
     assert "above that of every one-number baseline in all 16 cases" in text
     assert re.search(
         r"A slab of 2\.5 σ AA through .* that the fit had not seen \(T0\.50_P1\.55/c000\d, T = 0\.50", text

@@ -55,15 +55,15 @@ def _finished(folder: PropensityFolder, identity: str) -> bool:
 def print_held_out(rows: Sequence[HeldOutRow]) -> None:
     """Print the correlations of held-out propensities beside the best baseline that reads one descriptor."""
     print_table(
-        ["state point", "t", "species", "Pearson", "ceiling", "best one-number baseline", "above all of them"],
+        ["state point", "t", "of", "Pearson", "ceiling", "best one-number baseline", "ahead"],
         [
             [
                 row.state_point,
                 f"{row.time:g}",
                 row.species,
-                f"{row.score.pcc_mean:.3f} +- {row.score.pcc_error:.3f}",
+                f"{row.score.pcc_mean:.2f} ± {row.score.pcc_error:.2f}",
                 f"{row.score.ceiling:.2f}",
-                f"{row.baselines[row.best].mean():.3f} ({row.best})",
+                f"{row.baselines[row.best].mean():.2f} {row.best}",
                 f"{row.wins} of {len(row.pearson)}",
             ]
             for row in rows
@@ -72,6 +72,6 @@ def print_held_out(rows: Sequence[HeldOutRow]) -> None:
     console.print(
         "Which particles move: Pearson's correlation of predicted and simulated propensity over the particles of a"
         " configuration that was left out, mean and standard error over configurations; ceiling: what the noise of the"
-        " draws allows; above all of them: configurations in which the model beats every one-number baseline.",
+        " draws allows; ahead: configurations in which the model is above every one-number baseline.",
         style="dim",
     )

@@ -34,7 +34,7 @@ def finding(rows: Sequence[HeldOutRow]) -> str:
         f" {best} for the best of the one-number baselines"
     )
     shares = [100 * row.score.ratio for row in rows if not math.isnan(row.score.ratio)]
-    return f"{text}; it reaches {span(shares, 0)} % of the ceiling." if shares else f"{text}."
+    return f"{text}. The ridge regression reaches {span(shares, 0)} % of the ceiling." if shares else f"{text}."
 
 
 def note(rows: Sequence[HeldOutRow], parts: Sequence[HeldOut]) -> str:
@@ -44,7 +44,7 @@ def note(rows: Sequence[HeldOutRow], parts: Sequence[HeldOut]) -> str:
         "Pearson’s correlation: 1 for a perfect prediction, 0 for a guess; over the particles of a configuration, the"
         " mean over configurations ± one standard error. Ceiling: what a perfect prediction would reach, given the"
         f" noise of {counted(parts[0].draws, 'draw')}. One-number baselines, each a straight line in one descriptor:"
-        f" {names}."
+        f" {names}. Inherent displacement: how far a particle is from its place in the inherent structure."
     )
 
 
@@ -55,8 +55,9 @@ def map_caption(part: HeldOut, row: HeldOutRow, configuration: int, names: Mappi
     return (
         f"A slab of {thick:g} σ_AA through a configuration that the fit had not seen"
         f" ({part.configurations[configuration]}, {names.get(row.state_point, row.state_point)}), at t ="
-        f" {row.time:g} τ_LJ. Red particles will go far, blue ones will stay. Colours count standard deviations from"
-        " the mean of the species, in the prediction and in the simulation each. Of all configurations this one has the"
+        f" {row.time:g}. Red particles will go far, blue ones will stay: a good prediction has the same colours as the"
+        " simulation in the same places. They count standard deviations from the mean of the species, on each side. Of"
+        " all configurations this one has the"
         f" median correlation, {figures_of(row.pearson[configuration])} over its {row.species} particles. Circles have"
         f" a diameter of {DIAMETERS[0]:g} σ_AA.{others}"
     )
