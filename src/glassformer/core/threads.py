@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 # Particles per call of a compiled loop.
-BLOCK = 512
+BLOCK = 1024
 
 
 class Team:
