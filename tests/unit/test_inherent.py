@@ -372,11 +372,11 @@ def test_a_dataset_is_quenched_once(dataset: Path, tmp_path: Path) -> None:
 def test_an_interrupted_quench_goes_on(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path] = []
 
-    def once(path: Path) -> InherentStructure:
+    def once(path: Path, threads: int) -> InherentStructure:
         asked.append(path)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return quench_sample(path)
+        return quench_sample(path, threads)
 
     quench_sample = quench.quench_sample
     monkeypatch.setattr(quench, "quench_sample", once)
@@ -405,6 +405,18 @@ def test_one_failure_does_not_cost_the_rest(dataset: Path, monkeypatch: pytest.M
         quench_dataset(dataset, Silent(), workers=2)
     there = [sample.configuration.inherent_positions is not None for sample in read_dataset(dataset)]
     assert there == [True, False, True, True]
+
+
+def test_workers_without_a_sample_help_the_others(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, given = quench.inherent_structure, []
+
+    def recorded(configuration: Configuration, potential: Mixture, threads: int) -> InherentStructure:
+        given.append(threads)
+        return original(configuration, potential, threads=threads)
+
+    monkeypatch.setattr(quench, "inherent_structure", recorded)
+    assert quench_dataset(dataset, Silent(), workers=9).found == 4
+    assert given == [2, 2, 2, 2]
 
 
 def test_a_dataset_that_is_not_there_or_in_use_is_refused(dataset: Path, tmp_path: Path) -> None:
