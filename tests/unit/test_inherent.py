@@ -407,6 +407,18 @@ def test_one_failure_does_not_cost_the_rest(dataset: Path, monkeypatch: pytest.M
     assert there == [True, False, True, True]
 
 
+def test_workers_without_a_sample_help_the_others(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, given = quench.inherent_structure, []
+
+    def recorded(configuration: Configuration, potential: Mixture, threads: int) -> InherentStructure:
+        given.append(threads)
+        return original(configuration, potential, threads=threads)
+
+    monkeypatch.setattr(quench, "inherent_structure", recorded)
+    assert quench_dataset(dataset, Silent(), workers=9).found == 4
+    assert given == [2, 2, 2, 2]
+
+
 def test_a_dataset_that_is_not_there_or_in_use_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no dataset folder"):
         quench_dataset(tmp_path / "absent", Silent(), workers=1)

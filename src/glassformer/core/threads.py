@@ -8,7 +8,7 @@ from typing import Any
 from glassformer.core.errors import EngineError
 
 # Particles per call of a compiled loop.
-BLOCK = 512
+BLOCK = 1024
 
 
 class Team:

@@ -17,27 +17,49 @@ def neighbor_rows(
     reach: FloatArray,
     team: Team,
     ascending: bool = False,
+    centers: int | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return rows (N S + 1,) and indices (P,) of the neighbors closer than `reach` (S, S) in their nearest image.
 
     The neighbors of particle i that are of species s are `indices[rows[S i + s] : rows[S i + s + 1]]`, by cells of the
-    grid or, for a third of the time more, in `ascending` order. Positions (N, 3) must lie in the box.
+    grid or, for a third of the time more, in `ascending` order. Positions (N, 3) must lie in the box. With `centers`
+    there are rows of the first so many particles only.
     """
-    kinds = len(reach)
+    kinds, centers = len(reach), len(positions) if centers is None else centers
     grid = np.maximum(np.floor(box / reach.max()).astype(np.int64), 1)
     place = np.minimum((positions / box * grid).astype(np.int64), grid - 1)
     cell = ((place[:, 0] * grid[1] + place[:, 1]) * grid[2] + place[:, 2]) * kinds + species
     order = np.argsort(cell, kind="stable").astype(np.int32)
     starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=int(grid.prod()) * kinds))]).astype(np.int64)
-    counts = np.zeros(len(cell) * kinds, np.int64)
+    counts = np.zeros(centers * kinds, np.int64)
     nowhere = np.empty(0, np.int32)
     in_cells = np.ascontiguousarray(positions[order].T)
     arguments = (positions, species, box, grid, place, order, in_cells, starts, reach**2)
-    team.run(lambda first, last: _search(first, last, *arguments, counts, counts, nowhere, ascending), len(cell))
+    team.run(lambda first, last: _search(first, last, *arguments, counts, counts, nowhere, ascending), centers)
     rows = np.concatenate([[0], np.cumsum(counts)])
     indices = np.empty(rows[-1], np.int32)
-    team.run(lambda first, last: _search(first, last, *arguments, counts, rows, indices, ascending), len(cell))
+    team.run(lambda first, last: _search(first, last, *arguments, counts, rows, indices, ascending), centers)
     return rows, indices
+
+
+def copies_around(
+    positions: FloatArray, box: FloatArray, margin: float, dimension: int
+) -> tuple[NDArray[np.int32], FloatArray]:
+    """Return which particles (M,), shifted by what (M, 3), are the particles in the box and their copies around it.
+
+    The first N are the particles themselves. A copy is a periodic image outside the box, closer to it than `margin`
+    along every axis. Positions must lie in the box; the margin must not exceed its shortest edge. In two dimensions
+    there are no copies along z.
+    """
+    source, shift = np.arange(len(positions), dtype=np.int32), np.zeros_like(positions)
+    for axis in range(dimension):
+        place = positions[source, axis]
+        low, high = np.flatnonzero(place < margin), np.flatnonzero(place >= box[axis] - margin)
+        step = np.zeros(3)
+        step[axis] = box[axis]
+        shift = np.concatenate([shift, shift[low] + step, shift[high] - step])
+        source = np.concatenate([source, source[low], source[high]])
+    return source, shift
 
 
 def cell_order(positions: FloatArray, box: FloatArray, edge: float) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ from glassformer.core.threads import Team, raise_if_stopped, stop_of_thread
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
-from glassformer.physics.neighbors import neighbor_rows
+from glassformer.physics.neighbors import copies_around, neighbor_rows
 from glassformer.physics.pair import check_box
 
 # Widening of the list, between these: it holds until a particle has moved by half of it.
@@ -54,7 +54,8 @@ class PairForces:
         check_box(configuration, mixture)
         self.evaluations = 0
         self._team = Team(threads)
-        self._box, self._species = configuration.box, configuration.species.astype(np.int64)
+        self._box, self._dimension = configuration.box, configuration.dimension
+        self._species = configuration.species.astype(np.int64)
         terms, self._cutoff = mixture.pair_terms, mixture.cutoff
         self._table = np.stack([terms.a, terms.b, terms.cutoff**2, terms.shift], -1)
         # Compiled without these terms where there are none.
@@ -102,16 +103,25 @@ class PairForces:
         return True
 
     def _run(self, positions: FloatArray, out: FloatArray, energy: Any, stiffness: Any, stage: Any) -> None:
-        listed = self._rows, self._neighbors, self._species, self._box, self._table, self._polynomial
+        copies = np.empty((len(self._source), 3))
+        _shift(positions, self._source, self._shift, copies)
+        listed = self._rows, self._neighbors, self._species, self._table, self._polynomial
         start, start_force, factors = stage or (None, None, None)
-        results = energy, stiffness, start, start_force, factors, out
-        self._team.run(lambda first, last: _sum_pairs(first, last, positions, *listed, *results), len(positions))
+        arguments = copies, *listed, energy, stiffness, positions, start, start_force, factors, out
+        self._team.run(lambda first, last: _sum_pairs(first, last, *arguments), len(positions))
 
     def _list(self, positions: FloatArray, skin: float) -> None:
         """List every pair closer than its cutoff plus `skin`, for both its ends: by particle, then by species."""
         self._listed_at, self._listed_after, self._skin = positions.copy(), self.evaluations, skin
-        inside = wrap(positions, self._box)
-        self._rows, neighbors = neighbor_rows(inside, self._species, self._box, self._cutoff + skin, self._team)
+        margin, inside = float(self._cutoff.max()) + skin, wrap(positions, self._box)
+        # With copies of what is near a face, no image needs to be sought for a pair.
+        self._source, shift = copies_around(inside, self._box, margin, self._dimension)
+        self._shift = shift + (inside - positions)[self._source]
+        # A box around all of them, so wide that its own images are out of reach.
+        everyone, species = inside[self._source] + shift + margin, self._species[self._source]
+        self._rows, neighbors = neighbor_rows(
+            everyone, species, self._box + 3.5 * margin, self._cutoff + skin, self._team, centers=len(positions)
+        )
         # Loops are faster with indices that cannot be negative.
         self._neighbors = neighbors.view(np.uint32)
 
@@ -131,20 +141,28 @@ def _farthest2(positions: FloatArray, others: FloatArray) -> float:
     return most
 
 
+@cached_njit(nogil=True, error_model="numpy")
+def _shift(positions: FloatArray, source: Any, shift: FloatArray, shifted: Any) -> None:
+    """Write the places of the particles and their copies to `shifted` (M, 3)."""
+    for k in range(len(source)):
+        for axis in range(3):
+            shifted[k, axis] = positions[source[k], axis] + shift[k, axis]
+
+
 # Sums may be reordered, so that they fit into vectors; NaN stays NaN.
 @cached_njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})
 def _sum_pairs(
     first: int,
     last: int,
-    positions: FloatArray,
+    copies: FloatArray,
     rows: Any,
     neighbors: Any,
     species: Any,
-    box: FloatArray,
     table: FloatArray,
     polynomial: Any,
     energy: Any,
     stiffness: Any,
+    positions: FloatArray,
     start: Any,
     start_force: Any,
     factors: Any,
@@ -160,19 +178,15 @@ def _sum_pairs(
     (1980)).
     """
     kinds = table.shape[0]
-    inverse_x, inverse_y, inverse_z = 1 / box[0], 1 / box[1], 1 / box[2]
     for i in range(first, last):
-        x, y, z = positions[i, 0], positions[i, 1], positions[i, 2]
+        x, y, z = copies[i, 0], copies[i, 1], copies[i, 2]
         fx, fy, fz, potential = 0.0, 0.0, 0.0, 0.0
         xx, yy, zz, xy, xz, yz, sideways = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for s in range(kinds):
             a, b, cutoff2, shift = table[species[i], s]
             for entry in range(rows[kinds * i + s], rows[kinds * i + s + 1]):
                 j = neighbors[entry]
-                dx, dy, dz = x - positions[j, 0], y - positions[j, 1], z - positions[j, 2]
-                dx -= box[0] * np.rint(dx * inverse_x)
-                dy -= box[1] * np.rint(dy * inverse_y)
-                dz -= box[2] * np.rint(dz * inverse_z)
+                dx, dy, dz = x - copies[j, 0], y - copies[j, 1], z - copies[j, 2]
                 r2 = dx * dx + dy * dy + dz * dz
                 inside = r2 < cutoff2
                 inverse2 = 1 / r2
@@ -200,8 +214,14 @@ def _sum_pairs(
             spread = (xx - mean) ** 2 + (yy - mean) ** 2 + (zz - mean) ** 2 + 2 * (xy * xy + xz * xz + yz * yz)
             stiffness[i] = mean + np.sqrt(spread * 2 / 3) + sideways
         if factors is not None:
-            fx = factors[4] * fx + factors[3] * out[i, 0] + factors[2] * x + factors[1] * start_force[i, 0]
-            fy = factors[4] * fy + factors[3] * out[i, 1] + factors[2] * y + factors[1] * start_force[i, 1]
-            fz = factors[4] * fz + factors[3] * out[i, 2] + factors[2] * z + factors[1] * start_force[i, 2]
+            fx = (
+                factors[4] * fx + factors[3] * out[i, 0] + factors[2] * positions[i, 0] + factors[1] * start_force[i, 0]
+            )
+            fy = (
+                factors[4] * fy + factors[3] * out[i, 1] + factors[2] * positions[i, 1] + factors[1] * start_force[i, 1]
+            )
+            fz = (
+                factors[4] * fz + factors[3] * out[i, 2] + factors[2] * positions[i, 2] + factors[1] * start_force[i, 2]
+            )
             fx, fy, fz = fx + factors[0] * start[i, 0], fy + factors[0] * start[i, 1], fz + factors[0] * start[i, 2]
         out[i, 0], out[i, 1], out[i, 2] = fx, fy, fz
