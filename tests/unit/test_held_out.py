@@ -18,10 +18,13 @@ from glassformer.dataset.held_out import HeldOut, read_held_out, write_held_out
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.held_out import held_out_rows
 from glassformer.evaluate.scores import pearson
+from glassformer.observables.descriptors import Descriptors
 from glassformer.report.build import build_report
 from glassformer.report.naming import titles_of
 from glassformer.report.propensity_figures import SLAB, correlation_figure, map_figure, standardised, typical
 from glassformer.report.style import STYLE
+from glassformer.train.held_out import one_number
+from glassformer.train.propensity import Item, Trained
 from tests.conftest import edited
 from tests.unit.test_report_words import COLD, HOT, dataset, predictions, settings, text_of, written
 
@@ -238,3 +241,28 @@ def test_propensities_of_other_data_are_refused(tmp_path: Path) -> None:
     part = held_out(of(COLD))
     with pytest.raises(DatasetError, match=r"held-out\.h5 predicts configurations that are not in .*\nDelete"):
         report(tmp_path, [replace(part, fingerprints=("x",) * 4)])
+
+
+def test_a_baseline_does_not_see_what_is_left_out() -> None:
+    random = np.random.default_rng(3)
+
+    def item(number: int, shift: float = 0.0) -> Item:
+        values = random.normal(size=(40, 2)).astype(np.float32)
+        species = (np.arange(40) % 4 == 0).astype(np.uint8)
+        labels = 1 + 0.1 * values[:, :1] * np.where(species == 0, 1, -1)[:, None] + shift
+        table = Descriptors(("inherent.density", "inherent.energy"), values)
+        return Item(f"c{number}", 0.5, table, species, labels, np.ones((2, 1)))
+
+    def predicted(items: list[Item]) -> Any:
+        predictor: Any = None
+        trained = Trained(predictor, tuple(items), ([], []), ((0, 1), (2, 3)))
+        return one_number(trained, "inherent.density")[:, 0]
+
+    items = [item(number) for number in range(4)]
+    found = predicted(items)
+    # Of each species by itself: the sign of the line differs.
+    np.testing.assert_allclose(found, np.concatenate([one.labels[:, 0] for one in items]), atol=0.02)
+    other = [replace(items[0], labels=3 - items[0].labels), *items[1:]]
+    changed = predicted(other) != found
+    assert not changed[:80].any()
+    assert changed[80:].all()

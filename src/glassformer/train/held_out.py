@@ -50,12 +50,12 @@ def held_out_predictions(trained: Trained, samples: Sequence[Sample], recipe: Re
         species=np.concatenate([item.species for item in items]),
         label=np.concatenate([item.labels for item in items]).astype(np.float32),
         prediction=np.concatenate(prediction),
-        baselines=np.stack([_one_number(trained, name) for name in SINGLE.values()], -1).astype(np.float32),
+        baselines=np.stack([one_number(trained, name) for name in SINGLE.values()], -1).astype(np.float32),
         ceilings=np.stack([item.ceilings for item in items]),
     )
 
 
-def _one_number(trained: Trained, column: str) -> FloatArray:
+def one_number(trained: Trained, column: str) -> FloatArray:
     """Return the propensities (P, K) that the descriptor `column` predicts of configurations left out."""
     items = trained.items
     found = [np.empty(item.labels.shape) for item in items]
