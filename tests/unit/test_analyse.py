@@ -74,7 +74,7 @@ def test_the_default_needs_no_kept_displacements(samples: list[Sample], tmp_path
     lean = [replace(sample, ensemble=replace(sample.ensemble, displacements=None)) for sample in samples]
     analyse(lean, [], tmp_path)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(DEFAULT)
-    with pytest.raises(DatasetError, match="holds no displacements") as caught:
+    with pytest.raises(DatasetError, match="does not hold 'displacements'") as caught:
         analyse(lean, ["van-hove"], tmp_path)
     assert "keep_displacements=true" in caught.value.remedy
 
@@ -228,7 +228,9 @@ def test_what_is_missing_is_left_out_by_name_and_the_rest_is_made(samples: list[
     analyse([without(sample, "quartic") for sample in samples], [], tmp_path, said.append)
     assert folders(tmp_path) == set(DEFAULT) - {"non-gaussian"}
     assert said == [
-        f"non-gaussian, {point}: left out: {point}/c0000 holds no quartic" for point in ("T0.50_P1.55", "T0.56_P0.17")
+        f"non-gaussian, {point}: left out: {point}/c0000 does not hold 'quartic', the mean of |r(t) - r(0)|^4 of each"
+        " species"
+        for point in ("T0.50_P1.55", "T0.56_P0.17")
     ]
 
 
