@@ -342,6 +342,12 @@ def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
     known = trained.predictor.predict(trained.items[0].table, trained.items[0].species, 0.6).propensity
     # Two draws from other velocities: alike, not the same.
     assert np.corrcoef(answer["propensity"], known)[0, 1] > 0.8
+    # Cages of another radius are not read in their place, nor beside them.
+    assert made[0].cage is not None
+    other = replace(made[0].cage, radius=0.5, positions=made[0].configuration.positions)
+    own = replace(made[0], cage=other)
+    with pytest.raises(DatasetError, match="in 2 ways"):
+        train_predictor([own, *made[1:]], recipe(reads="restricted"), Silent())
     replaced = run("cage", str(folder), "--kind", "window", *short)
     assert "t = 5 or later" in replaced.stdout
     assert {sample.cage.kind for sample in read_dataset(folder) if sample.cage} == {"window"}

@@ -176,7 +176,10 @@ def _derived(sample: "Sample", predictor: "PropensityPredictor", threads: int, s
         found = inherent_structure(sample.configuration, sample.mixture, threads=threads)
         sample = replace(sample, configuration=replace(sample.configuration, inherent_positions=found.positions))
         stages.advance(1)
-    if card.reads == "inherent" or (sample.cage is not None and sample.cage.kind == card.reads):
+    wanted = {name: value for name, value in card.cages.items() if name != "draws"}
+    known = sample.cage
+    # Cages of another radius or time would be described wrongly: they are sampled again, as the model's were.
+    if card.reads == "inherent" or (known is not None and (known.kind, known.sampling) == (card.reads, wanted)):
         return sample
     changes: dict[str, Any] = {**card.cages, "draws": int(card.cages["draws"])}
     sampling = CageSampling(**changes)

@@ -35,6 +35,12 @@ class Cage:
     radius: float | None = None
 
     @property
+    def sampling(self) -> dict[str, float]:
+        """How they were sampled: what cages that are read together must share, except for the number of draws."""
+        window = {"begin": self.begin, "end": self.end}
+        return window if self.radius is None else window | {"radius": self.radius}
+
+    @property
     def first_target(self) -> float:
         """The earliest time at which propensities may be predicted from these positions.
 

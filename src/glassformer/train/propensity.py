@@ -157,6 +157,12 @@ def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
                 f"{sample.identifier} has no cage positions of the kind '{recipe.reads}'",
                 f"Sample them: glassformer cage DATASET --kind {recipe.reads}.",
             )
+    sampled = {tuple(one.first.cage.sampling.items()) for one in found if one.first.cage and recipe.reads != "inherent"}
+    if len(sampled) > 1:
+        raise DatasetError(
+            f"the cages were sampled in {len(sampled)} ways: {'; '.join(str(dict(one)) for one in sorted(sampled))}",
+            "Sample all in one way: glassformer cage DATASET, after leaving the others out of their samples.",
+        )
     return found
 
 
