@@ -17,7 +17,7 @@ from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.cage import Cage
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.inherent import inherent_structure
-from glassformer.simulate.cage import CageSampling, restricted_cages, window_cages
+from glassformer.simulate.cage import CageSampling, sample_cages
 from glassformer.simulate.lockstep.engine import Lockstep
 from glassformer.simulate.lockstep.wall import STIFFNESS, Wall
 from tests.conftest import rattled_lattice, synthetic_sample
@@ -68,7 +68,7 @@ def test_particles_that_do_not_interact_fill_their_cages() -> None:
     structure = replace(lattice, positions=wrap(lattice.positions, lattice.box), inherent_positions=lattice.positions)
     temperature, radius = 0.7, 0.3
     sampling = CageSampling(draws=16, begin=2.0, end=40.0, redraw=0.5, radius=radius)
-    cage = restricted_cages(structure, with_cutoff(0.2), temperature, 3, sampling)
+    cage = sample_cages(structure, with_cutoff(0.2), temperature, 3, "restricted", sampling)
 
     def weight(r: float, power: int) -> float:
         return r**power * math.exp(-STIFFNESS * max(r - radius, 0) ** 2 / 2 / temperature)
@@ -83,10 +83,28 @@ def test_particles_that_do_not_interact_fill_their_cages() -> None:
     assert np.sqrt((shift**2).mean()) < 2 * np.sqrt(exact / 3 / 700)
 
 
+def test_restricted_cages_forget_that_they_start_in_the_inherent_structure() -> None:
+    structure, liquid = quenched(), kob_andersen("uniform")
+    assert structure.inherent_positions is not None
+    moved = minimum_image(structure.inherent_positions - structure.positions, structure.box)
+    # A hot structure is no place to start: some particles lie outside of their cages.
+    assert np.sqrt((moved**2).sum(1)).max() > 1
+    # Particles at rest in the minimum have no potential energy: the drawn velocities must bring it before `begin`.
+    early, late = (
+        sample_cages(structure, liquid, 0.5, seed, "restricted", CageSampling(begin=begin, end=begin + 20))
+        for seed, begin in ((1, 5.0), (2, 15.0))
+    )
+    assert early.square_displacement.mean() == pytest.approx(late.square_displacement.mean(), rel=0.05)
+    apart = [
+        minimum_image(one.positions - structure.inherent_positions, structure.box).ravel() for one in (early, late)
+    ]
+    assert np.corrcoef(*apart)[0, 1] > 0.9
+
+
 def test_a_window_is_the_mean_over_free_draws() -> None:
     structure, liquid = equilibrium()[0], kob_andersen("uniform")
     sampling = CageSampling(draws=3, begin=0.2, end=0.5, every=0.1)
-    cage = window_cages(structure, liquid, 0.7, 5, sampling)
+    cage = sample_cages(structure, liquid, 0.7, 5, "window", sampling)
     start = np.stack([unit_masses(named_seed(5, "cage", draw, 0), structure.particles, 0.7) for draw in range(3)])
     engine, seen = Lockstep(structure, liquid, 0.005, start), []
     for step in range(20, 101, 20):
@@ -106,7 +124,7 @@ def test_a_window_is_the_mean_over_free_draws() -> None:
 def test_cages_need_an_inherent_structure_and_a_box_of_two_cutoffs() -> None:
     structure = equilibrium()[0]
     with pytest.raises(ConfigurationError, match="inherent structure"):
-        restricted_cages(structure, kob_andersen("uniform"), 0.7, 1)
+        sample_cages(structure, kob_andersen("uniform"), 0.7, 1)
     with pytest.raises(ConfigurationError, match="3 cages"):
         Lockstep(structure, kob_andersen("uniform"), 0.005, velocities(structure, 1), wall=Wall(np.zeros((3, 3)), 0.4))
     for radius in (0.0, -1.0, np.nan, np.inf):
@@ -168,7 +186,9 @@ def test_monte_carlo_samples_the_same_ensemble() -> None:
         )  # fmt: skip
         assert 0.1 < accepted < 0.8
         means.append((mean, square - (mean**2).sum(1)))
-    cages = [restricted_cages(structure, liquid, temperature, seed, CageSampling(end=45.0)) for seed in (1, 2)]
+    cages = [
+        sample_cages(structure, liquid, temperature, seed, "restricted", CageSampling(end=45.0)) for seed in (1, 2)
+    ]
     found = [(minimum_image(cage.positions - centers, structure.box), cage.square_displacement) for cage in cages]
 
     def apart(one: Any, other: Any) -> float:

@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
 from glassformer.cli.app import app
+from glassformer.cli.model_cards import model_for
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import CheckpointError, DatasetError, GlassformerError, PredictionError, SettingsError
+from glassformer.core.mixture import shipped_mixture
 from glassformer.core.presets import load_recipe, recipe_presets, shipped_models
 from glassformer.core.progress import Silent
 from glassformer.core.recipe import Recipe
@@ -307,13 +309,21 @@ def test_what_cannot_be_trained(samples: list[Sample]) -> None:
     fails(SettingsError, "DescriptorSettings", samples, descriptors={"reech": 2.0})
 
 
+def test_copies_that_are_not_exact_are_refused(samples: list[Sample]) -> None:
+    # In another fold than the original it would be tested on its own label.
+    old = samples[0].configuration
+    shifted = replace(old, positions=wrap(old.positions + 0.3, old.box), inherent_positions=old.inherent_positions)
+    with pytest.raises(DatasetError, match="is a copy of"):
+        train_predictor([*samples, replace(samples[0], configuration=shifted)], recipe(), Silent())
+
+
 def test_a_window_is_no_prediction_of_itself(samples: list[Sample]) -> None:
-    from glassformer.simulate.cage import CageSampling, window_cages
+    from glassformer.simulate.cage import CageSampling, sample_cages
 
     some = []
     for sample in samples[:4]:
         sampling = CageSampling(draws=2, begin=0.1, end=0.3)
-        cage = window_cages(sample.configuration, sample.mixture, 0.6, 1, sampling)
+        cage = sample_cages(sample.configuration, sample.mixture, 0.6, 1, "window", sampling)
         some.append(replace(sample, cage=cage))
     with pytest.raises(SettingsError, match=r"t = 0\.5 .* t = 3"):
         train_predictor(some, recipe(reads="window"), Silent())
@@ -331,6 +341,10 @@ def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
     assert made[0].cage is not None
     assert not np.allclose(made[0].cage.positions, made[0].configuration.positions)
     assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short).stdout
+    again = run("cage", str(folder), *short, "--radius", "0.5")
+    assert "8 configurations sampled; 0 had" in again.stdout
+    assert {sample.cage.radius for sample in read_dataset(folder) if sample.cage} == {0.5}
+    assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short, "--radius", "0.5").stdout
     # The model reads them, and answers for a structure whose cages it has to find itself.
     trained = train_predictor(made, recipe(reads="restricted", name="caged"), Silent())
     assert all(name.startswith("cage.") for name in trained.predictor.columns)
@@ -354,6 +368,18 @@ def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
     refused = run("cage", str(folder), "--begin", "3", "--end", "2")
     assert refused.returncode == 2
     assert "t = 3 to 2" in refused.stderr
+
+
+def test_the_model_is_chosen_by_liquid_temperature_and_time() -> None:
+    liquid = shipped_mixture("kob-andersen")
+    assert model_for("", liquid, 0.44).card.name == "ka-t0.44-t4120"
+    assert model_for("", liquid, 0.44, 13.0).card.name == "ka-isochore"
+    assert model_for("", liquid, 0.5).card.name == "ka-isochore"
+    assert model_for("ka-t0.44-t4120-fast", liquid, 0.5).card.name == "ka-t0.44-t4120-fast"
+    with pytest.raises(PredictionError, match="wahnstrom"):
+        model_for("", shipped_mixture("wahnstrom"), 0.44)
+    with pytest.raises(SettingsError, match="no model of that name"):
+        model_for("nonsense", liquid, 0.44)
 
 
 def test_recipes_and_models_that_ship_are_whole() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from glassformer.baselines.temperature_ridge import TemperatureRidge
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.mixture import MixtureSettings
+from glassformer.core.recipe import Reads
 from glassformer.core.words import counted
 from glassformer.observables.descriptors import (
     Descriptors,
@@ -25,7 +26,6 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.signature import find_same
 
-Reads = Literal["inherent", "restricted", "window"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # Relative differences in what a user says of a structure that are no differences.

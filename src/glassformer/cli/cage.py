@@ -32,9 +32,9 @@ def cage(
     """Find the cage positions of a dataset's configurations: where particles sit on average."""
     from dataclasses import replace
 
-    from glassformer.simulate.cage import WINDOW, CageSampling, cage_dataset
+    from glassformer.simulate.cage import SAMPLING, cage_dataset
 
-    chosen = replace(CageSampling() if kind == "restricted" else WINDOW, draws=draws, radius=radius)
+    chosen = replace(SAMPLING[kind], draws=draws, radius=radius)
     chosen = replace(chosen, begin=chosen.begin if begin is None else begin, end=chosen.end if end is None else end)
     with progress() as stages:
         there, made = cage_dataset(dataset, kind, chosen, stages, workers)

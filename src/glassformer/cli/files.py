@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from glassformer.cli.console import console, print_table
-from glassformer.cli.options import AsJson, Dataset, flag
+from glassformer.cli.options import AsJson, Dataset, MixtureOfFile, SpeciesOfTypes, TemperatureOfFile, flag
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 
@@ -22,18 +22,9 @@ def import_(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DATASET", help="Dataset to write or extend.", show_default=False)],
-    mixture: Annotated[
-        str,
-        typer.Option(
-            metavar="MIXTURE", help="Mixture: one that ships, or a file (TOML).", show_default="what the file says"
-        ),
-    ] = "",
-    temperature: Annotated[
-        float | None, typer.Option(metavar="T", help="Temperature in LJ units.", show_default="what the file says")
-    ] = None,
-    species: Annotated[
-        str, typer.Option(metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order")
-    ] = "",
+    mixture: MixtureOfFile = "",
+    temperature: TemperatureOfFile = None,
+    species: SpeciesOfTypes = "",
     label: Annotated[
         str, typer.Option(metavar="LABEL", help="Name of the state point.", show_default="such as T0.44_rho1.20")
     ] = "",

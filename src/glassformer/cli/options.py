@@ -57,3 +57,23 @@ Only = Annotated[
     list[str],
     typer.Option(metavar="LABEL", help="Only this state point, such as T0.50_P1.55 or T0.50. Repeatable."),
 ]
+# What a file of another code may not say itself.
+MixtureOfFile = Annotated[
+    str,
+    typer.Option(
+        "--mixture",
+        metavar="MIXTURE",
+        help="Mixture: one that ships, or a file (TOML).",
+        show_default="what the file says",
+    ),
+]
+TemperatureOfFile = Annotated[
+    float | None,
+    typer.Option("--temperature", metavar="T", help="Temperature in LJ units.", show_default="what the file says"),
+]
+SpeciesOfTypes = Annotated[
+    str,
+    typer.Option(
+        "--species", metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order"
+    ),
+]

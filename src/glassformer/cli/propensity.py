@@ -10,7 +10,15 @@ import numpy as np
 import typer
 
 from glassformer.cli.console import console, print_table, progress, resumable
-from glassformer.cli.options import ALL_CORES, AsJson, Threads, flag
+from glassformer.cli.options import (
+    ALL_CORES,
+    AsJson,
+    MixtureOfFile,
+    SpeciesOfTypes,
+    TemperatureOfFile,
+    Threads,
+    flag,
+)
 from glassformer.core.errors import PredictionError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.words import counted
@@ -63,15 +71,9 @@ def propensity(
     time: Annotated[
         float | None, typer.Option(metavar="T", help="Time of the propensity.", show_default="the model's last")
     ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(metavar="T", help="Temperature in LJ units.", show_default="what the file says")
-    ] = None,
-    mixture: Annotated[
-        str, typer.Option(metavar="MIXTURE", help="Mixture of FILE.", show_default="what the file says")
-    ] = "",
-    species: Annotated[
-        str, typer.Option(metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order")
-    ] = "",
+    temperature: TemperatureOfFile = None,
+    mixture: MixtureOfFile = "",
+    species: SpeciesOfTypes = "",
     threads: Threads = ALL_CORES,
     as_json: AsJson = False,
     list_them: Annotated[bool, flag("--list", "List the models that ship with glassformer.")] = False,
@@ -168,7 +170,7 @@ def _derived(sample: "Sample", predictor: "PropensityPredictor", threads: int, s
     """Return the sample with what the model reads: inherent structure, cage positions."""
     from glassformer.core.seeds import named_seed
     from glassformer.physics.inherent import inherent_structure
-    from glassformer.simulate.cage import CageSampling, restricted_cages, window_cages
+    from glassformer.simulate.cage import CageSampling, sample_cages
 
     card = predictor.card
     if sample.configuration.inherent_positions is None:
@@ -184,9 +186,11 @@ def _derived(sample: "Sample", predictor: "PropensityPredictor", threads: int, s
     changes: dict[str, Any] = {**card.cages, "draws": int(card.cages["draws"])}
     sampling = CageSampling(**changes)
     stages.start("cages", 1, "structures")
-    find = restricted_cages if card.reads == "restricted" else window_cages
     seed = named_seed(0, "propensity", sample.configuration.fingerprint)
-    cage = find(sample.configuration, sample.mixture, sample.facts.temperature, seed, sampling, stages.advance, threads)
+    cage = sample_cages(
+        sample.configuration, sample.mixture, sample.facts.temperature, seed, card.reads, sampling, stages.advance,
+        threads,
+    )  # fmt: skip
     return replace(sample, cage=cage)
 
 

@@ -11,7 +11,7 @@ from glassformer.core.layout import MODEL_SUFFIX
 from glassformer.core.recipe import Recipe
 from glassformer.dataset.folder import read_dataset
 from glassformer.evaluate.propensity_scores import score_propensities
-from glassformer.simulate.cage import WINDOW, CageSampling, cage_dataset
+from glassformer.simulate.cage import cage_dataset
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import Trained, train_predictor
 
@@ -22,8 +22,7 @@ def train_propensity(recipe: Recipe, datasets: list[Path], out: Path, threads: i
         # The first dataset has the structures that are described; others may add times.
         quench_dataset(datasets[0], stages, threads)
         if recipe.reads != "inherent":
-            sampling = CageSampling() if recipe.reads == "restricted" else WINDOW
-            cage_dataset(datasets[0], recipe.reads, sampling, stages, threads)
+            cage_dataset(datasets[0], recipe.reads, None, stages, threads)
         samples = [sample for dataset in datasets for sample in read_dataset(dataset)]
         trained = train_predictor(samples, recipe, stages, threads)
     scored = with_scores(trained)

@@ -159,7 +159,7 @@ def van_hove(samples: Sequence[Sample]) -> Columns:
     edges = np.arange(0, FARTHEST_JUMP + BIN / 2, BIN)
     columns: Columns = {"r": (edges[1:] + edges[:-1]) / 2}
     kinds = len(_species(samples))
-    for number, time in enumerate(_particle_times(samples)):
+    for number, time in enumerate(shared_particle_times(samples)):
         values = []
         for sample in samples:
             species = sample.configuration.species
@@ -173,7 +173,7 @@ def distinct(samples: Sequence[Sample]) -> Columns:
     """Distinct part of the van Hove function over the density, at every particle time."""
     edges, mixture = _distances(samples), samples[0].mixture
     columns: Columns = {"r": (edges[1:] + edges[:-1]) / 2}
-    for number, time in enumerate(_particle_times(samples)):
+    for number, time in enumerate(shared_particle_times(samples)):
         values = []
         for sample in samples:
             c = sample.configuration
@@ -189,7 +189,7 @@ def distinct(samples: Sequence[Sample]) -> Columns:
 
 def collective(samples: Sequence[Sample]) -> Columns:
     """Coherent F(k, t) of each species at t = 0 and the particle times, at the wave numbers of F_s."""
-    times = np.concatenate([[0.0], _particle_times(samples)])
+    times = np.concatenate([[0.0], shared_particle_times(samples)])
     values = np.stack([_collective(sample) for sample in samples])
     return {"time": times} | by_species("f", values, _species(samples))
 
@@ -220,7 +220,7 @@ def propensity(samples: Sequence[Sample]) -> Columns:
     `ceiling` is the Pearson correlation that a perfect predictor of the true propensity would reach, from the spread of
     the draws; `ceiling_halves` the same from split halves, where the displacements of the draws are kept.
     """
-    times = _particle_times(samples, kept=False)
+    times = shared_particle_times(samples, kept=False)
     means, spreads, ceilings, halves = (np.full((len(samples), len(times)), np.nan) for _ in range(4))
     for row, sample in enumerate(samples):
         of_first, ensemble = sample.configuration.species == 0, sample.dynamics
@@ -269,7 +269,7 @@ def _draws(sample: Sample) -> np.ndarray:
     return np.asarray(sample.dynamics.displacements)
 
 
-def _particle_times(samples: Sequence[Sample], kept: bool = True) -> FloatArray:
+def shared_particle_times(samples: Sequence[Sample], kept: bool = True) -> FloatArray:
     """Return the particle times, which all samples must share, and check that displacements are kept if needed."""
     if kept:
         _need(samples, "displacements")

@@ -16,6 +16,7 @@ from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.labels import particle_labels, pearson_ceilings
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
+from glassformer.evaluate.analysis import shared_particle_times
 from glassformer.evaluate.propensity_scores import PropensityScore, score_propensities
 from glassformer.observables.descriptors import DescriptorSettings, collect_descriptors
 from glassformer.observables.descriptors.radial import TAIL
@@ -131,7 +132,7 @@ def _check(label: str, members: Sequence[Sample]) -> None:
 def _of_state_point(
     label: str, members: Sequence[Sample], wanted: Sequence[float], folds: int, progress: Progress, threads: int
 ) -> list[BaselineScore]:
-    times = np.array(wanted, np.float64) if wanted else _times(members)
+    times = np.array(wanted, np.float64) if wanted else shared_particle_times(members, kept=False)
     shortest = min(float(sample.configuration.edges.min()) for sample in members)
     settings = DescriptorSettings(reach=min(DescriptorSettings().reach, shortest / 2 - TAIL * _WIDEST))
     items = []
@@ -164,17 +165,3 @@ def _labelled(sample: Sample, times: FloatArray, settings: DescriptorSettings, t
         return LabelledParticles(table, sample.configuration.species, labels)
     except ConfigurationError as error:
         raise DatasetError(f"{sample.identifier}: {error.problem}", error.remedy) from error
-
-
-def _times(members: Sequence[Sample]) -> FloatArray:
-    """Return the particle times of all `members`. Raises `DatasetError` if they differ or there are none."""
-    times = members[0].dynamics.particle_times
-    for sample in members:
-        if not np.array_equal(sample.dynamics.particle_times, times):
-            raise DatasetError(
-                f"{sample.identifier} and {members[0].identifier} have different particle times",
-                "Name those that all have: --time T.",
-            )
-    if not len(times):
-        raise DatasetError(f"{members[0].identifier} has no particle times", "Set particle_times in the campaign.")
-    return times

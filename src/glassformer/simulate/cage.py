@@ -19,7 +19,7 @@ from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
 from glassformer.core.threads import raise_if_stopped, stop_of_thread
 from glassformer.dataset.sample import read_sample, write_sample
-from glassformer.physics.box import minimum_image, wrap
+from glassformer.physics.box import wrap
 from glassformer.physics.cage import Cage, Kind
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
@@ -36,7 +36,7 @@ class CageSampling:
 
     `radius` of the wall around the places in the inherent structure, which is soft; velocities are drawn again at
     intervals of `redraw`. Defaults are those at which cages of the Kob-Andersen mixture at T = 0.44 have converged
-    (docs/cages.md).
+    (docs/propensity.md).
     """
 
     draws: int = 32
@@ -58,8 +58,8 @@ class CageSampling:
             )
 
 
-# Between the ballistic time and the end of the cage's rattling at T = 0.44.
-WINDOW = CageSampling(begin=0.5, end=13.0)
+# The window lies between the ballistic time and the end of the cage's rattling at T = 0.44.
+SAMPLING: dict[Kind, CageSampling] = {"restricted": CageSampling(), "window": CageSampling(begin=0.5, end=13.0)}
 
 
 @dataclass
@@ -76,65 +76,49 @@ class _Sums:
         self.number += len(displacements)
 
 
-def restricted_cages(
+def sample_cages(
     configuration: Configuration,
     mixture: Mixture,
     temperature: float,
     seed: int,
+    kind: Kind = "restricted",
     sampling: CageSampling | None = None,
     report: Callable[[float], None] = lambda done: None,
     threads: int = 1,
 ) -> Cage:
-    """Return the mean positions of the ensemble in which no particle leaves its cage: a static property.
+    """Return the mean positions of a configuration's particles, and how far they rattle around them.
 
-    The cages are spheres around the inherent structure. `report` receives the share of the work that was done since;
-    `threads` vectors of draws are followed at a time, with the same result.
-    Raises `ConfigurationError` if the configuration has no inherent structure, or if its box is shorter than two
-    cutoffs; `EngineError` if the dynamics become unstable.
+    `kind` 'restricted': of the ensemble in which no particle leaves its cage, a sphere around its place in the inherent
+    structure; a static property. 'window': over free draws at constant energy, between two times; short dynamics. Never
+    take the draws that give the labels: they share their noise. `report` receives the share of the work that was done
+    since; `threads` vectors of draws are followed at a time, with the same result. Trajectories of the restricted
+    ensemble start in the inherent structure.
+
+    Raises `ConfigurationError` if restricted cages have no inherent structure to lie around, or if the box is shorter
+    than two cutoffs; `EngineError` if the dynamics become unstable.
     """
-    if configuration.inherent_positions is None:
-        raise ConfigurationError(
-            "cages are spheres around the inherent structure, and the configuration has none",
-            "Find it first: glassformer quench DATASET.",
-        )
-    chosen = CageSampling() if sampling is None else sampling
-    centers = minimum_image(configuration.inherent_positions - configuration.positions, configuration.box)
-    wall = Wall(centers, chosen.radius)
+    chosen = SAMPLING[kind] if sampling is None else sampling
+    wall = None
+    if kind == "restricted":
+        if configuration.inherent_positions is None:
+            raise ConfigurationError(
+                "cages are spheres around the inherent structure, and the configuration has none",
+                "Find it first: glassformer quench DATASET.",
+            )
+        # The structure itself may lie far beyond the walls; the mean of the ensemble does not depend on the start.
+        configuration = replace(configuration, positions=configuration.inherent_positions)
+        wall = Wall(np.zeros_like(configuration.positions), chosen.radius)
     sums = _sample(configuration, mixture, temperature, seed, chosen, wall, report, threads)
-    return _cage(configuration, sums, temperature, chosen, wall)
-
-
-def window_cages(
-    configuration: Configuration,
-    mixture: Mixture,
-    temperature: float,
-    seed: int,
-    sampling: CageSampling | None = None,
-    report: Callable[[float], None] = lambda done: None,
-    threads: int = 1,
-) -> Cage:
-    """Return the mean positions over free draws at constant energy, between two times: short dynamics.
-
-    Never take the draws that give the labels: they share their noise. Errors are those of `restricted_cages`.
-    """
-    chosen = WINDOW if sampling is None else sampling
-    sums = _sample(configuration, mixture, temperature, seed, chosen, None, report, threads)
-    return _cage(configuration, sums, temperature, chosen, None)
-
-
-def _cage(
-    configuration: Configuration, sums: _Sums, temperature: float, sampling: CageSampling, wall: Wall | None
-) -> Cage:
     mean = sums.first / sums.number
     square = np.maximum(sums.second / sums.number - (mean**2).sum(1), 0.0)
     return Cage(
         wrap(configuration.positions + mean, configuration.box),
         square,
-        "window" if wall is None else "restricted",
+        kind,
         float(temperature),
-        sampling.draws,
-        sampling.begin,
-        sampling.end,
+        chosen.draws,
+        chosen.begin,
+        chosen.end,
         None if wall is None else wall.radius,
     )
 
@@ -193,24 +177,30 @@ def _stops(sampling: CageSampling) -> Iterator[tuple[int, bool]]:
 
 
 def cage_dataset(
-    dataset: Path, kind: Kind, sampling: CageSampling, progress: Progress, workers: int
+    dataset: Path, kind: Kind, sampling: CageSampling | None, progress: Progress, workers: int
 ) -> tuple[int, int]:
-    """Sample the cages of every sample of `dataset` that has none of this `kind`, and write them there.
+    """Sample the cages that samples of `dataset` lack, and write them there; return how many had them, and were made.
 
-    Returns how many had them and how many were made. Cages of the other kind are replaced. Samples without an inherent
-    structure are refused where the cages are restricted. Failures and interruptions: `simulate.derived.derive`.
+    With `sampling`, cages of this `kind` that were sampled in another way are replaced; without, they are kept. Cages
+    of the other kind are replaced. Failures and interruptions: `simulate.derived.derive`.
     """
+    chosen = SAMPLING[kind] if sampling is None else sampling
 
     def missing(path: Path) -> bool:
         cage = read_sample(path).cage
-        return cage is None or cage.kind != kind
+        if cage is None or cage.kind != kind:
+            return True
+        radius = chosen.radius if kind == "restricted" else None
+        wanted = chosen.draws, chosen.begin, chosen.end, radius
+        return sampling is not None and (cage.draws, cage.begin, cage.end, cage.radius) != wanted
 
     def make(path: Path, threads: int) -> None:
         sample = read_sample(path)
-        find = restricted_cages if kind == "restricted" else window_cages
         facts = sample.facts
         seed = named_seed(facts.seed or 0, facts.state_point, sample.name or facts.index or 0, kind)
-        cage = find(sample.configuration, sample.mixture, facts.temperature, seed, sampling, threads=threads)
+        cage = sample_cages(
+            sample.configuration, sample.mixture, facts.temperature, seed, kind, chosen, threads=threads
+        )
         write_sample(path, replace(sample, cage=cage))
 
     there, made = derive(dataset, Derivation("cages", "cages", missing, make), progress, workers)

@@ -20,7 +20,7 @@ from glassformer.core.words import counted
 from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
 from glassformer.dataset.sample import Sample
 from glassformer.observables.descriptors import Descriptors, DescriptorSettings
-from glassformer.physics.signature import together
+from glassformer.physics.signature import first_of_each, together
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,6 +140,7 @@ def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
         )
         for ones in groups.values()
     ]
+    _refuse_near_copies([one.first for one in found])
     liquids = {one.first.facts.mixture.identity for one in found}
     densities = [one.first.configuration.density for one in found]
     if len(liquids) > 1 or max(densities) > min(densities) * (1 + recipe.density_spread):
@@ -161,9 +162,23 @@ def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
     if len(sampled) > 1:
         raise DatasetError(
             f"the cages were sampled in {len(sampled)} ways: {'; '.join(str(dict(one)) for one in sorted(sampled))}",
-            "Sample all in one way: glassformer cage DATASET, after leaving the others out of their samples.",
+            "Sample all in one way: glassformer cage DATASET, with the options that you want, replaces the others.",
         )
     return found
+
+
+def _refuse_near_copies(samples: Sequence[Sample]) -> None:
+    """Raise `DatasetError` for a structure that is there twice: one fold would be tested on what it was trained on.
+
+    Exact copies are taken together before; a copy that was rounded, shifted or renumbered has labels in another order.
+    """
+    for number, first in enumerate(first_of_each([sample.configuration.signature for sample in samples])):
+        if first != number:
+            raise DatasetError(
+                f"{samples[number].identifier} is a copy of {samples[first].identifier}: rounded, shifted or"
+                " renumbered",
+                "Leave one of them out; further draws must start from the same numbers: equilibration.as_given.",
+            )
 
 
 def _targets(samples: Sequence[Sample], recipe: Recipe) -> dict[float, tuple[float, ...]]:
