@@ -43,6 +43,21 @@ def test_weights_may_change_with_temperature() -> None:
         np.testing.assert_allclose(fit.mean(columns, temperature).mean(0), target.mean(0), rtol=0.03)
 
 
+def test_which_columns_matter_may_change_with_temperature() -> None:
+    def turning(temperature: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        columns = np.random.default_rng(seed).standard_normal((400, 2)).astype(np.float32)
+        share = (temperature - 0.4) / 0.2
+        return columns, 1 + 0.1 * (columns @ np.array([[1 - share], [share]]))
+
+    temperatures = [0.4, 0.4, 0.5, 0.5, 0.6, 0.6]
+    sets = [turning(temperature, seed) for seed, temperature in enumerate(temperatures)]
+    fit = TemperatureRidge.fit(temperatures, [x for x, _ in sets], [y for _, y in sets], np.ones(2), penalties=[1e-8])
+    for temperature in (0.4, 0.45, 0.5, 0.6):
+        columns, target = turning(temperature, 9)
+        # The same weights for all temperatures would give 0.71 at the ends.
+        assert np.corrcoef(fit.mean(columns, temperature)[:, 0], target[:, 0])[0, 1] > 0.98
+
+
 def test_between_temperatures_levels_are_interpolated() -> None:
     level = Level.of([0.4, 0.6], *zip(data(0.4, 0), data(0.6, 1), strict=True))
     mean, scale, target_mean, target_spread = level.at(0.5)
