@@ -1,6 +1,6 @@
 """What each ingredient of a propensity model is worth: structure read, number of configurations, method.
 
-    python -m benchmarks.propensity_ingredients DATASET [--json]
+    python -m benchmarks.propensity_ingredients DATASET [--json] [--rows TEXT...]
 
 DATASET: configurations of one state point with inherent structures and cage positions (`glassformer quench` and
 `glassformer cage`). Two are left out at a time; the propensity is that of the last particle time, and scores are
@@ -31,7 +31,7 @@ from glassformer.observables.descriptors import cage_descriptors, collect_descri
 
 LEFT_OUT = 2
 # Chosen among by leaving training configurations out.
-DECAYS = (10.0, 100.0, 1000.0)
+DECAYS = (1.0, 10.0, 100.0)
 # Particles that count as soft, and as hard, when a support vector machine learns to tell them apart.
 EXTREMES = 0.1
 FINE = ("radial", "bond_order")
@@ -68,7 +68,12 @@ def perceptron(training: Sequence[LabelledParticles], names: Names) -> Predict:
         columns = scaled(items, names)
         labels = np.concatenate([item.propensity[:, 0] for item in items])
         network = MLPRegressor(
-            (32, 8), alpha=decay, learning_rate_init=1e-3, batch_size=256, max_iter=20, random_state=1
+            hidden_layer_sizes=(32, 8),
+            alpha=decay,
+            learning_rate_init=1e-3,
+            batch_size=256,
+            max_iter=20,
+            random_state=1,
         )
         network.fit(np.concatenate([columns(item) for item in items]), (labels - labels.mean()) / labels.std())
         return lambda item: np.asarray(network.predict(columns(item)), np.float64)
@@ -170,13 +175,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--rows", nargs="*", default=[], metavar="TEXT", help="only rows whose names hold one of these")
     arguments = parser.parse_args()
     loaded = [labelled(sample) for sample in read_dataset(arguments.dataset)]
     items, ceilings = [item for item, _ in loaded], [ceiling for _, ceiling in loaded]
     labels = [item.propensity[:, 0] for item in items]
     result: dict[str, Any] = {"benchmark": "propensity-ingredients", "rows": []}
     ships = None
-    for row in ROWS:
+    chosen = [
+        row for row in ROWS if row is SHIPS or not arguments.rows or any(text in row.name for text in arguments.rows)
+    ]
+    for row in chosen:
         predicted = predictions(row, items)
         each = np.array([correlation(p, y) for p, y in zip(predicted, labels, strict=True)])
         ships = each if ships is None else ships

@@ -13,6 +13,7 @@ from glassformer.physics.pair import interactions
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.lockstep import engine as engine_module
 from glassformer.simulate.lockstep.engine import INNER_SKIN, Lockstep
+from glassformer.simulate.lockstep.simd import lanes
 from tests.conftest import rattled_lattice
 from tests.liquids import kob_andersen, unit_masses
 from tests.unit.test_lammps import equilibrium
@@ -33,11 +34,12 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 @CONVENTIONS
+@pytest.mark.parametrize("draws", [3, 8, 16])
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 2e-6), (np.float64, 1e-12)])
-def test_forces_energy_and_virial_equal_the_reference(convention: str, dtype: type, bound: float) -> None:
+def test_forces_energy_and_virial_equal_the_reference(convention: str, dtype: type, bound: float, draws: int) -> None:
     structure, potential = equilibrium()[0], kob_andersen(convention)
     expected = interactions(structure, potential)
-    engine = Lockstep(structure, potential, 0.005, velocities(structure, 3), dtype)
+    engine = Lockstep(structure, potential, 0.005, velocities(structure, min(draws, lanes(dtype))), dtype)
     for force in engine.forces():
         assert relative(force, expected.force) < bound
     np.testing.assert_allclose(engine.potential_energy(), expected.energy.sum(), rtol=bound)
@@ -170,7 +172,7 @@ def test_single_precision_follows_double_until_chaos_sets_in() -> None:
     assert np.abs(single.displacements() - double.displacements()).max() < 1e-5
 
 
-@pytest.mark.parametrize("draws", [1, 5, 16])
+@pytest.mark.parametrize("draws", [1, 5, 8, 9, 16])
 def test_draws_that_do_not_fill_a_vector_are_the_same_draws(draws: int) -> None:
     structure, potential = equilibrium()[0], kob_andersen("uniform")
     all_draws = velocities(structure, 16)

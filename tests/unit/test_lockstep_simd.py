@@ -30,12 +30,13 @@ from glassformer.simulate.lockstep.simd import (
 )
 
 PRECISIONS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
+HALVES = pytest.mark.parametrize("half", [False, True])
 
 
-def vectors(dtype: type, count: int, seed: int = 0) -> np.ndarray:
-    values = aligned_zeros(count * lanes(dtype), dtype)
-    values[:] = np.random.default_rng(seed).uniform(0.5, 2.0, len(values))
-    values[::3] *= -1
+def vectors(dtype: type, count: int, seed: int = 0, half: bool = False) -> np.ndarray:
+    values = aligned_zeros(count * lanes(dtype) // (1 + half), dtype, half)
+    values.ravel()[:] = np.random.default_rng(seed).uniform(0.5, 2.0, values.size)
+    values.ravel()[::3] *= -1
     return values
 
 
@@ -48,7 +49,7 @@ def arithmetic(a, b, scalar, out):
     store(out, 2 * n, scalar * y)
     store(out, 3 * n, x / y)
     store(out, 4 * n, scalar - x * y)
-    store(out, 5 * n, broadcast(scalar))
+    store(out, 5 * n, broadcast(out, scalar))
     store(out, 6 * n, minimum(x, y))
     store(out, 7 * n, maximum(x, y))
     store(out, 8 * n, zero_unless_less(x, y, scalar))
@@ -56,10 +57,12 @@ def arithmetic(a, b, scalar, out):
 
 
 @PRECISIONS
-def test_every_operation_is_that_of_numpy(dtype: type) -> None:
-    a, b, scalar = vectors(dtype, 1), vectors(dtype, 1, seed=1), dtype(0.75)
-    out = aligned_zeros(9 * lanes(dtype), dtype)
+@HALVES
+def test_every_operation_is_that_of_numpy(dtype: type, half: bool) -> None:
+    a, b, scalar = vectors(dtype, 1, half=half), vectors(dtype, 1, seed=1, half=half), dtype(0.75)
+    out = aligned_zeros(9 * a.size, dtype, half)
     least, greatest, bits = arithmetic(a, b, scalar, out)
+    a, b = a.ravel(), b.ravel()
     expected = [
         a + b, a - scalar, scalar * b, a / b, scalar - a * b, np.full_like(a, scalar),
         np.minimum(a, b), np.maximum(a, b), np.where(b < scalar, a, 0),
@@ -67,8 +70,8 @@ def test_every_operation_is_that_of_numpy(dtype: type) -> None:
     # Fused multiply-add and the division by a reciprocal may differ by some units in the last place.
     np.testing.assert_allclose(out.reshape(9, -1), expected, rtol=8 * np.finfo(dtype).eps)
     assert (least, greatest) == (a.min(), a.max())
-    assert bits == sum(1 << lane for lane in range(lanes(dtype)) if a[lane] < scalar)
-    assert 0 < bits < (1 << lanes(dtype)) - 1
+    assert bits == sum(1 << lane for lane in range(a.size) if a[lane] < scalar)
+    assert 0 < bits < (1 << a.size) - 1
 
 
 @PRECISIONS
@@ -83,14 +86,15 @@ def test_a_vector_fills_64_bytes_and_starts_at_a_multiple_of_them(dtype: type) -
 @njit
 def strided(values, out):
     n = width(values)
-    for k in range(values.shape[0] // n):
+    for k in range(values.size // n):
         store(out, k * n, load(values, k * n) * values.dtype.type(2))
 
 
 @PRECISIONS
-def test_indices_are_elements(dtype: type) -> None:
-    values = vectors(dtype, 7)
-    out = aligned_zeros(len(values), dtype)
+@HALVES
+def test_indices_are_elements(dtype: type, half: bool) -> None:
+    values = vectors(dtype, 7, half=half)
+    out = aligned_zeros(values.size, dtype, half)
     strided(values, out)
     assert np.array_equal(out, values * 2)
 
@@ -123,10 +127,10 @@ def test_fetch_and_put_take_flat_indices() -> None:
 @njit
 def compensated(start, step, count):
     n = width(start)
-    total, low = load(start, 0), broadcast(start.dtype.type(0))
+    total, low = load(start, 0), broadcast(start, start.dtype.type(0))
     for _ in range(count):
         before = total
-        addend = broadcast(step) + low
+        addend = broadcast(start, step) + low
         total = before + addend
         low = addend - (total - before)
     store(start, 0, total)
@@ -162,7 +166,8 @@ def test_it_runs_on_processors_with_other_vectors(cpu: str) -> None:
     features = "+avx2,+fma" if cpu == "haswell" else "+avx512f,+avx512vl,+avx512dq,+avx512bw,+fma"
     code = (
         "import numpy as np; from tests.unit.test_lockstep_simd import *\n"
-        "for dtype in (np.float32, np.float64): test_every_operation_is_that_of_numpy(dtype)\n"
+        "for dtype in (np.float32, np.float64):\n"
+        "    for half in (False, True): test_every_operation_is_that_of_numpy(dtype, half)\n"
         "assembly = next(iter(arithmetic.inspect_asm().values())); print('zmm' in assembly)"
     )
     environment = os.environ | {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}

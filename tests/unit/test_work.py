@@ -17,7 +17,7 @@ from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.plan import Rates, plan_campaign
 from glassformer.simulate.sample_task import simulate_sample
 from glassformer.simulate.stages import fewest_steps
-from glassformer.simulate.work import Tally, lanes, sample_work
+from glassformer.simulate.work import Tally, counted_draws, sample_work
 from tests.conftest import TINY_CAMPAIGN
 
 # Time units of a fake clock: LAMMPS's step, and a step of a vector of 16 draws, as measured.
@@ -28,20 +28,20 @@ def campaign(**changes: object) -> Campaign:
     return check_settings(TINY_CAMPAIGN | changes, Campaign, "work")
 
 
-@pytest.mark.parametrize(("draws", "counted"), [(1, 16), (16, 16), (17, 32), (0, 0)])
-def test_lockstep_runs_whole_vectors(draws: int, counted: int) -> None:
-    assert lanes(campaign(engine="lockstep"), draws) == counted
-    assert lanes(campaign(engine="lammps"), draws) == draws
+@pytest.mark.parametrize(("draws", "counted"), [(1, 10.5), (8, 10.5), (9, 16), (16, 16), (20, 26.5), (28, 32), (0, 0)])
+def test_lockstep_runs_vectors_and_halves(draws: int, counted: float) -> None:
+    assert counted_draws(campaign(engine="lockstep"), draws) == counted
+    assert counted_draws(campaign(engine="lammps"), draws) == draws
 
 
 def test_the_work_of_a_sample() -> None:
     """The last observation is at step 400."""
-    for engine, cost, full in (("lammps", 1, 20), ("lockstep", 14, 32)):
+    for engine, cost, full in (("lammps", 1, 20), ("lockstep", 14, 26.5)):
         settings = campaign(engine=engine, draws=20)
         point = settings.state_points[0]
         equilibration = cost * fewest_steps(settings, point)
         assert sample_work(settings, point, None) == equilibration + full * 400
-        assert sample_work(settings, point, 18) == (2 if engine == "lammps" else 16) * 400
+        assert sample_work(settings, point, 18) == (2 if engine == "lammps" else 10.5) * 400
         assert sample_work(settings, point, 20) == 0
 
 
@@ -161,13 +161,11 @@ def test_a_failure_is_called_so() -> None:
     assert log.done == pytest.approx(log.total)
 
 
-def test_a_plan_counts_whole_vectors_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_counts_vectors_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "measure_rates", lambda campaign, progress: Rates("lockstep", 1000.0, 500.0))
-    few, many = (
-        plan_campaign(campaign(engine="lockstep", draws=draws), None, 1, Silent()).costs[0].draw_hours
-        for draws in (2, 16)
-    )
-    assert few == many == pytest.approx(4 * 16 * 400 / 500 / 3600)
+    for draws, counted in ((2, 10.5), (10, 16), (16, 16)):
+        cost = plan_campaign(campaign(engine="lockstep", draws=draws), None, 1, Silent()).costs[0]
+        assert cost.draw_hours == pytest.approx(4 * counted * 400 / 500 / 3600)
 
 
 def test_rates_are_measured_once_and_on_few_particles(monkeypatch: pytest.MonkeyPatch) -> None:

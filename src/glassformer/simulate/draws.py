@@ -8,7 +8,7 @@ import numpy as np
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError
 from glassformer.physics.configuration import Configuration
-from glassformer.simulate.isoconfigurational import DRAWS, Observations, Report, run_lammps_draw, weighed
+from glassformer.simulate.isoconfigurational import DRAWS, Observations, Report, run_lammps_draw, vector_work, weighed
 from glassformer.simulate.lammps import engine_version
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.unfinished import Unfinished
@@ -81,8 +81,8 @@ def _run_group(
 ) -> tuple[Observations, float | None]:
     """Follow one vector of draws, or one draw on LAMMPS, unless `unfinished` holds it already."""
     if uses_lockstep(campaign):
-        # A vector that is not full takes as long as a full one.
-        report = weighed(report, DRAWS / len(seeds))
+        # Draws of a vector that is not full take longer.
+        report = weighed(report, vector_work(len(seeds)) / len(seeds))
     # By first and last, so that a vector that has grown since is not taken for the same.
     name = f"draws-{first}-{first + len(seeds) - 1}"
     finished, running = name, f"{name}-running"

@@ -24,11 +24,17 @@ from glassformer.simulate.unfinished import Unfinished
 
 # Steps between two reports of progress.
 CHUNK = 500
-# Draws that lockstep advances together, the lanes of its vector: fewer cost as much.
+# Draws that lockstep advances together, the lanes of its vector. Half of them or fewer cost as much as `HALF`.
 DRAWS = 16
+HALF = 10.5
 # Work of a step of LAMMPS in draw steps of lockstep; a step of a full vector is 16 of those. Measured at N = 4096 on
 # one core: 1.8 M atom-steps/s with lj/cut/opt, 25 M in lockstep.
 LAMMPS_COST = 14.0
+
+
+def vector_work(draws: int) -> float:
+    """Return as how many draws one vector of `draws` counts."""
+    return HALF if draws <= DRAWS // 2 else float(DRAWS)
 
 
 class Report(Protocol):

@@ -25,7 +25,7 @@ from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
 from glassformer.simulate.stages import fewest_steps, most_steps
-from glassformer.simulate.work import lanes
+from glassformer.simulate.work import counted_draws
 
 # Seconds over which a rate is measured, the steps of the first try, and the most particles on which.
 SECONDS, FIRST_STEPS = 0.6, 20
@@ -136,7 +136,7 @@ def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progre
 def _cost(campaign: Campaign, point: StatePointSettings, there: list[int | None], rates: Rates) -> Cost:
     new = sum(draws is None for draws in there)
     draws = sum(campaign.draws - (number or 0) for number in there)
-    counted_draws = sum(lanes(campaign, campaign.draws - (number or 0)) for number in there)
+    draws_of_vectors = sum(counted_draws(campaign, campaign.draws - (number or 0)) for number in there)
     steps = int(observation_steps(campaign.at(point))[-1])
     return Cost(
         label=point.label,
@@ -144,7 +144,7 @@ def _cost(campaign: Campaign, point: StatePointSettings, there: list[int | None]
         draws=draws,
         equilibration_hours=new * fewest_steps(campaign, point) / rates.equilibration / 3600,
         most_equilibration_hours=new * most_steps(campaign, point) / rates.equilibration / 3600,
-        draw_hours=counted_draws * steps / rates.draws / 3600,
+        draw_hours=draws_of_vectors * steps / rates.draws / 3600,
         bytes=len(there) * sample_bytes(campaign.at(point)),
     )
 

@@ -1,13 +1,12 @@
 """How much work a simulation is, in one unit for both engines: a progress bar and a plan count it alike."""
 
-import math
 from collections.abc import Mapping
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.words import counted
 from glassformer.simulate.draws import uses_lockstep
-from glassformer.simulate.isoconfigurational import DRAWS, LAMMPS_COST
+from glassformer.simulate.isoconfigurational import DRAWS, LAMMPS_COST, vector_work
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.stages import fewest_steps
 
@@ -18,9 +17,12 @@ FILE = 1.0
 LOCKSTEP_RATE, LAMMPS_RATE, MUCH = 25e6, 1.8e6, 50.0
 
 
-def lanes(campaign: Campaign, draws: int) -> int:
-    """Return as how many draws `draws` new draws of one configuration count: lockstep runs whole vectors."""
-    return DRAWS * math.ceil(draws / DRAWS) if uses_lockstep(campaign) else draws
+def counted_draws(campaign: Campaign, draws: int) -> float:
+    """Return as how many draws `draws` new draws of one configuration count: lockstep runs them in vectors."""
+    if not uses_lockstep(campaign):
+        return draws
+    whole, rest = divmod(draws, DRAWS)
+    return whole * DRAWS + (vector_work(rest) if rest else 0)
 
 
 def lammps_cost(campaign: Campaign) -> float:
@@ -36,7 +38,7 @@ def sample_work(campaign: Campaign, point: StatePointSettings, draws_there: int 
     """
     equilibration = 0.0 if draws_there is not None else lammps_cost(campaign) * fewest_steps(campaign, point)
     last = int(observation_steps(campaign)[-1])
-    return equilibration + lanes(campaign, campaign.draws - (draws_there or 0)) * last
+    return equilibration + counted_draws(campaign, campaign.draws - (draws_there or 0)) * last
 
 
 def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progress) -> None:

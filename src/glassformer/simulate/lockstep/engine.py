@@ -44,7 +44,8 @@ LARGEST_STEP = 1.0
 class Lockstep:
     """The draws of `configuration`, a `mixture`, that start with `velocities` (D, N, 3).
 
-    D is at most the number of lanes of a vector of `dtype`. Unused lanes repeat the last draw. All results are in the
+    D is at most the number of lanes of a vector of `dtype`; half of them or fewer take half of the time. Unused lanes
+    repeat the last draw. All results are in the
     order of the draws and of the configuration's particles, in float64. A `wall` keeps every particle in its cage.
 
     Raises `ConfigurationError` for a bad configuration, a box shorter than two cutoffs, or too many draws;
@@ -63,11 +64,13 @@ class Lockstep:
         check_host()
         check_configuration(configuration, "the start of a simulation")
         check_box(configuration, mixture)
-        self._lanes = lanes(dtype)
-        self.draws = len(velocities)
-        if not 0 < self.draws <= self._lanes or velocities.shape[1:] != (configuration.particles, 3):
+        self.draws, most = len(velocities), lanes(dtype)
+        # Half a vector takes half the time.
+        self._half = self.draws <= most // 2
+        self._lanes = most // 2 if self._half else most
+        if not 0 < self.draws <= most or velocities.shape[1:] != (configuration.particles, 3):
             raise ConfigurationError(
-                f"got velocities of shape {velocities.shape}; expected 1 to {self._lanes} draws of"
+                f"got velocities of shape {velocities.shape}; expected 1 to {most} draws of"
                 f" {configuration.particles} particles in 3 dimensions"
             )
         self.particles, self.builds, self.prunes, self.steps = configuration.particles, 0, 0, 0
@@ -86,11 +89,10 @@ class Lockstep:
         self._table, self._polynomial = pair_table(mixture, self._dtype), polynomial_table(mixture, self._dtype)
         self._masses = mixture.masses_of(configuration.species)
         self._kick = self._time_step / self._masses[self._order]
-        size = configuration.particles * 3 * self._lanes
-        self._u, self._low, self._w, self._f, self._u_then = (aligned_zeros(size, self._dtype) for _ in range(5))
+        self._u, self._low, self._w, self._f, self._u_then = (self._zeros(3) for _ in range(5))
         kinds, room = len(self._cutoff), configuration.particles * FIRST_ROOM
         self._outer, self._inner = (empty_list(self.particles, kinds, room, self._dtype) for _ in range(2))
-        self._near = empty_near(FIRST_NEAR * self._lanes, self._dtype)
+        self._near = empty_near(FIRST_NEAR * most, self._dtype)
         self._wall = wall
         if wall is not None:
             if len(wall.centers) != self.particles:
@@ -148,11 +150,8 @@ class Lockstep:
 
     def wall_energy(self) -> FloatArray:
         """Return the potential energy of the wall in every draw, (D,), which is no part of the others."""
-        energy, unused = (
-            aligned_zeros(self.particles * self._lanes, self._dtype),
-            aligned_zeros(len(self._f), self._dtype),
-        )
-        self._push_back(unused, energy)
+        energy = self._zeros(1)
+        self._push_back(self._zeros(3), energy)
         return self._sum_over_particles(energy)
 
     def virial(self) -> FloatArray:
@@ -197,7 +196,7 @@ class Lockstep:
 
     def _half_kick(self, dtype: DTypeLike | None = None) -> NDArray[Any]:
         """Return dt / (2 m) for every entry of a flat array of particles."""
-        return np.repeat(self._kick / 2, 3 * self._lanes).astype(dtype or self._dtype)
+        return np.repeat(self._kick / 2, 3 * self._lanes).astype(dtype or self._dtype).reshape(self._w.shape)
 
     def _renew_inner(self) -> None:
         if 2 * greatest_move(self._u, self._u_then) + INNER_SKIN > OUTER_SKIN:
@@ -212,9 +211,9 @@ class Lockstep:
             count, near = build(
                 self._u, self._reference, self._species, self._box, self._cells, reach, self._near, self._outer
             )
-            room, near_room = len(self._outer.neighbors), len(self._near.position)
+            room, near_room, width = len(self._outer.neighbors), len(self._near.position), lanes(self._dtype)
             if near > near_room:
-                self._near = empty_near(-(-int(near * GROWTH) // self._lanes) * self._lanes, self._dtype)
+                self._near = empty_near(-(-int(near * GROWTH) // width) * width, self._dtype)
             elif count >= room:
                 room = int(count * GROWTH) + 1
                 self._outer, self._inner = (empty_list(self.particles, kinds, room, self._dtype) for _ in range(2))
@@ -224,10 +223,13 @@ class Lockstep:
         self.builds += 1
 
     def _sums(self) -> tuple[FloatArray, FloatArray]:
-        energy, virial = (aligned_zeros(self.particles * self._lanes, self._dtype) for _ in range(2))
-        unused = aligned_zeros(len(self._f), self._dtype)
-        forces(self._u, unused, self._inner, self._species, self._table, self._polynomial, energy, virial)
+        energy, virial = (self._zeros(1) for _ in range(2))
+        forces(self._u, self._zeros(3), self._inner, self._species, self._table, self._polynomial, energy, virial)
         return self._sum_over_particles(energy), self._sum_over_particles(virial)
+
+    def _zeros(self, values: int) -> NDArray[Any]:
+        """Return room for so many values per particle and draw."""
+        return aligned_zeros(self.particles * values * self._lanes, self._dtype, self._half)
 
     def _sum_over_particles(self, values: NDArray[Any]) -> FloatArray:
         sums: FloatArray = values.reshape(-1, self._lanes).sum(0, np.float64)[: self.draws]
@@ -235,7 +237,7 @@ class Lockstep:
 
     def _to_lanes(self, values: FloatArray) -> NDArray[Any]:
         filled = values[np.minimum(np.arange(self._lanes), self.draws - 1)][:, self._order]
-        return filled.transpose(1, 2, 0).astype(self._dtype).ravel()
+        return filled.transpose(1, 2, 0).astype(self._dtype).reshape(self._w.shape)
 
     def _from_lanes(self, flat: NDArray[Any]) -> FloatArray:
         result = np.empty((self.draws, self.particles, 3))

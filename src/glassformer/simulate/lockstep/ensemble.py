@@ -12,13 +12,13 @@ from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.isoconfigurational import (
-    DRAWS,
     LAMMPS_COST,
     LammpsDraw,
     Observations,
     Report,
     draw_velocities,
     follow,
+    vector_work,
     weighed,
 )
 from glassformer.simulate.lammps import checkpoint_steps
@@ -106,7 +106,7 @@ def _continue_in_lammps(
     """Take the draws from number `first` on from where they are to the last observation with LAMMPS."""
     left = int(observation_steps(campaign)[-1]) - engine.steps
     # `report` counts a step of the vector as one of each draw; in LAMMPS a draw's step costs more than such a share.
-    cost = LAMMPS_COST * engine.draws / DRAWS
+    cost = LAMMPS_COST * engine.draws / vector_work(engine.draws)
     report(0, (cost - 1) * (engine.draws - first) * left)
     report = weighed(report, cost)
     all_displacements, all_velocities = engine.displacements(), engine.velocities()

@@ -8,7 +8,7 @@
 | w_i | `w` | velocity of i half a step before the present |
 | F_i | `f` | force on i |
 
-Arrays of particles are flat, `[particle][xyz][draw]`: component `axis` of particle i starts at (3 i + axis) lanes.
+Arrays of particles lie in memory as `[particle][xyz][draw]`: component `axis` of i starts at (3 i + axis) lanes.
 Pairs, with the terms of `glassformer.physics.mixture.PairTerms`, for r < r_c:
 V = a r^-12 / 12 - b r^-6 / 6 - shift + c_1 r + c_2 r^2 + c_4 r^4 and
 F_ij = (a r^-12 - b r^-6 - c_1 r - 2 c_2 r^2 - 4 c_4 r^4) r^-2 d_ij. Where c_1, c_2 and c_4 are all zero, their part
@@ -60,8 +60,8 @@ def forces(u, f, pairs, species, table, polynomial, energy, virial):
     for i in range(species.shape[0]):
         a = i * 3 * lanes
         xi, yi, zi = load(u, a), load(u, a + lanes), load(u, a + 2 * lanes)
-        fx, fy, fz = broadcast(zero), broadcast(zero), broadcast(zero)
-        energy_i, virial_i = broadcast(zero), broadcast(zero)
+        fx, fy, fz = broadcast(u, zero), broadcast(u, zero), broadcast(u, zero)
+        energy_i, virial_i = broadcast(u, zero), broadcast(u, zero)
         for s in range(kinds):
             repulsion, attraction, cutoff2, shift = table[species[i], s]
             for k in range(rows[i * kinds + s, 0], rows[i * kinds + s, 1]):
@@ -108,15 +108,15 @@ def leap(u, low, w, f, kick, time_step):
     Kahan, Commun. ACM 8, 40 (1965)), so that u + low accumulates to about twice u's digits.
     """
     lanes, zero = width(u), u.dtype.type(0)
-    fastest, total = broadcast(zero), broadcast(zero)
-    for i in range(u.shape[0] // (3 * lanes)):
-        speed2 = broadcast(zero)
+    fastest, total = broadcast(u, zero), broadcast(u, zero)
+    for i in range(u.size // (3 * lanes)):
+        speed2 = broadcast(u, zero)
         push = time_step if kick is None else kick[i]
         for axis in range(3):
             k = (3 * i + axis) * lanes
             velocity = load(w, k) + load(f, k) * push
             store(w, k, velocity)
-            store(f, k, broadcast(zero))
+            store(f, k, broadcast(u, zero))
             before = load(u, k)
             step = velocity * time_step + load(low, k)
             after = before + step
@@ -137,8 +137,8 @@ def push_back(u, f, centers, radius, stiffness, energy):
     V(d) = k (d - R)^2 / 2 for d = |u_i - c_i| > R, else 0, with k = `stiffness` and R = `radius`. `centers` c, the same
     for all draws, is flat: `[particle][xyz]`.
     """
-    lanes, zero, half = width(u), broadcast(u.dtype.type(0)), u.dtype.type(0.5)
-    at_wall = broadcast(radius)
+    lanes, zero, half = width(u), broadcast(u, u.dtype.type(0)), u.dtype.type(0.5)
+    at_wall = broadcast(u, radius)
     for i in range(centers.shape[0] // 3):
         a = i * 3 * lanes
         dx = load(u, a) - fetch(centers, 3 * i)

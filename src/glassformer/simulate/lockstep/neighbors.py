@@ -180,7 +180,7 @@ def find_near(cells, kinds, s, low, high, limit, near):
 def find_candidates(i, low, high, limit, near, count, found):
     """Write the places in `near` of the particles j > i whose boxes come within `limit` of i's; return how many."""
     bounds, stride, lanes = near.bounds, near.position.shape[0], width(near.bounds)
-    kind, zero = bounds.dtype.type, broadcast(bounds.dtype.type(0))
+    kind, zero = bounds.dtype.type, broadcast(bounds, bounds.dtype.type(0))
     x_low, y_low, z_low = kind(low[i, 0]), kind(low[i, 1]), kind(low[i, 2])
     x_high, y_high, z_high = kind(high[i, 0]), kind(high[i, 1]), kind(high[i, 2])
     candidates = 0
@@ -292,8 +292,8 @@ def prune(u, species, reach, pairs, kept):
 def greatest_move(u, u_then):
     """Return how far the particle that moved furthest, in any draw, is from where it was at `u_then`."""
     lanes = width(u)
-    greatest = broadcast(u.dtype.type(0))
-    for i in range(u.shape[0] // (3 * lanes)):
+    greatest = broadcast(u, u.dtype.type(0))
+    for i in range(u.size // (3 * lanes)):
         a = i * 3 * lanes
         dx = load(u, a) - load(u_then, a)
         dy = load(u, a + lanes) - load(u_then, a + lanes)

@@ -1,4 +1,4 @@
-"""A SIMD vector as a numba type: 64 bytes, that is 16 lanes of float32 or 8 of float64.
+"""A SIMD vector as a numba type: 64 bytes, that is 16 lanes of float32 or 8 of float64, or half of that.
 
 LLVM lowers it to what the host has: one AVX-512 register, two of AVX2, four of Arm's NEON. In compiled code a vector is
 a value like any other:
@@ -6,8 +6,9 @@ a value like any other:
     r2 = dx * dx + dy * dy + dz * dz          # vector and vector, vector and scalar
     store(forces, index, load(forces, index) + g * dx)
 
-Vectors are read and written by `load` and `store` at element `index` of a contiguous array whose data is aligned to 64
-bytes (`aligned_zeros`) and whose length and indices are multiples of the lanes: neither is checked, as in C.
+Vectors are read and written by `load` and `store` at element `index` of the flat data of a contiguous array, aligned to
+64 bytes (`aligned_zeros`); its size and the indices are multiples of the lanes. Neither is checked, as in C. An array
+of one dimension holds whole vectors; one of two dimensions, a vector in each row, halves.
 """
 
 import operator
@@ -33,9 +34,9 @@ _FLAGS = ("contract", "arcp", "nsz")
 class Vector(types.Type):
     """Numba type of a vector of `lanes` values of `scalar` type."""
 
-    def __init__(self, scalar: types.Float) -> None:
+    def __init__(self, scalar: types.Float, size: int) -> None:
         self.scalar = scalar
-        self.lanes = VECTOR_BYTES // (scalar.bitwidth // 8)
+        self.lanes = size // (scalar.bitwidth // 8)
         super().__init__(name=f"{scalar.name}x{self.lanes}")
 
     @property
@@ -50,22 +51,26 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, vector, vector.llvm)
 
 
-float32x16 = Vector(types.float32)
-float64x8 = Vector(types.float64)
-_VECTORS = {vector.scalar: vector for vector in (float32x16, float64x8)}
+# By scalar and by the dimensions of the array that holds them.
+_VECTORS = {
+    (scalar, dimensions): Vector(scalar, VECTOR_BYTES // dimensions)
+    for scalar in (types.float32, types.float64)
+    for dimensions in (1, 2)
+}
 
 
 def lanes(dtype: DTypeLike) -> int:
-    """Return how many values of `dtype` a vector holds: 16 of float32, 8 of float64."""
+    """Return how many values of `dtype` a whole vector holds: 16 of float32, 8 of float64."""
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-def aligned_zeros(size: int, dtype: DTypeLike) -> NDArray[Any]:
-    """Return `size` zeros whose data starts at a multiple of 64 bytes."""
+def aligned_zeros(size: int, dtype: DTypeLike, half: bool = False) -> NDArray[Any]:
+    """Return `size` zeros whose data starts at a multiple of 64 bytes, for whole vectors or, in rows, for halves."""
     itemsize = np.dtype(dtype).itemsize
     raw = np.zeros(size * itemsize + VECTOR_BYTES, np.uint8)
     start = -raw.ctypes.data % VECTOR_BYTES
-    return raw[start : start + size * itemsize].view(dtype)
+    flat = raw[start : start + size * itemsize].view(dtype)
+    return flat.reshape(-1, lanes(dtype) // 2) if half else flat
 
 
 def check_host(features: dict[str, bool] | None = None) -> None:
@@ -119,7 +124,7 @@ def _arithmetic(symbol: Callable[[Any, Any], Any], instruction: str) -> None:
         )
         return getattr(builder, instruction)(*operands, flags=_FLAGS)
 
-    for scalar, vector in _VECTORS.items():
+    for (scalar, _), vector in _VECTORS.items():
         for pair in ((vector, vector), (vector, scalar), (scalar, vector)):
             lower_builtin(symbol, *pair)(lower)
 
@@ -131,9 +136,13 @@ _arithmetic(operator.truediv, "fdiv")
 
 
 def _vector_of(array: types.Type) -> Vector:
-    if not (isinstance(array, types.Array) and array.layout == "C" and array.dtype in _VECTORS):
+    if not (isinstance(array, types.Array) and array.layout == "C" and (array.dtype, array.ndim) in _VECTORS):
         raise TypeError(f"vectors live in C-contiguous arrays of float32 or float64, not in {array}")
-    return _VECTORS[array.dtype]
+    return _VECTORS[array.dtype, array.ndim]
+
+
+def _bytes(array: types.Array) -> int:
+    return VECTOR_BYTES // int(array.ndim)
 
 
 def _pointer(context: Any, builder: ir.IRBuilder, array_type: types.Array, array: ir.Value, index: ir.Value) -> Any:
@@ -179,7 +188,7 @@ def load(typing_context: Any, array: Any, index: Any) -> Any:
     """Return the vector that starts at element `index` of `array`."""
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        return builder.load(_pointer(context, builder, sig.args[0], *args), align=VECTOR_BYTES)
+        return builder.load(_pointer(context, builder, sig.args[0], *args), align=_bytes(sig.args[0]))
 
     return _vector_of(array)(array, types.intp), codegen
 
@@ -189,20 +198,20 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     """Write the vector `value` at element `index` of `array`."""
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        builder.store(args[2], _pointer(context, builder, sig.args[0], *args[:2]), align=VECTOR_BYTES)
+        builder.store(args[2], _pointer(context, builder, sig.args[0], *args[:2]), align=_bytes(sig.args[0]))
         return context.get_dummy_value()
 
     return types.void(array, types.intp, _vector_of(array)), codegen
 
 
 @intrinsic
-def broadcast(typing_context: Any, scalar: Any) -> Any:
-    """Return a vector with `scalar` in every lane."""
+def broadcast(typing_context: Any, array: Any, scalar: Any) -> Any:
+    """Return a vector, such as those in `array`, with `scalar` in every lane."""
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Any) -> ir.Value:
-        return _splat(builder, sig.return_type, args[0])
+        return _splat(builder, sig.return_type, args[1])
 
-    return _VECTORS[scalar](scalar), codegen
+    return _vector_of(array)(array, array.dtype), codegen
 
 
 @intrinsic
