@@ -1,15 +1,21 @@
 """One sample as a task: from the parameters of a configuration and its draws to its file."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from glassformer.core.campaign import Campaign, StatePointSettings
-from glassformer.core.layout import configuration_id
+from glassformer.core.files import storage_error
+from glassformer.core.layout import configuration_id, sample_lock, unfinished_folder
+from glassformer.core.lock import Lock
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
+from glassformer.core.temporaries import remove_inherited, temporaries_of
 from glassformer.dataset.extend import join
 from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, write_sample
 from glassformer.observables.relaxation import relaxation_time
@@ -24,6 +30,7 @@ from glassformer.simulate.equilibration import (
     equilibrate,
 )
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
+from glassformer.simulate.mismatch import refuse
 from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
 from glassformer.simulate.work import lammps_cost
@@ -48,6 +55,11 @@ class Task:
         return f"{self.point.label}/{configuration_id(self.index)}"
 
     @property
+    def lock(self) -> Path:
+        """The file that is there while a process makes the sample."""
+        return sample_lock(self.path)
+
+    @cached_property
     def parameter_hash(self) -> str:
         """Hash of everything that decides the sample's numbers."""
         made_by = {
@@ -59,23 +71,61 @@ class Task:
         return parameter_hash(self.campaign.sample_parameters(self.point) | made_by)
 
 
-def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
+def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> bool:
     """Simulate what is missing of `task` and write its file: a plain function of files and parameters to a file.
 
-    `threads` vectors of draws are followed at a time. A killed run continues from its last checkpoint.
-    Raises `DatasetError`, `EngineError` or `StorageError`.
+    `threads` vectors of draws are followed at a time. A killed run continues from its last checkpoint. Returns whether
+    anything was missing. Nobody else makes the sample meanwhile, on any node: its lock is held.
+    Raises `DatasetError`, `EngineError` or `StorageError`; `HeldError` if another process makes the sample.
     """
-    unfinished = Unfinished(task.path, task.parameter_hash)
-    old = read_sample(task.path) if task.path.exists() else None
-    if old is None or old.draws < task.campaign.draws:
-        sample = (
-            _new_sample(task, report, unfinished, threads)
-            if old is None
-            else _with_more_draws(task, old, report, unfinished, threads)
-        )
-        unfinished.check_home()
-        write_sample(task.path, sample)
-    unfinished.clear()
+    with _claimed(task) as lock:
+        unfinished = Unfinished(task.path, task.parameter_hash, lock)
+        old = sample_there(task)
+        missing = old is None or old.draws < task.campaign.draws
+        if missing:
+            sample = (
+                _new_sample(task, report, unfinished, threads)
+                if old is None
+                else _with_more_draws(task, old, report, unfinished, threads)
+            )
+            unfinished.check_home()
+            write_sample(task.path, sample)
+        unfinished.clear()
+    return missing
+
+
+@contextmanager
+def _claimed(task: Task) -> Iterator[Lock]:
+    """Hold the lock of the task's sample, and remove the temporary files of those who held it before.
+
+    Raises `HeldError`; `StorageError` also if the dataset's folder does not exist any more.
+    """
+    try:
+        with suppress(FileExistsError):
+            task.path.parent.mkdir()
+        lock = Lock(task.lock)
+        lock.acquire()
+    except OSError as error:
+        raise storage_error("lock", task.path, error) from error
+    try:
+        remove_inherited(temporaries_of(task.path))
+        remove_inherited(unfinished_folder(task.path).glob(".*.tmp"))
+        yield lock
+    finally:
+        lock.release()
+
+
+def sample_there(task: Task) -> Sample | None:
+    """Return the sample in the task's file, or None if there is none.
+
+    Raises `DatasetError` if it is damaged or was made with other parameters.
+    """
+    if not task.path.exists():
+        return None
+    sample = read_sample(task.path)
+    if sample.facts.parameter_hash != task.parameter_hash:
+        raise refuse(task, sample.facts, protocol(task))
+    return sample
 
 
 def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int) -> Sample:
