@@ -3,7 +3,8 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -79,6 +80,29 @@ def write_atomically(path: Path, data: bytes) -> None:
         with suppress(OSError):
             mine.unlink(missing_ok=True)
         raise storage_error("write", path, error) from error
+
+
+# What a file system answers that is out of reach, read-only or remounted for a while.
+_FOR_A_WHILE = (errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
+# Seconds for which hours of work wait for such a file system, and between two attempts.
+PATIENCE, PAUSE = 600.0, 5.0
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """Call `write` until the file system takes what it writes, for at most `PATIENCE` seconds.
+
+    Raises the last `StorageError`; one that waiting does not cure, such as of a full disk, at once.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return write()
+        except StorageError as error:
+            cause = error.__cause__
+            passing = isinstance(cause, OSError) and cause.errno in _FOR_A_WHILE
+            if not passing or time.monotonic() > until:
+                raise
+        time.sleep(PAUSE)
 
 
 # Folders that this process holds, with what tells them from others: device and inode.

@@ -178,13 +178,20 @@ def clear_dead(path: Path) -> None:
             pass
 
 
+def release_all() -> None:
+    """Give back all locks of this process, which is about to end."""
+    for lock in _heart().locks():
+        lock.release()
+
+
 class _Heart:
     """A thread that touches the files of all locks that this process holds."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
         self._locks: set[Lock] = set()
-        self._guard = threading.Lock()
+        # Also for a signal's handler, which may interrupt what holds it.
+        self._guard = threading.RLock()
         threading.Thread(target=self._run, daemon=True, name="heartbeat").start()
 
     def add(self, lock: Lock) -> None:
@@ -195,12 +202,14 @@ class _Heart:
         with self._guard:
             self._locks.discard(lock)
 
+    def locks(self) -> list[Lock]:
+        with self._guard:
+            return list(self._locks)
+
     def _run(self) -> None:
         while True:
             time.sleep(HEARTBEAT)
-            with self._guard:
-                locks = list(self._locks)
-            for lock in locks:
+            for lock in self.locks():
                 lock.beat()
 
 

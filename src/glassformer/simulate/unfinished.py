@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from glassformer.core.checksum import Checksum, check_last_line, with_last_line
 from glassformer.core.errors import StorageError
-from glassformer.core.files import write_atomically
+from glassformer.core.files import patiently, write_atomically
 from glassformer.core.layout import unfinished_folder
 from glassformer.core.lock import Lock
 
@@ -53,11 +53,19 @@ class Unfinished:
         return sorted(path.stem for path in self._folder.glob("[!.]*.npz"))
 
     def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Save `arrays` as `name`, whole or not at all. Raises `StorageError`."""
-        self.check_home()
+        """Save `arrays` as `name`, whole or not at all; wait for a file system that is out of reach for a while.
+
+        Raises `StorageError`.
+        """
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, key=np.array(self._key), **arrays)
-        write_atomically(self._file(name), with_last_line(buffer.getvalue()))
+        contents = with_last_line(buffer.getvalue())
+
+        def write() -> None:
+            self.check_home()
+            write_atomically(self._file(name), contents)
+
+        patiently(write)
 
     def check_home(self) -> None:
         """Raise `StorageError` if the dataset was moved or deleted since the work on the sample began.
