@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import glassformer
-from glassformer.cli import files, integrity, learn
+from glassformer.cli import cluster, files, integrity, learn
 from glassformer.cli.analyse import analyse
 from glassformer.cli.baselines import baselines
 from glassformer.cli.bench import bench
@@ -206,15 +206,21 @@ def simulate(
         str,
         typer.Option(metavar="K/N", help="Only the K-th of N parts, as in a job array: 3/40.", show_default="all"),
     ] = "",
+    parsl: cluster.Parsl = "",
     no_verify: NoVerify = False,
     list_them: Annotated[bool, flag("--list", "List the campaigns that ship with glassformer.")] = False,
-    show: Annotated[bool, flag("--show", "Print the campaign file, to be saved and changed.")] = False,
+    show: Annotated[bool, flag("--show", "Print the campaign, or the file of --parsl, to be changed.")] = False,
 ) -> None:
     """Simulate a campaign of any mixture: the configurations and draws that its dataset does not hold yet."""
     from glassformer.core.presets import CAMPAIGNS, campaign_presets, find, load_campaign
 
     if list_them:
         print_table(["campaign", "what it is"], [list(row) for row in campaign_presets().items()], ["left", "left"])
+        return
+    if show and parsl:
+        from glassformer.simulate.parsl_runner import config_file
+
+        print_file(config_file(parsl))
         return
     if not campaign:
         raise SettingsError("got no campaign", "Name a file, or one that ships: glassformer simulate --list.")
@@ -223,18 +229,20 @@ def simulate(
         return
     if out is None:
         raise SettingsError("got no folder for the dataset", "Name it: --out DATASET.")
-    from glassformer.cli.cluster import choice
     from glassformer.cli.tables import print_summary
     from glassformer.dataset.folder import list_dataset
     from glassformer.dataset.summary import summarise_digests
     from glassformer.simulate.campaign import run_campaign
 
-    settings, chosen = load_campaign(campaign, changes, only), choice(part, not no_verify)
+    settings, chosen = load_campaign(campaign, changes, only), cluster.choice(part, not no_verify)
     with progress() as stages:
-        made = run_campaign(settings, out, stages, workers, chosen)
+        made = run_campaign(settings, out, stages, workers, chosen, cluster.runner(parsl))
     console.print(f"{counted(made, 'configuration')} made or extended")
     if not part:
         print_summary(summarise_digests(list_dataset(out)))
+
+
+app.command()(cluster.sbatch)
 
 
 @app.command()
