@@ -140,17 +140,21 @@ def test_a_job_whose_time_is_up_stops_cleanly(cluster: Cluster, campaign: Path, 
 
 
 def test_parsl(cluster: Cluster, campaign: Path, expected: dict[str, bytes]) -> None:
-    data, config = campaign.parent / "parsl", cluster.folder / "parsl.py"
+    data, config = campaign.parent / "parsl", cluster.folder / "blocks.py"
     config.write_text(PARSL)
     process = subprocess.Popen(
         glassformer("simulate", campaign, "--out", data, "--parsl", config), env=cluster.environment,
         cwd=cluster.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    kill_one_that_works(data)
-    text, _ = process.communicate(timeout=900)
+    try:
+        kill_one_that_works(data)
+        text, _ = process.communicate(timeout=900)
+    finally:
+        process.terminate()
     assert process.returncode == 0, text
     assert "it continues elsewhere" in text
     assert contents(data) == expected
     until(lambda: not cluster.command("squeue", "-h").strip(), 60, "the end of the jobs")
     # A minute of one core was not enough: there were several jobs.
-    assert len(list(cluster.folder.rglob("parsl.*.submit"))) != 1
+    log = (cluster.folder / "slurmctld.log").read_text()
+    assert "Time limit exhausted" in log

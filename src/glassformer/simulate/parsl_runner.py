@@ -52,8 +52,11 @@ def load_config(path: Path) -> Any:
     """Return the `config` that the Python file `path` makes. Raises `SettingsError`."""
     try:
         from parsl.config import Config
-    except ImportError:
-        raise SettingsError("Parsl is not installed", "Install it: pip install 'glassformer[parsl]'.") from None
+    except ImportError as error:
+        raise SettingsError(
+            f"Parsl cannot be imported: {error}",
+            "Install it: pip install 'glassformer[parsl]'. Is a file or folder called parsl in the way?",
+        ) from None
     try:
         config = runpy.run_path(str(path)).get("config")
     except Exception as error:
