@@ -93,6 +93,11 @@ class DatasetFolder:
         return self.path / LOCK_FILE
 
     @property
+    def campaign_lock(self) -> Path:
+        """The file that is locked while the settings are written."""
+        return self.path / f".{self.campaign.name}{LOCK_FILE}"
+
+    @property
     def index(self) -> Path:
         """The cache of what its samples hold in short."""
         return self.path / INDEX_FILE
@@ -110,6 +115,11 @@ def unfinished_folder(sample: Path) -> Path:
 def sample_lock(sample: Path) -> Path:
     """Return the file that is there while a process makes or changes `sample`."""
     return sample.with_name(f".{sample.stem}{LOCK_FILE}")
+
+
+def run_locks(host: str = "*", process: int | str = "*") -> str:
+    """Return the pattern of the locks by which runs that share a folder are seen, or the name of one of them."""
+    return f".run-{host}-{process}{LOCK_FILE}"
 
 
 def set_aside(file: Path) -> Path:

@@ -5,7 +5,6 @@ Each kind makes its own lock first and looks for the other's then, so that they 
 """
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
@@ -14,10 +13,8 @@ from pathlib import Path
 from glassformer.core.errors import StorageError
 from glassformer.core.files import make_folder, storage_error, watched
 from glassformer.core.host import here
-from glassformer.core.layout import LOCK_FILE
+from glassformer.core.layout import LOCK_FILE, run_locks
 from glassformer.core.lock import STALE, HeldError, Lock, Owner, clear_dead, living_owner
-
-_RUN = re.compile(r"\.run-(.+)-(\d+)\.lock")
 
 
 @contextmanager
@@ -39,9 +36,9 @@ def shared(folder: Path) -> Iterator[None]:
     """Write to `folder` beside other runs that share it. As `exclusive`, which it excludes."""
     host = here()[0]
     with _made(folder):
-        for left in folder.glob(f".run-{host}-*.lock"):
+        for left in folder.glob(run_locks(host)):
             clear_dead(left)
-        with _locked(folder, folder / f".run-{host}-{os.getpid()}.lock"):
+        with _locked(folder, folder / run_locks(host, os.getpid())):
             owner = living_owner(folder / LOCK_FILE)
             if owner is not None:
                 raise _held(folder, owner)
@@ -51,14 +48,14 @@ def shared(folder: Path) -> Iterator[None]:
 
 def sharing(folder: Path) -> list[Owner]:
     """Return the runs that share `folder` at the moment, without this one."""
-    found = [living_owner(path) for path in folder.glob(".run-*.lock") if _RUN.fullmatch(path.name)]
+    found = [living_owner(path) for path in folder.glob(run_locks())]
     here_too = (*here(), os.getpid())
     return [one for one in found if one and (one.host, one.boot, one.namespace, one.process) != here_too]
 
 
 def writing(folder: Path) -> list[Owner]:
     """Return the runs that write to `folder` at the moment, alone or shared; nothing is changed."""
-    found = [living_owner(path) for path in (folder / LOCK_FILE, *folder.glob(".run-*.lock"))]
+    found = [living_owner(path) for path in (folder / LOCK_FILE, *folder.glob(run_locks()))]
     return [one for one in found if one is not None]
 
 

@@ -179,7 +179,7 @@ def record_campaign(campaign: Campaign, dataset: Path) -> None:
     path = DatasetFolder(dataset).campaign
     for _ in range(ATTEMPTS):
         try:
-            with suppress(FileNotFoundError), held(path.with_name(f".{path.name}.lock")):
+            with suppress(FileNotFoundError), held(DatasetFolder(dataset).campaign_lock):
                 earlier = earlier_campaign(dataset)
                 if earlier is not None and sharing(dataset):
                     refuse_another(earlier, campaign, dataset)
