@@ -143,7 +143,7 @@ def test_parsl(cluster: Cluster, campaign: Path, expected: dict[str, bytes]) -> 
     data, config = campaign.parent / "parsl", cluster.folder / "blocks.py"
     config.write_text(PARSL)
     process = subprocess.Popen(
-        glassformer("simulate", campaign, "--out", data, "--parsl", config), env=cluster.environment,
+        glassformer("simulate", campaign, "--out", data, "--only", "T0.56", "--parsl", config), env=cluster.environment,
         cwd=cluster.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
@@ -153,7 +153,7 @@ def test_parsl(cluster: Cluster, campaign: Path, expected: dict[str, bytes]) -> 
         process.terminate()
     assert process.returncode == 0, text
     assert "it continues elsewhere" in text
-    assert contents(data) == expected
+    assert contents(data) == {name: whole for name, whole in expected.items() if "T0.56" in name}
     until(lambda: not cluster.command("squeue", "-h").strip(), 60, "the end of the jobs")
     # A minute of one core was not enough: there were several jobs.
     log = (cluster.folder / "slurmctld.log").read_text()

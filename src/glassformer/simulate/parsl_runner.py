@@ -75,7 +75,7 @@ def run_on_parsl(
     its last checkpoint, at most `ATTEMPTS` times.
     """
     with _loaded(config) as simulate:
-        coordinator = _Coordinator(simulate, tasks, tally, threads)
+        coordinator = Coordinator(simulate, tasks, tally, threads)
         while coordinator.unfinished:
             coordinator.watch(POLL)
             check()
@@ -131,8 +131,11 @@ def _loaded(config: Any) -> Iterator[Callable[..., Any]]:
             parsl.clear()
 
 
-class _Coordinator:
-    """What Parsl was given, what is left, and what has failed."""
+class Coordinator:
+    """What Parsl was given, what is left, and what has failed.
+
+    `simulate(task, engine, threads)` gives it a task and returns a future.
+    """
 
     def __init__(self, simulate: Callable[..., Any], tasks: Sequence[Task], tally: Tally, threads: int) -> None:
         self._simulate, self._tally, self._threads = simulate, tally, threads
@@ -149,9 +152,7 @@ class _Coordinator:
 
     def watch(self, seconds: float) -> None:
         """Give Parsl what it can take, and hear for so long what has been done."""
-        while len(self._running) < AHEAD and (task := self._left.next()) is not None:
-            assert isinstance(task, Task)
-            self._running[self._simulate(task, engine_used(task.campaign), self._threads)] = task
+        self.give()
         done, _ = concurrent.futures.wait(
             self._running, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED
         )
@@ -160,6 +161,12 @@ class _Coordinator:
         if not self._running and not done:
             # All that is left is held by other runs.
             concurrent.futures.wait([concurrent.futures.Future()], timeout=seconds)
+
+    def give(self) -> None:
+        """Give Parsl what it can take."""
+        while len(self._running) < AHEAD and (task := self._left.next()) is not None:
+            assert isinstance(task, Task)
+            self._running[self._simulate(task, engine_used(task.campaign), self._threads)] = task
 
     def _hear(self, task: Task, future: "concurrent.futures.Future[bool]") -> None:
         error = future.exception()
