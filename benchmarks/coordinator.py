@@ -3,7 +3,7 @@
     python -m benchmarks.coordinator [--json] [--tasks 56000] [--workers 1000] [--lost 0.01]
 
 Tasks, queue, locks on the disk, tally and repetitions are those of a campaign through Parsl; only the workers are
-played: each takes a task, and ends it after a random time of a simulated clock or is lost. `seconds_per_task` is the CPU
+played: each takes a task, and ends it after a random time of a simulated clock or is lost. `seconds_per_task`: CPU
 time of the coordinator for one task; `workers_kept_busy`: how many workers it could serve with tasks of an hour.
 """
 
