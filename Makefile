@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test slow lint docs clean
+.PHONY: help setup demo test slow slurm lint docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    simulate, train, evaluate and report: a few minutes on 2 cores"
 	@echo "make test    the tests"
 	@echo "make slow    the statistical and long physics tests"
+	@echo "make slurm   a campaign on a SLURM that is started here, if it is installed"
 	@echo "make lint    ruff, mypy and the layer contracts"
 	@echo "make docs    the documentation, as a site in site/"
 	@echo "make setup   the environment alone, in $(VENV)"
@@ -35,6 +36,9 @@ test: $(STAMP)
 
 slow: $(STAMP)
 	@$(BIN)/python -m pytest -m slow --timeout 1800
+
+slurm: $(STAMP)
+	@$(BIN)/python -m pytest -m slurm tests/slurm --timeout 1800
 
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

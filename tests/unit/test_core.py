@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import DatasetError, StorageError
-from glassformer.core.files import exclusive, read_whole, remove_temporaries, write_atomically
+from glassformer.core.files import read_whole, write_atomically
 from glassformer.core.provenance import fingerprint, parameter_hash
+from glassformer.core.runs import exclusive
 from glassformer.core.seeds import generator, named_seed
+from glassformer.core.temporaries import remove_temporaries, temporary
 
 
 def test_named_seeds_never_change() -> None:
@@ -82,6 +84,10 @@ def test_unwritable_folder(tmp_path: Path) -> None:
         write_atomically(tmp_path / "file" / "below" / "a.h5", b"")
 
 
+# Of this boot and container.
+TAG = temporary(Path("x")).name.split("-")[-1].removesuffix(".tmp")
+
+
 def dead_process() -> int:
     """The number of a process that has ended."""
     done = subprocess.Popen(["true"])
@@ -92,14 +98,16 @@ def dead_process() -> int:
 def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     dead, running = dead_process(), os.getppid()
-    (tmp_path / "a" / f".c0000.h5.glassformer-{gethostname()}-{dead}.tmp").write_text("half")
+    (tmp_path / "a" / f".c0000.h5.glassformer-{gethostname()}-{dead}-{TAG}.tmp").write_text("half")
     # Of a process that is still at it, of other programs and of a person.
     kept = [
-        f".c0000.h5.glassformer-{gethostname()}-{running}.tmp",
+        f".c0000.h5.glassformer-{gethostname()}-{running}-{TAG}.tmp",
         ".c0000.h5.77.tmp",
         ".editor.tmp",
         ".notes.glassformer-x.tmp",
-        f".c.glassformer-elsewhere-{dead}.tmp",
+        f".c.glassformer-elsewhere-{dead}-{TAG}.tmp",
+        # In another container, or from before a restart: its processes cannot be seen from here.
+        f".c.glassformer-{gethostname()}-{dead}-00000000.tmp",
     ]
     for name in (*kept, "c0000.h5"):
         (tmp_path / "a" / name).write_text("whole")
@@ -108,9 +116,9 @@ def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
 
 
 def test_the_next_writer_removes_what_a_killed_one_left(tmp_path: Path) -> None:
-    left = tmp_path / f".report[1].html.glassformer-{gethostname()}-{dead_process()}.tmp"
+    left = tmp_path / f".report[1].html.glassformer-{gethostname()}-{dead_process()}-{TAG}.tmp"
     left.write_text("half")
-    other = tmp_path / f".other.html.glassformer-{gethostname()}-{dead_process()}.tmp"
+    other = tmp_path / f".other.html.glassformer-{gethostname()}-{dead_process()}-{TAG}.tmp"
     other.write_text("half")
     write_atomically(tmp_path / "report[1].html", b"whole")
     assert sorted(tmp_path.iterdir()) == sorted([other, tmp_path / "report[1].html"])

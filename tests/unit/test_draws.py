@@ -262,6 +262,8 @@ def test_a_lockstep_campaign_makes_whole_samples(tiny_dataset: Path, tmp_path: P
 
 def test_an_interrupted_sample_is_the_same_to_the_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = campaign(configurations=1)
+    for name in ("whole", "broken"):
+        (tmp_path / name).mkdir()
     whole, broken = tasks(settings, tmp_path / "whole")[0], tasks(settings, tmp_path / "broken")[0]
     simulate_sample(whole)
     save, calls = Unfinished.save, []

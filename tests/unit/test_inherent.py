@@ -14,9 +14,9 @@ import pytest
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import ConfigurationError, DatasetError, EngineError, InputError, StorageError
-from glassformer.core.files import exclusive
 from glassformer.core.mixture import shipped_mixture
 from glassformer.core.progress import Silent
+from glassformer.core.runs import exclusive
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset, sample_paths
 from glassformer.dataset.readers.botan import read_botan

@@ -1,4 +1,4 @@
-"""The lock on a folder, on file systems with and without flock: one run writes, and a dead one is in nobody's way."""
+"""Locks across nodes: one run writes, several share, and a dead one is in nobody's way."""
 
 import dataclasses
 import errno
@@ -9,23 +9,20 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from glassformer.core.lock import FolderLock, Owner, is_held
+from glassformer.core import lock as module
+from glassformer.core.errors import StorageError
+from glassformer.core.lock import STALE, HeldError, Lock, Owner, clear_dead, held, living_owner
+from glassformer.core.runs import exclusive, shared, writing
 
-# What flock answers on Lustre without it, on NFS without a lock daemon, and on others; 0: it works.
-ERRORS = {"works": 0, "ENOSYS": errno.ENOSYS, "ENOLCK": errno.ENOLCK, "EOPNOTSUPP": errno.EOPNOTSUPP}
-NO_FLOCK = """
-#include <errno.h>
-#include <stdlib.h>
-int flock(int fd, int operation) { errno = atoi(getenv("FLOCK_ERRNO")); return -1; }
-"""
 HOLD = """
 import sys, time
 from pathlib import Path
-from glassformer.core.files import exclusive
+from glassformer.core.runs import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -35,7 +32,7 @@ CONTEND = """
 import sys, time
 from pathlib import Path
 from glassformer.core.errors import StorageError
-from glassformer.core.files import exclusive
+from glassformer.core.runs import exclusive
 folder, got = Path(sys.argv[1]), 0
 deadline = time.monotonic() + 60
 while got < 10 and time.monotonic() < deadline:
@@ -51,139 +48,197 @@ while got < 10 and time.monotonic() < deadline:
 """
 
 
-@pytest.fixture(scope="session")
-def no_flock(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that takes the place of flock, as on a file system without it."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc, to build a flock that fails")
-    folder = tmp_path_factory.mktemp("flock")
-    (folder / "flock.c").write_text(NO_FLOCK)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-o", folder / "flock.so", folder / "flock.c"], check=True)
-    return folder / "flock.so"
-
-
-@pytest.fixture(params=ERRORS)
-def environment(request: pytest.FixtureRequest) -> dict[str, str]:
-    number = ERRORS[request.param]
-    preload = {} if number == 0 else {"LD_PRELOAD": str(request.getfixturevalue("no_flock"))}
-    return os.environ | preload | {"FLOCK_ERRNO": str(number)}
-
-
-def hold(folder: Path, environment: dict[str, str], seconds: float = 0) -> subprocess.Popen[str]:
+def hold(folder: Path, seconds: float = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", HOLD, folder, str(seconds)], env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", HOLD, folder, str(seconds)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
-def command(environment: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "glassformer", *map(str, arguments)], env=environment, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "glassformer", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
 
 
-def test_one_run_at_a_time(environment: dict[str, str], tiny_dataset: Path, tmp_path: Path) -> None:
+def leave(path: Path, age: float = 0.0, **changes: object) -> None:
+    """Leave a lock whose owner differs from this process by `changes`, touched `age` seconds ago."""
+    path.write_text(json.dumps(dataclasses.asdict(Owner.this(path.parent)) | changes))
+    os.utime(path, (time.time() - age,) * 2)
+
+
+def test_one_run_at_a_time(tiny_dataset: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(tiny_dataset, data)
-    first = hold(data, environment, 60)
+    first = hold(data, 60)
     assert first.stdout is not None
     assert first.stdout.readline() == "held\n"
-    assert json.loads(command(environment, "status", data, "--json").stdout)["running"]
-    second = command(environment, "quench", data)
-    assert second.returncode == 2
-    assert f"another run is writing to {data}" in second.stderr
+    found = json.loads(command("status", data, "--json").stdout)
+    assert (found["running"], len(found["runs"])) == (True, 1)
+    for name in ("quench", "repair"):
+        second = command(name, data)
+        assert second.returncode == 2
+        assert f"another run is writing to {data}: process {first.pid} on" in second.stderr
     first.send_signal(signal.SIGKILL)
     first.wait()
     # However the first ended: nobody holds the folder.
-    assert not json.loads(command(environment, "status", data, "--json").stdout)["running"]
-    assert command(environment, "quench", data).returncode == 0
+    assert not json.loads(command("status", data, "--json").stdout)["running"]
+    assert command("quench", data).returncode == 0
     assert [path.name for path in data.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_lock_file_that_was_copied_belongs_to_nobody(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_lock_file_that_names_nobody_belongs_to_nobody(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
-    assert hold(tmp_path, environment).wait() == 0
+    # It may be written at this moment, where links do not exist.
+    with pytest.raises(HeldError):
+        Lock(tmp_path / ".lock").acquire()
+    os.utime(tmp_path / ".lock", (0, 0))
+    assert hold(tmp_path).wait() == 0
 
 
-def test_a_run_on_another_host_is_named_with_the_way_out(environment: dict[str, str], tmp_path: Path) -> None:
-    elsewhere = dataclasses.replace(Owner.this(), host="node042", process=4711)
-    (tmp_path / ".lock").write_text(json.dumps(dataclasses.asdict(elsewhere)))
-    second = hold(tmp_path, environment)
-    _, text = second.communicate()
+def test_a_run_on_another_host_is_named_and_taken_over_without_a_heartbeat(tmp_path: Path) -> None:
+    leave(tmp_path / ".lock", STALE - 20, host="node042", process=4711)
+    _, text = hold(tmp_path).communicate()
     assert "process 4711 on node042" in text
-    assert f"delete {tmp_path / '.lock'}" in text
-    (tmp_path / ".lock").unlink()
-    assert hold(tmp_path, environment).wait() == 0
+    assert "3 minutes after its last sign of life" in text
+    assert living_owner(tmp_path / ".lock") is not None
+    leave(tmp_path / ".lock", STALE + 20, host="node042", process=4711)
+    assert living_owner(tmp_path / ".lock") is None
+    lock = Lock(tmp_path / ".lock")
+    lock.acquire()
+    assert lock.inherited is not None
+    assert (lock.inherited.host, lock.inherited.process) == ("node042", 4711)
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "dead", [{"boot": "before the restart"}, {"started": "1"}, {"process": 2**22 + 1}], ids=lambda change: min(change)
-)
-def test_a_dead_run_on_this_host_is_no_obstacle(dead: dict[str, object], no_flock: Path, tmp_path: Path) -> None:
-    owner = dataclasses.asdict(Owner.this()) | dead
-    (tmp_path / ".lock").write_text(json.dumps(owner))
-    environment = os.environ | {"LD_PRELOAD": str(no_flock), "FLOCK_ERRNO": str(errno.ENOSYS)}
-    assert hold(tmp_path, environment).wait() == 0
+@pytest.mark.parametrize("dead", [{"started": "1"}, {"process": 2**22 + 1}], ids=lambda change: min(change))
+def test_a_dead_run_on_this_host_is_no_obstacle(dead: dict[str, object], tmp_path: Path) -> None:
+    leave(tmp_path / ".lock", **dead)
+    assert hold(tmp_path).wait() == 0
 
 
-def test_many_contend_and_one_holds(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"boot": "before the restart"}, {"namespace": "another"}, {"folder": 1}])
+def test_what_cannot_be_seen_from_here_is_judged_by_its_heartbeat(change: dict[str, object], tmp_path: Path) -> None:
+    # Of a copied folder the owner may live, and yet have nothing to do with it.
+    for age, free in ((1, False), (STALE + 1, True)):
+        leave(tmp_path / ".lock", age, **change)
+        assert (hold(tmp_path).wait() == 0) == free
+
+
+def test_the_owner_shows_that_it_lives_and_sees_that_it_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(module, "_hearts", [])
+    with held(tmp_path / "a.lock") as lock:
+        os.utime(tmp_path / "a.lock", (0, 0))
+        deadline = time.monotonic() + 10
+        while (tmp_path / "a.lock").stat().st_mtime == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert time.time() - (tmp_path / "a.lock").stat().st_mtime < 5
+        assert not lock.lost
+        leave(tmp_path / "a.lock", host="heir")
+        while not lock.lost and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert lock.lost
+    # It is the heir's: its old owner leaves it.
+    assert (tmp_path / "a.lock").exists()
+
+
+def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*paths: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with held(tmp_path / ".lock"), pytest.raises(HeldError) as caught:
+        Lock(tmp_path / ".lock").acquire()
+    assert caught.value.owner is not None
+    assert caught.value.owner.process == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_many_contend_and_one_holds(tmp_path: Path) -> None:
     (tmp_path / "count").write_text("0")
-    (tmp_path / ".lock").touch()
-    runs = [subprocess.Popen([sys.executable, "-c", CONTEND, tmp_path], env=environment) for _ in range(4)]
+    # The first of them takes over from a dead one.
+    leave(tmp_path / ".lock", process=2**22 + 1)
+    runs = [subprocess.Popen([sys.executable, "-c", CONTEND, tmp_path]) for _ in range(4)]
     assert [run.wait() for run in runs] == [0] * 4
     assert (tmp_path / "count").read_text() == "40"
     assert [path.name for path in tmp_path.iterdir()] == ["count"]
 
 
-def test_a_folder_in_which_nothing_was_written_is_gone(environment: dict[str, str], tmp_path: Path) -> None:
-    assert hold(tmp_path / "new" / "data", environment).wait() == 0
+def test_threads_of_one_process_exclude_each_other(tmp_path: Path) -> None:
+    holding, most = 0, 0
+
+    def contend() -> None:
+        nonlocal holding, most
+        for _ in range(50):
+            try:
+                with held(tmp_path / ".lock"):
+                    holding += 1
+                    most = max(most, holding)
+                    time.sleep(0.001)
+                    holding -= 1
+            except HeldError:
+                time.sleep(0.001)
+
+    threads = [threading.Thread(target=contend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_a_folder_in_which_nothing_was_written_is_gone(tmp_path: Path) -> None:
+    assert hold(tmp_path / "new" / "data").wait() == 0
+    with shared(tmp_path / "new" / "data"):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_looking_whether_it_is_held_lets_a_run_start(tmp_path: Path) -> None:
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.is_set():
-            is_held(tmp_path / ".lock")
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        for _ in range(300):
-            lock = FolderLock(tmp_path / ".lock")
-            lock.acquire()
-            assert (tmp_path / ".lock").exists()
-            lock.release()
-    finally:
-        done.set()
-        watcher.join()
+def test_runs_that_share_exclude_one_that_does_not(tmp_path: Path) -> None:
+    with shared(tmp_path):
+        assert len(writing(tmp_path)) == 1
+        # This process may not write alone beside its own shared run either; others are told whose run it is.
+        leave(tmp_path / ".run-node042-7.lock", host="node042", process=7)
+        with pytest.raises(StorageError, match="process 7 on node042"), exclusive(tmp_path):
+            pass
+    (tmp_path / ".run-node042-7.lock").unlink()
+    first = hold(tmp_path, 60)
+    assert first.stdout is not None
+    first.stdout.readline()
+    with pytest.raises(StorageError, match=f"process {first.pid}"), shared(tmp_path):
+        pass
+    first.kill()
+    first.wait()
+    leave(tmp_path / f".run-{os.uname().nodename}-{2**22 + 1}.lock", process=2**22 + 1)
+    with shared(tmp_path):
+        # What a killed run left is gone.
+        assert len(list(tmp_path.glob(".run-*"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    clear_dead(tmp_path / ".lock")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_killed_takeover_is_no_obstacle(tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_bytes(b"")
+    leave(tmp_path / ".lock", process=2**22 + 1)
     turn = tmp_path / ".lock.takeover"
     turn.write_bytes(b"")
-    lock = FolderLock(tmp_path / ".lock")
-    assert not lock._replace(b"")
-    os.utime(turn, (0, 0))
-    assert not lock._replace(b"")
-    assert lock._replace(b"")
-    assert Owner.of((tmp_path / ".lock").read_bytes()) == Owner.this()
-    # What has changed meanwhile is another's.
-    assert not lock._replace(b"")
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    for touched in (time.time(), 0.0):
+        os.utime(turn, (touched, touched))
+        with pytest.raises(HeldError):
+            Lock(tmp_path / ".lock").acquire()
+    with held(tmp_path / ".lock"):
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_lock_in_a_folder_that_was_moved_is_not_anothers(tmp_path: Path) -> None:
     first, second = tmp_path / "a" / ".lock", tmp_path / "a"
     second.mkdir()
-    mine = FolderLock(first)
+    mine = Lock(first)
     mine.acquire()
     second.rename(tmp_path / "moved")
     second.mkdir()
-    other = FolderLock(first)
+    other = Lock(first)
     other.acquire()
     mine.release()
     assert first.exists()

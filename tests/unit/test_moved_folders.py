@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from glassformer.core.errors import StorageError
-from glassformer.core.files import exclusive, write_atomically
+from glassformer.core.files import write_atomically
+from glassformer.core.runs import exclusive
 from glassformer.simulate.unfinished import Unfinished
 from tests.unit.test_cli import CAMPAIGN, RUN
 from tests.unit.test_signals import members, start, wait_until

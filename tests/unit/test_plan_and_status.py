@@ -11,8 +11,8 @@ from glassformer.cli.app import app
 from glassformer.core.arrays import ISOCONFIGURATIONAL
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError
-from glassformer.core.files import exclusive
 from glassformer.core.progress import Silent
+from glassformer.core.runs import exclusive
 from glassformer.core.settings import check_settings
 from glassformer.dataset.sample import read_sample
 from glassformer.simulate import plan as module

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from glassformer.core.errors import EngineError
+from glassformer.core.failures import raise_failures
 from glassformer.core.processes import Ended, Workers
 from glassformer.core.progress import Silent
 from glassformer.simulate.pool import run_tasks
@@ -69,6 +70,7 @@ def test_a_message_that_is_cut_short_is_an_end() -> None:
 class Task:
     name: str
     folder: Path
+    lock: Path | None = None
 
 
 def work(task: Task, report: Callable[..., None], threads: int) -> None:
@@ -106,7 +108,8 @@ def run(folder: Path, *names: str) -> Counted:
     progress = Counted()
     tally = Tally(progress, dict.fromkeys(names, 10.0))
     try:
-        run_tasks([Task(name, folder) for name in names], work, tally, 2, 4, lambda: None)
+        _, failures = run_tasks([Task(name, folder) for name in names], work, tally, 2, 4, lambda: None)
+        raise_failures(failures, len(names))
     finally:
         assert progress.done == pytest.approx(progress.total)
     return progress

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import glassformer
-from glassformer.cli import files, learn
+from glassformer.cli import cluster, files, integrity, learn
 from glassformer.cli.analyse import analyse
 from glassformer.cli.baselines import baselines
 from glassformer.cli.bench import bench
@@ -22,6 +22,7 @@ from glassformer.cli.console import (
     console,
     print_error,
     print_file,
+    print_note,
     print_table,
     progress,
     resumable,
@@ -36,6 +37,7 @@ from glassformer.cli.options import (
     Changes,
     Dataset,
     Group,
+    NoVerify,
     Only,
     Workers,
     flag,
@@ -200,14 +202,25 @@ def simulate(
     changes: Changes = [],  # noqa: B006
     only: Only = [],  # noqa: B006
     workers: Workers = ALL_CORES,
+    part: Annotated[
+        str,
+        typer.Option(metavar="K/N", help="Only the K-th of N parts, as in a job array: 3/40.", show_default="all"),
+    ] = "",
+    parsl: cluster.Parsl = "",
+    no_verify: NoVerify = False,
     list_them: Annotated[bool, flag("--list", "List the campaigns that ship with glassformer.")] = False,
-    show: Annotated[bool, flag("--show", "Print the campaign file, to be saved and changed.")] = False,
+    show: Annotated[bool, flag("--show", "Print the campaign, or the file of --parsl, to be changed.")] = False,
 ) -> None:
     """Simulate a campaign of any mixture: the configurations and draws that its dataset does not hold yet."""
     from glassformer.core.presets import CAMPAIGNS, campaign_presets, find, load_campaign
 
     if list_them:
         print_table(["campaign", "what it is"], [list(row) for row in campaign_presets().items()], ["left", "left"])
+        return
+    if show and parsl:
+        from glassformer.simulate.parsl_runner import config_file
+
+        print_file(config_file(parsl))
         return
     if not campaign:
         raise SettingsError("got no campaign", "Name a file, or one that ships: glassformer simulate --list.")
@@ -217,15 +230,19 @@ def simulate(
     if out is None:
         raise SettingsError("got no folder for the dataset", "Name it: --out DATASET.")
     from glassformer.cli.tables import print_summary
-    from glassformer.dataset.folder import read_dataset
-    from glassformer.dataset.summary import summarise
+    from glassformer.dataset.folder import list_dataset
+    from glassformer.dataset.summary import summarise_digests
     from glassformer.simulate.campaign import run_campaign
 
-    settings = load_campaign(campaign, changes, only)
+    settings, chosen = load_campaign(campaign, changes, only), cluster.choice(part, not no_verify)
     with progress() as stages:
-        made = run_campaign(settings, out, stages, workers)
+        made = run_campaign(settings, out, stages, workers, chosen, cluster.runner(parsl))
     console.print(f"{counted(made, 'configuration')} made or extended")
-    print_summary(summarise(read_dataset(out)))
+    if not part:
+        print_summary(summarise_digests(list_dataset(out)))
+
+
+app.command()(cluster.sbatch)
 
 
 @app.command()
@@ -258,13 +275,14 @@ def plan(
 @app.command()
 def status(
     dataset: Dataset,
+    no_verify: NoVerify = False,
     as_json: AsJson = False,
 ) -> None:
     """Show how far a campaign has come, also while it runs."""
     from glassformer.cli.tables import print_status
     from glassformer.simulate.status import campaign_status
 
-    found = campaign_status(dataset)
+    found = campaign_status(dataset, not no_verify, print_note)
     if as_json:
         print(json.dumps(found.as_json(), indent=1))
     else:
@@ -312,6 +330,8 @@ def report(
     console.print(str(build_report(folder)), soft_wrap=True)
 
 
+app.command()(integrity.verify)
+app.command()(integrity.repair)
 app.command()(files.info)
 app.command("import")(files.import_)
 app.command()(files.export)

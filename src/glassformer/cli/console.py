@@ -89,6 +89,11 @@ def print_error(error: GlassformerError) -> None:
         errors.print(error.remedy, soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """Print one line to stderr."""
+    errors.print(f"note: {text}", soft_wrap=True)
+
+
 def show_notices() -> None:
     """Print the package's own warnings as a plain line, the first of each kind."""
     show, seen = warnings.showwarning, set[type[Warning]]()
@@ -98,7 +103,7 @@ def show_notices() -> None:
             show(message, category, *where, **more)
         elif category not in seen:
             seen.add(category)
-            errors.print(f"note: {message}", soft_wrap=True)
+            print_note(str(message))
 
     warnings.showwarning = plain
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from glassformer.cli.console import console, duration, progress
 from glassformer.core.campaign import Campaign
-from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.files import write_atomically
 from glassformer.core.layout import OutFolder
 from glassformer.core.progress import Progress
 from glassformer.core.recipe import Recipe
 from glassformer.core.run import Run
+from glassformer.core.runs import exclusive
 from glassformer.core.settings import load_settings
+from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.words import counted
 
 

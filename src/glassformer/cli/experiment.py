@@ -13,11 +13,13 @@ from glassformer.cli.tables import not_in_equilibrium, print_plan
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.experiment import Experiment, Scale, Study, load_study
-from glassformer.core.files import exclusive, remove_temporaries, write_atomically
+from glassformer.core.files import write_atomically
 from glassformer.core.layout import OutFolder, names_state_point
 from glassformer.core.presets import load_campaign, study_presets
 from glassformer.core.progress import Progress
 from glassformer.core.run import Run
+from glassformer.core.runs import exclusive
+from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.words import counted
 from glassformer.simulate.schedule import observation_steps, particle_steps
 

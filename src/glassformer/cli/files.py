@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from glassformer.cli.console import console, print_table
+from glassformer.cli.console import console, print_note, print_table
 from glassformer.cli.options import AsJson, Dataset, MixtureOfFile, SpeciesOfTypes, TemperatureOfFile, flag
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
@@ -93,10 +93,10 @@ def info(
         _file_info(path, incomplete, as_json)
         return
     from glassformer.cli.tables import print_summary
-    from glassformer.dataset.folder import read_dataset, read_samples
-    from glassformer.dataset.summary import summarise
+    from glassformer.dataset.folder import list_dataset, read_samples
+    from glassformer.dataset.summary import summarise, summarise_digests
 
-    summaries = summarise(read_samples(path) if path.is_file() else read_dataset(path))
+    summaries = summarise(read_samples(path)) if path.is_file() else summarise_digests(list_dataset(path, print_note))
     if as_json:
         print(json.dumps([summary.as_json() for summary in summaries], indent=1))
     else:

@@ -45,6 +45,9 @@ def _without_type(option: Any) -> Any:
 Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Cores to use.", show_default="all")]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads to use.", show_default="all")]
 AsJson = Annotated[bool, flag("--json", "Print JSON instead of tables.")]
+NoVerify = Annotated[
+    bool, flag("--no-verify", "Take samples that were not read before for whole and complete, without reading them.")
+]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.", show_default=False)]
 CampaignArgument = Annotated[
     str, typer.Argument(metavar="CAMPAIGN", help="Campaign file (TOML), or the name of one that ships.")

@@ -163,7 +163,13 @@ def print_status(status: "Status") -> None:
     for point in status.points:
         for line in point.begun:
             console.print(f"{point.label}/{line}")
-    console.print("A run is in progress." if status.running else "No run is in progress.")
+    unread = sum(point.unread for point in status.points)
+    if unread:
+        console.print(f"{counted(unread, 'sample')} not read: counted as done, whatever the file holds.", style="dim")
+    if len(status.runs) > 1:
+        console.print(f"{len(status.runs)} runs are in progress: {', '.join(status.runs)}.")
+    else:
+        console.print("A run is in progress." if status.running else "No run is in progress.")
 
 
 def print_fits(fits: list[dict[str, Any]]) -> None:

@@ -53,5 +53,13 @@ class EngineError(GlassformerError):
     """The simulation engine is missing or failed."""
 
 
+class UnstableError(EngineError):
+    """The dynamics became unstable: in `draws`, by their numbers in the vector, or in all if none is named."""
+
+    def __init__(self, problem: str, remedy: str = "", draws: tuple[int, ...] = ()) -> None:
+        super().__init__(problem, remedy)
+        self.draws = draws
+
+
 class TrainingError(GlassformerError):
     """Training failed or diverged."""

@@ -1,22 +1,15 @@
 """Whole files or none: everything the package writes goes through here."""
 
 import errno
-import glob
 import os
-import re
-import socket
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import takewhile
 from pathlib import Path
 
 from glassformer.core.errors import FullDiskError, InputError, StorageError
-from glassformer.core.layout import LOCK_FILE
-from glassformer.core.lock import FolderLock, HeldError, Owner
-
-# .<name>.glassformer-<host>-<process id>.tmp: a name that no user gives to a file.
-_TEMPORARY = re.compile(r"\.(.+)\.glassformer-(.+)-(\d+)\.tmp")
+from glassformer.core.temporaries import remove_dead, temporaries_of, temporary
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
@@ -72,22 +65,44 @@ def write_atomically(path: Path, data: bytes) -> None:
         # What a link points to is replaced, not the link.
         path = path.resolve() if path.is_symlink() else path
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.glassformer-{socket.gethostname()}-{os.getpid()}.tmp")
+    mine = temporary(path)
     try:
         if path.exists() and not path.is_file():
             raise StorageError(f"cannot write {path}: it is no regular file", "Choose another name.")
-        for leftover in path.parent.glob(f"{glob.escape(f'.{path.name}.')}*"):
-            _remove_if_left(leftover)
-        with temporary.open("wb") as stream:
+        remove_dead(temporaries_of(path))
+        with mine.open("wb") as stream:
             stream.write(data)
             stream.flush()
             _to_disk(stream.fileno())
-        temporary.replace(path)
+        mine.replace(path)
         _flush_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            mine.unlink(missing_ok=True)
         raise storage_error("write", path, error) from error
+
+
+# What a file system answers that is out of reach, read-only or remounted for a while.
+_FOR_A_WHILE = (errno.EROFS, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
+# Seconds for which hours of work wait for such a file system, and between two attempts.
+PATIENCE, PAUSE = 600.0, 5.0
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """Call `write` until the file system takes what it writes, for at most `PATIENCE` seconds.
+
+    Raises the last `StorageError`; one that waiting does not cure, such as of a full disk, at once.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return write()
+        except StorageError as error:
+            cause = error.__cause__
+            passing = isinstance(cause, OSError) and cause.errno in _FOR_A_WHILE
+            if not passing or time.monotonic() > until:
+                raise
+        time.sleep(PAUSE)
 
 
 # Folders that this process holds, with what tells them from others: device and inode.
@@ -105,6 +120,20 @@ def refuse_if_moved(path: Path) -> None:
                 f"{folder} was moved or deleted while it was written to",
                 "Put it back, or name its new place with --out, and run the same command again; finished work is kept.",
             )
+
+
+@contextmanager
+def watched(folder: Path) -> Iterator[None]:
+    """Let `refuse_if_moved` watch over `folder` meanwhile."""
+    identity, before = _identity(folder), _held_folders.get(folder)
+    if identity is not None:
+        _held_folders[folder] = identity
+    try:
+        yield
+    finally:
+        _held_folders.pop(folder, None)
+        if before is not None:
+            _held_folders[folder] = before
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -153,88 +182,3 @@ def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
         ) from None
     except OSError as problem:
         raise storage_error("read", path, problem) from problem
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Remove what killed processes left in `folder` and two levels below; call only while holding the folder's lock.
-
-    Only files that this package marked as temporary go, and only if the process that wrote them is gone.
-    """
-    for pattern in (".*.tmp", "*/.*.tmp", "*/*/.*.tmp"):
-        for leftover in folder.glob(pattern):
-            _remove_if_left(leftover)
-
-
-def _remove_if_left(path: Path) -> None:
-    marked = _TEMPORARY.fullmatch(path.name)
-    if marked is None or not path.is_file() or marked.group(2) != socket.gethostname():
-        # Whether a process of another host still runs cannot be seen from here.
-        return
-    if _runs(int(marked.group(3))):
-        return
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def _runs(process: int) -> bool:
-    if process == os.getpid():
-        # Another one had this number before, as in containers.
-        return False
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process alone; the lock ends with the process, however it ends.
-
-    If nothing was written, a folder that did not exist before does not exist afterwards.
-    Raises `StorageError` if another process holds it.
-    """
-    new = _missing(folder)
-    make_folder(folder)
-    lock = FolderLock(folder / LOCK_FILE)
-    try:
-        try:
-            lock.acquire()
-        except HeldError as error:
-            raise _held(folder, error.owner) from None
-        except OSError as error:
-            raise storage_error("lock", folder, error) from error
-        identity = _identity(folder)
-        if identity is not None:
-            _held_folders[folder] = identity
-        try:
-            yield
-        finally:
-            _held_folders.pop(folder, None)
-            lock.release()
-    finally:
-        for made in new:
-            with suppress(OSError):
-                # Only if it is empty.
-                made.rmdir()
-
-
-def _missing(folder: Path) -> list[Path]:
-    """Return which of `folder` and its parents do not exist, the deepest first."""
-    try:
-        return list(takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
-    except OSError:
-        # One that may not be looked into: making the folder will say so.
-        return []
-
-
-def _held(folder: Path, owner: Owner | None) -> StorageError:
-    problem = f"another run is writing to {folder}"
-    if owner is None:
-        return StorageError(problem, "Wait until it ends, stop it, or choose another folder with --out.")
-    remedy = "Wait until it ends, stop it, or choose another folder with --out."
-    if owner.alive is None:
-        remedy += f" If there is no such process any more, delete {folder / LOCK_FILE}."
-    return StorageError(f"{problem}: process {owner.process} on {owner.host}", remedy)

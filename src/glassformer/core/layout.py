@@ -3,7 +3,7 @@
 <out>/                     of `demo` and `experiment`: `OutFolder`
   data/, cooling/          `DatasetFolder`
     campaign.json
-    <state point>/c0003.h5           and .c0003.unfinished/ while it is simulated
+    <state point>/c0003.h5           and .c0003.unfinished/, .c0003.lock while it is simulated
   training/                `TrainingFolder`; of a study, training/<experiment>/
     run.json, predictions.h5, result.json
     fold-0/                `FoldFolder`
@@ -16,11 +16,12 @@
   results.json
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LOCK_FILE = ".lock"
+LOCK_FILE, INDEX_FILE = ".lock", ".index"
 SAMPLE_SUFFIX = ".h5"
 # Of a propensity model.
 MODEL_SUFFIX = ".h5"
@@ -91,6 +92,16 @@ class DatasetFolder:
         """The file that is locked while a campaign writes."""
         return self.path / LOCK_FILE
 
+    @property
+    def campaign_lock(self) -> Path:
+        """The file that is locked while the settings are written."""
+        return self.path / f".{self.campaign.name}{LOCK_FILE}"
+
+    @property
+    def index(self) -> Path:
+        """The cache of what its samples hold in short."""
+        return self.path / INDEX_FILE
+
     def sample(self, state_point: str, index: int) -> Path:
         """Return the file of configuration number `index` at `state_point`."""
         return self.path / state_point / f"{configuration_id(index)}{SAMPLE_SUFFIX}"
@@ -99,6 +110,23 @@ class DatasetFolder:
 def unfinished_folder(sample: Path) -> Path:
     """Return the hidden folder that holds what is done of `sample` while it is simulated."""
     return sample.with_name(f".{sample.stem}.unfinished")
+
+
+def sample_lock(sample: Path) -> Path:
+    """Return the file that is there while a process makes or changes `sample`."""
+    return sample.with_name(f".{sample.stem}{LOCK_FILE}")
+
+
+def run_locks(host: str = "*", process: int | str = "*") -> str:
+    """Return the pattern of the locks by which runs that share a folder are seen, or the name of one of them."""
+    return f".run-{host}-{process}{LOCK_FILE}"
+
+
+def set_aside(file: Path) -> Path:
+    """Return the first free name under which a damaged file is kept: '<file>.damaged', '<file>.damaged-2', ..."""
+    first = file.with_name(f"{file.name}.damaged")
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(name for name in itertools.chain([first], others) if not name.exists())
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,53 @@
-"""A lock on a folder: `flock` where the file system has it, else a file that records its owner.
+"""Locks that hold across the nodes of a shared file system: a file that names its owner, kept fresh by a heartbeat.
 
-Some file systems refuse `flock`: Lustre mounted without it (ENOSYS), NFS without a lock daemon (ENOLCK). There the lock
-is the existence of the file, which names host, process and the process's start. A file whose owner has died on this
-host, or that names no owner, is taken over; one of another host cannot be judged from here.
+The file is made under a name of its own and linked to the lock's, which succeeds for one process only, also over NFS;
+`flock`, which some file systems refuse or keep to one node, is not used. Its owner touches it every `HEARTBEAT`
+seconds. An owner on this host that has ended is seen to be dead at once; any other one counts as dead `STALE` seconds
+after its last heartbeat, by the clock of the file system. Then the lock is taken over.
 """
 
 import errno
-import fcntl
 import json
 import os
-import socket
+import threading
 import time
-from contextlib import suppress
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# What a file system without flock answers.
-_NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL}
-_HELD = {errno.EAGAIN, errno.EACCES}
-# Attempts to take a lock whose file is replaced meanwhile.
-_ATTEMPTS = 20
-# Seconds after which nobody takes a lock over any more.
+from glassformer.core.host import exists, here, started
+from glassformer.core.temporaries import temporary
+
+HEARTBEAT, STALE = 15.0, 180.0
+# Seconds after which a lock file that names no owner is nobody's: one is written whole within this time.
+_NAMELESS = 5.0
+# Seconds after which a process that takes a lock over has been killed meanwhile.
 _TURN = 30.0
-# Attempts where another process holds it.
-_LOOKS = 12
+# What file systems without hard links answer.
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EXDEV)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that wrote a lock file: its host, what tells the host's boot and containers apart, and its start."""
+    """The process that wrote a lock file: its host, what tells the host's boot and containers apart, and its start.
+
+    `folder` is the inode of the folder that the file was made in: in a copy of the folder the lock is nobody's.
+    """
 
     host: str
     boot: str
     namespace: str
     process: int
     started: str
+    folder: int
+    token: str
 
     @classmethod
-    def this(cls) -> "Owner":
-        """Return this process."""
-        boot = _read("/proc/sys/kernel/random/boot_id")
-        return cls(socket.gethostname(), boot, _namespace(), os.getpid(), _started(os.getpid()))
+    def this(cls, folder: Path) -> "Owner":
+        """Return this process, as the owner of one lock in `folder`."""
+        return cls(*here(), os.getpid(), started(os.getpid()), folder.stat().st_ino, uuid.uuid4().hex)
 
     @classmethod
     def of(cls, contents: bytes) -> "Owner | None":
@@ -54,19 +61,14 @@ class Owner:
     @property
     def alive(self) -> bool | None:
         """Whether the process still runs; None if that cannot be seen from here."""
-        here = Owner.this()
-        if self.host != here.host:
+        if (self.host, self.boot, self.namespace) != here():
+            # On another host, in another container, or before this host was restarted.
             return None
-        if self.boot != here.boot:
-            # The host has been restarted since.
-            return False
-        if self.namespace != here.namespace:
-            # In another container, or outside of this one.
-            return None
-        if not self.started:
-            # A system without /proc.
-            return _exists(self.process)
-        return _started(self.process) == self.started
+        # Without /proc there is no start to compare.
+        return started(self.process) == self.started if self.started else exists(self.process)
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}"
 
 
 class HeldError(Exception):
@@ -77,168 +79,211 @@ class HeldError(Exception):
         self.owner = owner
 
 
-class FolderLock:
+class Lock:
     """The lock whose file is `path`; nothing of it is left when it is released."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor: int | None = None
+        self._contents = b""
+        self.inherited: Owner | None = None
+        self.lost = False
 
     def acquire(self) -> None:
-        """Take the lock, without waiting for it. Raises `HeldError`, `OSError`."""
-        held = HeldError(None)
-        for attempt in range(_ATTEMPTS):
-            try:
-                if self._try():
-                    return
-            except HeldError as error:
-                held = error
-                # Whoever only looks whether it is held (`is_held`) holds it for a moment.
-                if attempt >= _LOOKS:
-                    break
-            time.sleep(0.01)
-        raise held
+        """Take the lock, without waiting for it. Raises `HeldError`, `OSError`.
+
+        `inherited` is then the dead owner from whom it was taken over, if there was one.
+        """
+        owner = Owner.this(self._path.parent)
+        self._contents, self.lost = json.dumps(asdict(owner)).encode(), False
+        mine = temporary(self._path, owner.token[:8])
+        try:
+            mine.write_bytes(self._contents)
+            if not _link(mine, self._path, self._contents):
+                self._take_over(mine)
+        finally:
+            with suppress(OSError):
+                mine.unlink(missing_ok=True)
+        _heart().add(self)
 
     def release(self) -> None:
         """Give the lock back, and remove its file."""
-        # Before the lock ends: later, the file may be another's, as it is if the folder was moved.
+        _heart().remove(self)
         with suppress(OSError):
-            if self._descriptor is None or _is_still(self._descriptor, self._path):
+            # Otherwise it was taken over, or the folder was moved and another one is in its place.
+            if self._path.read_bytes() == self._contents:
                 self._path.unlink()
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
-    def _try(self) -> bool:
-        """Take the lock; false if its file was replaced meanwhile."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+    def beat(self) -> None:
+        """Show that this process lives. Sets `lost` if the lock was taken over, or its folder moved or deleted."""
         try:
-            works = _flock(descriptor, fcntl.LOCK_EX)
-            found = _contents(descriptor)
-            if works is not False:
-                _refuse_living(Owner.of(found))
-            if works and _is_still(descriptor, self._path):
-                if found:
-                    os.ftruncate(descriptor, 0)
-                self._descriptor, descriptor = descriptor, -1
-                return True
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
-        if works is False:
-            raise HeldError(Owner.of(found))
-        return works is None and self._replace(found)
+            if self._path.read_bytes() == self._contents:
+                os.utime(self._path)
+            else:
+                self.lost = True
+        except FileNotFoundError:
+            self.lost = True
+        except OSError:
+            # Read-only or out of reach for a while: the others cannot take it over either.
+            return
 
-    def _replace(self, dead: bytes) -> bool:
-        """Put a file that names this process in the place of one with the contents `dead`; false if it has changed.
+    def _take_over(self, mine: Path) -> None:
+        """Replace the file of a dead owner. Raises `HeldError` if the owner lives, or another process was faster.
 
         One process at a time: whoever makes the file beside it. The lock's file is replaced in one step.
         """
-        mine = self._path.with_name(f".lock.glassformer-{socket.gethostname()}-{os.getpid()}.tmp")
+        now = mine.stat().st_mtime
+        found = _look(self._path)
+        if found is None:
+            raise HeldError(None)
+        contents, owner, touched = found
+        if not _is_dead(owner, now - touched, self._path.parent):
+            raise HeldError(owner)
         turn = self._path.with_name(f"{self._path.name}.takeover")
-        if not _take_turn(turn):
-            return False
+        if not _take_turn(turn, now):
+            raise HeldError(owner)
         try:
-            if self._path.read_bytes() != dead:
-                # Another process was faster.
-                return False
-            mine.write_text(json.dumps(asdict(Owner.this())))
+            again = _look(self._path)
+            if again is None or again[0] != contents or again[2] != touched:
+                raise HeldError(again and again[1])
             mine.replace(self._path)
-        except FileNotFoundError:
-            return False
         finally:
-            for leftover in (mine, turn):
-                with suppress(OSError):
-                    leftover.unlink()
-        return True
+            with suppress(OSError):
+                turn.unlink()
+        self.inherited = owner
 
 
-def _take_turn(turn: Path) -> bool:
+@contextmanager
+def held(path: Path) -> Iterator[Lock]:
+    """Hold the lock whose file is `path`. Raises as `Lock.acquire` does."""
+    lock = Lock(path)
+    lock.acquire()
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def living_owner(path: Path) -> Owner | None:
+    """Return who holds the lock whose file is `path`, as far as can be told, or None; nothing is changed."""
+    found = _look(path)
+    if found is None or found[1] is None or _is_dead(found[1], time.time() - found[2], path.parent):
+        return None
+    return found[1]
+
+
+def clear_dead(path: Path) -> None:
+    """Remove the lock whose file is `path` if its owner is known to be dead."""
+    if path.exists():
+        with suppress(HeldError, OSError), held(path):
+            pass
+
+
+def release_all() -> None:
+    """Give back all locks of this process, which is about to end."""
+    for lock in _heart().locks():
+        lock.release()
+
+
+class _Heart:
+    """A thread that touches the files of all locks that this process holds."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self._locks: set[Lock] = set()
+        # Also for a signal's handler, which may interrupt what holds it.
+        self._guard = threading.RLock()
+        threading.Thread(target=self._run, daemon=True, name="heartbeat").start()
+
+    def add(self, lock: Lock) -> None:
+        with self._guard:
+            self._locks.add(lock)
+
+    def remove(self, lock: Lock) -> None:
+        with self._guard:
+            self._locks.discard(lock)
+
+    def locks(self) -> list[Lock]:
+        with self._guard:
+            return list(self._locks)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(HEARTBEAT)
+            for lock in self.locks():
+                lock.beat()
+
+
+_hearts: list[_Heart] = []
+_one_at_a_time = threading.Lock()
+
+
+def _heart() -> _Heart:
+    """Return that of this process; one that was forked has none yet."""
+    with _one_at_a_time:
+        if not _hearts or _hearts[0].process != os.getpid():
+            _hearts[:] = [_Heart()]
+        return _hearts[0]
+
+
+def _link(mine: Path, path: Path, contents: bytes) -> bool:
+    """Give the file `mine` the name `path` as well; false if there is one already."""
+    try:
+        os.link(mine, path)
+    except FileExistsError:
+        # Over NFS the answer to a link that was made may be lost, and asked for again.
+        return _read(path) == contents
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            return False
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(contents)
+    return True
+
+
+def _take_turn(turn: Path, now: float) -> bool:
     """Make the file `turn`; false if another process has it, unless that was killed before it could remove it."""
     try:
         os.close(os.open(turn, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
         with suppress(OSError):
-            if time.time() - turn.stat().st_mtime > _TURN:
+            if now - turn.stat().st_mtime > _TURN:
                 turn.unlink()
         return False
     return True
 
 
-def is_held(path: Path) -> bool:
-    """Tell whether a process holds the lock whose file is `path`, without changing anything."""
+def _look(path: Path) -> tuple[bytes, Owner | None, float] | None:
+    """Return what the lock file holds, whom it names, and when it was touched; None if it cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        with path.open("rb") as stream:
+            contents = stream.read(4096)
+            return contents, Owner.of(contents), os.fstat(stream.fileno()).st_mtime
     except OSError:
-        # No lock, or none that may be read: nobody writes here, as far as can be told.
-        return False
+        return None
+
+
+def _is_dead(owner: Owner | None, age: float, folder: Path) -> bool:
+    """Tell whether the owner of a lock that was touched `age` seconds ago in `folder` counts as dead."""
+    if owner is None:
+        return age > _NAMELESS
+    # In a copy of the folder the owner's life means nothing.
+    alive = owner.alive if owner.folder == _inode(folder) else None
+    return age > STALE if alive is None else not alive
+
+
+def _inode(folder: Path) -> int:
     try:
-        if _flock(descriptor, fcntl.LOCK_SH) is False:
-            return True
-        owner = Owner.of(_contents(descriptor))
-        return owner is not None and owner.alive is not False
+        return folder.stat().st_ino
     except OSError:
-        return False
-    finally:
-        os.close(descriptor)
+        return 0
 
 
-def _refuse_living(owner: Owner | None) -> None:
-    if owner is not None and owner.alive is not False:
-        raise HeldError(owner)
-
-
-def _flock(descriptor: int, how: int) -> bool | None:
-    """Lock the open file; return whether that succeeded, or None if its file system cannot."""
+def _read(path: Path) -> bytes | None:
     try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _HELD:
-            return False
-        if error.errno in _NO_FLOCK:
-            return None
-        raise
-    return True
-
-
-def _is_still(descriptor: int, path: Path) -> bool:
-    """Tell whether the open file is the one that has its name: a run that ended may have removed it."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _contents(descriptor: int) -> bytes:
-    return os.pread(descriptor, 4096, 0)
-
-
-def _started(process: int) -> str:
-    """Return when the process started, in the kernel's ticks, or nothing if there is no such process."""
-    fields = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
-    # A zombie has ended; only its parent has not looked yet.
-    return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
-
-
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _namespace() -> str:
-    try:
-        return os.readlink("/proc/self/ns/pid")
+        return path.read_bytes()
     except OSError:
-        return ""
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+        return None

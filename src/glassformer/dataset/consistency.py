@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.dataset.digest import Definition
 from glassformer.dataset.sample import Sample
 from glassformer.physics.signature import first_of_each
 
@@ -26,27 +28,32 @@ def check_state_points(samples: Sequence[Sample], sizes: bool = True) -> None:
     such samples would be those of no liquid. Without `sizes` particle numbers and densities may differ: a
     network may read them all.
     """
-    first: dict[str, Sample] = {}
-    for sample in samples:
-        other = first.setdefault(sample.facts.state_point, sample)
-        ours, theirs = _definition(sample), _definition(other)
+    check_definitions([Definition.of(sample) for sample in samples], sizes)
+
+
+def check_definitions(definitions: Sequence[Definition], sizes: bool = True) -> None:
+    """Raise `DatasetError` as `check_state_points` does, from what defines each sample's state point."""
+    first: dict[str, Definition] = {}
+    for one in definitions:
+        other = first.setdefault(one.state_point, one)
+        ours, theirs = _values(one), _values(other)
         for name, value in ours.items():
             if name in _SIZES and not sizes:
                 continue
             if not _equal(value, theirs[name]):
                 raise DatasetError(
-                    f"{other.identifier} and {sample.identifier} have the same label and do not belong together:"
+                    f"{other.identifier} and {one.identifier} have the same label and do not belong together:"
                     f" {name} {_text(theirs[name])} and {_text(value)}",
                     "Keep them in different datasets.",
                 )
         if sizes:
-            _check_densities(other, sample)
+            _check_densities(other, one)
 
 
-def _check_densities(one: Sample, other: Sample) -> None:
-    densities = one.configuration.density, other.configuration.density
+def _check_densities(one: Definition, other: Definition) -> None:
+    densities = one.number_density, other.number_density
     # Two boxes at one pressure differ by sqrt(2 S(0) / N), with S(0) of about 0.04 in these liquids.
-    scatter = math.sqrt(2 * COMPRESSIBILITY / one.configuration.particles)
+    scatter = math.sqrt(2 * COMPRESSIBILITY / one.particles)
     if abs(densities[1] / densities[0] - 1) > MOST_SCATTER * scatter:
         raise DatasetError(
             f"{one.identifier} and {other.identifier} have the same label and do not belong together: densities"
@@ -60,7 +67,12 @@ def refuse_copies(samples: Sequence[Sample], names: Sequence[str]) -> None:
 
     `names` are those of the samples in the message.
     """
-    for number, first in enumerate(first_of_each([sample.configuration.signature for sample in samples])):
+    refuse_same([sample.configuration.signature for sample in samples], names)
+
+
+def refuse_same(signatures: Sequence[FloatArray], names: Sequence[str]) -> None:
+    """Raise `DatasetError` as `refuse_copies` does, from the structures' signatures."""
+    for number, first in enumerate(first_of_each(signatures)):
         if first != number:
             raise DatasetError(
                 f"{names[number]} is a copy of {names[first]}: the same structure, though perhaps shifted, renumbered,"
@@ -69,14 +81,13 @@ def refuse_copies(samples: Sequence[Sample], names: Sequence[str]) -> None:
             )
 
 
-def _definition(sample: Sample) -> dict[str, Any]:
-    species, box = sample.configuration.species, sample.configuration.box
-    return {name: getattr(sample.facts, name) for name in _FACTS} | {
-        "mixture": sample.facts.mixture.identity,
-        "wave numbers": sample.facts.mixture.wave_numbers,
-        "particles": len(species),
-        "particles of each species": tuple(np.bincount(species).tolist()),
-        "box, in units of its shortest edge,": box / sample.configuration.edges.min(),
+def _values(one: Definition) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in _FACTS} | {
+        "mixture": one.mixture,
+        "wave numbers": one.wave_numbers,
+        "particles": one.particles,
+        "particles of each species": one.of_species,
+        "box, in units of its shortest edge,": np.array(one.box) / one.shortest,
     }
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from glassformer.core.errors import DatasetError, InputError
-from glassformer.core.files import exclusive, make_folder
+from glassformer.core.files import make_folder
 from glassformer.core.layout import SAMPLE_SUFFIX, DatasetFolder
 from glassformer.core.mixture import MixtureSettings, shipped_mixture, shipped_mixtures
 from glassformer.core.provenance import code_version
+from glassformer.core.runs import exclusive
 from glassformer.core.words import decimals
 from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.folder import read_dataset, sample_paths

@@ -99,7 +99,8 @@ class Facts(BaseModel):
     with draws needs those of `OF_SAMPLES_WITH_DRAWS`, unless `source` says from where it was
     imported, and `licence` what holds for its use. `engine`: what made the draws. `equilibrated`: holding went on for
     the relaxation times asked for, and its last two windows agreed. `q6` and `crystalline_fraction`:
-    `glassformer.physics.crystallinity`.
+    `glassformer.physics.crystallinity`. `repeated_draws`: the numbers of the draws whose first seed made
+    unstable dynamics, such as "3, 7"; their seeds are later ones.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,6 +128,7 @@ class Facts(BaseModel):
     crystalline_fraction: Share | None = None
     box: str | None = None
     start: str | None = None
+    repeated_draws: Note | None = None
     source: Note | None = None
     licence: Note | None = None
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
-from glassformer.core.mixture import ratio
 from glassformer.dataset.consistency import check_state_points
+from glassformer.dataset.digest import Digest
 from glassformer.dataset.sample import Sample
 from glassformer.observables.relaxation import relaxation_time
 
@@ -93,33 +93,41 @@ def mean_over_ensembles(samples: Sequence[Sample], observable: str) -> FloatArra
 
 def summarise(samples: Sequence[Sample]) -> list[StatePointSummary]:
     """Return one summary a state point. Raises `DatasetError` if the samples of one do not belong together."""
-    return [_summarise(label, members) for label, members in by_state_point(samples).items()]
+    check_state_points(samples)
+    return summarise_digests([Digest.of(sample) for sample in samples])
 
 
-def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
+def summarise_digests(digests: Sequence[Digest]) -> list[StatePointSummary]:
+    """Return one summary a state point, coldest first, of samples that are known to belong together.
+
+    Raises `DatasetError` if draws of one state point were observed at different times.
+    """
+    groups: dict[tuple[float, str], list[Digest]] = {}
+    for one in digests:
+        groups.setdefault((one.definition.temperature, one.definition.state_point), []).append(one)
+    return [_summarise(label, members) for (_, label), members in sorted(groups.items())]
+
+
+def _summarise(label: str, members: list[Digest]) -> StatePointSummary:
     first = members[0]
-    density = np.array([sample.configuration.density for sample in members])
-    followed = [sample for sample in members if sample.ensemble is not None]
-    curves = [sample for sample in followed if sample.dynamics.self_scattering is not None]
-    tau_alpha = slowest = last_time = drift = math.nan
+    density = np.array([one.definition.number_density for one in members])
+    followed = [one for one in members if one.followed]
+    curves = [one for one in followed if one.scattering is not None]
+    tau_alpha = slowest = math.nan
     if curves:
-        scattering = mean_over_ensembles(curves, "self_scattering")[:, :, 0]
-        times = curves[0].dynamics.times
+        times, scattering = _together(curves)
         tau_alpha = relaxation_time(times, scattering.mean(0))
-        slowest = float(np.max([relaxation_time(times, curve) for curve in scattering]))
-    if followed:
-        last_time = float(followed[0].dynamics.times[-1])
-        drift = max(_known(sample.facts.energy_drift) for sample in followed)
-    held = float(np.min([_known(sample.facts.equilibration_time) for sample in members]))
-    hold_tau_alpha = float(np.mean([_known(sample.facts.hold_tau_alpha) for sample in members]))
-    fractions = [sample.facts.crystalline_fraction for sample in members]
+        slowest = float(np.max([one.tau_alpha for one in curves]))
+    held = float(np.min([one.equilibration_time for one in members]))
+    hold_tau_alpha = float(np.mean([one.hold_tau_alpha for one in members]))
+    fractions = [one.crystalline_fraction for one in members if not math.isnan(one.crystalline_fraction)]
     return StatePointSummary(
         label=label,
-        temperature=first.facts.temperature,
-        pressure=first.facts.pressure,
-        particles=first.configuration.particles,
+        temperature=first.definition.temperature,
+        pressure=first.definition.pressure,
+        particles=first.definition.particles,
         configurations=len(members),
-        draws=min((sample.draws for sample in followed), default=0),
+        draws=min((one.draws for one in followed), default=0),
         density=float(density.mean()),
         density_std=float(density.std(ddof=1)) if len(members) > 1 else 0.0,
         tau_alpha=tau_alpha,
@@ -127,24 +135,32 @@ def _summarise(label: str, members: list[Sample]) -> StatePointSummary:
         hold_tau_alpha=hold_tau_alpha,
         equilibration_time=held,
         equilibration_in_tau_alpha=held / (hold_tau_alpha if math.isnan(tau_alpha) else tau_alpha),
-        in_equilibrium=sum(sample.facts.equilibrated is True for sample in members),
-        crystalline_fraction=max((f for f in fractions if f is not None), default=math.nan),
-        last_time=last_time,
-        energy_drift=drift,
-        conserving_energy=sum(sample.facts.conserves_energy for sample in members),
-        engine=(followed or members)[0].facts.engine,
-        cutoff=first.facts.cutoff,
+        in_equilibrium=sum(one.equilibrated is True for one in members),
+        crystalline_fraction=max(fractions, default=math.nan),
+        last_time=followed[0].last_time if followed else math.nan,
+        energy_drift=max((one.energy_drift for one in followed), default=math.nan),
+        conserving_energy=sum(one.conserves_energy for one in members),
+        engine=(followed or members)[0].engine,
+        cutoff=first.definition.mixture,
         bare=len(members) - len(followed),
         means=len(followed) - len(curves),
-        mixture=first.facts.mixture.name,
-        species=first.facts.mixture.species,
-        composition=ratio(first.facts.mixture),
-        dimension=first.facts.mixture.dimension,
+        mixture=first.liquid,
+        species=first.species,
+        composition=first.composition,
+        dimension=first.dimension,
     )
 
 
-def _known(value: float | None) -> float:
-    return math.nan if value is None else value
+def _together(curves: list[Digest]) -> tuple[FloatArray, FloatArray]:
+    """Return the times (T,) and F_s of all `curves` (C, T). Raises `DatasetError` if their times differ."""
+    times = curves[0].times
+    for one in curves:
+        if one.times is not times and not np.array_equal(one.times, times):  # type: ignore[arg-type]
+            raise DatasetError(
+                f"{one.definition.identifier} and {curves[0].definition.identifier} were observed at different times",
+                "Keep samples of different schedules in different datasets.",
+            )
+    return np.asarray(times), np.stack([np.asarray(one.scattering) for one in curves])
 
 
 def _is_nan(value: object) -> bool:

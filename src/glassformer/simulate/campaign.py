@@ -1,32 +1,44 @@
 """Run a campaign: every configuration a task from parameters to a file, tasks on all cores, finished ones skipped."""
 
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError, StorageError
-from glassformer.core.files import exclusive, refuse_if_moved, remove_temporaries
+from glassformer.core.failures import raise_failures
+from glassformer.core.files import refuse_if_moved
 from glassformer.core.json_files import write_json
-from glassformer.core.layout import DatasetFolder
+from glassformer.core.layout import DatasetFolder, unfinished_folder
+from glassformer.core.lock import HeldError, held
 from glassformer.core.progress import Progress
+from glassformer.core.runs import shared, sharing
+from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.words import counted
+from glassformer.dataset.index import Index
 from glassformer.dataset.mixtures import mixture_of
-from glassformer.dataset.sample import read_sample
 from glassformer.dataset.starts import read_starts
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.simulate.draws import engine_used
 from glassformer.simulate.lammps import load_lammps
-from glassformer.simulate.mismatch import earlier_campaign, refuse
+from glassformer.simulate.mismatch import earlier_campaign, refuse_another
 from glassformer.simulate.pool import run_tasks
-from glassformer.simulate.sample_task import Task, protocol, simulate_sample
+from glassformer.simulate.sample_task import Task, sample_there, simulate_sample
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
 from glassformer.simulate.stages import fewest_steps
 from glassformer.simulate.unfinished import Unfinished
 from glassformer.simulate.work import Tally, sample_work, warn_of_cost
+
+# Attempts to write campaign.json, which other runs write at the same moment.
+ATTEMPTS = 600
 
 
 def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
@@ -70,53 +82,118 @@ def _counted(numbers: tuple[int, ...], mixture: Mixture) -> str:
     return " and ".join(f"{number} {name}" for number, name in zip(numbers, names, strict=True))
 
 
-def run_campaign(campaign: Campaign, dataset: Path, progress: Progress, workers: int) -> int:
+@dataclass(frozen=True)
+class Choice:
+    """Which tasks of a campaign a run takes: part `part` of `parts`, counted from 1, and of these the `names`, if any.
+
+    Without `verify`, samples that the index does not know are taken for whole and complete, without reading them.
+    """
+
+    part: int = 1
+    parts: int = 1
+    names: frozenset[str] | None = None
+    verify: bool = True
+
+    def of(self, all_tasks: Sequence[Task]) -> list[Task]:
+        """Return those among `all_tasks`."""
+        mine = all_tasks[self.part - 1 :: self.parts]
+        return [task for task in mine if self.names is None or task.name in self.names]
+
+
+# How the tasks are done: tasks, tally, and a check to call several times a second; returns results and failures.
+Runner = Callable[[list[Task], Tally, Callable[[], None]], tuple[dict[str, Any], dict[str, Exception]]]
+
+
+def run_campaign(
+    campaign: Campaign,
+    dataset: Path,
+    progress: Progress,
+    workers: int,
+    choice: Choice = Choice(),
+    runner: Runner | None = None,
+) -> int:
     """Simulate what is missing of `campaign` in `dataset` on `workers` cores; return how many samples were made.
 
     A killed run loses what its workers did since their last checkpoints; running again continues there, with the same
-    numbers. A configuration that fails does not cost the others, which are made first.
+    numbers. A configuration that fails does not cost the others, which are made first. Several runs share the work,
+    also on several nodes: each configuration is made by one of them, and all return when nothing is left. `runner`
+    takes the place of processes on this machine.
     Raises `DatasetError` if the folder holds samples of other parameters, `SettingsError`, both before anything is
     written; `StorageError`; and what the configurations raise, naming each.
     """
     load_lammps()
-    all_tasks = tasks(campaign, dataset)
+    chosen = choice.of(tasks(campaign, dataset))
     engine_used(campaign)
     refuse_small_boxes(campaign)
     for point in campaign.state_points:
         observation_steps(campaign.at(point))
         fewest_steps(campaign, point)
-    with exclusive(dataset):
+    with shared(dataset):
         remove_temporaries(dataset)
-        missing: dict[Task, float] = {}
-        for task in all_tasks:
-            there = draws_there(task)
-            if there is not None and there >= campaign.draws:
-                # Left by a process that was killed between the sample's last byte and this.
-                Unfinished(task.path, task.parameter_hash).clear()
-            else:
-                missing[task] = sample_work(task.campaign, task.point, there)
-        settings = _with_earlier_points(campaign, dataset)
-        write_json(DatasetFolder(dataset).campaign, settings.model_dump(mode="json"))
-        done = len(all_tasks) - len(missing)
+        missing = _missing(chosen, dataset, choice.verify)
+        record_campaign(campaign, dataset)
+        done = len(chosen) - len(missing)
         if done:
-            progress.say(f"{done} of {counted(len(all_tasks), 'configuration')} exist already and are kept")
-        if missing:
-            warn_of_cost(campaign, sum(missing.values()), workers, progress)
-            tally = Tally(progress, {task.name: work for task, work in missing.items()})
-            workers, threads = max(1, min(workers, len(missing))), max(1, workers // len(missing))
-            run_tasks(list(missing), simulate_sample, tally, workers, threads, partial(refuse_if_moved, dataset))
-            absent = [task.path for task in missing if not task.path.exists()]
-            if absent:
-                raise StorageError(
-                    f"{len(absent)} finished files were moved or deleted while others were made, first {absent[0]}",
-                    "Put them back, and run the same command again.",
-                )
-    return len(missing)
+            progress.say(f"{done} of {counted(len(chosen), 'configuration')} exist already and are kept")
+        if not missing:
+            return 0
+        warn_of_cost(campaign, sum(missing.values()), workers, progress)
+        tally = Tally(progress, {task.name: work for task, work in missing.items()})
+        run = runner or _local(min(workers, len(missing)), max(1, workers // len(missing)))
+        made, failures = run(list(missing), tally, partial(refuse_if_moved, dataset))
+        raise_failures(failures, len(missing))
+        absent = [task.path for task in missing if not task.path.exists()]
+        if absent:
+            raise StorageError(
+                f"{len(absent)} finished files were moved or deleted while others were made, first {absent[0]}",
+                "Put them back, and run the same command again.",
+            )
+    return sum(made.values())
 
 
-def _with_earlier_points(campaign: Campaign, dataset: Path) -> Campaign:
-    """Return `campaign` with the state points of the one last run into `dataset`, of which this may be a part."""
-    earlier = earlier_campaign(dataset)
+def _local(workers: int, threads: int) -> Runner:
+    def run(
+        missing: list[Task], tally: Tally, check: Callable[[], None]
+    ) -> tuple[dict[str, Any], dict[str, Exception]]:
+        return run_tasks(missing, simulate_sample, tally, workers, threads, check)
+
+    return run
+
+
+def _missing(chosen: Sequence[Task], dataset: Path, verify: bool) -> dict[Task, float]:
+    """Return the tasks of which something is missing, and how much work they are. Raises as `draws_there` does."""
+    index, missing = Index(dataset), {}
+    for task in chosen:
+        there = draws_there(task, index, verify)
+        if there is None or there < task.campaign.draws:
+            missing[task] = sample_work(task.campaign, task.point, there)
+        elif unfinished_folder(task.path).exists():
+            # Left by a process that was killed between the sample's last byte and this.
+            with suppress(HeldError, OSError), held(task.lock):
+                Unfinished(task.path, task.parameter_hash).clear()
+    return missing
+
+
+def record_campaign(campaign: Campaign, dataset: Path) -> None:
+    """Write `campaign` into `dataset`, unless it is there. Raises `DatasetError` if other runs there make another."""
+    path = DatasetFolder(dataset).campaign
+    for _ in range(ATTEMPTS):
+        try:
+            with suppress(FileNotFoundError), held(DatasetFolder(dataset).campaign_lock):
+                earlier = earlier_campaign(dataset)
+                if earlier is not None and sharing(dataset):
+                    refuse_another(earlier, campaign, dataset)
+                settings = _with_earlier_points(campaign, earlier)
+                if settings != earlier:
+                    write_json(path, settings.model_dump(mode="json"))
+                return
+        except HeldError:
+            time.sleep(0.05)
+    raise StorageError(f"{path} is being written by another run", "Run the same command again.")
+
+
+def _with_earlier_points(campaign: Campaign, earlier: Campaign | None) -> Campaign:
+    """Return `campaign` with the state points of the `earlier` one in its folder, of which this may be a part."""
     if earlier is None:
         return campaign
     labels = {point.label for point in campaign.state_points}
@@ -124,15 +201,16 @@ def _with_earlier_points(campaign: Campaign, dataset: Path) -> Campaign:
     return campaign.model_copy(update={"state_points": campaign.state_points + others})
 
 
-def draws_there(task: Task) -> int | None:
+def draws_there(task: Task, index: Index, verify: bool = True) -> int | None:
     """Return how many draws the task's file holds, or None if there is no file.
 
-    Raises `DatasetError` if it is damaged or was made with other parameters.
+    Without `verify`, a file that `index` does not know is taken to hold all. Raises `DatasetError` if it is damaged or
+    was made with other parameters.
     """
-    if not task.path.exists():
-        return None
-    sample = read_sample(task.path)
-    facts = sample.facts
-    if facts.parameter_hash != task.parameter_hash:
-        raise refuse(task, facts, protocol(task))
-    return sample.draws
+    known = index.known(task.path)
+    if known is not None and known.parameter_hash == task.parameter_hash:
+        return known.draws
+    if not verify and task.path.exists():
+        return task.campaign.draws
+    there = sample_there(task)
+    return None if there is None else there.draws

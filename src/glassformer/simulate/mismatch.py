@@ -63,6 +63,28 @@ def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
     )
 
 
+def refuse_another(earlier: Campaign, campaign: Campaign, dataset: Path) -> None:
+    """Raise `DatasetError` if `earlier`, which other runs are simulating into `dataset`, is not this campaign.
+
+    They may differ in state points, configurations and draws.
+    """
+    points = {point.label: point for point in earlier.state_points}
+    engines = engine_used(earlier), engine_used(campaign)
+    found = [] if engines[0] == engines[1] else [f"engine: {engines[0]} in {HOLDER}, {engines[1]} in {ASKER}"]
+    for new in campaign.state_points:
+        old = points.get(new.label)
+        if old is None:
+            continue
+        theirs, ours = earlier.at(old).sample_parameters(old), campaign.at(new).sample_parameters(new)
+        _say_once(theirs, ours)
+        found += differences(theirs, ours, HOLDER, ASKER)
+    if found:
+        raise DatasetError(
+            f"another run is writing to {dataset} with other parameters: {listed(found)}",
+            "Choose another folder with --out, or the same settings.",
+        )
+
+
 def _settings(task: "Task", dataset: Path) -> list[str]:
     """Return how the campaign last run into `dataset` differs from that of `task` at its state point."""
     earlier = earlier_campaign(dataset)

@@ -13,6 +13,7 @@ from glassformer.core.arrays import CONFIGURATION, ISOCONFIGURATIONAL
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
+from glassformer.dataset.index import Index
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
@@ -116,8 +117,9 @@ def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progre
     become slower as they drift apart. Raises `SettingsError`, `EngineError`, and what `draws_there` raises.
     """
     missing: dict[str, list[int | None]] = {point.label: [] for point in campaign.state_points}
+    index = None if dataset is None else Index(dataset)
     for task in tasks(campaign, dataset or Path()):
-        there = None if dataset is None else draws_there(task)
+        there = None if index is None else draws_there(task, index)
         if there is None or there < campaign.draws:
             missing[task.point.label].append(there)
     # What cannot be counted should be told before seconds are spent on measuring.

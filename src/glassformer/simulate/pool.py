@@ -3,60 +3,83 @@
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from glassformer.core.errors import EngineError, FullDiskError, GlassformerError
-from glassformer.core.failures import describe, named, raise_failures
+from glassformer.core.failures import describe, named
+from glassformer.core.lock import HeldError, clear_dead
 from glassformer.core.processes import Ended, Worker, Workers, cause_of_death
-from glassformer.simulate.work import Tally
+from glassformer.simulate.queue import Queue, Task
 
 # Seconds between two looks at what the workers have reported.
 POLL = 0.2
 
 
-class Named(Protocol):
-    """A task."""
+class Tally(Protocol):
+    """Is told how the tasks get on, by their names: `simulate.work.Tally`."""
 
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
+    def report(self, name: str, done: float, more: float) -> None:
+        """Take the steps that were done and how many more there are than expected."""
+
+    def finish(self, name: str) -> None:
+        """Take that it is done."""
+
+    def fail(self, name: str, reason: str) -> None:
+        """Take that it failed."""
+
+    def say(self, text: str) -> None:
+        """Print one line."""
 
 
-# The task, and what receives the steps done and how many more there are than expected.
-Work = Callable[[Any, Callable[..., None], int], None]
+# The task, what receives the steps done and how many more there are than expected, and threads; returns its result.
+Work = Callable[[Any, Callable[..., None], int], Any]
 
 
 def run_tasks(
-    tasks: Sequence[Named], work: Work, tally: Tally, workers: int, threads: int, check: Callable[[], None]
-) -> None:
+    tasks: Sequence[Task], work: Work, tally: Tally, workers: int, threads: int, check: Callable[[], None]
+) -> tuple[dict[str, Any], dict[str, Exception]]:
     """Call `work(task, report, threads)` for each of `tasks`, in `workers` processes; `tally` counts what is done,
     and `check` is called several times a second: what it raises stops all.
 
-    A task that fails, or whose process crashes, does not cost the others: they are done first. Raises what the tasks
-    raised, naming all that failed; `FullDiskError` at once; `EngineError` if a worker was killed or could not start.
+    Returns the results and what the failed tasks raised, both by name. A task that fails, or whose process crashes,
+    does not cost the others. One that another run holds is waited for, and done if that run does not.
+    Raises `FullDiskError` at once; `EngineError` if a worker was killed or could not start.
     """
-    with Workers() as processes:
-        pool = _Pool(processes, tasks, work, tally, threads)
-        for _ in range(min(workers, len(tasks))):
-            pool.add_worker()
-        while pool.busy:
-            pool.watch(POLL)
-            check()
-    raise_failures(pool.failures, len(tasks))
+    pool = None
+    try:
+        with Workers() as processes:
+            pool = _Pool(processes, tasks, work, tally, threads)
+            for _ in range(min(workers, len(tasks))):
+                pool.add_worker()
+            while pool.unfinished:
+                pool.watch(POLL)
+                check()
+    finally:
+        # The workers have ended: what they held is free, also for runs on other hosts.
+        for task in pool.busy.values() if pool is not None else ():
+            if task.lock is not None:
+                clear_dead(task.lock)
+    return pool.results, pool.failures
 
 
 class _Pool:
     """Which worker does what, what is left to do, and what has failed."""
 
-    def __init__(self, processes: Workers, tasks: Sequence[Named], work: Work, tally: Tally, threads: int) -> None:
+    def __init__(self, processes: Workers, tasks: Sequence[Task], work: Work, tally: Tally, threads: int) -> None:
         self._processes, self._work, self._tally, self._threads = processes, work, tally, threads
-        self._left = deque(tasks)
+        self._left = Queue(tasks, tally.say)
         self._sums: dict[str, tuple[float, float]] = {}
-        self.busy: dict[Worker, Named] = {}
+        self._idle: list[Worker] = []
+        self.busy: dict[Worker, Task] = {}
+        self.results: dict[str, Any] = {}
         self.failures: dict[str, Exception] = {}
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether anything is being done or left."""
+        return bool(self.busy or self._left)
 
     def add_worker(self) -> None:
         """Start a process, and give it the next task."""
@@ -65,13 +88,19 @@ class _Pool:
     def watch(self, seconds: float) -> None:
         """Hear what the workers have to say for so long, less if all is done; then pass on what was reported."""
         until = time.monotonic() + seconds
-        while self.busy and (left := until - time.monotonic()) > 0:
+        while self.unfinished and (left := until - time.monotonic()) > 0:
             for worker, message in self._processes.listen(left):
                 self._hear(worker, message)
         self._pass_on()
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            self._give_next(worker)
 
     def _hear(self, worker: Worker, message: Any) -> None:
         if isinstance(message, Ended):
+            if worker in self._idle:
+                self._idle.remove(worker)
+                self._refuse_killed(worker, "")
             # One that has nothing left to do was told to end.
             if worker in self.busy:
                 self._bury(worker)
@@ -82,17 +111,24 @@ class _Pool:
             self._sums[self.busy[worker].name] = done + content[0], more + content[1]
             return
         self._pass_on()
-        name = self.busy.pop(worker).name
+        task = self.busy.pop(worker)
         if kind == "done":
-            self._tally.finish(name)
+            self.results[task.name] = content
+            self._tally.finish(task.name)
+        elif isinstance(content, HeldError):
+            self._left.defer(task, content.owner)
         elif isinstance(content, FullDiskError):
-            raise named(name, content) from None
+            raise named(task.name, content) from None
         else:
-            self._note(name, content)
+            self._note(task.name, content)
         self._give_next(worker)
 
     def _give_next(self, worker: Worker) -> None:
-        task = self._left.popleft() if self._left else None
+        task = self._left.next()
+        if task is None and self._left:
+            # What is left is held by other runs.
+            self._idle.append(worker)
+            return
         worker.send(task)
         if task is not None:
             self.busy[worker] = task
@@ -101,13 +137,16 @@ class _Pool:
         """Note the task whose process crashed, and start another process. Raises `EngineError` if it was killed."""
         self._pass_on()
         name = self.busy.pop(worker).name
+        self._note(name, self._refuse_killed(worker, name))
+        if self._left:
+            self.add_worker()
+
+    def _refuse_killed(self, worker: Worker, name: str) -> EngineError:
         cause, remedy = cause_of_death(worker.process.exitcode)
         error = EngineError(f"a worker process died ({cause})", remedy)
         if not worker.crashed:
-            raise named(name, error)
-        self._note(name, error)
-        if self._left:
-            self.add_worker()
+            raise (named(name, error) if name else error)
+        return error
 
     def _note(self, name: str, error: Exception) -> None:
         self.failures[name] = error
@@ -131,11 +170,11 @@ def _serve(pipe: Connection, work: Work, threads: int) -> None:
 
     while (task := pipe.recv()) is not None:
         try:
-            work(task, report, threads)
+            result = work(task, report, threads)
         except Exception as error:
-            if not isinstance(error, GlassformerError):
+            if not isinstance(error, GlassformerError | HeldError):
                 # It is raised there, and happened here.
                 error.add_note(traceback.format_exc())
             pipe.send(("failed", error))
         else:
-            pipe.send(("done", None))
+            pipe.send(("done", result))

@@ -1,21 +1,27 @@
 """One sample as a task: from the parameters of a configuration and its draws to its file."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from glassformer.core.campaign import Campaign, StatePointSettings
-from glassformer.core.layout import configuration_id
+from glassformer.core.files import patiently, storage_error
+from glassformer.core.layout import configuration_id, sample_lock, unfinished_folder
+from glassformer.core.lock import Lock
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
+from glassformer.core.temporaries import remove_inherited, temporaries_of
 from glassformer.dataset.extend import join
 from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, write_sample
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
-from glassformer.simulate.draws import engine_used, run_draws
+from glassformer.simulate.draws import engine_used, run_draws, seeds_used
 from glassformer.simulate.equilibration import (
     EQUILIBRATION_CHECKPOINT,
     PROTOCOL_VERSION,
@@ -24,6 +30,7 @@ from glassformer.simulate.equilibration import (
     equilibrate,
 )
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
+from glassformer.simulate.mismatch import refuse
 from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
 from glassformer.simulate.work import lammps_cost
@@ -48,6 +55,11 @@ class Task:
         return f"{self.point.label}/{configuration_id(self.index)}"
 
     @property
+    def lock(self) -> Path:
+        """The file that is there while a process makes the sample."""
+        return sample_lock(self.path)
+
+    @cached_property
     def parameter_hash(self) -> str:
         """Hash of everything that decides the sample's numbers."""
         made_by = {
@@ -59,23 +71,70 @@ class Task:
         return parameter_hash(self.campaign.sample_parameters(self.point) | made_by)
 
 
-def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
+def simulate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> bool:
     """Simulate what is missing of `task` and write its file: a plain function of files and parameters to a file.
 
-    `threads` vectors of draws are followed at a time. A killed run continues from its last checkpoint.
-    Raises `DatasetError`, `EngineError` or `StorageError`.
+    `threads` vectors of draws are followed at a time. A killed run continues from its last checkpoint. Returns whether
+    anything was missing. Nobody else makes the sample meanwhile, on any node: its lock is held.
+    The dataset's folder must exist: one that was moved is not made again.
+    Raises `DatasetError`, `EngineError` or `StorageError`; `HeldError` if another process makes the sample.
     """
-    unfinished = Unfinished(task.path, task.parameter_hash)
-    old = read_sample(task.path) if task.path.exists() else None
-    if old is None or old.draws < task.campaign.draws:
-        sample = (
-            _new_sample(task, report, unfinished, threads)
-            if old is None
-            else _with_more_draws(task, old, report, unfinished, threads)
-        )
-        unfinished.check_home()
-        write_sample(task.path, sample)
-    unfinished.clear()
+    with _claimed(task) as lock:
+        unfinished = Unfinished(task.path, task.parameter_hash, lock)
+        old = sample_there(task)
+        missing = old is None or old.draws < task.campaign.draws
+        if missing:
+            sample = (
+                _new_sample(task, report, unfinished, threads)
+                if old is None
+                else _with_more_draws(task, old, report, unfinished, threads)
+            )
+
+            def write() -> None:
+                unfinished.check_home()
+                write_sample(task.path, sample)
+
+            patiently(write)
+        unfinished.clear()
+    return missing
+
+
+@contextmanager
+def _claimed(task: Task) -> Iterator[Lock]:
+    """Hold the lock of the task's sample, and remove the temporary files of those who held it before.
+
+    Raises `HeldError`; `StorageError` also if the dataset's folder does not exist any more.
+    """
+    lock = Lock(task.lock)
+
+    def claim() -> None:
+        try:
+            with suppress(FileExistsError):
+                task.path.parent.mkdir()
+            lock.acquire()
+        except OSError as error:
+            raise storage_error("lock", task.path, error) from error
+
+    patiently(claim)
+    try:
+        remove_inherited(temporaries_of(task.path))
+        remove_inherited(unfinished_folder(task.path).glob(".*.tmp"))
+        yield lock
+    finally:
+        lock.release()
+
+
+def sample_there(task: Task) -> Sample | None:
+    """Return the sample in the task's file, or None if there is none.
+
+    Raises `DatasetError` if it is damaged or was made with other parameters.
+    """
+    if not task.path.exists():
+        return None
+    sample = read_sample(task.path)
+    if sample.facts.parameter_hash != task.parameter_hash:
+        raise refuse(task, sample.facts, protocol(task))
+    return sample
 
 
 def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int) -> Sample:
@@ -107,6 +166,7 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
         crystalline_fraction=crystalline_fraction(order),
         box="given density" if point.density is not None else campaign.equilibration.box,
         start="random" if task.start is None else f"configuration {task.start.fingerprint}",
+        repeated_draws=_repeated(task, ensemble),
     )
     return Sample(made.configuration, ensemble, facts, made.record)
 
@@ -126,16 +186,25 @@ def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilib
     return made
 
 
+def _repeated(task: Task, ensemble: Ensemble) -> str | None:
+    """Return the numbers of the draws that have other seeds than their first ones."""
+    numbers = [draw for draw, seed in enumerate(np.asarray(ensemble.seeds).tolist()) if seed != _seed(task, draw)]
+    return ", ".join(map(str, numbers)) or None
+
+
+def _seed(task: Task, draw: int) -> int:
+    return named_seed(task.campaign.seed, task.point.label, task.index, "draw", draw)
+
+
 def _follow_draws(
     task: Task, configuration: Configuration, first: int, report: Report, unfinished: Unfinished, threads: int
 ) -> tuple[Ensemble, float, float | None]:
     """Follow the draws from number `first` on; return them, their energy drift, and when LAMMPS took over."""
     campaign, point = task.campaign, task.point
-    names = range(first, campaign.draws)
-    seeds = [named_seed(campaign.seed, point.label, task.index, "draw", draw) for draw in names]
+    seeds = [_seed(task, draw) for draw in range(first, campaign.draws)]
     seen, handover = run_draws(configuration, point.temperature, seeds, campaign, report, unfinished, threads, first)
     drift = float(abs(seen.last_energy - seen.first_energy).max() / configuration.particles)
-    return collect(seen, seeds, campaign), drift, handover
+    return collect(seen, seeds_used(seeds, campaign, unfinished, first), campaign), drift, handover
 
 
 def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfinished, threads: int) -> Sample:
@@ -153,6 +222,7 @@ def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfini
         "energy_drift": max(old.facts.energy_drift or 0.0, drift),
         "engine": old.facts.engine if same_engine else engine_used(task.campaign, handover),
         "code_version": code_version(),
+        "repeated_draws": _repeated(task, ensemble),
     }
     return replace(old, ensemble=ensemble, facts=old.facts.model_copy(update=changes))
 

@@ -1,14 +1,17 @@
 """How a campaign stands, from its files alone."""
 
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError
-from glassformer.core.layout import DatasetFolder
-from glassformer.core.lock import is_held
-from glassformer.dataset.sample import read_sample
+from glassformer.core.layout import DatasetFolder, unfinished_folder
+from glassformer.core.runs import writing
+from glassformer.dataset.folder import MANY, read_digest, samples_in
+from glassformer.dataset.index import Index
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT
 from glassformer.simulate.mismatch import read_campaign
 from glassformer.simulate.unfinished import Unfinished
@@ -18,7 +21,8 @@ from glassformer.simulate.unfinished import Unfinished
 class PointStatus:
     """One state point: finished configurations, those begun with what they have, and those not begun.
 
-    A configuration with fewer draws than the campaign asks for counts as begun.
+    A configuration with fewer draws than the campaign asks for counts as begun. Of `unread` ones, which count as done,
+    nothing is known but that there is a file.
     """
 
     label: str
@@ -26,6 +30,7 @@ class PointStatus:
     done: int
     in_equilibrium: int
     begun: tuple[str, ...]
+    unread: int = 0
 
     @property
     def missing(self) -> int:
@@ -35,45 +40,68 @@ class PointStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """Whether a run is going on, and every state point."""
+    """Whether a run is going on, every state point, and which processes are writing."""
 
     running: bool
     points: tuple[PointStatus, ...]
+    runs: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
         points = [asdict(point) | {"missing": point.missing} for point in self.points]
-        return {"running": self.running, "state_points": points}
+        return {"running": self.running, "runs": list(self.runs), "state_points": points}
 
 
-def campaign_status(dataset: Path) -> Status:
-    """Return how the campaign last run into `dataset` stands. Raises `DatasetError`."""
+def campaign_status(dataset: Path, verify: bool = True, say: Callable[[str], None] = lambda text: None) -> Status:
+    """Return how the campaign last run into `dataset` stands. Raises `DatasetError`.
+
+    Samples that are as they were when they were last read are not read again. Without `verify`, those that the index
+    does not know are not read either: they count as done. `say` is told if many must be read.
+    """
     path = DatasetFolder(dataset).campaign
     campaign = read_campaign(path)
     if campaign is None:
         raise DatasetError(
             f"{path} is no campaign of this version", "Run `glassformer simulate` again with the campaign file."
         )
-    points = (_point(dataset, point.label, campaign) for point in campaign.state_points)
-    return Status(is_held(DatasetFolder(dataset).lock), tuple(points))
+    index = Index(dataset)
+    files = samples_in(dataset)
+    new = index.missing(files) if verify else 0
+    if new >= MANY:
+        say(f"reading {new} samples that the index does not know, 3 to 10 ms each at N = 1000; or use --no-verify")
+    try:
+        points = tuple(_point(dataset, point.label, campaign, index, verify) for point in campaign.state_points)
+    finally:
+        index.save(files)
+    runs = tuple(str(owner) for owner in writing(dataset))
+    return Status(bool(runs), points, runs)
 
 
-def _point(dataset: Path, label: str, campaign: Campaign) -> PointStatus:
-    done, in_equilibrium, begun, draws = 0, 0, [], campaign.draws
-    for index in range(campaign.configurations):
-        path = DatasetFolder(dataset).sample(label, index)
-        stands = _begun(path, draws)
-        if path.exists():
-            sample = read_sample(path)
-            there = sample.draws
-            in_equilibrium += sample.facts.equilibrated is True
-            if there >= draws:
+def _point(dataset: Path, label: str, campaign: Campaign, index: Index, verify: bool) -> PointStatus:
+    done, in_equilibrium, begun, draws, unread = 0, 0, [], campaign.draws, 0
+    there = _names(dataset / label)
+    for number in range(campaign.configurations):
+        path = DatasetFolder(dataset).sample(label, number)
+        stands = _begun(path, draws) if unfinished_folder(path).name in there else ""
+        if path.name in there:
+            known = index.digest(path, read_digest) if verify else index.known(path)
+            unread += known is None
+            if known is None or known.draws >= draws:
                 done += 1
+                in_equilibrium += known is not None and known.equilibrated is True
                 continue
-            stands = f"{there} of {draws} draws" + (f", {stands}" if stands else "")
+            in_equilibrium += known.equilibrated is True
+            stands = f"{known.draws} of {draws} draws" + (f", {stands}" if stands else "")
         if stands:
             begun.append(f"{path.stem}: {stands}")
-    return PointStatus(label, campaign.configurations, done, in_equilibrium, tuple(begun))
+    return PointStatus(label, campaign.configurations, done, in_equilibrium, tuple(begun), unread)
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
 
 
 def _begun(path: Path, draws: int) -> str:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from glassformer.core.checksum import Checksum, check_last_line, with_last_line
 from glassformer.core.errors import StorageError
-from glassformer.core.files import write_atomically
+from glassformer.core.files import patiently, write_atomically
 from glassformer.core.layout import unfinished_folder
+from glassformer.core.lock import Lock
 
 # Raise it when what is kept changes its form: older files then count as not there.
 FORMAT = 2
@@ -23,10 +24,11 @@ class Unfinished:
     """Arrays by name, kept for the sample at `path` while it is made with the parameters that hash to `key`.
 
     What was made with others, is damaged or cannot be read counts as not there. Without a key, whatever is there is
-    read.
+    read. With the sample's `lock`, nothing is written any more once that is lost.
     """
 
-    def __init__(self, path: Path, key: str | None) -> None:
+    def __init__(self, path: Path, key: str | None, lock: Lock | None = None) -> None:
+        self._lock = lock
         self._folder = unfinished_folder(path)
         self._key = None if key is None else f"{FORMAT}:{key}"
         self._home = path.parents[1]
@@ -51,18 +53,34 @@ class Unfinished:
         return sorted(path.stem for path in self._folder.glob("[!.]*.npz"))
 
     def save(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Save `arrays` as `name`, whole or not at all. Raises `StorageError`."""
-        self.check_home()
+        """Save `arrays` as `name`, whole or not at all; wait for a file system that is out of reach for a while.
+
+        Raises `StorageError`.
+        """
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, key=np.array(self._key), **arrays)
-        write_atomically(self._file(name), with_last_line(buffer.getvalue()))
+        contents = with_last_line(buffer.getvalue())
+
+        def write() -> None:
+            self.check_home()
+            write_atomically(self._file(name), contents)
+
+        patiently(write)
 
     def check_home(self) -> None:
-        """Raise `StorageError` if the dataset was moved or deleted since the work on the sample began."""
+        """Raise `StorageError` if the dataset was moved or deleted since the work on the sample began.
+
+        Also if the sample's lock was taken over meanwhile: this process was suspended, or out of reach, for too long.
+        """
         if self._home_exists and not self._home.exists():
             raise StorageError(
                 f"{self._home} was moved or deleted while it was written to",
                 "Put it back, or name its new place with --out, and run the same command again; finished work is kept.",
+            )
+        if self._lock is not None and self._lock.lost:
+            raise StorageError(
+                f"the lock beside {self._folder} was lost: another run has taken the sample over",
+                "It makes the sample. Was this process suspended, or the file system out of reach?",
             )
 
     def drop(self, name: str) -> None:

@@ -78,5 +78,9 @@ class Tally:
         self._progress.advance(0, f"{name} failed{self._to_go()}")
         self._progress.expect(-left)
 
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self._progress.say(text)
+
     def _to_go(self) -> str:
         return f", {len(self._left)} to go" if self._left else ""

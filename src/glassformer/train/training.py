@@ -13,12 +13,13 @@ from torch import distributed
 from glassformer.core.arrays import IntArray
 from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
-from glassformer.core.files import exclusive, remove_temporaries
 from glassformer.core.json_files import read_json, write_json
 from glassformer.core.layout import MODEL_FILE, PREDICTIONS_FILE, RUN_FILE
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
+from glassformer.core.runs import exclusive
+from glassformer.core.temporaries import remove_temporaries
 from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.folder import refuse_bare, refuse_unequilibrated
 from glassformer.dataset.labels import target_times

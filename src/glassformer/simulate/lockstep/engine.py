@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from glassformer.core.arrays import FloatArray, IntArray
-from glassformer.core.errors import ConfigurationError, EngineError
+from glassformer.core.errors import ConfigurationError, UnstableError
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
@@ -107,15 +107,21 @@ class Lockstep:
         for _ in range(steps):
             moved = leap(self._u, self._low, self._w, self._f, kick, time_step) * self._time_step
             if not moved < LARGEST_STEP:
-                raise EngineError(
+                raise UnstableError(
                     f"the dynamics became unstable: a particle moved {moved:.3g} in one step",
                     "Use a smaller time_step.",
+                    self._unstable(),
                 )
             self._moved += moved
             if 2 * self._moved > INNER_SKIN:
                 self._renew_inner()
             self._force()
         self.steps += steps
+
+    def _unstable(self) -> tuple[int, ...]:
+        """Return the draws in which a particle moves too far in a step."""
+        farthest = np.abs(self.velocities()).max((1, 2)) * self._time_step
+        return tuple(np.flatnonzero(~(farthest < LARGEST_STEP / np.sqrt(3))).tolist())
 
     def refresh(self) -> None:
         """Make the lists and the forces again from the present positions: what follows depends on `state` alone."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.campaign import Campaign
+from glassformer.core.errors import UnstableError
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
@@ -130,5 +131,8 @@ def _continue_in_lammps(
                 return False
 
             every = checkpoint_steps(configuration.particles)
-            follow(lammps, seen.one(draw), configuration, campaign, now, report, every, pause)
+            try:
+                follow(lammps, seen.one(draw), configuration, campaign, now, report, every, pause)
+            except UnstableError as error:
+                raise UnstableError(error.problem, error.remedy, (draw,)) from error
         save(_arrays(engine, seen, draw + 1))

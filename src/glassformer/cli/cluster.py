@@ -1,0 +1,91 @@
+"""What `simulate` needs on a cluster: parts of a campaign, Parsl, and files for sbatch."""
+
+import re
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from glassformer.cli.options import CampaignArgument, Changes, Only
+from glassformer.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from glassformer.simulate.campaign import Choice, Runner
+
+Parsl = Annotated[
+    str,
+    typer.Option(
+        "--parsl",
+        metavar="FILE",
+        help="Run on Parsl: a Python file that makes config, or workstation, slurm, nodes or gpu.",
+        show_default="processes of this machine",
+    ),
+]
+SBATCH = """\
+#!/bin/bash
+#SBATCH --job-name=glassformer
+#SBATCH --array=1-{parts}
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task={cores}
+#SBATCH --time={time}
+#SBATCH --output=glassformer-%A_%a.log
+#SBATCH --open-mode=append
+# A minute before the time is up the run is told to stop. Submit the same file again: it continues.
+#SBATCH --signal=B:TERM@60
+{more}
+export OMP_NUM_THREADS=1
+exec {command} --part "$SLURM_ARRAY_TASK_ID/{parts}" --workers "$SLURM_CPUS_PER_TASK"
+"""
+
+
+def choice(part: str, verify: bool) -> "Choice":
+    """Return which tasks `--part` asks for: '3/40' is the third of forty parts. Raises `SettingsError`."""
+    from glassformer.simulate.campaign import Choice
+
+    if not part:
+        return Choice(verify=verify)
+    found = re.fullmatch(r"(\d+)/(\d+)", part)
+    number, parts = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= parts:
+        raise SettingsError(f"got --part {part}; expected K/N with K from 1 to N", "For example --part 3/40.")
+    return Choice(number, parts, verify=verify)
+
+
+def runner(parsl: str) -> "Runner | None":
+    """Return what runs tasks by the Parsl configuration `parsl`, or None if that is empty. Raises `SettingsError`."""
+    if not parsl:
+        return None
+    from glassformer.simulate.parsl_runner import config_file, load_config, run_on_parsl
+
+    return partial(run_on_parsl, load_config(config_file(parsl)), 1)
+
+
+def sbatch(
+    campaign: CampaignArgument,
+    out: Annotated[Path, typer.Option(metavar="DATASET", help="Folder for the dataset.", show_default=False)],
+    parts: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs of the array.")] = 1,
+    cores: Annotated[int, typer.Option(min=1, metavar="N", help="Cores of each job.")] = 1,
+    time: Annotated[str, typer.Option(metavar="TIME", help="Walltime of each job, as SLURM writes it.")] = "24:00:00",
+    directives: Annotated[
+        list[str],
+        typer.Option(
+            "--directive", metavar="TEXT", help="Another option of sbatch, such as --partition=long. Repeatable."
+        ),
+    ] = [],  # noqa: B006
+    changes: Changes = [],  # noqa: B006
+    only: Only = [],  # noqa: B006
+) -> None:
+    """Print a file for sbatch: a job array that simulates a campaign, a part in each job."""
+    from glassformer.core.presets import load_campaign
+
+    # A mistake is told now, and not by forty jobs.
+    load_campaign(campaign, changes, only)
+    source = str(Path(campaign).absolute()) if Path(campaign).is_file() else campaign
+    options = [option for value in changes for option in ("--set", value)]
+    options += [option for value in only for option in ("--only", value)]
+    command = [sys.executable, "-m", "glassformer", "simulate", source, "--out", str(out.absolute()), *options]
+    more = "".join(f"#SBATCH {text}\n" for text in directives)
+    print(SBATCH.format(parts=parts, cores=cores, time=time, more=more, command=shlex.join(command)), end="")

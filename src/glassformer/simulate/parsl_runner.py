@@ -1,0 +1,195 @@
+"""Tasks on whatever Parsl reaches: processes of a workstation, jobs of a cluster, nodes with GPUs.
+
+Parsl starts, watches and ends the workers. What is done, and by whom, is decided by the samples and their locks alone,
+as on one machine: results are the same bytes, and runs with and without Parsl share a campaign.
+Y. Babuji et al., Proceedings of HPDC 2019, 25 (2019).
+"""
+
+import concurrent.futures
+import os
+import runpy
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from glassformer.core.errors import EngineError, FullDiskError, GlassformerError, SettingsError
+from glassformer.core.failures import describe, named
+from glassformer.core.lock import HeldError, release_all
+from glassformer.simulate.draws import engine_used
+from glassformer.simulate.pool import POLL, Tally
+from glassformer.simulate.queue import Queue
+from glassformer.simulate.sample_task import Task, simulate_sample
+
+# Times that a task is begun again whose worker or node was lost.
+ATTEMPTS = 5
+# Tasks given to Parsl at a time: it has enough to keep every worker busy, and the rest can be made by other runs.
+AHEAD = 2000
+
+
+def ready_configs() -> dict[str, Path]:
+    """Return the Parsl configurations that ship with the package, by name."""
+    folder = Path(str(resources.files("glassformer").joinpath("presets", "parsl")))
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
+def config_file(source: str) -> Path:
+    """Return the file that `source` names: a configuration that ships, or a file. Raises `SettingsError`."""
+    ready = ready_configs()
+    if source not in ready and not Path(source).is_file():
+        raise SettingsError(f"there is no file {source}", f"These configurations ship: {', '.join(ready)}.")
+    return ready.get(source, Path(source))
+
+
+def load_config(path: Path) -> Any:
+    """Return the `config` that the Python file `path` makes. Raises `SettingsError`."""
+    try:
+        from parsl.config import Config
+    except ImportError as error:
+        raise SettingsError(
+            f"Parsl cannot be imported: {error}",
+            "Install it: pip install 'glassformer[parsl]'. Is a file or folder called parsl in the way?",
+        ) from None
+    try:
+        config = runpy.run_path(str(path)).get("config")
+    except Exception as error:
+        raise SettingsError(f"{path}: {type(error).__name__}: {error}", "Correct the file.") from error
+    if not isinstance(config, Config):
+        raise SettingsError(f"{path} makes no Parsl configuration", "It must end with config = parsl.Config(...).")
+    return config
+
+
+def run_on_parsl(
+    config: Any, threads: int, tasks: Sequence[Task], tally: Tally, check: Callable[[], None]
+) -> tuple[dict[str, Any], dict[str, Exception]]:
+    """Simulate `tasks` on the workers of the Parsl configuration `config`, `threads` vectors of draws at a time each.
+
+    Returns and raises as `simulate.pool.run_tasks` does. A task whose worker, node or job is lost is begun again, from
+    its last checkpoint, at most `ATTEMPTS` times.
+    """
+    with _loaded(config) as simulate:
+        coordinator = Coordinator(simulate, tasks, tally, threads)
+        while coordinator.unfinished:
+            coordinator.watch(POLL)
+            check()
+    return coordinator.results, coordinator.failures
+
+
+def simulate_remotely(task: Task, engine: str, threads: int) -> bool:
+    """Simulate `task` in a worker of Parsl. Raises as `simulate_sample` does; `EngineError` if its engine differs."""
+    here = engine_used(task.campaign)
+    if here != engine:
+        raise EngineError(
+            f"{os.uname().nodename} runs the draws by {here}; the coordinator by {engine}",
+            "Set engine in the campaign to what all nodes can run, such as lammps.",
+        )
+    _free_locks_on_signals()
+    try:
+        return simulate_sample(task, threads=threads)
+    except (GlassformerError, HeldError):
+        raise
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        raise
+
+
+def _free_locks_on_signals() -> None:
+    """Let a worker that a job's end stops give back its locks first: other nodes need not wait for them."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        release_all()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+
+
+@contextmanager
+def _loaded(config: Any) -> Iterator[Callable[..., Any]]:
+    """Start Parsl; yield the app. At the end, whatever ended it, its jobs are cancelled."""
+    import parsl
+
+    with tempfile.TemporaryDirectory(prefix="glassformer-parsl-") as folder:
+        if config.run_dir == "runinfo":
+            # Parsl's default, in whatever folder one is.
+            config.run_dir = folder
+        # Its programs lie beside Python, which need not be on the path; jobs inherit it.
+        os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        kernel = parsl.load(config)
+        try:
+            yield parsl.python_app(simulate_remotely, data_flow_kernel=kernel)
+        finally:
+            kernel.cleanup()
+            parsl.clear()
+
+
+class Coordinator:
+    """What Parsl was given, what is left, and what has failed.
+
+    `simulate(task, engine, threads)` gives it a task and returns a future.
+    """
+
+    def __init__(self, simulate: Callable[..., Any], tasks: Sequence[Task], tally: Tally, threads: int) -> None:
+        self._simulate, self._tally, self._threads = simulate, tally, threads
+        self._left = Queue(tasks, tally.say)
+        self._running: dict[concurrent.futures.Future[bool], Task] = {}
+        self._begun: dict[str, int] = {}
+        self.results: dict[str, Any] = {}
+        self.failures: dict[str, Exception] = {}
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether anything is being done or left."""
+        return bool(self._running or self._left)
+
+    def watch(self, seconds: float) -> None:
+        """Give Parsl what it can take, and hear for so long what has been done."""
+        self.give()
+        done, _ = concurrent.futures.wait(
+            self._running, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        for future in done:
+            self._hear(self._running.pop(future), future)
+        if not self._running and not done:
+            # All that is left is held by other runs.
+            concurrent.futures.wait([concurrent.futures.Future()], timeout=seconds)
+
+    def give(self) -> None:
+        """Give Parsl what it can take."""
+        while len(self._running) < AHEAD and (task := self._left.next()) is not None:
+            assert isinstance(task, Task)
+            self._running[self._simulate(task, engine_used(task.campaign), self._threads)] = task
+
+    def _hear(self, task: Task, future: "concurrent.futures.Future[bool]") -> None:
+        error = future.exception()
+        if error is None:
+            self.results[task.name] = future.result()
+            self._tally.finish(task.name)
+        elif isinstance(error, HeldError):
+            self._left.defer(task, error.owner)
+        elif isinstance(error, FullDiskError):
+            raise named(task.name, error) from None
+        elif _is_loss(error) and self._begun.get(task.name, 0) < ATTEMPTS:
+            self._begun[task.name] = self._begun.get(task.name, 0) + 1
+            self._tally.say(f"{task.name}: {error}; it continues elsewhere")
+            self._left.again(task)
+        else:
+            known = EngineError(str(error), "Look at the jobs' output.") if _is_loss(error) else error
+            assert isinstance(known, Exception)
+            self.failures[task.name] = known
+            self._tally.fail(task.name, describe(known))
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Tell whether a task failed because its worker, its node or its job ended."""
+    from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
+
+    return isinstance(error, ManagerLost | WorkerLost)
