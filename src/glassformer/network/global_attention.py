@@ -42,7 +42,7 @@ from glassformer.network.interface import Graph
 from glassformer.network.registry import encoder_class
 
 # Particles whose attention with a bias is computed at a time.
-ROWS = 256
+ROWS = 128
 
 
 class DistanceBias(nn.Module):
@@ -55,6 +55,11 @@ class DistanceBias(nn.Module):
 
     def forward(self, rows: Tensor, places: Tensor, box: Tensor) -> Tensor:
         """Return b (heads, n, N) of the particles at `rows` (n, 3) and all `places` (N, 3)."""
+        basis = self.basis(rows, places, box)
+        return (self.weight @ basis.flatten(1)).view(-1, *basis.shape[1:])
+
+    def basis(self, rows: Tensor, places: Tensor, box: Tensor) -> Tensor:
+        """Return f_c(r) cos(pi k r / R) (functions, n, N) of the same."""
         apart = rows[:, None] - places
         apart = apart - box * torch.round(apart / box)
         phase = math.pi / self.range * apart.norm(dim=-1).clamp(max=self.range).to(self.weight.dtype)
@@ -63,8 +68,7 @@ class DistanceBias(nn.Module):
         cosines = [torch.ones_like(once), once]
         for _ in range(2, self.functions):
             cosines.append(2 * once * cosines[-1] - cosines[-2])
-        envelope = (1 + once) / 2
-        return torch.stack([envelope * sum(w * c for w, c in zip(one, cosines, strict=False)) for one in self.weight])
+        return torch.stack(cosines[: self.functions]) * ((1 + once) / 2)
 
 
 class Attention(nn.Module):
