@@ -98,7 +98,7 @@ class Attention(nn.Module):
             run = _again if torch.is_grad_enabled() else _once
             parts = [
                 run(self._biased, part, keys, values, rows, places, box)
-                for part, rows in zip(queries.split(ROWS, 2), places.split(ROWS), strict=True)
+                for part, rows in zip(torch.split(queries, ROWS, 2), torch.split(places, ROWS), strict=True)
             ]
             found = torch.cat(parts, 2)
         mixed: Tensor = self.out(found[0].transpose(0, 1).flatten(1))
@@ -188,13 +188,13 @@ class GlobalAttention(nn.Module):
     def forward(self, graph: Graph) -> Tensor:
         """Return the features (M, features)."""
         counts = list(graph.counts)
-        parts = self.project(self.encoder(graph)).split(counts)
+        parts = torch.split(self.project(self.encoder(graph)), counts)
         places: list[Tensor | None] = [None] * len(counts)
         boxes: list[Tensor | None] = [None] * len(counts)
         if self.biased:
             assert graph.positions is not None
             assert graph.boxes is not None
-            places, boxes = list(graph.positions.split(counts)), list(graph.boxes)
+            places, boxes = list(torch.split(graph.positions, counts)), list(graph.boxes)
         return torch.cat([self._alone(*one) for one in zip(parts, places, boxes, strict=True)])
 
     def _alone(self, particles: Tensor, places: Tensor | None, box: Tensor | None) -> Tensor:
