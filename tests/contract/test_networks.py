@@ -14,9 +14,11 @@ from glassformer.core.network_settings import (
     ContinuousFilterSettings,
     CutoffGraph,
     EquivariantSettings,
+    GlobalAttentionSettings,
     MessagePassingSettings,
     NetworkSettings,
     ParticleNetSettings,
+    SubgraphsSettings,
 )
 from glassformer.core.presets import load_network
 from glassformer.graph.batch import GraphBatch, build_graph, join, transform
@@ -80,7 +82,36 @@ EQUIVARIANT = [
 ]  # fmt: skip
 for family in (MESSAGE_PASSING, CONTINUOUS_FILTER, EQUIVARIANT):
     family.append(family[2].model_copy(update={"context": True}))
-SMALL = [*PARTICLENET, *MESSAGE_PASSING, *CONTINUOUS_FILTER, *EQUIVARIANT]
+FILTER, MESSAGES, MOMENTS = (
+    family[1]
+    .model_copy(update={"cutoff": CUTOFF})
+    .model_dump(exclude={"inputs", "head", "global_pool", "context", "fully_connected"})
+    for family in (CONTINUOUS_FILTER, MESSAGE_PASSING, EQUIVARIANT)
+)
+SUBGRAPHS = [
+    SubgraphsSettings(
+        name="subgraphs", policy=policy, radius=1.4, bag=bag, base=base, fully_connected=(12,), inputs=inputs, **head
+    )
+    for head, inputs, policy, bag, base in zip(
+        HEADS, [("species",), ("type",), VECTORS, VECTORS], ["ego", "node-deleted"] * 2, [1.0, 0.5, 1.0, 1.0],
+        [FILTER, MESSAGES, FILTER, MOMENTS], strict=True,
+    )
+]  # fmt: skip
+GLOBAL_ATTENTION = [
+    GlobalAttentionSettings(
+        name="global-attention", width=12, heads=3, layers=2, bias_range=2.4, bias_functions=4, base=base,
+        fully_connected=(12,), dropout=dropout, inputs=inputs, **kind, **head,
+    )
+    for head, inputs, dropout, kind, base in zip(
+        [*HEADS, HEADS[2]], [("species",), ("type",), VECTORS, VECTORS, ("species",)], [0.0, 0.2, 0.0, 0.0, 0.0],
+        [{}, {"distance_bias": True}, {"distance_bias": True}, {"induced_points": 5}, {"induced_points": 5}],
+        [FILTER, MESSAGES, FILTER, MOMENTS, {"name": "subgraphs", "radius": 1.4, "base": FILTER}], strict=True,
+    )
+]  # fmt: skip
+GLOBAL_ATTENTION.append(
+    GLOBAL_ATTENTION[0].model_copy(update={"base": PARTICLENET[0].model_copy(update={"norm": "layer"})})
+)
+SMALL = [*PARTICLENET, *MESSAGE_PASSING, *CONTINUOUS_FILTER, *EQUIVARIANT, *SUBGRAPHS, *GLOBAL_ATTENTION]
 
 
 def shipped(preset: str, head: dict[str, object]) -> NetworkSettings:
@@ -124,6 +155,10 @@ def label(settings: NetworkSettings) -> str:
     words += ["particle"] if settings.head == "particle" else [settings.head, settings.global_pool]
     words += ["context"] if settings.context else []
     words += [settings.structure] if isinstance(settings, EquivariantSettings) else []
+    words += [settings.policy, settings.base.name] if isinstance(settings, SubgraphsSettings) else []
+    if isinstance(settings, GlobalAttentionSettings):
+        kind = "induced" if settings.induced_points else "biased" if settings.distance_bias else "plain"
+        words += [kind, settings.base.name]
     return "-".join([*words, *(["vectors"] if settings.vector_inputs else [])])
 
 
@@ -185,6 +220,14 @@ def graph_of(configuration: Configuration, settings: NetworkSettings) -> GraphBa
     )
 
 
+def norms_batches(settings: NetworkSettings) -> bool:
+    if isinstance(settings, SubgraphsSettings | GlobalAttentionSettings):
+        return norms_batches(settings.base)
+    return isinstance(settings, EquivariantSettings) or (
+        isinstance(settings, ParticleNetSettings) and (settings.norm == "batch" or settings.input_norm)
+    )
+
+
 def same(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
@@ -226,7 +269,11 @@ def test_a_batch_of_two_is_two_batches_of_one(subject: Subject) -> None:
 @pytest.mark.parametrize(
     "settings",
     # One block, since a later one may find a particle's own copy as its nearest neighbour in feature space.
-    [*(one.model_copy(update={"blocks": ((16, 16),)}) for one in PARTICLENET), *WITHIN_CUTOFF],
+    # Distances to all others do tell the box.
+    [
+        *(one.model_copy(update={"blocks": ((16, 16),)}) for one in PARTICLENET),
+        *(one for one in WITHIN_CUTOFF if not one.reads_positions),
+    ],
     ids=label,
 )
 def test_neither_box_nor_size_is_told(settings: NetworkSettings) -> None:
@@ -271,7 +318,9 @@ def test_nothing_jumps_when_a_neighbor_crosses_the_cutoff(subject: Subject) -> N
 
     inside, outside, deep = (three(CUTOFF + shift) for shift in (-1e-7, 1e-7, -0.4))
     assert len(subject.graph(inside).centers) == len(subject.graph(outside).centers) + 2
-    assert (subject(inside) - subject(outside)).abs().max() < 1e-10
+    # A bias by distances changes with the distance itself.
+    jump = 1e-6 if subject.settings.reads_positions else 1e-10
+    assert (subject(inside) - subject(outside)).abs().max() < jump
     assert (subject(deep) - subject(outside)).abs().max() > 1e-4
 
 
@@ -359,17 +408,15 @@ def test_state_round_trip(subject: Subject) -> None:
 
 def test_training_and_evaluation_differ_only_where_they_should(subject: Subject) -> None:
     """In dropout and batch norm: and only in training is the latter's memory changed."""
-    batch_norm = isinstance(subject.settings, EquivariantSettings) or (
-        isinstance(subject.settings, ParticleNetSettings)
-        and (subject.settings.norm == "batch" or subject.settings.input_norm)
-    )
+    batch_norm = norms_batches(subject.settings)
+    random = subject.settings.dropout or getattr(subject.settings, "bag", 1.0) < 1
     before = {name: value.clone() for name, value in subject.network.named_buffers()}
     assert bool(before) == batch_norm
     outputs = subject(structure(0))
     assert torch.equal(subject(structure(0)), outputs)
     assert all(torch.equal(value, before[name]) for name, value in subject.network.named_buffers())
     subject.network.train()
-    assert torch.equal(subject(structure(0)), outputs) == (not batch_norm and not subject.settings.dropout)
+    assert torch.equal(subject(structure(0)), outputs) == (not batch_norm and not random)
     assert not any(torch.equal(value, before[name]) for name, value in subject.network.named_buffers())
 
 

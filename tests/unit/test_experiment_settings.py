@@ -6,7 +6,7 @@ import pytest
 
 from glassformer.core.errors import SettingsError
 from glassformer.core.experiment import Study, load_study, merged
-from glassformer.core.presets import load_campaign, study_presets
+from glassformer.core.presets import load_campaign, load_network, network_presets, study_presets
 from glassformer.core.settings import check_settings
 from glassformer.simulate.schedule import logfreq3, observation_steps
 from tests.unit.test_cli import glassformer
@@ -80,7 +80,7 @@ def test_a_run_that_makes_no_sense_names_its_experiment_when_the_study_is_loaded
 
 
 def test_the_studies_that_ship_are_those_of_the_thesis() -> None:
-    assert set(study_presets()) == {"thesis", "audit"}
+    assert set(study_presets()) == {"thesis", "audit", "networks"}
     runs = {experiment.name: (experiment, run) for experiment, run in load_study("thesis").runs("full")}
     training, base = {"T0.44", "T0.47", "T0.50", "T0.56"}, runs["four"][1]
     assert set(runs["four"][0].train) == training
@@ -109,7 +109,22 @@ def test_every_leak_of_the_audit_is_there_and_the_control_has_none() -> None:
         assert all(run.targets.draws == "each" for run in runs.values())
 
 
-@pytest.mark.parametrize("study_name", ["thesis", "audit"])
+def test_all_networks_that_ship_are_compared_in_equal_time() -> None:
+    """The same targets, folds and training for each, and its own network, without what gives the temperature away."""
+    loaded = load_study("networks")
+    for scale in loaded.scales:
+        runs = {one.network: run for one, run in loaded.runs(scale)}
+        assert set(runs) == set(network_presets())
+        first = runs["continuous-filter"]
+        assert first.training.seconds > 0
+        for name, run in runs.items():
+            assert (run.targets, run.split, run.training) == (first.targets, first.split, first.training), name
+            assert not {"velocity", "position"} & set(run.network.inputs), name
+            shipped = load_network(name).model_dump(exclude={"head", "inputs"})
+            assert run.network.model_dump(exclude={"head", "inputs"}) == shipped
+
+
+@pytest.mark.parametrize("study_name", ["thesis", "audit", "networks"])
 def test_the_data_of_every_scale_hold_its_state_points_and_times(study_name: str) -> None:
     loaded = load_study(study_name)
     for scale, settings in loaded.scales.items():

@@ -32,9 +32,12 @@ PARAMETERS = {
     "continuous-filter": 77_377,
     "dgcnn-four-blocks": 584_015,
     "equivariant": 60_825,
+    "global-attention": 152_705,
+    "induced-attention": 223_553,
     "particlenet": 365_321,
     "particlenet-glass": 365_185,
     "particlenet-glass-particle": 365_185,
+    "subgraphs": 24_961,
 }
 
 

@@ -159,6 +159,7 @@ def print_results(
             style="dim",
         )
     _print_comparisons(results, known)
+    _print_budgets(results)
     _print_audit(results, known)
 
 
@@ -189,6 +190,21 @@ def _print_comparisons(results: "Sequence[ExperimentResult]", known: "Sequence[E
         " below 0 the first is better. The standard error is that over configurations; it does not include the"
         " difference between two trainings of the same network.",
         style="dim",
+    )
+
+
+def _print_budgets(results: "Sequence[ExperimentResult]") -> None:
+    rows = [
+        [one.name, one.network, f"{one.parameters:,}", str(one.epochs), number(one.epoch_seconds, 3)]
+        for one in results
+        if np.isfinite(one.epoch_seconds)
+    ]
+    if not rows:
+        return
+    console.print()
+    print_table(["experiment", "network", "parameters", "epochs", "seconds per epoch"], rows, ["left", "left"])
+    console.print(
+        "Epochs that fitted into the time that all networks were given, and the measured time of one.", style="dim"
     )
 
 
@@ -277,6 +293,9 @@ def _training_hours(
         each = campaign.draws if run.targets.draws == "each" else 1
         trained = len(points) * campaign.configurations * each * (1 - 1 / run.split.folds) * run.split.training_share
         folds = run.split.trained_folds or run.split.folds
-        seconds += OVERHEAD * folds * run.training.epochs * trained * known[run.network.model_dump_json()]
+        by_epochs = run.training.epochs * trained * known[run.network.model_dump_json()]
+        # Within a budget the time of an epoch is measured on two of them.
+        each_fold = run.training.seconds + 2 * by_epochs / run.training.epochs if run.training.seconds else by_epochs
+        seconds += OVERHEAD * folds * each_fold
     # Experiments run side by side, one thread each.
     return seconds / 3600 / min(workers, len(runs))

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from glassformer.core.errors import SettingsError
 from glassformer.core.layout import names_state_point
-from glassformer.core.presets import RUNS, STUDIES, find, named
+from glassformer.core.presets import RUNS, STUDIES, find, load_network, named
 from glassformer.core.run import Run
 from glassformer.core.settings import Settings, check_settings, read_toml
 
@@ -32,7 +32,8 @@ class Scale(Settings):
 class Experiment(Settings):
     """One training: on the state points that `train` names, by label or its first parts, tested on all there are.
 
-    `run` changes the base run, after the scale has. `compare`: the experiment to read it against.
+    `network`: a network that ships, or a TOML file, in the place of the run's. `run` changes the base run, after the
+    scale has and with that network. `compare`: the experiment to read it against.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -40,6 +41,7 @@ class Experiment(Settings):
     title: str
     train: Names
     compare: str = ""
+    network: str = ""
     run: Changes = Field(default_factory=dict)
 
     def trains_on(self, label: str) -> bool:
@@ -98,7 +100,10 @@ class Study(Settings):
         return [(one, self._run(base, scale, one)) for one in self.chosen(only)]
 
     def _run(self, base: Changes, scale: str, experiment: Experiment) -> Run:
-        values = merged(merged(base, self.at(scale).run), experiment.run)
+        values = merged(base, self.at(scale).run)
+        if experiment.network:
+            values["network"] = load_network(experiment.network).model_dump(mode="json")
+        values = merged(values, experiment.run)
         if experiment.group in self.at(scale).every_fold:
             # A table of its own: what is merged still shares those that nothing changed.
             split = values.get("split", {})
@@ -118,9 +123,14 @@ def load_study(source: str) -> Study:
 
 
 def _from_its_folder(values: Changes, base: Path) -> None:
-    """Let runs and campaigns that are files, not names, count from the study file's folder."""
+    """Let runs, networks and campaigns that are files, not names, count from the study file's folder."""
     if isinstance(values.get("run"), str) and values["run"].endswith(".toml"):
         values["run"] = str(base / values["run"])
+    experiments = values.get("experiments")
+    for experiment in experiments if isinstance(experiments, list) else ():
+        network = experiment.get("network") if isinstance(experiment, dict) else None
+        if isinstance(network, str) and network.endswith(".toml"):
+            experiment["network"] = str(base / network)
     scales = values.get("scales")
     for scale in scales.values() if isinstance(scales, dict) else ():
         for key in ("campaign", "cooling"):

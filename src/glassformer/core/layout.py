@@ -5,7 +5,7 @@
     campaign.json
     <state point>/c0003.h5           and .c0003.unfinished/, .c0003.lock while it is simulated
   training/                `TrainingFolder`; of a study, training/<experiment>/
-    run.json, predictions.h5, result.json
+    run.json, predictions.h5, result.json; budget.json where time is limited
     fold-0/                `FoldFolder`
       model.pt, history.json, test.h5
   propensity/              of `demo`
@@ -28,6 +28,8 @@ MODEL_SUFFIX = ".h5"
 MODEL_FILE, HISTORY_FILE, TEST_FILE = "model.pt", "history.json", "test.h5"
 HELD_OUT_FILE = "held-out.h5"
 RUN_FILE, PREDICTIONS_FILE, RESULT_FILE = "run.json", "predictions.h5", "result.json"
+# Of a training within a budget of time: the epochs that fit.
+BUDGET_FILE = "budget.json"
 
 
 @dataclass(frozen=True, order=True)
@@ -164,6 +166,11 @@ class TrainingFolder:
     def run(self) -> Path:
         """The settings."""
         return self.path / RUN_FILE
+
+    @property
+    def budget(self) -> Path:
+        """The epochs that fit, where time is limited."""
+        return self.path / BUDGET_FILE
 
     @property
     def predictions(self) -> Path:

@@ -1,14 +1,17 @@
 """Which network, and its shape: the [network] table of a run file; and the table of all networks, `NETWORKS`."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import (
     Discriminator,
     Field,
+    PrivateAttr,
+    SerializationInfo,
     SerializerFunctionWrapHandler,
     Tag,
+    field_serializer,
     model_serializer,
     model_validator,
 )
@@ -78,6 +81,8 @@ class NetworkSettings(Settings):
     dropout: Fraction = 0.1
     species: Annotated[int, Field(ge=1, le=8)] = USUAL_SPECIES
     name: str
+    # Scalars of a particle beside `inputs`: a network that has this one inside gives them.
+    _further_scalars: int = PrivateAttr(default=0)
 
     @model_serializer(mode="wrap")
     def _without_usual_species(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -122,7 +127,13 @@ class NetworkSettings(Settings):
     @property
     def scalars(self) -> int:
         """Number of scalars of each particle."""
-        return sum(self.species if name == "species" else 1 for name in self.scalar_inputs)
+        own = sum(self.species if name == "species" else 1 for name in self.scalar_inputs)
+        return own + self._further_scalars
+
+    @property
+    def reads_positions(self) -> bool:
+        """Whether the network reads distances between particles that no edge joins."""
+        return False
 
     @property
     def reads_inherent(self) -> bool:
@@ -254,11 +265,24 @@ class NetworkKind:
     plural: str
 
 
-# Every network there is, by the `name` in its settings.
-NETWORKS: dict[str, NetworkKind] = {
-    "particlenet": NetworkKind(
-        ParticleNetSettings, "particlenet:ParticleNet", "particlenet-glass", "dynamic graph networks"
-    ),
+def _tag(value: Any) -> str:
+    """Return the tag of the table that `value` is meant for."""
+    name = value.get("name", DEFAULT) if isinstance(value, dict) else getattr(value, "name", "")
+    return f"[{name}]"
+
+
+def _one_of(kinds: Mapping[str, NetworkKind]) -> Any:
+    # Tags stand in brackets so that messages about settings can tell them from keys.
+    forms = tuple(Annotated[kind.settings, Tag(f"[{name}]")] for name, kind in kinds.items())
+    message = f"expected name to be one of {', '.join(kinds)}"
+    return Annotated[Union[forms], Discriminator(_tag, custom_error_type="network", custom_error_message=message)]  # noqa: UP007
+
+
+# Without a name it is this one.
+DEFAULT = "particlenet"
+
+# Those that work on the edges they are given.
+_STATIC: dict[str, NetworkKind] = {
     "message-passing": NetworkKind(
         MessagePassingSettings, "message_passing:MessagePassing", "bapst2020", "message-passing networks"
     ),
@@ -272,25 +296,149 @@ NETWORKS: dict[str, NetworkKind] = {
         EquivariantSettings, "equivariant:Equivariant", "equivariant", "equivariant message-passing networks"
     ),
 }
-# Without a name it is this one.
-DEFAULT = "particlenet"
+_LOCAL = {
+    "particlenet": NetworkKind(
+        ParticleNetSettings, "particlenet:ParticleNet", "particlenet-glass", "dynamic graph networks"
+    ),
+} | _STATIC
 
 
-def _tag(value: Any) -> str:
-    """Return the tag of the table that `value` is meant for."""
-    name = value.get("name", DEFAULT) if isinstance(value, dict) else getattr(value, "name", "")
-    return f"[{name}]"
+if TYPE_CHECKING:
+    StaticNetwork = NetworkSettings
+else:
+    StaticNetwork = _one_of(_STATIC)
+# What the whole network says, and not the encoder inside it.
+_OF_THE_WHOLE = ("inputs", "head", "global_pool", "context", "fully_connected", "species")
+_USUAL_BASE = ContinuousFilterSettings(name="continuous-filter")
 
 
-def _one_of(kinds: Iterable[tuple[str, NetworkKind]]) -> Any:
-    # Tags stand in brackets so that messages about settings can tell them from keys.
-    forms = tuple(Annotated[kind.settings, Tag(f"[{name}]")] for name, kind in kinds)
-    message = f"expected name to be one of {', '.join(NETWORKS)}"
-    return Annotated[Union[forms], Discriminator(_tag, custom_error_type="network", custom_error_message=message)]  # noqa: UP007
+class ComposedSettings(NetworkSettings):
+    """A network with another network's encoder inside: `base`, a table with its name and shape.
 
+    `inputs`, `species` and the head are those of the whole and do not stand in `base`.
+    """
+
+    base: NetworkSettings
+    head: Literal["system", "particle"] = "particle"
+    fully_connected: Widths = (64,)
+    dropout: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _nothing_is_said_twice(self) -> "ComposedSettings":
+        strange = sorted(self.base.model_fields_set & set(_OF_THE_WHOLE))
+        if strange:
+            raise ValueError(f"base.{strange[0]} belongs to the whole network: expected {strange[0]} beside base")
+        return self
+
+    @field_serializer("base")
+    def _shape_of_the_base(self, base: NetworkSettings, info: SerializationInfo) -> dict[str, Any]:
+        return base.model_dump(mode=info.mode, exclude=set(_OF_THE_WHOLE))
+
+    def inside(self, further_scalars: int = 0) -> NetworkSettings:
+        """Return the settings of the encoder inside, which reads `inputs` and so many `further_scalars`."""
+        settings = self.base.model_copy(update={"inputs": self.inputs, "species": self.species})
+        settings._further_scalars = self._further_scalars + further_scalars
+        return settings
+
+    @property
+    def graph(self) -> NearestGraph | CutoffGraph:
+        """The edges of the base."""
+        return self.base.graph
+
+    @property
+    def edge_inputs(self) -> EdgeInput:
+        """What the base reads of an edge."""
+        return self.base.edge_inputs
+
+    @property
+    def rotation_invariant(self) -> bool:  # type: ignore[override]
+        """Whether the base is: all else reads features and distances."""
+        return self.base.rotation_invariant
+
+
+class SubgraphsSettings(ComposedSettings):
+    """Equivariant subgraph aggregation: the base over subgraphs of neighborhoods, then over the whole graph.
+
+    `policy` 'ego': a subgraph is a particle, marked, and its neighbors within `radius`; 'node-deleted': the same
+    without the particle. `bag`: the share of the subgraphs, drawn at random, that a training step uses; predictions use
+    all.
+    """
+
+    name: Literal["subgraphs"]
+    policy: Literal["ego", "node-deleted"] = "ego"
+    radius: Length = 1.5
+    bag: Annotated[float, Field(gt=0, le=1)] = 1.0
+    base: StaticNetwork = _USUAL_BASE
+
+    @model_validator(mode="after")
+    def _neighbors_are_joined(self) -> "SubgraphsSettings":
+        graph = self.base.graph
+        if isinstance(graph, CutoffGraph) and self.radius > graph.cutoff:
+            raise ValueError(f"got radius = {self.radius:g}; expected at most base.cutoff = {graph.cutoff:g}")
+        return self
+
+
+_SUBGRAPHS = {
+    "subgraphs": NetworkKind(SubgraphsSettings, "subgraphs:Subgraphs", "subgraphs", "subgraph aggregation networks")
+}
+if TYPE_CHECKING:
+    LocalNetwork = NetworkSettings
+else:
+    LocalNetwork = _one_of(_LOCAL | _SUBGRAPHS)
+
+
+class GlobalAttentionSettings(ComposedSettings):
+    """Attention among all particles of a configuration after the base, with a learned readout token.
+
+    `width` channels in `heads` heads and `layers` layers. `induced_points` = 0: every particle attends to every other;
+    m > 0: through m induced points, at a cost linear in N. `distance_bias`: attention also depends on the
+    minimum-image distance of two particles, up to `bias_range`, through `bias_functions` cosines. `dropout`: also of
+    what each layer adds.
+    """
+
+    name: Literal["global-attention"]
+    width: Width = 64
+    heads: Annotated[int, Field(ge=1, le=64)] = 4
+    layers: Depth = 2
+    induced_points: Annotated[int, Field(ge=0, le=16_384)] = 0
+    distance_bias: bool = False
+    bias_range: Length = 5.0
+    bias_functions: Annotated[int, Field(ge=1, le=64)] = 8
+    base: LocalNetwork = _USUAL_BASE
+
+    @model_validator(mode="after")
+    def _shapes_agree(self) -> "GlobalAttentionSettings":
+        if self.width % self.heads:
+            raise ValueError(f"got width = {self.width} and heads = {self.heads}; expected a multiple of heads")
+        if self.induced_points and self.distance_bias:
+            raise ValueError("induced points have no place: expected distance_bias = false with induced_points")
+        return self
+
+    @property
+    def continuous(self) -> bool:  # type: ignore[override]
+        """Whether the base is: attention and its bias are continuous."""
+        return self.base.continuous
+
+    @property
+    def reads_positions(self) -> bool:
+        """Whether attention depends on distances."""
+        return self.distance_bias
+
+
+# Every network there is, by the `name` in its settings.
+NETWORKS: dict[str, NetworkKind] = {
+    **_LOCAL,
+    **_SUBGRAPHS,
+    "global-attention": NetworkKind(
+        GlobalAttentionSettings,
+        "global_attention:GlobalAttention",
+        "global-attention",
+        "networks with global attention",
+    ),
+}
 
 # The settings of any network, as a field of a run: told apart by their name.
 if TYPE_CHECKING:
     AnyNetwork = NetworkSettings
 else:
-    AnyNetwork = _one_of(NETWORKS.items())
+    AnyNetwork = _one_of(NETWORKS)

@@ -77,10 +77,13 @@ class Training(Settings):
     leave the differences between state points; 'shuffled': as it falls. From epoch `frozen_norms_from_epoch` on,
     counted from 0, batch norms train with the statistics of the whole training set, which are measured again after
     every epoch, as they predict with them; 0 means never. `keep`: the epoch with the smallest validation error, or the
-    last, where few configurations make that error noisy.
+    last, where few configurations make that error noisy. `seconds`: the time to train one network in, 0 for as long as
+    it takes. The time of an epoch is then measured first, and the schedule of `epochs` epochs is stretched or shortened
+    to as many as fit; see `within`. Validation counts, tests and the measurement do not.
     """
 
     epochs: Count = 30
+    seconds: Weight = 0.0
     batch_size: Count = 16
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: LearningRate = 1e-3
@@ -98,6 +101,31 @@ class Training(Settings):
     keep: Literal["best", "last"] = "best"
     precision: Literal["float32", "bf16"] = "float32"
     tensorboard: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_unlimited_time(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A run keeps the identity that it had before there was a choice.
+        values: dict[str, Any] = serialise(self)
+        if not self.seconds:
+            values.pop("seconds", None)
+        return values
+
+    def within(self, epochs: int) -> "Training":
+        """Return the same schedule in so many `epochs`, without a limit of time.
+
+        All that is counted in epochs changes in proportion, rounded: warm-up, the drop of the learning rate, patience
+        and the epoch that freezes batch norms. Trained with these settings a network comes out the same on any day.
+        """
+        share = epochs / self.epochs
+        changed = {
+            "epochs": epochs,
+            "seconds": 0.0,
+            "late_from_epoch": max(1, round(self.late_from_epoch * share)),
+            "warmup_epochs": min(round(self.warmup_epochs * share), epochs - 1),
+            "early_stopping": max(min(1, self.early_stopping), round(self.early_stopping * share)),
+            "frozen_norms_from_epoch": min(round(self.frozen_norms_from_epoch * share), epochs - 1),
+        }
+        return Training.model_validate(self.model_dump() | changed)
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> "Training":

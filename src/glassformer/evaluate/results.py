@@ -1,5 +1,6 @@
 """Result files: the scores of an experiment, as JSON."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from glassformer.core.errors import PredictionError
-from glassformer.core.json_files import checked, read_json, write_json
+from glassformer.core.json_files import Number, checked, read_json, write_json
 from glassformer.evaluate.audit import AuditRow
 from glassformer.evaluate.evaluation import without_nan
 from glassformer.evaluate.experiments import ScoreRow
@@ -23,7 +24,8 @@ class ExperimentResult:
 
     `compare` names the experiment to read it against; `parameters`: of the network; `folds`: networks trained;
     `training_configurations`: of each network; `parameter_hash`: of the run and its data; `identity`: of that, of all
-    that was tested, and of the way to score; `data`: of what was tested.
+    that was tested, and of the way to score; `data`: of what was tested. `epochs`: of each network; `epoch_seconds`:
+    measured, where training was within a budget of time.
     """
 
     # Figures are files called by it.
@@ -44,6 +46,8 @@ class ExperimentResult:
     code_version: str
     rows: tuple[ScoreRow, ...]
     audit: tuple[AuditRow, ...]
+    epochs: int = 0
+    epoch_seconds: Number = math.nan
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values, with null for NaN."""

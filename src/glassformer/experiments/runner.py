@@ -1,5 +1,6 @@
 """Run a study: train every experiment, test its networks on all that they have not seen, score them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from glassformer.evaluate.experiments import NetworkTest, score_rows
 from glassformer.evaluate.liquid import Liquid
 from glassformer.evaluate.results import ExperimentResult, read_result, write_result
 from glassformer.physics.configuration import SPECIES_A
+from glassformer.train.budget import read_budget
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.prediction import predict
 from glassformer.train.processes import run_together
@@ -222,7 +224,16 @@ def _result(work: Work, identity: str) -> ExperimentResult:
         code_version=first.code_version,
         rows=() if work.by_draw else score_rows(_test_structures(work, models), work.trained_on, liquid),
         audit=_audit(work, models, liquid) if work.by_draw else (),
+        epochs=first.run.training.epochs,
+        epoch_seconds=_epoch_seconds(work, first),
     )
+
+
+def _epoch_seconds(work: Work, model: Model) -> float:
+    """Return the seconds of an epoch, NaN where they were not measured."""
+    if not work.run.training.seconds:
+        return math.nan
+    return read_budget(work.files.budget, model.parameter_hash)[1]
 
 
 def _folds(split: Split) -> int:

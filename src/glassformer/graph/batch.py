@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.network_settings import NetworkSettings
-from glassformer.graph.inputs import node_scalars, node_vectors
+from glassformer.core.network_settings import CutoffGraph, NetworkSettings
+from glassformer.graph.inputs import inherent, node_scalars, node_vectors
 from glassformer.graph.neighbors import edges_of
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
@@ -23,7 +23,9 @@ class GraphBatch:
     species (M,) int64; scalars (M, S) and node_vectors (M, V, 3), what the settings' `inputs` name; centers and
     neighbors (E,) int64, indices into the batch, ordered by center; vectors (E, 3), minimum-image r_j - r_i; counts,
     the particles of each graph. Floats are float32. No box, and no absolute position or velocity unless asked for by
-    name, so nothing gives the temperature or the state point away but the structure itself.
+    name, so nothing gives the temperature or the state point away but the structure itself. A network whose settings
+    say `reads_positions` is given `positions` (M, 3) and `boxes` (B, 3), float64 unless converted, for distances alone:
+    `transform` leaves them as they are.
     """
 
     species: Tensor
@@ -33,6 +35,8 @@ class GraphBatch:
     neighbors: Tensor
     vectors: Tensor
     counts: tuple[int, ...]
+    positions: Tensor | None = None
+    boxes: Tensor | None = None
 
     def to(self, where: torch.device | torch.dtype) -> "GraphBatch":
         """Return the batch on another device, or its floats in another precision."""
@@ -64,7 +68,15 @@ def build_graph(
         torch.from_numpy(neighbors),
         _float(vectors),
         (configuration.particles,),
+        *(_places(configuration, settings) if settings.reads_positions else (None, None)),
     )
+
+
+def _places(configuration: Configuration, settings: NetworkSettings) -> tuple[Tensor, Tensor]:
+    """Return positions (N, 3) in the structure whose pairs are edges, and the box (1, 3)."""
+    if isinstance(settings.graph, CutoffGraph) and settings.graph.structure == "inherent":
+        configuration = inherent(configuration)
+    return torch.from_numpy(configuration.positions), torch.from_numpy(configuration.box)[None]
 
 
 def join(graphs: Sequence[GraphBatch]) -> GraphBatch:
@@ -87,6 +99,7 @@ def join(graphs: Sequence[GraphBatch]) -> GraphBatch:
         together("neighbors", shift=True),
         together("vectors"),
         tuple(count for graph in graphs for count in graph.counts),
+        *((together("positions"), together("boxes")) if graphs[0].positions is not None else (None, None)),
     )
 
 

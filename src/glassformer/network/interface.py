@@ -1,5 +1,6 @@
 """What every network reads: the tensors of one or several graphs laid end to end."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
@@ -16,6 +17,7 @@ class Graph(Protocol):
     | centers, neighbors | (E,) int64 | the ends i and j of each edge, indices into the batch, ordered by i |
     | vectors | (E, 3) | r_j - r_i |
     | counts | | particles of each graph |
+    | positions, boxes | (M, 3), (B, 3) | for distances of particles that no edge joins; None unless the settings ask |
 
     In a nearest-neighbour graph every particle has k edges: E = M k.
     """
@@ -47,3 +49,26 @@ class Graph(Protocol):
     @property
     def counts(self) -> tuple[int, ...]:
         """Particles of each graph."""
+
+    @property
+    def positions(self) -> Tensor | None:
+        """Positions, where the settings' `reads_positions` asks for them."""
+
+    @property
+    def boxes(self) -> Tensor | None:
+        """Edges of the periodic box of each graph, where there are positions."""
+
+
+@dataclass(frozen=True, eq=False)
+class InnerGraph:
+    """A `Graph` that one network makes for another inside it."""
+
+    species: Tensor
+    scalars: Tensor
+    node_vectors: Tensor
+    centers: Tensor
+    neighbors: Tensor
+    vectors: Tensor
+    counts: tuple[int, ...]
+    positions: Tensor | None = None
+    boxes: Tensor | None = None

@@ -23,7 +23,7 @@ from glassformer.graph.batch import GraphBatch
 from glassformer.network.registry import build_network
 from glassformer.physics.signature import together
 from glassformer.train.checkpoint import Model, Scale, write_model
-from glassformer.train.data import loader, make_items
+from glassformer.train.data import Loader, loader, make_items
 from glassformer.train.examples import Example, build_examples
 from glassformer.train.fitting import Place, fit, kept_weights
 from glassformer.train.learner import Learner
@@ -55,6 +55,35 @@ def train_fold(
     task: Task, number: int, graphs: Sequence[list[GraphBatch]], progress: Progress, rank: int, processes: int
 ) -> None:
     """Train fold `number` together with the other processes; rank 0 writes its history and its model."""
+    fold = task.parts[number]
+    start = prepare_fold(task, number, graphs, rank, processes)
+    learner = start.learner
+    place = Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", f"{task.identity} fold {number}")
+    fit(learner, start.train, start.validation, place, progress)
+    if rank:
+        return
+    model = _model(task, fold, start.mean, start.std, kept_weights(place))
+    known = [task.samples[i] for i in fold.train]
+    model = calibration(model, known, [graphs[i] for i in fold.train])
+    kept = kept_epoch(task.run.training, learner.errors)
+    history = [line | {"kept": epoch == kept} for epoch, line in enumerate(learner.history)]
+    write_json(task.folder(number) / HISTORY_FILE, {"epochs": history})
+    write_model(task.folder(number) / MODEL_FILE, model)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A fold before its first epoch: an untrained learner, its data, and the scale of their labels."""
+
+    learner: Learner
+    train: Loader
+    validation: Loader
+    mean: FloatArray
+    std: FloatArray
+
+
+def prepare_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]], rank: int, processes: int) -> Start:
+    """Return what process `rank` needs to train fold `number`."""
     run, fold = task.run, task.parts[number]
     examples = build_examples(task.target, task.samples, graphs)
     train, validation = (_of(examples, indices) for indices in (fold.train, fold.validation))
@@ -65,23 +94,13 @@ def train_fold(
     settings = run.training
     learner = Learner(build_network(run.network, std.shape[-1]), settings, seed, std, baseline, rank)
     batch, stratified = settings.batch_size, settings.batches == "stratified"
-    place = Place(task.folder(number), f"fold {number + 1} of {len(task.parts)}", f"{task.identity} fold {number}")
-    fit(
+    return Start(
         learner,
         loader(make_items(train, mean, std), batch, seed, rank, processes, stratified),
         loader(make_items(validation, mean, std), batch, None, rank, processes),
-        place,
-        progress,
+        mean,
+        std,
     )
-    if rank:
-        return
-    model = _model(task, fold, mean, std, kept_weights(place))
-    known = [task.samples[i] for i in fold.train]
-    model = calibration(model, known, [graphs[i] for i in fold.train])
-    kept = kept_epoch(settings, learner.errors)
-    history = [line | {"kept": epoch == kept} for epoch, line in enumerate(learner.history)]
-    write_json(task.folder(number) / HISTORY_FILE, {"epochs": history})
-    write_model(task.folder(number) / MODEL_FILE, model)
 
 
 def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: dict[str, torch.Tensor]) -> Model:

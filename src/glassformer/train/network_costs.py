@@ -89,6 +89,7 @@ def operations(settings: NetworkSettings, particles: int) -> int:
             torch.zeros(particles, settings.scalars),
             torch.zeros(particles, len(settings.vector_inputs), 3),
             places, places, torch.zeros(len(places), 3), (particles,),
+            torch.zeros(particles, 3), torch.ones(1, 3),
         )  # fmt: skip
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(graph)

@@ -28,6 +28,7 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import agreed_species
 from glassformer.dataset.splits import draws_of, folds, single_draws
 from glassformer.graph.batch import GraphBatch
+from glassformer.train.budget import within_budget
 from glassformer.train.checkpoint import read_model
 from glassformer.train.examples import build_graphs
 from glassformer.train.fitting import remove_checkpoints
@@ -75,7 +76,8 @@ def train_run(
     with exclusive(out):
         remove_temporaries(out)
         write_json(out / RUN_FILE, {"parameter_hash": task.identity} | run.model_dump(mode="json"))
-        missing = _missing(task, progress)
+        task = within_budget(task, graphs, progress, processes)
+        missing = _missing(task, run.training.epochs, progress)
         if processes == 1:
             _train_folds((task, missing), graphs, progress)
         elif missing:
@@ -127,10 +129,11 @@ def _refuse_what_does_not_fit(samples: Sequence[Sample]) -> None:
     check_state_points(samples, sizes=False)
 
 
-def _missing(task: Task, progress: Progress) -> list[int]:
-    """Return the folds that have no model yet, and tell `progress` what there is to do."""
+def _missing(task: Task, expected: int, progress: Progress) -> list[int]:
+    """Return the folds that have no model yet, and tell `progress` what there is to do: each was `expected` epochs."""
     number_of_folds, epochs = len(task.parts), task.run.training.epochs
-    progress.start("train", number_of_folds * epochs, "epochs")
+    progress.start("train", number_of_folds * expected, "epochs")
+    progress.expect(number_of_folds * (epochs - expected))
     missing = []
     for number in range(number_of_folds):
         if not (task.folder(number) / MODEL_FILE).exists():
