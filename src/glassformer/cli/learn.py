@@ -185,7 +185,9 @@ def networks(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="NETWORK", help="Files (TOML), or names of networks that ship.", show_default="all that ship"
+            metavar="NETWORK",
+            help="Files (TOML), names of networks that ship, or package.module:Class.",
+            show_default="all that ship",
         ),
     ] = [],  # noqa: B006
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles per configuration.")] = 4096,
@@ -193,19 +195,25 @@ def networks(
     threads: Threads = ALL_CORES,
     as_json: AsJson = False,
     show: Annotated[bool, flag("--show", "Print the file of one NETWORK, to be saved and changed.")] = False,
+    check: Annotated[bool, flag("--check", "Test one NETWORK: invariances, gradients, odd structures.")] = False,
 ) -> None:
-    """List the networks that ship with glassformer, and what they cost."""
+    """List the networks that ship with glassformer and what they cost, or test one that ships or is from outside."""
     from glassformer.core.presets import NETWORKS, find
     from glassformer.core.progress import Silent
 
+    if (show or check) and len(sources) != 1:
+        option = "--show" if show else "--check"
+        raise SettingsError(
+            f"got {counted(len(sources), 'network')} with {option}; expected one", "Name one: glassformer networks."
+        )
     if show:
-        if len(sources) != 1:
-            raise SettingsError(
-                f"got {counted(len(sources), 'network')} with --show; expected one", "Name one: glassformer networks."
-            )
         print_file(find(NETWORKS, sources[0]))
         return
-    from glassformer.cli.networks import network_costs, print_networks
+    from glassformer.cli.networks import check_one, network_costs, print_networks
+
+    if check:
+        check_one(sources[0], as_json)
+        return
 
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
         costs = network_costs(sources, particles, threads, measured, stages)

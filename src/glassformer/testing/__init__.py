@@ -12,7 +12,7 @@ On the command line: `glassformer networks NETWORK --check`. In Python: `check_n
 
 from glassformer.testing.check import Outcome, check_network
 from glassformer.testing.properties import PROPERTIES, Property
-from glassformer.testing.subject import Structure, Subject, chosen, graph_of, rattled_lattice, structure
+from glassformer.testing.subject import Structure, Subject, chosen, graph_of, structure
 
 __all__ = [
     "PROPERTIES",
@@ -23,6 +23,5 @@ __all__ = [
     "check_network",
     "chosen",
     "graph_of",
-    "rattled_lattice",
     "structure",
 ]

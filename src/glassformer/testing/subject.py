@@ -16,6 +16,7 @@ from glassformer.graph.inputs import node_scalars, node_vectors
 from glassformer.network.registry import Network, build_network
 from glassformer.physics.box import minimum_image, wrap
 from glassformer.physics.configuration import Configuration
+from glassformer.physics.lattice import rattled_lattice
 from glassformer.physics.velocities import maxwell_boltzmann
 
 OUTPUTS = 3
@@ -44,22 +45,9 @@ class Structure:
         return replace(self, configuration=replace(one, positions=positions, inherent_positions=inherent))
 
 
-def rattled_lattice(side: int, seed: int = 0, spacing: float = SPACING, amplitude: float = 0.08) -> Configuration:
-    """Return a simple cubic lattice of `side`^3 particles, shaken, with 20 % of species 1 in random places.
-
-    Disordered, and free of overlaps.
-    """
-    random = np.random.default_rng(seed)
-    grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    edge = side * spacing
-    positions = (grid * spacing + random.uniform(-amplitude, amplitude, (side**3, 3))) % edge
-    species = (random.permutation(side**3) >= 0.8 * side**3).astype(np.uint8)
-    return Configuration(positions, species, np.full(3, edge))
-
-
 def structure(seed: int, side: int = SMALLEST_SIDE) -> Structure:
     """Return a rattled lattice with inherent positions nearby and velocities of T = 1."""
-    one = rattled_lattice(side, seed, amplitude=0.2)
+    one = rattled_lattice(side, seed, SPACING, amplitude=0.2)
     shift = np.random.default_rng(seed).normal(0, 0.05, one.positions.shape)
     whole = replace(one, inherent_positions=wrap(one.positions + shift, one.box))
     return Structure(whole, maxwell_boltzmann(seed, np.ones(one.particles), 1.0))
