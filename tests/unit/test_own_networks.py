@@ -277,7 +277,8 @@ def test_each_mistake_is_one_plain_error(
     assert remedy in str(caught.value)
     assert name in caught.value.problem
     # A run with it is refused before anything is written.
-    run = check_settings({"network": {"name": name, "options": options}, "split": {"folds": 2}}, Run, "run")
+    tables = {"network": {"name": name, "options": options}, "split": {"folds": 2}, "targets": {"times": [1.0]}}
+    run = check_settings(tables, Run, "run")
     with pytest.raises(NetworkError):
         train_run(run, [synthetic_sample(index) for index in range(4)], here / "out", Silent(), 1)
     assert not (here / "out").exists()
@@ -297,7 +298,7 @@ def test_lazy_layers_get_their_sizes(here: Path) -> None:
 # The guide's network, with one thing that breaks a property.
 BROKEN: dict[str, tuple[str, str, dict[str, Any]]] = {
     "output shape": ("return torch.tanh(", "return torch.inf * torch.tanh(", {}),
-    "reads the structure": ("*ends, squares]", "*ends, 0 * squares]", {"neighbors": 6}),
+    "reads the structure": ("graph.scalars, sums]", "graph.scalars, 0 * sums]", {}),
     "reads the species": ("graph.scalars", "torch.ones_like(graph.scalars)", {}),
     "permutation of particles": (
         "squares = graph",
@@ -342,7 +343,7 @@ def test_a_network_that_breaks_a_property_is_found(name: str, here: Path) -> Non
     if name == "state_dict round trip":
         text = text.replace("return torch.tanh(", "return self.bias + torch.tanh(")
     (here / "mynetwork.py").write_text(text)
-    settings = OwnNetworkSettings(name=NAME, **{"cutoff": None if "neighbors" in table else 1.6} | table)
+    settings = OwnNetworkSettings(name=NAME, cutoff=1.6, **table)
     assert PROPERTIES[name].applies(settings)
     with pytest.raises(NetworkError) as caught:
         PROPERTIES[name].check(Subject.of(settings))

@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +179,14 @@ def network_code(settings: NetworkSettings) -> str:
     if not isinstance(settings, OwnNetworkSettings):
         return ""
     place = registered_networks().get(settings.name, settings.name).partition(":")[0]
-    packages = packages_distributions().get(place.partition(".")[0], [])
-    if packages:
-        return f"{packages[0]} {version(packages[0])}"
     file = getattr(sys.modules[place], "__file__", None)
     if file is None:
         return ""
+    for package in packages_distributions().get(place.partition(".")[0], []):
+        found = distribution(package)
+        # A file of one's own may be called as a package is.
+        if Path(str(found.locate_file(""))).resolve() in Path(file).resolve().parents:
+            return f"{package} {found.version}"
     return f"{Path(file).name} sha256 {hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]}"
 
 
