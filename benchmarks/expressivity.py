@@ -154,7 +154,7 @@ def _separation(name: str, settings: NetworkSettings, pair: Pair, seeds: int) ->
     settings = at_cutoff(settings, pair)
     found = max(_difference(settings, pair, seed) for seed in range(seeds))
     verdict = "separates" if found > SEPARATED else "does not" if found < SAME else "unclear"
-    return Separation(name, pair.name, found, verdict if settings.rotation_invariant else "directions")
+    return Separation(name, pair.name, found, verdict if "rotation-invariant" in settings.promises else "directions")
 
 
 def at_cutoff(settings: NetworkSettings, pair: Pair) -> NetworkSettings:

@@ -22,6 +22,7 @@ from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sam
 from glassformer.observables.recorded import AVERAGED
 from glassformer.observables.species import mean_by_species
 from glassformer.physics.configuration import Configuration
+from glassformer.physics.lattice import rattled_lattice as rattled_lattice
 from tests.liquids import mixture
 
 TINY_CAMPAIGN = {
@@ -117,16 +118,6 @@ def random_mixture(particles: int, seed: int = 0, density: float = 1.2) -> Confi
     edge = (particles / density) ** (1 / 3)
     positions = np.random.default_rng(seed).uniform(0, edge, (particles, 3))
     return Configuration(positions, mixture(particles), np.full(3, edge))
-
-
-def rattled_lattice(side: int, seed: int = 0, spacing: float = 1.05, amplitude: float = 0.08) -> Configuration:
-    """A simple cubic lattice, shaken, with species in random order: disordered, and free of overlaps."""
-    random = np.random.default_rng(seed)
-    grid = np.stack(np.meshgrid(*[np.arange(side)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    edge = side * spacing
-    positions = (grid * spacing + random.uniform(-amplitude, amplitude, (side**3, 3))) % edge
-    species = (random.permutation(side**3) >= 0.8 * side**3).astype(np.uint8)
-    return Configuration(positions, species, np.full(3, edge))
 
 
 def synthetic_sample(index: int = 0, state_point: str = "T0.50_P1.55", draws: int = 3, particles: int = 100) -> Sample:

@@ -1,13 +1,12 @@
-"""What every network must hold. A new row of `NETWORKS` inherits all of it."""
+"""What every network must hold (`glassformer.testing`), and what each is by its definition.
 
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+A new row of `NETWORKS` inherits the first.
+"""
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from glassformer.core.network_settings import (
     NETWORKS,
@@ -21,19 +20,18 @@ from glassformer.core.network_settings import (
     SubgraphsSettings,
 )
 from glassformer.core.presets import load_network
-from glassformer.graph.batch import GraphBatch, build_graph, join, transform
-from glassformer.graph.inputs import node_vectors
-from glassformer.graph.symmetries import cubic_symmetries, random_rotations
+from glassformer.graph.batch import transform
+from glassformer.graph.symmetries import random_rotations
 from glassformer.network.continuous_filter import ShiftedSoftplus
 from glassformer.network.edgeconv import EdgeConv
 from glassformer.network.equivariant import moments
 from glassformer.network.feature_neighbors import feature_neighbors
-from glassformer.network.registry import Network, build_network, encoder_class
-from glassformer.physics.box import minimum_image, wrap
-from glassformer.physics.configuration import Configuration
-from tests.conftest import rattled_lattice
+from glassformer.network.registry import build_network, encoder_class
+from glassformer.physics.box import minimum_image
+from glassformer.testing import PROPERTIES, Subject, structure
+from glassformer.testing.properties import turned
 
-NEIGHBORS, CUTOFF, OUTPUTS = 8, 1.6, 3
+NEIGHBORS, CUTOFF = 8, 1.6
 HEADS = [
     {"head": "system", "global_pool": "max"},
     {"head": "system", "global_pool": "mean"},
@@ -123,29 +121,9 @@ def shipped(preset: str, head: dict[str, object]) -> NetworkSettings:
 
 WELL_KNOWN = {settings.name for settings in SMALL}
 OTHERS = [shipped(kind.preset, head) for name, kind in NETWORKS.items() if name not in WELL_KNOWN for head in HEADS]
+# One block: a later one may find a particle's own copy as its nearest neighbour in feature space.
+ONE_BLOCK = [one.model_copy(update={"blocks": ((16, 16),)}) for one in PARTICLENET]
 SETTINGS = [*SMALL, *OTHERS]
-WITHIN_CUTOFF = [settings for settings in SETTINGS if isinstance(settings.graph, CutoffGraph)]
-CONTINUOUS = [settings for settings in SETTINGS if settings.continuous]
-INVARIANT = [settings for settings in SETTINGS if settings.rotation_invariant]
-DIRECTIONAL = [settings for settings in SETTINGS if not settings.rotation_invariant]
-
-
-@dataclass
-class Subject:
-    """A network in float64, and its graphs in float64: invariance is tested to rounding."""
-
-    settings: NetworkSettings
-    network: Network
-
-    def graph(self, *configurations: Configuration) -> GraphBatch:
-        return join([graph_of(configuration, self.settings) for configuration in configurations])
-
-    def __call__(self, *configurations: Configuration) -> Tensor:
-        return self.network(self.graph(*configurations))
-
-    @property
-    def of_particles(self) -> bool:
-        return self.settings.head == "particle"
 
 
 def label(settings: NetworkSettings) -> str:
@@ -162,30 +140,25 @@ def label(settings: NetworkSettings) -> str:
     return "-".join([*words, *(["vectors"] if settings.vector_inputs else [])])
 
 
-def make(settings: NetworkSettings, seed: int = 0) -> Subject:
-    """A network with batch norm statistics that are not the trivial ones, ready to predict."""
-    torch.manual_seed(seed)
-    network = build_network(settings, OUTPUTS).double()
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Linear):
-                # As torch begins, several layers on end hardly pass on what they are given.
-                module.weight *= 2
-    subject = Subject(settings, network.train())
-    subject(structure(9))
-    network.eval()
-    return subject
+HELD = [
+    pytest.param(settings, name, id=f"{label(settings)}-{name.replace(' ', '-')}")
+    for settings in SETTINGS
+    for name, one in PROPERTIES.items()
+    if one.applies(settings)
+] + [
+    pytest.param(settings, "neither box nor size", id=f"{label(settings)}-one-block-neither-box-nor-size")
+    for settings in ONE_BLOCK
+]
+
+
+@pytest.mark.parametrize(("settings", "name"), HELD)
+def test_every_network_holds(settings: NetworkSettings, name: str) -> None:
+    PROPERTIES[name].check(Subject.of(settings))
 
 
 @pytest.fixture(params=SETTINGS, ids=label)
 def subject(request: pytest.FixtureRequest) -> Subject:
-    return make(request.param)
-
-
-only_within_cutoff = pytest.mark.parametrize("subject", WITHIN_CUTOFF, ids=label, indirect=True)
-only_continuous = pytest.mark.parametrize("subject", CONTINUOUS, ids=label, indirect=True)
-only_invariant = pytest.mark.parametrize("subject", INVARIANT, ids=label, indirect=True)
-only_directional = pytest.mark.parametrize("subject", DIRECTIONAL, ids=label, indirect=True)
+    return Subject.of(request.param)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -195,29 +168,6 @@ def test_the_table_and_the_settings_agree(name: str) -> None:
     assert type(load_network(kind.preset)) is kind.settings
     assert isinstance(build_network(load_network(kind.preset), 1).encoder, encoder_class(name))
     assert {one.name for one in SETTINGS} == set(NETWORKS)
-
-
-def structure(seed: int, side: int = 5) -> Configuration:
-    one = rattled_lattice(side, seed, amplitude=0.2)
-    shift = np.random.default_rng(seed).normal(0, 0.05, one.positions.shape)
-    return replace(one, inherent_positions=wrap(one.positions + shift, one.box))
-
-
-def chosen(one: Configuration, which: np.ndarray) -> Configuration:
-    """The particles `which` of `one`, in that order."""
-    return Configuration(one.positions[which], one.species[which], one.box, one.inherent_positions[which])
-
-
-def graph_of(configuration: Configuration, settings: NetworkSettings) -> GraphBatch:
-    graph = build_graph(configuration, settings).to(torch.float64)
-    in_inherent = isinstance(settings.graph, CutoffGraph) and settings.graph.structure == "inherent"
-    positions = configuration.inherent_positions if in_inherent else configuration.positions
-    ends = positions[graph.neighbors] - positions[graph.centers]
-    return replace(
-        graph,
-        vectors=torch.from_numpy(minimum_image(ends, configuration.box)),
-        node_vectors=torch.from_numpy(node_vectors(configuration, settings.vector_inputs, None)),
-    )
 
 
 def norms_batches(settings: NetworkSettings) -> bool:
@@ -232,178 +182,12 @@ def same(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
 
-def test_shape_and_sensitivity(subject: Subject) -> None:
-    one, two = subject(structure(0)), subject(structure(1))
-    assert one.shape == ((125, OUTPUTS) if subject.of_particles else (1, OUTPUTS))
-    # A network that ignored its input would pass every test of invariance.
-    assert (one - two).abs().max() > 1e-4
-    if subject.of_particles:
-        assert one.std(0).min() > 1e-4
-
-
-def test_species_matter(subject: Subject) -> None:
-    one = structure(0)
-    swapped = replace(one, species=(1 - one.species).astype(np.uint8))
-    assert (subject(one) - subject(swapped)).abs().max() > 1e-4
-
-
-def test_permutation(subject: Subject) -> None:
-    one = structure(0)
-    order = np.random.default_rng(0).permutation(one.particles)
-    expected = subject(one)
-    same(subject(chosen(one, order)), expected[order] if subject.of_particles else expected)
-
-
-def test_translation_and_periodic_images(subject: Subject) -> None:
-    one = structure(0)
-    shift = np.array([0.3, 17.0, -2.2])
-    positions, inherent = (wrap(places + shift, one.box) for places in (one.positions, one.inherent_positions))
-    same(subject(replace(one, positions=positions, inherent_positions=inherent)), subject(one))
-
-
-def test_a_batch_of_two_is_two_batches_of_one(subject: Subject) -> None:
-    one, two = structure(0), structure(1, side=6)
-    same(subject(one, two), torch.cat([subject(one), subject(two)]))
-
-
-@pytest.mark.parametrize(
-    "settings",
-    # One block, since a later one may find a particle's own copy as its nearest neighbour in feature space.
-    # Distances to all others do tell the box.
-    [
-        *(one.model_copy(update={"blocks": ((16, 16),)}) for one in PARTICLENET),
-        *(one for one in WITHIN_CUTOFF if not one.reads_positions),
-    ],
-    ids=label,
-)
-def test_neither_box_nor_size_is_told(settings: NetworkSettings) -> None:
-    """Two copies side by side: another box and N, the same local structure, the same answer."""
-    subject, one = make(settings), structure(0, side=6)
-    box = one.box * np.array([2.0, 1, 1])
-    positions = np.concatenate([one.positions, one.positions + np.array([one.box[0], 0, 0])])
-    shift = minimum_image(one.inherent_positions - one.positions, one.box)
-    doubled = subject(
-        Configuration(positions, np.tile(one.species, 2), box, wrap(positions + np.tile(shift, (2, 1)), box))
-    )
-    expected = subject(one)
-    same(doubled, torch.cat([expected, expected]) if subject.of_particles else expected)
-
-
-def turned(subject: Subject, matrices: np.ndarray) -> Iterator[Tensor]:
-    graph = subject.graph(structure(0))
-    for matrix in matrices:
-        yield subject.network(transform(graph, torch.from_numpy(matrix)[None]))
-
-
-@only_invariant
-def test_rotations_and_reflections_change_nothing(subject: Subject) -> None:
-    matrices = np.concatenate([cubic_symmetries(), random_rotations(np.random.default_rng(3), 20)])
-    expected = subject(structure(0))
-    for outputs in turned(subject, matrices):
-        same(outputs, expected)
-
-
-@only_directional
-def test_directions_are_seen(subject: Subject) -> None:
+@pytest.mark.parametrize("settings", [one for one in SETTINGS if "rotation-invariant" not in one.promises], ids=label)
+def test_directions_are_seen(settings: NetworkSettings) -> None:
+    subject = Subject.of(settings)
     expected = subject(structure(0))
     for outputs in turned(subject, random_rotations(np.random.default_rng(3), 2)):
         assert (outputs - expected).abs().max() > 1e-5
-
-
-@only_continuous
-def test_nothing_jumps_when_a_neighbor_crosses_the_cutoff(subject: Subject) -> None:
-    def three(distance: float) -> Configuration:
-        positions = np.array([[10.0, 10, 10], [9.0, 10, 10], [10 + distance, 10, 10]])
-        return Configuration(positions, np.array([0, 1, 0], np.uint8), np.full(3, 20.0), positions + 0.01)
-
-    inside, outside, deep = (three(CUTOFF + shift) for shift in (-1e-7, 1e-7, -0.4))
-    assert len(subject.graph(inside).centers) == len(subject.graph(outside).centers) + 2
-    # A bias by distances changes with the distance itself.
-    jump = 1e-6 if subject.settings.reads_positions else 1e-10
-    assert (subject(inside) - subject(outside)).abs().max() < jump
-    assert (subject(deep) - subject(outside)).abs().max() > 1e-4
-
-
-def check_finite(subject: Subject, graph: GraphBatch) -> None:
-    graph = replace(graph, vectors=graph.vectors.requires_grad_(), node_vectors=graph.node_vectors.requires_grad_())
-    outputs = subject.network.train()(graph)
-    outputs.square().sum().backward()
-    assert torch.isfinite(outputs).all()
-    found = [value.grad for value in (*subject.network.parameters(), graph.vectors, graph.node_vectors)]
-    assert all(torch.isfinite(gradient).all() for gradient in found if gradient is not None)
-
-
-def test_a_particle_far_from_all_others(subject: Subject) -> None:
-    one = structure(0, side=6)
-    distance = np.linalg.norm(minimum_image(one.positions - one.positions[0], one.box), axis=1)
-    graph = subject.graph(chosen(one, np.flatnonzero((distance == 0) | (distance > 2.0))))
-    if subject.settings in WITHIN_CUTOFF:
-        assert 0 not in graph.centers
-    check_finite(subject, graph)
-
-
-@only_within_cutoff
-def test_no_particle_has_a_neighbor(subject: Subject) -> None:
-    positions = np.arange(12.0).reshape(4, 3) * 5
-    alone = Configuration(positions, np.array([0, 0, 1, 0], np.uint8), np.full(3, 100.0), positions + 0.1)
-    graph = subject.graph(alone)
-    assert graph.centers.shape == (0,)
-    outputs = subject.network(graph)
-    if subject.of_particles:
-        same(outputs[:2].flip(0), outputs[:2])
-    check_finite(subject, graph)
-
-
-def test_coincident_particles_and_equal_features(subject: Subject) -> None:
-    one = structure(0)
-    positions = one.positions.copy()
-    positions[1:4] = positions[0]
-    graph = subject.graph(Configuration(positions, np.zeros_like(one.species), one.box, positions), structure(1))
-    assert (graph.vectors == 0).all(1).any()
-    check_finite(subject, graph)
-
-
-def test_gradients_are_finite_and_reach_every_weight(subject: Subject) -> None:
-    subject.network.train()(subject.graph(structure(0), structure(1))).square().sum().backward()
-    for name, weight in subject.network.named_parameters():
-        assert weight.grad is not None, name
-        assert torch.isfinite(weight.grad).all(), name
-        assert weight.grad.abs().max() > 0, name
-
-
-def test_gradients_equal_finite_differences(subject: Subject) -> None:
-    """Of every weight, the edge vectors and the node vectors: the entry that counts most, and another."""
-    graph, step = subject.graph(structure(0)), 1e-6
-    graph = replace(graph, vectors=graph.vectors.requires_grad_(), node_vectors=graph.node_vectors.requires_grad_())
-    mixed = torch.from_numpy(np.random.default_rng(0).normal(size=subject.network(graph).shape))
-
-    def loss() -> Tensor:
-        return (subject.network(graph) * mixed).sum()
-
-    loss().backward()
-    values = dict(subject.network.named_parameters()) | {"vectors": graph.vectors, "node_vectors": graph.node_vectors}
-    for name, value in values.items():
-        if not value.numel():
-            continue
-        gradient, flat = value.grad.flatten(), value.detach().view(-1)
-        for place in (int(gradient.abs().argmax()), len(gradient) // 3):
-            there, found = float(flat[place]), []
-            for sign in (1, -1):
-                flat[place] = there + sign * step
-                found.append(float(loss().detach()))
-            flat[place] = there
-            slope = (found[0] - found[1]) / (2 * step)
-            assert float(gradient[place]) == pytest.approx(slope, rel=1e-5, abs=1e-6), (name, place)
-
-
-def test_state_round_trip(subject: Subject) -> None:
-    file = io.BytesIO()
-    torch.save(subject.network.state_dict(), file)
-    file.seek(0)
-    other = make(subject.settings, seed=1)
-    assert not torch.equal(other(structure(0)), subject(structure(0)))
-    other.network.load_state_dict(torch.load(file, weights_only=True))
-    assert torch.equal(other(structure(0)), subject(structure(0)))
 
 
 def test_training_and_evaluation_differ_only_where_they_should(subject: Subject) -> None:
@@ -420,21 +204,8 @@ def test_training_and_evaluation_differ_only_where_they_should(subject: Subject)
     assert not any(torch.equal(value, before[name]) for name, value in subject.network.named_buffers())
 
 
-def test_the_same_gradient_every_time(subject: Subject) -> None:
-    graph, found = subject.graph(structure(0)), []
-    for _ in range(2):
-        subject.network.zero_grad()
-        subject.network(graph).square().sum().backward()
-        found.append([weight.grad for weight in subject.network.parameters()])
-    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
-
-
-def test_single_precision_and_mixed_precision(subject: Subject) -> None:
-    graph = subject.graph(structure(0))
-    exact = subject.network(graph)
-    network, graph = subject.network.float(), graph.to(torch.float32)
-    with torch.no_grad():
-        torch.testing.assert_close(network(graph).double(), exact, rtol=1e-4, atol=1e-4)
+def test_mixed_precision(subject: Subject) -> None:
+    graph, network = subject.graph(structure(0)).to(torch.float32), subject.network.float()
     with torch.autocast("cpu", torch.bfloat16):
         mixed = network.train()(graph)
     mixed.float().square().sum().backward()
@@ -462,7 +233,7 @@ def test_edge_convolution_equals_its_definition(aggregation: str, norm: str) -> 
 
 def test_message_passing_equals_its_definition() -> None:
     """Every edge and particle by itself, with all that it is told side by side."""
-    subject = make(MESSAGE_PASSING[2])
+    subject = Subject.of(MESSAGE_PASSING[2])
     graph, core = subject.graph(structure(0)), subject.network.encoder
     first_nodes = nodes = core.encode_nodes(torch.cat([graph.scalars, graph.node_vectors[:, 0]], 1))
     first_edges = edges = core.encode_edges(graph.vectors)
@@ -479,7 +250,7 @@ def test_message_passing_equals_its_definition() -> None:
 
 
 def test_continuous_filter_equals_its_definition() -> None:
-    subject = make(CONTINUOUS_FILTER[2])
+    subject = Subject.of(CONTINUOUS_FILTER[2])
     graph, encoder = subject.graph(structure(0)), subject.network.encoder
     features = encoder.embed(torch.cat([graph.scalars, graph.node_vectors[:, 0].pow(2).sum(1, keepdim=True).sqrt()], 1))
     spacing = CUTOFF / 8
@@ -503,8 +274,8 @@ def gaussians(distance: float, number: int) -> list[float]:
 @pytest.mark.parametrize("settings", [EQUIVARIANT[0], EQUIVARIANT[2]], ids=label)
 def test_equivariant_edges_know_both_structures(settings: EquivariantSettings) -> None:
     """Distances in the structure of the graph and in the other, and the displacement between them."""
-    subject, one = make(settings), structure(0)
-    graph = subject.graph(one)
+    subject, one = Subject.of(settings), structure(0).configuration
+    graph = subject.graph(structure(0))
     edges = subject.network.encoder.edges(graph)
     shift = minimum_image(one.inherent_positions - one.positions, one.box)
     structures = [one.positions, one.inherent_positions][:: -1 if settings.structure == "inherent" else 1]
@@ -535,7 +306,7 @@ def test_quadrupoles_are_those_of_the_direction() -> None:
 
 def test_an_equivariant_round_equals_its_definition() -> None:
     """Every edge by itself."""
-    subject = make(EQUIVARIANT[2])
+    subject = Subject.of(EQUIVARIANT[2])
     graph, encoder = subject.graph(structure(0)), subject.network.encoder
     edges, round_ = encoder.edges(graph), encoder.rounds[1]
     scalars, vectors = torch.randn(125, 12).double(), torch.randn(125, 3, 5).double()
@@ -563,7 +334,7 @@ def test_an_equivariant_round_equals_its_definition() -> None:
 
 
 def test_averages_of_the_equivariant_network_equal_their_definition() -> None:
-    subject = make(EQUIVARIANT[2])
+    subject = Subject.of(EQUIVARIANT[2])
     graph, encoder = subject.graph(structure(0)), subject.network.encoder
     values = torch.randn(125, 3).double()
     found = encoder._averages(values, encoder.edges(graph))
@@ -581,7 +352,7 @@ def test_averages_of_the_equivariant_network_equal_their_definition() -> None:
 
 
 def test_vectors_of_the_equivariant_network_turn_with_the_structure() -> None:
-    subject = make(EQUIVARIANT[2])
+    subject = Subject.of(EQUIVARIANT[2])
     graph, encoder = subject.graph(structure(0)), subject.network.encoder
     matrix = torch.from_numpy(random_rotations(np.random.default_rng(0), 1))
     scalars, vectors = torch.randn(125, 12).double(), torch.randn(125, 3, 5).double()

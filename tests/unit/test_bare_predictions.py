@@ -41,7 +41,7 @@ def train(name: str, out: Path) -> Model:
     network, targets = RUNS[name]
     tables = {"network": TINY_RUN["network"] | network, "targets": targets, "training": {"epochs": 1, "batch_size": 3}}
     train_run(check_settings(TINY_RUN | tables, Run, name), samples_of(6), out, Silent(), threads=1)
-    return read_model(out / "fold-0" / "model.pt")
+    return read_model(out / "fold-0" / "model.safetensors")
 
 
 def bare(sample: Sample) -> Configuration:

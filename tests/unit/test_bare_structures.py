@@ -269,7 +269,7 @@ def trained(folder: Path, name: str) -> Path:
     samples = [synthetic_sample(index) for index in range(6)]
     samples = [replace(s, facts=s.facts.model_copy(update={"engine": "LAMMPS 2025.7.22"})) for s in samples]
     train_run(check_settings(TINY_RUN | tables, Run, name), samples, folder, Silent(), threads=1)
-    return folder / "fold-0" / "model.pt"
+    return folder / "fold-0" / "model.safetensors"
 
 
 @pytest.fixture(scope="module")

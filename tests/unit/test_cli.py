@@ -117,7 +117,7 @@ def test_help_loads_neither_torch_nor_matplotlib() -> None:
 
 def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.h5"
-    done = glassformer("predict", folder / "training" / "fold-0" / "model.pt", folder / "data", "--out", out)
+    done = glassformer("predict", folder / "training" / "fold-0" / "model.safetensors", folder / "data", "--out", out)
     assert "8 configurations predicted, 4 of them seen in training" in done.stdout.replace("\n", " "), done.stderr
     done = glassformer("evaluate", out, "--json")
     scores = json.loads(done.stdout)

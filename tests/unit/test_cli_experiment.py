@@ -125,7 +125,7 @@ def test_the_numbers_are_those_of_the_experiments(folder: Path) -> None:
 
 
 def test_a_second_run_with_only_keeps_the_rest(folder: Path) -> None:
-    model = folder / "out" / "training" / "cold" / "fold-0" / "model.pt"
+    model = folder / "out" / "training" / "cold" / "fold-0" / "model.safetensors"
     before = model.stat().st_mtime_ns
     shutil.rmtree(folder / "out" / "training" / "slow")
     # One that was trained, or tested, on other data.

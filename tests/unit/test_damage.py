@@ -27,10 +27,12 @@ from glassformer.report.build import read_histories
 from glassformer.report.run_file import read_run
 from glassformer.simulate.mismatch import read_campaign
 from glassformer.train.archive import read_archive, write_archive
+from glassformer.train.checkpoint import read_model
 from tests.conftest import TINY_CAMPAIGN, TINY_RUN, edited, synthetic_sample
 from tests.unit.test_experiments import result
 from tests.unit.test_scores import particle_predictions
 
+MODELS = Path(__file__).parents[1] / "data" / "models"
 FLIPS, SECTORS, SECTOR = 1500, 64, 512
 
 
@@ -58,7 +60,12 @@ def plain(value: Any) -> Any:
     return {key: plain(one) for key, one in vars(value).items()} if hasattr(value, "__dict__") else repr(value)
 
 
+def model(path: Path) -> None:
+    path.write_bytes((MODELS / "version-5.safetensors").read_bytes())
+
+
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
+    "model": (model, read_model),
     "sample": (lambda path: write_sample(path, synthetic_sample()), read_sample),
     "predictions": (lambda path: write_predictions(path, particle_predictions()), read_predictions),
     "archive": (checkpoint, read_verified),
@@ -288,5 +295,5 @@ def test_other_tools_read_the_files(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "c0000.h5") as file:
         assert file.userblock_size == BLOCK
         np.testing.assert_array_equal(file[POSITIONS], synthetic_sample().configuration.positions)
-    checkpoint(tmp_path / "model.pt")
-    assert torch.load(tmp_path / "model.pt", weights_only=True)["epoch"] == 3
+    checkpoint(tmp_path / "last.ckpt")
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 3

@@ -353,7 +353,7 @@ def test_networks_are_tested_on_all_that_they_have_not_seen_and_on_nothing_else(
     assert not held_out[0] & held_out[1]
     assert all(set(one.configurations) & hot == hot for one in tested)
     for fold, one in enumerate(tested):
-        roles = read_model(folder / f"fold-{fold}" / "model.pt").roles
+        roles = read_model(folder / f"fold-{fold}" / "model.safetensors").roles
         seen = {
             s.identifier
             for s in read_dataset(tiny_dataset)
@@ -395,7 +395,7 @@ def test_what_is_done_is_not_done_again(study: Study, done: Path, tiny_dataset: 
     before = {
         path: path.stat().st_mtime_ns
         for path in (done / "training").rglob("*")
-        if path.name in ("model.pt", "test.h5", "predictions.h5")
+        if path.name in ("model.safetensors", "test.h5", "predictions.h5")
     }
     run_experiments(study, "demo", [], tiny_dataset, done, Silent(), 1)
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -463,7 +463,7 @@ def test_a_missing_state_point_is_named(study: Study, tiny_dataset: Path, tmp_pa
 
 def test_the_audit_s_baselines_learn_what_the_network_learns(done: Path, tiny_dataset: Path) -> None:
     """Where every draw is a sample, the mean of their logarithms, not the logarithm of their mean."""
-    model = read_model(done / "training" / "none" / "fold-0" / "model.pt")
+    model = read_model(done / "training" / "none" / "fold-0" / "model.safetensors")
     for point, means in model.state_point_mean.means.items():
         trained = [
             sample

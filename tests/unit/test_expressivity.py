@@ -69,7 +69,7 @@ def test_what_each_network_separates(name: str) -> None:
 
 
 def test_every_network_that_ships_is_in_the_table() -> None:
-    invariant = {name for name, settings in variants().items() if settings.rotation_invariant}
+    invariant = {name for name, settings in variants().items() if "rotation-invariant" in settings.promises}
     assert invariant == set(SEPARATED)
 
 
@@ -210,5 +210,5 @@ def test_what_is_inside_reads_what_the_whole_reads() -> None:
         )
     )
     assert nested.inside().inside(1).scalars == 2 + 1
-    assert nested.rotation_invariant
-    assert not nested.continuous
+    assert "rotation-invariant" in nested.promises
+    assert "continuous" not in nested.promises

@@ -57,7 +57,7 @@ def test_a_place_that_may_not_be_entered_is_one_error_for_every_command(dataset:
         ["info", dataset], ["simulate", dataset / "c.toml", "--out", dataset], ["status", dataset], ["quench", dataset],
         ["simulate", "demo", "--out", dataset], ["train", "demo", dataset, "--out", dataset], ["evaluate", dataset],
         ["report", dataset], ["analyse", dataset], ["networks", dataset / "n.toml"],
-        ["predict", dataset / "model.pt", dataset, "--out", dataset / "p.h5"],
+        ["predict", dataset / "model.safetensors", dataset, "--out", dataset / "p.h5"],
     )  # fmt: skip
     try:
         for command in commands:

@@ -97,7 +97,7 @@ def test_results_of_another_form_are_refused(content: str, tmp_path: Path) -> No
 
 
 def test_predictions_replace_predictions_and_nothing_else(folder: Path) -> None:
-    model, sample = folder / "training" / "fold-0" / "model.pt", sample_paths(folder / "data")[0]
+    model, sample = folder / "training" / "fold-0" / "model.safetensors", sample_paths(folder / "data")[0]
     notes = folder / "notes.h5"
     notes.write_text("mine")
     out = folder / "training" / "predictions.h5"

@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_network_trained_on_imported_draws_predicts_an_imported_structure(trained: Path, tmp_path: Path) -> None:
     structure = random_mixture(100, 77)
     works("import", dump(tmp_path / "a.lammpstrj", [structure]), "--out", tmp_path / "bare", *KOB_ANDERSEN)
-    works("predict", trained / "fold-0" / "model.pt", tmp_path / "bare", "--out", tmp_path / "p.h5")
+    works("predict", trained / "fold-0" / "model.safetensors", tmp_path / "bare", "--out", tmp_path / "p.h5")
     predicted = read_predictions(tmp_path / "p.h5")
     assert predicted.fingerprints == (structure.fingerprint,)
     assert predicted.particle_prediction is not None

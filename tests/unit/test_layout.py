@@ -56,7 +56,7 @@ def test_draws_are_in_the_order_of_their_numbers() -> None:
         (OUT.training().run, "out/training/run.json"),
         (OUT.training("four").result, "out/training/four/result.json"),
         (OUT.training().predictions, "out/training/predictions.h5"),
-        (OUT.training().fold(2).model, "out/training/fold-2/model.pt"),
+        (OUT.training().fold(2).model, "out/training/fold-2/model.safetensors"),
         (OUT.propensity("T0.50_P1.55").model, "out/propensity/T0.50_P1.55/model.h5"),
         (OUT.propensity("T0.50_P1.55").held_out, "out/propensity/T0.50_P1.55/held-out.h5"),
         (OUT.training().fold(2).history, "out/training/fold-2/history.json"),
@@ -79,10 +79,19 @@ def test_folds_are_counted_and_not_spelled(tmp_path: Path) -> None:
     assert TrainingFolder(tmp_path / "absent").folds() == []
 
 
+def test_a_model_of_an_older_version_is_found_by_its_name(tmp_path: Path) -> None:
+    fold = TrainingFolder(tmp_path).fold(0)
+    fold.path.mkdir()
+    (fold.path / "model.pt").touch()
+    assert fold.model.name == "model.pt"
+    (fold.path / "model.safetensors").touch()
+    assert fold.model.name == "model.safetensors"
+
+
 def test_no_other_module_names_these_files() -> None:
     """Of the modules of the package, in code: docstrings may show them."""
     names = {"campaign.json", "run.json", "history.json", "result.json", "results.json", "predictions.h5", "test.h5",
-             "model.pt", "index.html", "fits.csv", "animation.gif", ".lock"}  # fmt: skip
+             "model.safetensors", "model.pt", "index.html", "fits.csv", "animation.gif", ".lock"}  # fmt: skip
     package = Path(glassformer.__file__).parent
     found = {
         f"{path.relative_to(package)}: {node.value}"

@@ -31,7 +31,6 @@ from glassformer.report.analyse import analyse
 from glassformer.report.build import build_report
 from glassformer.report.experiments import _liquid
 from glassformer.report.spread import species_figure
-from glassformer.train.archive import read_archive, write_archive
 from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.prediction import predict
 from glassformer.train.scope import Scope
@@ -221,7 +220,7 @@ def test_a_particle_head_learns_three_species(ternary: Path) -> None:
             found.append(np.corrcoef(*both)[0, 1])
         assert row.particles[name].pcc_mean == pytest.approx(np.mean(found), abs=1e-4)
         assert row.particles[name].ceiling == pytest.approx(predictions.particle_ceiling[rows_there, kind, 0].mean())
-    model = read_model(ternary / "training" / "fold-0" / "model.pt")
+    model = read_model(ternary / "training" / "fold-0" / "model.safetensors")
     assert (model.species, model.run.network.species, model.run.network.scalars) == (("A", "B", "C"), 3, 3)
     assert np.array(model.calibration).shape == (3, 2)
     assert model.scope is not None
@@ -305,7 +304,7 @@ def test_data_of_several_mixtures_are_trained_together_and_copies_known(tmp_path
     samples = [sample_of(shipped_mixture("kob-andersen"), index, 0.45, particles=100) for index in range(4)]
     samples += [sample_of(TERNARY, index) for index in range(4)]
     out = train_run(run_of(targets={"times": [2.0]}), samples, tmp_path, Silent(), threads=1)
-    model = read_model(tmp_path / "fold-0" / "model.pt")
+    model = read_model(tmp_path / "fold-0" / "model.safetensors")
     assert set(predictions_roles := predict(model, samples).roles) == {"train", "validation", "test"}
     shifted = [replace(s, configuration=replace(s.configuration, positions=moved(s.configuration))) for s in samples]
     assert predict(model, shifted).roles == predictions_roles
@@ -335,7 +334,7 @@ def test_a_network_is_not_used_on_more_species_than_it_knows(ternary: Path, tmp_
 def two_species(out: Path) -> Model:
     samples = [sample_of(shipped_mixture("kob-andersen"), index, 0.45, particles=100) for index in range(4)]
     train_run(run_of(targets={"times": [2.0]}), samples, out, Silent(), threads=1)
-    return read_model(out / "fold-0" / "model.pt")
+    return read_model(out / "fold-0" / "model.safetensors")
 
 
 def test_another_mixture_lies_outside_the_scope() -> None:
@@ -350,26 +349,6 @@ def test_another_mixture_lies_outside_the_scope() -> None:
         "share of A particles = 0.3333 (trained on 0.4651)",
         "share of B particles = 0.3333 (trained on 0.2558)",
     ]
-
-
-def test_models_of_version_3_are_read(tmp_path: Path) -> None:
-    model = two_species(tmp_path)
-    path = tmp_path / "fold-0" / "model.pt"
-    values, _ = read_archive(path, "model", "", "")
-    del values["species"]
-    values["version"] = 3
-    scope = values["scope"]
-    del scope["mixtures"], scope["fractions"]
-    values["scope"] = scope | {"cutoffs": ("scaled",), "share_of_a": (0.8, 0.8)}
-    write_archive(path, values)
-    old = read_model(path)
-    assert old.species == ("A", "B")
-    assert old.scope is not None
-    assert old.scope.mixtures == ("scaled",)
-    sample = sample_of(shipped_mixture("kob-andersen"), 1, 0.45, particles=100)
-    assert predict(old, [sample]).notices == predict(model, [sample]).notices == ()
-    (notice,) = predict(old, [sample_of(shipped_mixture("kob-andersen-uniform"), 1, 0.45, particles=100)]).notices
-    assert "the mixture kob-andersen-uniform (trained on kob-andersen)" in notice
 
 
 def test_prediction_files_of_two_species_need_not_name_them(tmp_path: Path) -> None:

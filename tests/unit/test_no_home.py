@@ -64,7 +64,7 @@ def run(prefix: list[str], read_only: Path, *arguments: str | Path, **variables:
 def test_training_and_prediction(prefix: list[str], read_only: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(RUN)
     run(prefix, read_only, "train", tmp_path / "run.toml", tiny_dataset, "--out", tmp_path / "t")
-    model, out = tmp_path / "t" / "fold-0" / "model.pt", tmp_path / "p.h5"
+    model, out = tmp_path / "t" / "fold-0" / "model.safetensors", tmp_path / "p.h5"
     said = run(prefix, read_only, "predict", model, tiny_dataset, "--out", out)
     assert "8 configurations predicted" in said
     # With a cache, the numbers are the same.

@@ -30,7 +30,7 @@ def path(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("scope")
     run = check_settings(TINY_RUN | {"training": {"epochs": 1, "batch_size": 2}}, Run, "scope")
     train_run(run, read_dataset(tiny_dataset), out, Silent(), 1)
-    return out / "fold-0" / "model.pt"
+    return out / "fold-0" / "model.safetensors"
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from glassformer.network.registry import build_network
 from glassformer.train.archive import write_archive
 from glassformer.train.batch_norm import remeasure_batch_norm
 from glassformer.train.checkpoint import read_model
+from glassformer.train.container import parse_container, write_container
 from glassformer.train.data import EpochShuffle
 from glassformer.train.fold import standardise
 from glassformer.train.prediction import predict
@@ -62,7 +63,7 @@ class KillAt(Silent):
 def assert_same_results(one: Path, other: Path) -> None:
     """Weights, histories and predictions, to the bit."""
     for fold in ("fold-0", "fold-1"):
-        expected, found = (read_model(root / fold / "model.pt") for root in (one, other))
+        expected, found = (read_model(root / fold / "model.safetensors") for root in (one, other))
         assert all(torch.equal(expected.weights[name], found.weights[name]) for name in expected.weights)
         assert expected.calibration == found.calibration
         assert (one / fold / "history.json").read_bytes() == (other / fold / "history.json").read_bytes()
@@ -127,7 +128,7 @@ def test_every_configuration_is_predicted_once_by_a_network_that_never_saw_it(
     assert predictions.configurations == tuple(sample.identifier for sample in samples)
     assert set(predictions.roles) == {"test"}
     fingerprints = {sample.identifier: sample.configuration.fingerprint for sample in samples}
-    models = [read_model(path) for path in sorted(trained.glob("fold-*/model.pt"))]
+    models = [read_model(path) for path in sorted(trained.glob("fold-*/model.safetensors"))]
     for row, name in enumerate(predictions.configurations):
         unseen = [model for model in models if model.roles[fingerprints[name]] == "test"]
         assert len(unseen) == 1
@@ -145,14 +146,17 @@ def test_a_moved_folder_resumes_to_the_same_numbers(
     train_run(tiny_run, samples, tmp_path / "after", Silent(), threads=1)
     expected, found = (read_predictions(root / "predictions.h5") for root in (trained, tmp_path / "after"))
     np.testing.assert_array_equal(expected.prediction, found.prediction)
-    assert sorted(path.name for path in (tmp_path / "after" / "fold-0").iterdir()) == ["history.json", "model.pt"]
+    assert sorted(path.name for path in (tmp_path / "after" / "fold-0").iterdir()) == [
+        "history.json",
+        "model.safetensors",
+    ]
 
 
 def test_a_model_from_elsewhere_is_not_adopted(
     trained: Path, tiny_run: Run, tiny_dataset: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(trained, tmp_path / "run")
-    shutil.copy(trained / "fold-1" / "model.pt", tmp_path / "run" / "fold-0" / "model.pt")
+    shutil.copy(trained / "fold-1" / "model.safetensors", tmp_path / "run" / "fold-0" / "model.safetensors")
     with pytest.raises(CheckpointError, match="belongs to another run or fold"):
         train_run(tiny_run, read_dataset(tiny_dataset), tmp_path / "run", Silent(), threads=1)
 
@@ -186,7 +190,7 @@ def test_divergence_is_told_and_leaves_no_model(tiny_dataset: Path, tmp_path: Pa
     wild = TINY_RUN | {"training": {"epochs": 4, "learning_rate": 1e30, "late_learning_rate": 1e30}}
     with pytest.raises(TrainingError, match="training diverged in epoch"):
         train_run(check_settings(wild, Run, "wild"), read_dataset(tiny_dataset), tmp_path / "run", Silent(), threads=1)
-    assert list(tmp_path.rglob("model.pt")) == []
+    assert list(tmp_path.rglob("model.safetensors")) == []
 
 
 def test_a_scheduler_does_not_change_how_a_fold_trains(
@@ -208,7 +212,7 @@ def test_the_epoch_with_the_smallest_validation_error_is_kept(tiny_dataset: Path
     for fold in ("fold-0", "fold-1"):
         lines = json.loads((tmp_path / "run" / fold / "history.json").read_text())["epochs"]
         history = [line["val_mae"] for line in lines]
-        predictions = predict(read_model(tmp_path / "run" / fold / "model.pt"), samples)
+        predictions = predict(read_model(tmp_path / "run" / fold / "model.safetensors"), samples)
         validation = np.array([role == "validation" for role in predictions.roles])
         error = np.abs(predictions.prediction - predictions.label)[validation].mean()
         assert error == pytest.approx(min(history), rel=1e-4)
@@ -216,7 +220,7 @@ def test_the_epoch_with_the_smallest_validation_error_is_kept(tiny_dataset: Path
 
 
 def test_roles_are_found_by_content_not_by_name(trained: Path, tiny_dataset: Path) -> None:
-    model = read_model(trained / "fold-0" / "model.pt")
+    model = read_model(trained / "fold-0" / "model.safetensors")
     samples = read_dataset(tiny_dataset)
     renamed = [
         type(sample)(sample.configuration, sample.ensemble, sample.facts.model_copy(update={"index": 99 - number}))
@@ -228,8 +232,9 @@ def test_roles_are_found_by_content_not_by_name(trained: Path, tiny_dataset: Pat
 
 def test_predictions_undo_the_standardisation(trained: Path, tiny_dataset: Path) -> None:
     """An untrained output layer of zeros predicts the mean training label."""
-    model = read_model(trained / "fold-0" / "model.pt")
-    last = [name for name in model.weights if name.startswith("head.")][-2:]
+    model = read_model(trained / "fold-0" / "model.safetensors")
+    last = list(model.network().state_dict())[-2:]
+    assert all(name.startswith("head.") for name in last)
     for name in last:
         model.weights[name].zero_()
     samples = read_dataset(tiny_dataset)
@@ -252,12 +257,12 @@ def test_k_must_be_less_than_n_and_nothing_is_written(tiny_dataset: Path, tmp_pa
 
 
 def rewrite(path: Path, target: Path, **changes: object) -> None:
-    values = torch.load(path, weights_only=True) | changes
-    write_archive(target, values)
+    header, tensors = parse_container(path.read_bytes(), path, "")
+    write_container(target, header | changes, tensors)
 
 
 def test_checkpoints_of_another_network_are_refused(trained: Path, tmp_path: Path) -> None:
-    model, path = trained / "fold-0" / "model.pt", tmp_path / "model.pt"
+    model, path = trained / "fold-0" / "model.safetensors", tmp_path / "model"
     run = check_settings(TINY_RUN, Run, "tiny")
     wider = run.model_copy(
         update={"network": ParticleNetSettings(neighbors=6, blocks=((16, 16),), fully_connected=(8,))}
@@ -269,7 +274,7 @@ def test_checkpoints_of_another_network_are_refused(trained: Path, tmp_path: Pat
     with pytest.raises(CheckpointError, match="is no model of this version"):
         read_model(path)
     rewrite(model, path, version=1)
-    with pytest.raises(CheckpointError, match="got version 1 of the model format; expected 2 to 4") as caught:
+    with pytest.raises(CheckpointError, match="got version 1 of the model format; expected 2 to 5") as caught:
         read_model(path)
     assert caught.value.remedy == "Another version of glassformer wrote it: train it again with this one."
     torch.save(torch.nn.Linear(2, 2).state_dict(), path)
@@ -279,10 +284,10 @@ def test_checkpoints_of_another_network_are_refused(trained: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
 def test_damaged_checkpoints_are_refused(share: float, trained: Path, tmp_path: Path) -> None:
-    whole = (trained / "fold-0" / "model.pt").read_bytes()
-    (tmp_path / "model.pt").write_bytes(whole[: int(share * len(whole))])
+    whole = (trained / "fold-0" / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(CheckpointError, match="is damaged"):
-        read_model(tmp_path / "model.pt")
+        read_model(tmp_path / "model.safetensors")
 
 
 def test_batch_norm_statistics_are_those_of_the_training_set() -> None:
@@ -416,7 +421,7 @@ def test_progress_counts_what_this_run_does_and_nothing_else(
 def test_the_history_holds_the_baselines_error_on_the_same_validation_set(trained: Path, tiny_dataset: Path) -> None:
     samples = {sample.configuration.fingerprint: sample for sample in read_dataset(tiny_dataset)}
     for fold in ("fold-0", "fold-1"):
-        model = read_model(trained / fold / "model.pt")
+        model = read_model(trained / fold / "model.safetensors")
         sides = {role: [samples[name] for name, given in model.roles.items() if given == role] for role in ROLES}
         labels = {role: np.stack([log_msd_a(s, np.array(model.times)) for s in side]) for role, side in sides.items()}
         points = {role: np.array([s.facts.state_point for s in side]) for role, side in sides.items()}
@@ -430,7 +435,7 @@ def test_the_history_holds_the_baselines_error_on_the_same_validation_set(traine
 def test_a_trained_model_holds_the_statistics_of_its_training_set(trained: Path, tiny_dataset: Path) -> None:
     """Measuring them again over the training set, in one batch, changes nothing but rounding."""
     for fold in ("fold-0", "fold-1"):
-        model = read_model(trained / fold / "model.pt")
+        model = read_model(trained / fold / "model.safetensors")
         roles = [model.roles[sample.configuration.fingerprint] for sample in read_dataset(tiny_dataset)]
         seen = [s for s, role in zip(read_dataset(tiny_dataset), roles, strict=True) if role == "train"]
         network = model.network()

@@ -113,7 +113,7 @@ def test_the_epoch_that_is_kept(keep: str, tiny_dataset: Path, tmp_path: Path) -
     kept = []
     for fold in ("fold-0", "fold-1"):
         history = json.loads((tmp_path / fold / "history.json").read_text())["epochs"]
-        model = read_model(tmp_path / fold / "model.pt")
+        model = read_model(tmp_path / fold / "model.safetensors")
         validation = [s for s in samples if model.roles[s.configuration.fingerprint] == "validation"]
         said = predict(model, validation)
         line = next(line for line in history if line["kept"])

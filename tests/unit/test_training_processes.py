@@ -105,7 +105,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         ]
         for first, second in zip(*histories, strict=True):
             assert first == pytest.approx(second, rel=1e-4)
-        models = [read_model(tmp_path / name / fold / "model.pt") for name in ("one", "two")]
+        models = [read_model(tmp_path / name / fold / "model.safetensors") for name in ("one", "two")]
         for name, value in models[0].weights.items():
             torch.testing.assert_close(models[1].weights[name], value, rtol=1e-3, atol=1e-4)
     assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
@@ -122,7 +122,7 @@ def test_two_processes_go_on_as_they_would_have(tmp_path: Path) -> None:
         train_run(run, samples, tmp_path / "parts", KillAt(0), threads=2, processes=2)
     train_run(run, samples, tmp_path / "parts", Silent(), threads=2, processes=2)
     for fold in ("fold-0", "fold-1"):
-        first, second = (read_model(tmp_path / name / fold / "model.pt") for name in ("whole", "parts"))
+        first, second = (read_model(tmp_path / name / fold / "model.safetensors") for name in ("whole", "parts"))
         assert all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
         known = [sample for sample in samples if first.roles[sample.configuration.fingerprint] == "train"]
         network = first.network()

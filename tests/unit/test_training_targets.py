@@ -159,7 +159,7 @@ def learned(out: Path, samples: list[Sample], **targets: object) -> tuple[Predic
     split = {"folds": 2, "validation_per_state_point": 1}
     run = make_run(network=network, targets=targets, training=LEARN, split=split)
     path = train_run(run, samples, out, Silent(), threads=1)
-    return read_predictions(path), read_model(out / "fold-0" / "model.pt")
+    return read_predictions(path), read_model(out / "fold-0" / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +238,7 @@ def test_predictions_undo_scale_and_standardisation(
     samples = [synthetic_sample(index) for index in range(6)]
     run = make_run(head, targets=targets, training={"epochs": 1, "batch_size": 2})
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
-    model = read_model(tmp_path / "run" / "fold-0" / "model.pt")
+    model = read_model(tmp_path / "run" / "fold-0" / "model.safetensors")
     for name in [name for name in model.weights if name.startswith("head.")][-2:]:
         model.weights[name].zero_()
     predictions = predict(model, samples)
@@ -264,7 +264,7 @@ def test_labels_standardised_by_species(tmp_path: Path) -> None:
     targets = {"species": "all", "quantity": "propensity", "standardised": "species"}
     run = make_run(targets=targets, training={"epochs": 1, "batch_size": 2})
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
-    model = read_model(tmp_path / "run" / "fold-0" / "model.pt")
+    model = read_model(tmp_path / "run" / "fold-0" / "model.safetensors")
     known = [sample for sample in samples if model.roles[sample.configuration.fingerprint] == "train"]
     species = np.concatenate([sample.configuration.species for sample in known])
     labels = np.log(np.concatenate([particle_labels(sample, TIME, "propensity") for sample in known]))
@@ -312,7 +312,7 @@ def test_negative_linear_predictions_have_a_floor(tmp_path: Path) -> None:
     samples = [synthetic_sample(index) for index in range(6)]
     run = make_run("system", targets={"scale": "linear"}, training={"epochs": 1, "batch_size": 2})
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
-    model = read_model(tmp_path / "run" / "fold-0" / "model.pt")
+    model = read_model(tmp_path / "run" / "fold-0" / "model.safetensors")
     bias = [name for name in model.weights if name.startswith("head.")][-1]
     model.weights[bias].fill_(-1e6)
     np.testing.assert_allclose(predict(model, samples).prediction, np.log(1e-3 * model.label_mean[0]))
@@ -449,7 +449,7 @@ def test_a_configurations_prediction_is_the_mean_over_its_draws(tmp_path: Path) 
         "system", network={"inputs": ["type", "velocity"]}, targets=EACH, training={"epochs": 1, "batch_size": 4}
     )
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
-    model = read_model(tmp_path / "run" / "fold-0" / "model.pt")
+    model = read_model(tmp_path / "run" / "fold-0" / "model.safetensors")
     whole = predict(model, samples)
     graphs = build_graphs(samples, run.network)
     single = np.stack([predict(model, samples, [[of_one[draw]] for of_one in graphs]).prediction for draw in range(3)])
@@ -479,7 +479,7 @@ def test_a_split_by_draw_leaks_and_says_so(tmp_path: Path) -> None:
     dealt = run.split.model_copy(update={"validation_per_state_point": 3})
     for number, fold in enumerate(folds(singles, dealt, run.seed)):
         assert (len(fold.train), len(fold.validation), len(fold.test)) == (6, 6, 6)
-        model = read_model(tmp_path / "run" / f"fold-{number}" / "model.pt")
+        model = read_model(tmp_path / "run" / f"fold-{number}" / "model.safetensors")
         trained = {singles[index].configuration.fingerprint for index in fold.train}
         tested = {singles[index].configuration.fingerprint for index in fold.test}
         assert trained & tested
@@ -511,7 +511,7 @@ def test_half_precision_trains_to_about_the_same(counted_samples: list[Sample], 
         training = {"epochs": 2, "batch_size": 2, "precision": precision}
         run = make_run(network={"blocks": [[16, 16]]}, training=training)
         train_run(run, counted_samples, tmp_path / precision, Silent(), threads=1)
-        model = read_model(tmp_path / precision / "fold-0" / "model.pt")
+        model = read_model(tmp_path / precision / "fold-0" / "model.safetensors")
         assert {value.dtype for value in model.weights.values()} <= {torch.float32, torch.int64}
         results[precision] = read_predictions(tmp_path / precision / "predictions.h5").prediction
     difference = np.abs(results["float32"] - results["bf16"]).max()

@@ -19,6 +19,7 @@ from rich.table import Column, Table
 from glassformer.cli.streams import LogStream
 from glassformer.core.checksum import OlderFileWarning
 from glassformer.core.errors import GlassformerError
+from glassformer.core.network_settings import OtherCodeWarning
 from glassformer.core.signals import StopRequested
 from glassformer.core.text import read_text
 
@@ -99,7 +100,7 @@ def show_notices() -> None:
     show, seen = warnings.showwarning, set[type[Warning]]()
 
     def plain(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-        if not issubclass(category, OlderFileWarning):
+        if not issubclass(category, OlderFileWarning | OtherCodeWarning):
             show(message, category, *where, **more)
         elif category not in seen:
             seen.add(category)

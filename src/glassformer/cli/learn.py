@@ -39,6 +39,12 @@ def train(
             show_default=False,
         ),
     ] = "",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="MODEL", help="Trained network whose weights training starts from.", show_default=False
+        ),
+    ] = None,
     threads: Threads = ALL_CORES,
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Processes that train one network together, such as one per GPU.")
@@ -67,6 +73,8 @@ def train(
     if out is None:
         raise SettingsError("got no folder for models and predictions", "Name it: --out DIR.")
     if recipe:
+        if start is not None:
+            raise SettingsError("got --from with a recipe; only networks start from weights", "Leave --from out.")
         from glassformer.cli.propensity_training import train_propensity
 
         train_propensity(load_recipe(run), datasets, out, threads)
@@ -82,17 +90,24 @@ def train(
     from glassformer.evaluate.evaluation import evaluate as score
 
     settings, samples = load_run(run, network), read_dataset(datasets[0])
+    from glassformer.train.checkpoint import read_model
     from glassformer.train.training import train_run
 
+    model = None if start is None else read_model(start, allowed=(settings.network.name,))
     with progress() as stages:
-        predictions = train_run(settings, samples, out, stages, threads, allow_unequilibrated, processes)
-    print_evaluation(score(read_predictions(predictions)))
-    console.print(f"predictions of all folds: {predictions}", soft_wrap=True)
+        path = train_run(settings, samples, out, stages, threads, allow_unequilibrated, processes, model)
+    predictions = read_predictions(path)
+    if {"test", "leaked"}.isdisjoint(predictions.roles):
+        console.print(f"{start} has seen all configurations of {datasets[0]} in training: none is scored.")
+    else:
+        print_evaluation(score(predictions))
+    console.print(f"predictions of all folds: {path}", soft_wrap=True)
 
 
 def predict(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Trained network: a model.pt that train wrote.", show_default=False)
+        Path,
+        typer.Argument(metavar="MODEL", help="Trained network: a model file that train wrote.", show_default=False),
     ],
     structures: Annotated[
         Path,
@@ -104,6 +119,14 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Prediction file to write (HDF5).", show_default=False)],
     strict: Annotated[bool, flag("--strict", "Refuse configurations outside what the network was trained on.")] = False,
+    network: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Network from outside glassformer, package.module:Class, that the model may import.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Predict the dynamics of configurations with a trained network, at the times that it was trained for."""
     from glassformer.cli.tables import bare_structures, print_notices
@@ -114,7 +137,7 @@ def predict(
     from glassformer.train.prediction import predict as run_model
 
     refuse_to_replace(out)
-    model, samples = read_model(checkpoint), read_samples(structures)
+    model, samples = read_model(checkpoint, allowed=(network,)), read_samples(structures)
     predictions = run_model(model, samples)
     if strict and predictions.notices:
         raise PredictionError("\n".join(predictions.notices), "Leave these out, or predict without --strict.")
@@ -162,7 +185,9 @@ def networks(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="NETWORK", help="Files (TOML), or names of networks that ship.", show_default="all that ship"
+            metavar="NETWORK",
+            help="Files (TOML), names of networks that ship, or package.module:Class.",
+            show_default="all that ship",
         ),
     ] = [],  # noqa: B006
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles per configuration.")] = 4096,
@@ -170,19 +195,25 @@ def networks(
     threads: Threads = ALL_CORES,
     as_json: AsJson = False,
     show: Annotated[bool, flag("--show", "Print the file of one NETWORK, to be saved and changed.")] = False,
+    check: Annotated[bool, flag("--check", "Test one NETWORK: invariances, gradients, odd structures.")] = False,
 ) -> None:
-    """List the networks that ship with glassformer, and what they cost."""
+    """List the networks that ship with glassformer and what they cost, or test one that ships or is from outside."""
     from glassformer.core.presets import NETWORKS, find
     from glassformer.core.progress import Silent
 
+    if (show or check) and len(sources) != 1:
+        option = "--show" if show else "--check"
+        raise SettingsError(
+            f"got {counted(len(sources), 'network')} with {option}; expected one", "Name one: glassformer networks."
+        )
     if show:
-        if len(sources) != 1:
-            raise SettingsError(
-                f"got {counted(len(sources), 'network')} with --show; expected one", "Name one: glassformer networks."
-            )
         print_file(find(NETWORKS, sources[0]))
         return
-    from glassformer.cli.networks import network_costs, print_networks
+    from glassformer.cli.networks import check_one, network_costs, print_networks
+
+    if check:
+        check_one(sources[0], as_json)
+        return
 
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
         costs = network_costs(sources, particles, threads, measured, stages)

@@ -1,11 +1,14 @@
-"""The networks that ship, and what they cost."""
+"""The networks that ship, what they cost, and whether one holds what every network must."""
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from glassformer.cli.console import console, print_table
+from glassformer.core.errors import NetworkError
+from glassformer.core.network_settings import registered_networks
 from glassformer.core.presets import load_network, network_presets
 from glassformer.core.progress import Progress
 from glassformer.core.words import counted
@@ -33,6 +36,28 @@ def network_costs(
     return costs
 
 
+def check_one(source: str, as_json: bool) -> None:
+    """Test the network of `source` and print a line per property. Raises `NetworkError` if one does not hold."""
+    settings = load_network(source)
+    from glassformer.testing import PROPERTIES, Outcome, check_network
+
+    width, outcomes = max(map(len, PROPERTIES)), list[Outcome]()
+    for one in check_network(settings):
+        outcomes.append(one)
+        if not as_json:
+            said = "not promised by its settings" if one.holds is None else "holds" if one.holds else "DOES NOT HOLD"
+            console.print(f"{one.name:{width}}  {said}", highlight=False)
+    if as_json:
+        print(json.dumps([asdict(one) for one in outcomes], indent=1))
+    broken = [one for one in outcomes if one.holds is False]
+    if broken:
+        number = f"{len(broken)} of {counted(sum(one.holds is not None for one in outcomes), 'property', 'properties')}"
+        raise NetworkError(
+            "\n".join([f"{source}: {number} do not hold", *(f"{one.name}: {one.problem}" for one in broken)]),
+            "\n".join(f"{one.name}: {one.remedy}" for one in broken),
+        )
+
+
 def print_networks(costs: "Sequence[NetworkCost]") -> None:
     """Print one row per network."""
     print_table(
@@ -48,6 +73,9 @@ def print_networks(costs: "Sequence[NetworkCost]") -> None:
         f" point operations in the matrix products of one prediction, N = {costs[0].particles}, rho = 1.2.",
         style="dim",
     )
+    registered = registered_networks()
+    if registered:
+        console.print(f"Of installed packages: {', '.join(registered)}.", style="dim")
     measured = [(cost.name, cost.measured) for cost in costs if cost.measured is not None]
     if measured:
         print_table(

@@ -1,7 +1,8 @@
 """A checksum of its bytes in every file that the package writes, verified before another library parses the file.
 
 HDF5 files begin with a user block of 512 bytes, which HDF5's own tools pass over: a line that says what it is, with the
-SHA-256 of all that follows. Archives of torch and numpy end with such a line, which their readers ignore.
+SHA-256 of all that follows. Archives of torch and numpy end with such a line, which their readers ignore. A format that
+allows neither, such as safetensors, holds the line among its contents: `EMPTY_LINE` when it is made, filled in then.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ BLOCK = 512
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LINE = b"glassformer file, SHA-256 of the rest: "
 _DIGITS = 64
+# The line before its checksum is known.
+EMPTY_LINE = (_LINE + b"0" * _DIGITS).decode()
 
 
 class Checksum(Enum):
@@ -56,6 +59,23 @@ def check_last_line(whole: bytes) -> tuple[bytes, Checksum]:
     if not end[1:].startswith(_LINE):
         return whole, Checksum.NONE
     return data, Checksum.RIGHT if end == b"\n" + _line(data) else Checksum.WRONG
+
+
+def with_inner_line(data: bytes) -> bytes:
+    """Return `data`, which hold `EMPTY_LINE`, with the checksum of `data` in it."""
+    begin = data.index(EMPTY_LINE.encode()) + len(_LINE)
+    return data[:begin] + hashlib.sha256(data).hexdigest().encode() + data[begin + _DIGITS :]
+
+
+def check_inner_line(whole: bytes) -> Checksum:
+    """Verify the checksum that `with_inner_line` put into `whole`: the first such line counts."""
+    begin = whole.find(_LINE)
+    if begin < 0:
+        return Checksum.NONE
+    begin += len(_LINE)
+    digits = whole[begin : begin + _DIGITS]
+    empty = whole[:begin] + b"0" * _DIGITS + whole[begin + _DIGITS :]
+    return Checksum.RIGHT if digits == hashlib.sha256(empty).hexdigest().encode() else Checksum.WRONG
 
 
 def warn_of_older_files(path: Path) -> None:

@@ -37,6 +37,10 @@ class CheckpointError(InputError):
     """A checkpoint that is damaged or belongs to another network."""
 
 
+class NetworkError(InputError):
+    """A network from outside that cannot be used, or that breaks what every network must hold."""
+
+
 class PredictionError(InputError):
     """A prediction file that cannot be scored."""
 

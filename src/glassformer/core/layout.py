@@ -7,7 +7,7 @@
   training/                `TrainingFolder`; of a study, training/<experiment>/
     run.json, predictions.h5, result.json; budget.json where time is limited
     fold-0/                `FoldFolder`
-      model.pt, history.json, test.h5
+      model.safetensors, history.json, test.h5
   propensity/              of `demo`
     <state point>/         `PropensityFolder`
       model.h5, held-out.h5
@@ -25,7 +25,9 @@ LOCK_FILE, INDEX_FILE = ".lock", ".index"
 SAMPLE_SUFFIX = ".h5"
 # Of a propensity model.
 MODEL_SUFFIX = ".h5"
-MODEL_FILE, HISTORY_FILE, TEST_FILE = "model.pt", "history.json", "test.h5"
+MODEL_FILE, HISTORY_FILE, TEST_FILE = "model.safetensors", "history.json", "test.h5"
+# Of models until version 4.
+_OLDER_MODEL_FILE = "model.pt"
 HELD_OUT_FILE = "held-out.h5"
 RUN_FILE, PREDICTIONS_FILE, RESULT_FILE = "run.json", "predictions.h5", "result.json"
 # Of a training within a budget of time: the epochs that fit.
@@ -139,8 +141,9 @@ class FoldFolder:
 
     @property
     def model(self) -> Path:
-        """The trained network."""
-        return self.path / MODEL_FILE
+        """The trained network, or the file of one that an older version trained."""
+        path, older = self.path / MODEL_FILE, self.path / _OLDER_MODEL_FILE
+        return older if older.exists() and not path.exists() else path
 
     @property
     def history(self) -> Path:

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
     Discriminator,
     Field,
+    JsonValue,
     PrivateAttr,
     SerializationInfo,
     SerializerFunctionWrapHandler,
@@ -30,12 +32,17 @@ VECTOR_INPUTS = ("position", "velocity", "inherent-displacement")
 EdgeInput = Literal["vectors", "distances", "nothing"]
 # Number of species, unless the data have another.
 USUAL_SPECIES = 2
+# Of a network from outside whose settings name neither neighbors nor a cutoff.
+USUAL_CUTOFF = 2.0
 NodeInput = Literal[
     "species", "type", "local-energy", "inherent-energy", "position", "velocity", "inherent-displacement"
 ]
 # Inputs that are found in the inherent structure.
 INHERENT_INPUTS = ("inherent-energy", "inherent-displacement")
 Structure = Literal["thermal", "inherent"]
+Promise = Literal["continuous", "rotation-invariant"]
+# Entry points by which installed packages offer their networks under names.
+ENTRY_POINTS = "glassformer.networks"
 
 
 @dataclass(frozen=True)
@@ -61,17 +68,15 @@ class NetworkSettings(Settings):
     """What every network has, and what a network's own settings must state.
 
     `name`: its row in `NETWORKS`. `graph`: the edges that it reads. `edge_inputs`: what it reads of an edge, which is
-    one of the class or of the settings. `continuous`: no output jumps as a neighbour crosses the cutoff.
-    `rotation_invariant`: the outputs do not change when the structure is turned. The contract suite tests both claims.
+    one of the class or of the settings. `promises`: what holds of it beyond what holds of every network; 'continuous':
+    no output jumps as a neighbour crosses the cutoff; 'rotation-invariant': the outputs do not change when the
+    structure is turned. The contract suite tests them.
 
     `inputs`: what it reads of each particle. `head`: 'system' pools over particles and gives one output per
     configuration and target; 'particle' gives one output per particle and target. `context`: a particle head also reads
     the pooled features of the whole configuration, which reveal the state point far better than one neighbourhood does.
     `fully_connected` and `dropout` shape the head. `species`: their number, which training takes from the data.
     """
-
-    continuous: ClassVar[bool] = False
-    rotation_invariant: ClassVar[bool] = False
 
     inputs: Annotated[tuple[NodeInput, ...], Field(min_length=1)] = ("species",)
     head: Literal["system", "particle"] = "system"
@@ -113,6 +118,11 @@ class NetworkSettings(Settings):
     def edge_inputs(self) -> EdgeInput:
         """What the network reads of an edge."""
         return "vectors"
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """What holds of its outputs beyond what holds of every network's."""
+        return ()
 
     @property
     def scalar_inputs(self) -> tuple[str, ...]:
@@ -194,9 +204,6 @@ class MessagePassingSettings(NetworkSettings):
 class ContinuousFilterSettings(NetworkSettings):
     """Continuous-filter convolutions of distances in a radial basis within `cutoff`: invariant under rotations."""
 
-    continuous: ClassVar[bool] = True
-    rotation_invariant: ClassVar[bool] = True
-
     name: Literal["continuous-filter"]
     cutoff: Length = 2.5
     radial_functions: Width = 25
@@ -205,6 +212,11 @@ class ContinuousFilterSettings(NetworkSettings):
     head: Literal["system", "particle"] = "particle"
     fully_connected: Widths = (64,)
     dropout: Fraction = 0.0
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """Both."""
+        return ("continuous", "rotation-invariant")
 
     @property
     def graph(self) -> CutoffGraph:
@@ -227,9 +239,6 @@ class EquivariantSettings(NetworkSettings):
     far. `dropout`: also of the scalars that each round adds.
     """
 
-    continuous: ClassVar[bool] = True
-    rotation_invariant: ClassVar[bool] = True
-
     name: Literal["equivariant"]
     structure: Structure = "inherent"
     cutoff: Length = 1.7
@@ -245,9 +254,65 @@ class EquivariantSettings(NetworkSettings):
     dropout: Fraction = 0.2
 
     @property
+    def promises(self) -> tuple[Promise, ...]:
+        """Both."""
+        return ("continuous", "rotation-invariant")
+
+    @property
     def graph(self) -> CutoffGraph:
         """The edges of every round."""
         return CutoffGraph(self.cutoff, self.structure)
+
+
+class OwnNetworkSettings(NetworkSettings):
+    """A network from outside: a class derived from torch.nn.Module, which gives every particle features.
+
+    `name`: 'package.module:Class', or the name under which an installed package offers one. It reads the `neighbors`
+    nearest of every particle, or all within `cutoff` in `structure`. `claims`: its `promises`. `options`: keyword
+    arguments of the class. `glassformer.network.own` says how it is called.
+    """
+
+    name: str
+    neighbors: Neighbors | None = None
+    cutoff: Length | None = None
+    structure: Structure = "thermal"
+    claims: tuple[Promise, ...] = ()
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    head: Literal["system", "particle"] = "particle"
+    fully_connected: Widths = (64,)
+    dropout: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _one_graph(self) -> "OwnNetworkSettings":
+        if self.neighbors is not None and (self.cutoff is not None or self.structure == "inherent"):
+            raise ValueError("got neighbors, and cutoff or structure: expected neighbors alone, or the others")
+        return self
+
+    @property
+    def graph(self) -> NearestGraph | CutoffGraph:
+        """The edges that the network reads."""
+        if self.neighbors is not None:
+            return NearestGraph(self.neighbors)
+        return CutoffGraph(USUAL_CUTOFF if self.cutoff is None else self.cutoff, self.structure)
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """What the settings claim."""
+        return self.claims
+
+
+class OtherCodeWarning(UserWarning):
+    """A model's network from outside is not the code with which it was trained."""
+
+
+def is_own(name: object) -> bool:
+    """Tell whether `name` is that of a network from outside: 'package.module:Class', or one that is registered."""
+    return isinstance(name, str) and name not in NETWORKS and (":" in name or name in registered_networks())
+
+
+def registered_networks() -> dict[str, str]:
+    """Return 'package.module:Class' of the networks that installed packages offer, by name. Nothing is imported."""
+    return {one.name: one.value for one in entry_points(group=ENTRY_POINTS)}
 
 
 @dataclass(frozen=True)
@@ -268,18 +333,22 @@ class NetworkKind:
 def _tag(value: Any) -> str:
     """Return the tag of the table that `value` is meant for."""
     name = value.get("name", DEFAULT) if isinstance(value, dict) else getattr(value, "name", "")
-    return f"[{name}]"
+    return _OWN if is_own(name) else f"[{name}]"
 
 
-def _one_of(kinds: Mapping[str, NetworkKind]) -> Any:
+def _one_of(kinds: Mapping[str, NetworkKind], own: bool = False) -> Any:
+    """Return a type that takes the settings of any of `kinds`, with `own` also of a network from outside."""
     # Tags stand in brackets so that messages about settings can tell them from keys.
     forms = tuple(Annotated[kind.settings, Tag(f"[{name}]")] for name, kind in kinds.items())
-    message = f"expected name to be one of {', '.join(kinds)}"
+    if own:
+        forms = (*forms, Annotated[OwnNetworkSettings, Tag(_OWN)])
+    message = f"expected name to be one of {NAMES if own else ', '.join(kinds)}"
     return Annotated[Union[forms], Discriminator(_tag, custom_error_type="network", custom_error_message=message)]  # noqa: UP007
 
 
 # Without a name it is this one.
 DEFAULT = "particlenet"
+_OWN = "[own]"
 
 # Those that work on the edges they are given.
 _STATIC: dict[str, NetworkKind] = {
@@ -351,9 +420,9 @@ class ComposedSettings(NetworkSettings):
         return self.base.edge_inputs
 
     @property
-    def rotation_invariant(self) -> bool:  # type: ignore[override]
-        """Whether the base is: all else reads features and distances."""
-        return self.base.rotation_invariant
+    def promises(self) -> tuple[Promise, ...]:
+        """Those of the base, which reads vectors alone, but for the continuity: neighbors come and go with `radius`."""
+        return tuple(one for one in self.base.promises if one != "continuous")
 
 
 class SubgraphsSettings(ComposedSettings):
@@ -415,9 +484,9 @@ class GlobalAttentionSettings(ComposedSettings):
         return self
 
     @property
-    def continuous(self) -> bool:  # type: ignore[override]
-        """Whether the base is: attention and its bias are continuous."""
-        return self.base.continuous
+    def promises(self) -> tuple[Promise, ...]:
+        """Those of the base: attention and its bias are continuous, and read distances."""
+        return self.base.promises
 
     @property
     def reads_positions(self) -> bool:
@@ -437,8 +506,11 @@ NETWORKS: dict[str, NetworkKind] = {
     ),
 }
 
+# How messages say which names there are.
+NAMES = f"{', '.join(NETWORKS)}, or package.module:Class for a network of your own"
+
 # The settings of any network, as a field of a run: told apart by their name.
 if TYPE_CHECKING:
     AnyNetwork = NetworkSettings
 else:
-    AnyNetwork = _one_of(NETWORKS)
+    AnyNetwork = _one_of(NETWORKS, own=True)

@@ -12,7 +12,8 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
 from glassformer.core.layout import MODEL_SUFFIX, names_state_point
 from glassformer.core.mixture import MixtureSettings
-from glassformer.core.network_settings import DEFAULT, NetworkSettings
+from glassformer.core.network_settings import DEFAULT, NetworkSettings, OwnNetworkSettings, is_own
+from glassformer.core.network_settings import NAMES as NAMES_OF_NETWORKS
 from glassformer.core.network_settings import NETWORKS as KINDS_OF_NETWORK
 from glassformer.core.recipe import Recipe
 from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
@@ -132,15 +133,20 @@ def named(kind: str, source: str) -> tuple[str, str]:
 
 
 def load_network(source: str) -> NetworkSettings:
-    """Return the network that `source` names: one that ships with the package, or a TOML file.
+    """Return the network that `source` names: one that ships with the package, a TOML file, or a network from outside.
 
-    Raises `SettingsError`.
+    The last is 'package.module:Class', or the name under which an installed package offers it; its settings are then
+    the usual ones. Raises `SettingsError`.
     """
+    if is_own(source) and not Path(source).exists():
+        return OwnNetworkSettings(name=source)
     values = read_toml(find(NETWORKS, source))
     where, remedy = named(NETWORKS, source)
     name = values.get("name", DEFAULT)
+    if is_own(name):
+        return check_settings(values, OwnNetworkSettings, where, remedy)
     if not isinstance(name, str) or name not in KINDS_OF_NETWORK:
-        raise SettingsError(f"{where}: name: got {name!r}; expected one of {', '.join(KINDS_OF_NETWORK)}", remedy)
+        raise SettingsError(f"{where}: name: got {name!r}; expected one of {NAMES_OF_NETWORKS}", remedy)
     # By name and not by trying all: so a message is about the keys of the network that is meant.
     return check_settings(values, KINDS_OF_NETWORK[name].settings, where, remedy)
 

@@ -202,7 +202,8 @@ def _identity(work: Work) -> str:
 
 def _result(work: Work, identity: str) -> ExperimentResult:
     """Test and score the trained networks."""
-    models = [read_model(work.files.fold(fold).model) for fold in range(_folds(work.run.split))]
+    allowed = (work.run.network.name,)
+    models = [read_model(work.files.fold(fold).model, allowed) for fold in range(_folds(work.run.split))]
     first = models[0]
     liquid = Liquid.of(work.everything, np.array(first.times))
     tested = work.samples if work.by_draw else work.everything

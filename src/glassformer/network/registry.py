@@ -4,9 +4,10 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import NETWORKS, NetworkSettings
+from glassformer.core.network_settings import NETWORKS, NetworkSettings, OwnNetworkSettings
 from glassformer.network.heads import ParticleHead, SystemHead
 from glassformer.network.interface import Graph
+from glassformer.network.own import own_encoder
 
 
 def encoder_class(name: str) -> type[nn.Module]:
@@ -19,13 +20,20 @@ def encoder_class(name: str) -> type[nn.Module]:
     return found
 
 
+def _encoder(settings: NetworkSettings) -> tuple[nn.Module, int]:
+    """Return the encoder of these `settings`, and its number of features."""
+    if isinstance(settings, OwnNetworkSettings):
+        return own_encoder(settings)
+    encoder = encoder_class(settings.name)(settings)
+    return encoder, int(encoder.features)  # type: ignore[arg-type]
+
+
 class Network(nn.Module):
     """An encoder and a head: a graph in, outputs (B, K) or, with a particle head, (M, K) out."""
 
     def __init__(self, settings: NetworkSettings, outputs: int) -> None:
         super().__init__()
-        self.encoder = encoder_class(settings.name)(settings)
-        features = int(self.encoder.features)  # type: ignore[arg-type]
+        self.encoder, features = _encoder(settings)
         shape = settings.fully_connected, settings.dropout, outputs
         self.head = (
             SystemHead(features, settings.global_pool, *shape)
@@ -40,5 +48,8 @@ class Network(nn.Module):
 
 
 def build_network(settings: NetworkSettings, outputs: int) -> Network:
-    """Return the network that `settings` describe, with `outputs` targets, untrained."""
+    """Return the network that `settings` describe, with `outputs` targets, untrained.
+
+    Raises `NetworkError` if it is from outside and cannot be used.
+    """
     return Network(settings, outputs)

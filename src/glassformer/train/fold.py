@@ -20,7 +20,9 @@ from glassformer.dataset.predictions import Role
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold
 from glassformer.graph.batch import GraphBatch
+from glassformer.network.own import network_code
 from glassformer.network.registry import build_network
+from glassformer.physics.configuration import Configuration
 from glassformer.physics.signature import together
 from glassformer.train.checkpoint import Model, Scale, write_model
 from glassformer.train.data import Loader, loader, make_items
@@ -35,7 +37,10 @@ from glassformer.train.target import Target
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """All that the folds of a run share: its settings and target, the samples and their names, and the folder."""
+    """All that the folds of a run share: its settings and target, the samples and their names, and the folder.
+
+    `start`: the model whose weights every fold starts from, if any.
+    """
 
     run: Run
     target: Target
@@ -45,10 +50,15 @@ class Task:
     out: Path
     identity: str
     threads: int
+    start: Model | None = None
 
     def folder(self, number: int) -> Path:
         """Return the folder of fold `number`."""
         return TrainingFolder(self.out).fold(number).path
+
+    def role_before(self, configuration: Configuration) -> Role:
+        """Return what the network knew of `configuration` before this training."""
+        return (self.start.role_of(configuration) if self.start is not None else None) or "test"
 
 
 def train_fold(
@@ -92,7 +102,10 @@ def prepare_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]], ra
     torch.manual_seed(named_seed(seed, "weights"))
     baseline = _baseline_mae(task, examples, fold)
     settings = run.training
-    learner = Learner(build_network(run.network, std.shape[-1]), settings, seed, std, baseline, rank)
+    network = build_network(run.network, std.shape[-1])
+    if task.start is not None:
+        network.load_state_dict(task.start.weights)
+    learner = Learner(network, settings, seed, std, baseline, rank)
     batch, stratified = settings.batch_size, settings.batches == "stratified"
     return Start(
         learner,
@@ -105,13 +118,7 @@ def prepare_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]], ra
 
 def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: dict[str, torch.Tensor]) -> Model:
     target, samples = task.target, task.samples
-    roles: dict[str, Role] = {}
-    known: dict[str, FloatArray] = {}
-    # A structure on several sides, of which single draws were dealt out, has been trained on.
-    for role, indices in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
-        configurations = [samples[i].configuration for i in indices]
-        roles |= {one.fingerprint: role for one in configurations}  # type: ignore[misc]
-        known |= {one.fingerprint: one.signature for one in configurations}
+    roles, known = _what_it_knows(task, fold)
     trained = [samples[i] for i in fold.train]
     labels = np.stack([target.mean_label(sample) for sample in trained])
     density = np.array([sample.configuration.density for sample in trained])
@@ -123,14 +130,35 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         calibration=((1.0,) * len(target.times),) * len(target.names),
         weights=weights,
         roles=roles,
-        signatures=torch.from_numpy(together([known[one] for one in roles])),
+        signatures=torch.from_numpy(together(known)),
         species=target.names,
         scope=Scope.of(trained),
         state_point_mean=StatePointMean.fit([sample.facts.state_point for sample in trained], labels),
         density_fit=DensityFit.fit(density, labels),
         parameter_hash=task.identity,
         code_version=code_version(),
+        network_code=network_code(task.run.network),
+        started_from="" if task.start is None else task.start.parameter_hash,
     )
+
+
+def _what_it_knows(task: Task, fold: Fold) -> tuple[dict[str, Role], list[FloatArray]]:
+    """Return what the fold's network knows of every configuration, by fingerprint, and their signatures.
+
+    What the model that it started from has seen, it has seen.
+    """
+    roles: dict[str, Role] = {}
+    known: dict[str, FloatArray] = {}
+    # A structure on several sides, of which single draws were dealt out, has been trained on.
+    for role, indices in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
+        configurations = [task.samples[i].configuration for i in indices]
+        roles |= {one.fingerprint: task.role_before(one) if role == "test" else role for one in configurations}  # type: ignore[misc]
+        known |= {one.fingerprint: one.signature for one in configurations}
+    if task.start is not None:
+        before = task.start.known_signatures()
+        roles = {one: role for one, role in task.start.roles.items() if one not in roles} | roles
+        known = before | known
+    return roles, [known[one] for one in roles]
 
 
 def standardise(labels: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glassformer.core.errors import SettingsError, TrainingError
-from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings
+from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings, OwnNetworkSettings
 from glassformer.core.processes import Ended, Workers, cause_of_death
 from glassformer.dataset.mixtures import shipped
 from glassformer.graph.batch import GraphBatch, build_graph
@@ -79,8 +79,11 @@ def edges(settings: NetworkSettings, particles: int) -> int:
 def operations(settings: NetworkSettings, particles: int) -> int:
     """Return the floating point operations of one prediction: those of its matrix products, 2 n m k each.
 
-    Counted while tensors without contents, of the true sizes, go through the network.
+    Counted while tensors without contents, of the true sizes, go through the network. One from outside may not know
+    such tensors, and reads a graph.
     """
+    if isinstance(settings, OwnNetworkSettings):
+        return _counted(build_network(settings, OUTPUTS).eval(), _graph(settings, particles))
     with torch.device("meta"):
         network = build_network(settings, OUTPUTS).eval()
         places = torch.zeros(edges(settings, particles), dtype=torch.int64)
@@ -91,6 +94,10 @@ def operations(settings: NetworkSettings, particles: int) -> int:
             places, places, torch.zeros(len(places), 3), (particles,),
             torch.zeros(particles, 3), torch.ones(1, 3),
         )  # fmt: skip
+    return _counted(network, graph)
+
+
+def _counted(network: nn.Module, graph: GraphBatch) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(graph)
     return int(counter.get_total_flops())

@@ -195,11 +195,6 @@ def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[G
     return replace(model, calibration=tuple(tuple(row) for row in factors.tolist()))
 
 
-def only_test(predictions: Predictions) -> Predictions:
-    """Return the part of `predictions` that the network had never seen."""
-    return join([predictions], [[row for row, role in enumerate(predictions.roles) if role == "test"]])
-
-
 def merge(parts: Sequence[Predictions]) -> Predictions:
     """Join the predictions of several folds, ordered by configuration.
 

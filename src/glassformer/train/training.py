@@ -14,7 +14,8 @@ from glassformer.core.arrays import IntArray
 from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.json_files import read_json, write_json
-from glassformer.core.layout import MODEL_FILE, PREDICTIONS_FILE, RUN_FILE
+from glassformer.core.layout import PREDICTIONS_FILE, RUN_FILE, TrainingFolder
+from glassformer.core.network_settings import OwnNetworkSettings
 from glassformer.core.progress import Progress
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
@@ -28,13 +29,15 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import agreed_species
 from glassformer.dataset.splits import draws_of, folds, single_draws
 from glassformer.graph.batch import GraphBatch
+from glassformer.network.own import network_code
+from glassformer.network.registry import build_network
 from glassformer.train.budget import within_budget
-from glassformer.train.checkpoint import read_model
+from glassformer.train.checkpoint import Model, read_model
 from glassformer.train.examples import build_graphs
 from glassformer.train.fitting import remove_checkpoints
 from glassformer.train.fold import Task, train_fold
 from glassformer.train.memory import keep_large_blocks
-from glassformer.train.prediction import merge, only_test, predict
+from glassformer.train.prediction import merge, predict
 from glassformer.train.processes import run_together
 from glassformer.train.target import Target
 
@@ -50,14 +53,16 @@ def train_run(
     threads: int,
     allow_unequilibrated: bool = False,
     processes: int = 1,
+    start: Model | None = None,
 ) -> Path:
     """Train `run` on `samples` into the folder `out`; return the path of the prediction file.
 
-    out/fold-<n>/model.pt and history.json for every fold, out/predictions.h5 for all: each configuration predicted by
-    the one network that had not seen it. A killed run continues from the last whole epoch and ends with the same
-    numbers (on a CPU, with the same number of threads and processes). `processes` train one network together, each on
-    its share of every batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share
-    alone.
+    out/fold-<n>/model.safetensors and history.json for every fold, out/predictions.h5 for all: each configuration
+    predicted by the one network that had not seen it. A killed run continues from the last whole epoch and ends with
+    the same numbers (on a CPU, with the same number of threads and processes). `processes` train one network together,
+    each on its share of every batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see
+    that share alone. Every fold starts from the weights of `start`, if given, whose network must be the run's; what
+    that model has seen keeps its role, in the new models and in the predictions.
     Bare structures are refused; so are samples that were found not to be in equilibrium, unless
     `allow_unequilibrated`.
     Raises `CheckpointError` if `out` holds another run, `DatasetError`, `SettingsError`, `StorageError`,
@@ -68,7 +73,7 @@ def train_run(
         refuse_unequilibrated(samples)
     _refuse_too_many(processes)
     # Before anything is written: what cannot be trained is refused here.
-    task = _task(run, samples, out, max(1, threads // processes))
+    task = _task(run, samples, out, max(1, threads // processes), start)
     run = task.run
     graphs = build_graphs(task.samples, run.network)
     _refuse_other_run(out, task.identity, run)
@@ -91,11 +96,13 @@ def run_identity(run: Run, samples: Sequence[Sample]) -> str:
     return _task(run, samples, Path(), 1).identity
 
 
-def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
+def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int, start: Model | None = None) -> Task:
     species, head = agreed_species(samples), run.network.head
     run = _with_species(run, len(species))
     target = Target.of(run.targets, head, target_times(samples, run.targets.times, head == "particle"), species)
     _refuse_what_does_not_fit(samples)
+    if start is not None:
+        _refuse_another_network(start, run, target)
     names = [sample.identifier for sample in samples]
     if run.split.by == "draw":
         names = list(map(str, draws_of(samples)))
@@ -106,7 +113,20 @@ def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int) -> Task:
         number = split.validation_per_state_point * len(names) // len({sample.identifier for sample in samples})
         split = split.model_copy(update={"validation_per_state_point": number})
     parts = folds(samples, split, run.seed)
-    return Task(run, target, samples, names, parts, out, _identity(run, target, samples), threads)
+    return Task(run, target, samples, names, parts, out, _identity(run, target, samples, start), threads, start)
+
+
+def _refuse_another_network(start: Model, run: Run, target: Target) -> None:
+    """Raise `SettingsError` if the weights of `start` are not those of the run's network."""
+    own, others = (one.network.model_dump(mode="json") for one in (run, start.run))
+    found = differences(others, own, "the model", "this run")
+    if len(start.times) != len(target.times):
+        found.append(f"number of targets.times: {len(start.times)} in the model, {len(target.times)} in this run")
+    if found:
+        raise SettingsError(
+            f"the model that training starts from has another network: {listed(found)}",
+            "Give the run the network and as many times as the model has, or train without --from.",
+        )
 
 
 def _with_species(run: Run, number: int) -> Run:
@@ -136,7 +156,7 @@ def _missing(task: Task, expected: int, progress: Progress) -> list[int]:
     progress.expect(number_of_folds * (epochs - expected))
     missing = []
     for number in range(number_of_folds):
-        if not (task.folder(number) / MODEL_FILE).exists():
+        if not TrainingFolder(task.out).fold(number).model.exists():
             missing.append(number)
             continue
         progress.expect(-epochs)
@@ -189,15 +209,16 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
     Raises `CheckpointError` if the model was put there from elsewhere: it may have seen them.
     """
     tested = task.parts[number].test
-    path = task.folder(number) / MODEL_FILE
-    model = read_model(path)
+    path = TrainingFolder(task.out).fold(number).model
+    model = read_model(path, allowed=(task.run.network.name,))
     predictions = predict(model, [task.samples[i] for i in tested], [graphs[i] for i in tested])
     names = tuple(task.names[i] for i in tested)
     if task.run.split.by == "draw":
         predictions = replace(predictions, configurations=names, roles=tuple("leaked" for _ in names))
+        expected = predictions.roles
     else:
-        predictions = only_test(predictions)
-    if model.parameter_hash != task.identity or predictions.configurations != names:
+        expected = tuple(task.role_before(task.samples[i].configuration) for i in tested)
+    if model.parameter_hash != task.identity or predictions.roles != expected:
         raise CheckpointError(f"{path} belongs to another run or fold", f"Delete {path.parent} and train again.")
     return predictions
 
@@ -207,7 +228,7 @@ def _seeds(sample: Sample) -> list[IntArray]:
     return [] if sample.dynamics.seeds is None else [sample.dynamics.seeds]
 
 
-def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
+def _identity(run: Run, target: Target, samples: Sequence[Sample], start: Model | None) -> str:
     content = [
         [sample.configuration.fingerprint, fingerprint(*target.labels(sample), *_seeds(sample))] for sample in samples
     ]
@@ -215,7 +236,14 @@ def _identity(run: Run, target: Target, samples: Sequence[Sample]) -> str:
         # Not part of a configuration's fingerprint: they may be sought again, and found elsewhere.
         sought = [sample.configuration.inherent_positions for sample in samples]
         content += [["inherent", fingerprint(*(positions for positions in sought if positions is not None))]]
-    return parameter_hash({"run": run.model_dump(mode="json"), "times": target.times.tolist(), "data": content})
+    parameters = {"run": run.model_dump(mode="json"), "times": target.times.tolist(), "data": content}
+    if isinstance(run.network, OwnNetworkSettings):
+        # What cannot be made is told before anything is written.
+        build_network(run.network, len(target.times))
+        parameters["code"] = network_code(run.network)
+    if start is not None:
+        parameters["from"] = [start.weights_fingerprint, start.roles]
+    return parameter_hash(parameters)
 
 
 def _refuse_too_many(processes: int) -> None:
@@ -238,7 +266,9 @@ def _refuse_other_run(out: Path, identity: str, run: Run) -> None:
     known = found.pop("parameter_hash")
     if known != identity:
         settings = differences(found, run.model_dump(mode="json"), "that run", "this one")
-        other = listed(settings) or "the settings are the same, but the data or their labels differ"
+        other = listed(settings) or (
+            "the settings are the same, but the data, their labels, the model of --from or the network's code differ"
+        )
         raise CheckpointError(
             f"{out} holds a run with other settings or data: {other}",
             "Choose another folder with --out, or delete the old run.",
