@@ -107,7 +107,7 @@ def test_remove_temporaries_keeps_whole_files(tmp_path: Path) -> None:
         ".notes.glassformer-x.tmp",
         f".c.glassformer-elsewhere-{dead}-{TAG}.tmp",
         # In another container, or from before a restart: its processes cannot be seen from here.
-        f".c.glassformer-{gethostname()}-{dead}-00000000.tmp",
+        f".c.glassformer-{gethostname()}-{dead}-t0000000.tmp",
     ]
     for name in (*kept, "c0000.h5"):
         (tmp_path / "a" / name).write_text("whole")

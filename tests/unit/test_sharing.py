@@ -98,7 +98,7 @@ def test_what_another_run_makes_is_waited_for_and_then_made_if_it_is_not(
         # It has died, long ago, in the middle of a write.
         for path in (first.path, first.path.parent / ".c0000.unfinished" / "a.npz"):
             path.parent.mkdir(exist_ok=True)
-            path.with_name(f".{path.name}.glassformer-node042-7-01234567.tmp").write_text("half")
+            path.with_name(f".{path.name}.glassformer-node042-7-t0123456.tmp").write_text("half")
         os.utime(first.lock, (time.time() - STALE - 10,) * 2)
 
     other = threading.Thread(target=end)

@@ -108,3 +108,25 @@ def test_the_sample_says_which(exploding: set[int], tmp_path: Path) -> None:
     assert sample.ensemble is not None
     assert sample.ensemble.seeds is not None
     assert sample.ensemble.seeds[2] == named_seed(first, "again")
+
+
+def test_a_repeated_vector_starts_anew_and_not_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, structure = campaign("lockstep"), rattled_lattice(6)
+    wanted = [3, named_seed(4, "again"), 5, 6]
+    monkeypatch.setattr(ensemble, "CHECKPOINT_STEPS", 50)
+    expected, _ = run_draws(structure, 0.7, wanted, settings, ignore, Unfinished(tmp_path / "d" / "a.h5", "k"))
+    unfinished, record, failed = Unfinished(tmp_path / "d" / "b.h5", "k"), isoconfigurational._record, []
+
+    def late(displacements: Any, seen: Any, *more: Any) -> None:
+        if more[2] > 200 and not failed:
+            assert unfinished.names() == ["draws-0-3-running"]
+            failed.append(True)
+            displacements[1] = np.nan
+        record(displacements, seen, *more)
+
+    monkeypatch.setattr(isoconfigurational, "_record", late)
+    found, _ = run_draws(structure, 0.7, SEEDS, settings, ignore, unfinished)
+    assert failed
+    assert np.array_equal(expected.msd, found.msd)

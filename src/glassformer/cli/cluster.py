@@ -33,7 +33,7 @@ SBATCH = """\
 #SBATCH --time={time}
 #SBATCH --output=glassformer-%A_%a.log
 #SBATCH --open-mode=append
-# A minute before the time is up the run is told to stop. Submit the same file again: it continues.
+# One to two minutes before the time is up the run is told to stop. Submit the same file again: it continues.
 #SBATCH --signal=B:TERM@60
 {more}
 export OMP_NUM_THREADS=1

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from glassformer.core.host import exists, here
 
-# .<name>.glassformer-<host>-<process>-<boot and container>.tmp: a name that no user gives to a file.
-_TEMPORARY = re.compile(r"\.(.+)\.glassformer-(.+)-(\d+)-([0-9a-f]{8})[0-9a-f]*\.tmp")
+# .<name>.glassformer-<host>-<process>-<boot and container>.tmp: a name that no user gives to a file. Older versions did
+# without the last part.
+_TEMPORARY = re.compile(r"\.(.+)\.glassformer-(.+)-(\d+)(?:-(t[0-9a-f]{7})[0-9a-f]*)?\.tmp")
 
 
 def temporary(path: Path, mark: str = "") -> Path:
@@ -48,7 +49,7 @@ def remove_dead(paths: Iterable[Path]) -> None:
             continue
         host, *where = here()
         # A process of another host, another container or before a restart cannot be seen from here.
-        if (marked[2], marked[4]) == (host, _tag(where)) and not _runs(int(marked[3])):
+        if marked[2] == host and marked[4] in (None, _tag(where)) and not _runs(int(marked[3])):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
@@ -59,4 +60,4 @@ def _runs(process: int) -> bool:
 
 
 def _tag(where: list[str]) -> str:
-    return hashlib.sha256(" ".join(where).encode()).hexdigest()[:8]
+    return "t" + hashlib.sha256(" ".join(where).encode()).hexdigest()[:7]

