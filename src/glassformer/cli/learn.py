@@ -67,25 +67,19 @@ def train(
     if out is None:
         raise SettingsError("got no folder for models and predictions", "Name it: --out DIR.")
     if recipe:
-        from glassformer.cli.propensity_training import train_propensity
+        from glassformer.cli.propensity_training import train_and_print
 
-        train_propensity(load_recipe(run), datasets, out, threads)
+        train_and_print(load_recipe(run), datasets, out, threads)
         return
-    if len(datasets) > 1:
-        raise SettingsError(
-            f"got {len(datasets)} datasets; a network is trained on one", "Put its state points into one folder."
-        )
+    from glassformer.api.training import train_network
     from glassformer.cli.tables import print_evaluation
     from glassformer.core.run import load_run
-    from glassformer.dataset.folder import read_dataset
     from glassformer.dataset.predictions import read_predictions
     from glassformer.evaluate.evaluation import evaluate as score
 
-    settings, samples = load_run(run, network), read_dataset(datasets[0])
-    from glassformer.train.training import train_run
-
+    settings = load_run(run, network)
     with progress() as stages:
-        predictions = train_run(settings, samples, out, stages, threads, allow_unequilibrated, processes)
+        predictions = train_network(settings, datasets, out, threads, stages, allow_unequilibrated, processes)
     print_evaluation(score(read_predictions(predictions)))
     console.print(f"predictions of all folds: {predictions}", soft_wrap=True)
 

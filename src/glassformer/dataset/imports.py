@@ -56,10 +56,7 @@ def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Ca
     Every file is read and checked before any is written; those of one configuration at several times become one sample.
     `say` is told what was guessed. Raises `InputError`.
     """
-    found = joined([read_file(path, choices.incomplete) for path in paths])
-    new = [sample for contents in found for sample in samples_of(contents, choices, say)]
-    for sample in new:
-        check_sample(sample, sample.facts.protocol or "")
+    new = read_samples_of(paths, choices, say)
     with exclusive(dataset):
         old = _samples_in(dataset)
         _check_together(old, new)
@@ -73,6 +70,18 @@ def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Ca
             write_sample(path, replace(sample, facts=sample.facts.model_copy(update={"index": index})))
             written.append(path)
     return written
+
+
+def read_samples_of(paths: Sequence[Path], choices: Choices, say: Callable[[str], None]) -> list[Sample]:
+    """Return the samples of `paths`, checked; files of one configuration at several times become one sample.
+
+    `say` is told what was guessed. Raises `InputError`.
+    """
+    found = joined([read_file(path, choices.incomplete) for path in paths])
+    samples = [sample for contents in found for sample in samples_of(contents, choices, say)]
+    for sample in samples:
+        check_sample(sample, sample.facts.protocol or "")
+    return samples
 
 
 def samples_of(contents: Contents, choices: Choices, say: Callable[[str], None]) -> list[Sample]:
