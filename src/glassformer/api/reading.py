@@ -148,8 +148,8 @@ def named_species(species: ArrayLike, names: Sequence[str]) -> NDArray[Any]:
             f" particle: {', '.join(f'{number} or {name!r}' for number, name in enumerate(names))}",
             "Count species from 0, in the mixture's order.",
         )
-    found: NDArray[Any] = np.array(names)[given]
-    return found
+    chosen: NDArray[Any] = np.array(names)[given]
+    return chosen
 
 
 def frame_of(positions: ArrayLike, box: ArrayLike, types: NDArray[Any], unwrapped: bool = False) -> Frame:
