@@ -21,7 +21,7 @@ LIQUIDS = {
     "state_points": [{"temperature": 0.7, "density": 1.2, "hold_time": 5.0}],
 }  # fmt: skip
 RUN = {
-    "targets": {"times": ["last"], "quantity": "propensity", "species": "all", "standardised": "species"},
+    "targets": {"times": [1.0], "quantity": "propensity", "species": "all", "standardised": "species"},
     "split": {"folds": 2},
     "network": {"head": "particle", "neighbors": 8, "blocks": [[16, 16], [16, 16]], "fully_connected": [16]},
     "training": {"epochs": 20, "batch_size": 1, "learning_rate": 0.003},

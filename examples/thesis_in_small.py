@@ -13,7 +13,7 @@ import glassformer as gf
 
 SMALL = {
     "particles": 200, "configurations": 4, "draws": 4, "particle_times": [1.63], "schedule.until": 5.0,
-    "equilibration.most_windows": 1, "state_points.hold_time": 5.0,
+    "equilibration.most_windows": 2, "state_points.hold_time": 5.0,
 }  # fmt: skip
 # Below T = 0.50 a liquid takes too long to equilibrate for a toy.
 STATE_POINTS = ("T0.50", "T0.56")

@@ -10,6 +10,7 @@ Nothing is imported before it is used: `import glassformer` alone takes millisec
 """
 
 import sys
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -70,14 +71,19 @@ _HOMES = {
 _LAYERS = ("evaluate", "simulate", "train")
 
 
+@cache
 def _public(name: str) -> Any:
-    """Return what is called `name` in `glassformer.api`."""
+    """Return what is called `name` in `glassformer.api`; of a function, errors speak of arguments, not of options."""
     home = next(home for home, names in _HOMES.items() if name in names)
-    return getattr(import_module(f"glassformer.api.{home}"), name)
+    found = getattr(import_module(f"glassformer.api.{home}"), name)
+    return found if isinstance(found, type) else import_module("glassformer.api.messages").for_python(found)
 
 
 class _Layer(ModuleType):
     """A layer of the package that can be called, as the function of its name: both are `glassformer.train`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module, (self.__name__,)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _public(self.__name__.rpartition(".")[2])(*args, **kwargs)

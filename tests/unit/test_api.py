@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -16,14 +17,16 @@ import pytest
 
 import glassformer as gf
 from glassformer.api.display import MissingPackageError
+from glassformer.api.messages import with_arguments
 from glassformer.core.errors import ConfigurationError, DatasetError, PredictionError, SettingsError
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.imports import Choices, read_samples_of
 from glassformer.dataset.mixtures import shipped
+from glassformer.dataset.sample import write_sample
 from glassformer.evaluate.analysis import msd as msd_of_samples
 from glassformer.physics.pair import interactions
 from tests.conftest import rattled_lattice, synthetic_sample
-from tests.unit.test_imports import dump
+from tests.unit.test_imports import dump, fails
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
 LATTICE = rattled_lattice(6)
@@ -261,6 +264,36 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         assert caught.value.remedy == f"pip install {name}"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Give it: --temperature T, in LJ units.", "Give it: temperature=T, in LJ units."),
+        ("Give the time step of the run: --time-step 0.005.", "Give the time step of the run: time_step=0.005."),
+        ("For example --species 1=A,2=B.", "For example species='1=A,2=B'."),
+        ("or take the whole ones with --incomplete.", "or take the whole ones with incomplete."),
+        ("Name both: --model MODEL --time T; or", "Name both: model=MODEL time=T; or"),
+        ("Train: glassformer train propensity DATASET --out DIR. Or --label X.", None),
+        ("a - b -- c", "a - b -- c"),
+    ],
+)
+def test_options_in_messages_become_arguments(text: str, expected: str | None) -> None:
+    kept = "Train: glassformer train propensity DATASET --out DIR. Or label=X."
+    assert with_arguments(text) == (expected or kept)
+
+
+def test_errors_speak_of_arguments_here_and_of_options_in_commands(tmp_path: Path) -> None:
+    path = dump(tmp_path / "a.lammpstrj", [LATTICE])
+    with pytest.raises(DatasetError) as caught:
+        gf.read(path, mixture="kob-andersen")
+    assert str(caught.value).endswith("Give it: temperature=T, in LJ units.")
+    assert "--temperature T" in fails("propensity", path, "--mixture", "kob-andersen").remedy
+
+
+def test_functions_can_be_sent_to_other_processes() -> None:
+    for function in (gf.quench, gf.train):
+        assert pickle.loads(pickle.dumps(function)) is function
+
+
 def test_a_map_shows_the_slab() -> None:
     axes = structure().plot(np.arange(216))
     (circles,) = axes.collections
@@ -277,9 +310,22 @@ def test_functions_say_what_they_take() -> None:
             assert not inspect.isclass(one) or "_repr_html_" in dir(one), name
 
 
-def test_the_document(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def with_draws(number: int, temperature: float = 0.5) -> gf.Structure:
+    """One of several structures; its particles of high energy move more."""
+    lattice, random = rattled_lattice(6, seed=number), np.random.default_rng(number)
+    energy = interactions(lattice, shipped("kob-andersen")).energy
+    width = 0.2 * (1 + 0.5 * np.tanh((energy - energy.mean()) / energy.std()))
+    moved = random.normal(0, 1, (8, 1, lattice.particles, 3)) * width[:, None]
+    return structure(
+        positions=lattice.positions, species=lattice.species, displacements=moved, times=[1.0], temperature=temperature
+    )
+
+
+def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("data").symlink_to(tiny_dataset)
+    for number in range(5):
+        one = with_draws(number, 0.6 if number == 4 else 0.5)
+        write_sample(Path("data") / one.sample.facts.state_point / f"c{number:04d}.h5", one.sample)
     dump(tmp_path / "liquid.lammpstrj", [LATTICE])
     positions, _ = walk()
     dump(
@@ -295,7 +341,8 @@ def test_the_document(tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.Mo
     exec(model, known)
     training, predicted = known["training"], known["predicted"]
     assert all(-1 < one < 1 for one in training.scores["pcc_mean"])
-    assert predicted.values.shape == (200,)
+    assert training.scores.rows[0]["n_configurations"] == 4
+    assert predicted.values.shape == (216,)
     assert any("trained on this structure" in text for text in predicted.warnings)
     assert "Pearson" not in repr(predicted)
     json.dumps(training.scores.rows)

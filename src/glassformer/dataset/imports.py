@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glassformer.core.errors import DatasetError, InputError
+from glassformer.core.errors import DatasetError, InputError, SettingsError
 from glassformer.core.files import exclusive, make_folder
 from glassformer.core.layout import SAMPLE_SUFFIX, DatasetFolder
 from glassformer.core.mixture import MixtureSettings, shipped_mixture, shipped_mixtures
@@ -48,6 +48,13 @@ class Choices:
     times: tuple[float, ...] = ()
     without_draws: bool = False
     incomplete: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` for a temperature that is none."""
+        if self.temperature is not None and not 0 < self.temperature < 1e9:
+            raise SettingsError(
+                f"got --temperature {self.temperature:g}; expected a positive number", "LJ units are expected."
+            )
 
 
 def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Callable[[str], None]) -> list[Path]:
