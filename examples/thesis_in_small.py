@@ -21,9 +21,9 @@ STATE_POINTS = ("T0.50", "T0.56")
 RUN = {
     "seed": 2021,
     "targets": {"times": [1.63, "last"]},
-    "split": {"folds": 2},
+    "split": {"folds": 4},
     "network": {"neighbors": 8, "blocks": [[16, 16], [16, 16]], "fully_connected": [16]},
-    "training": {"epochs": 15, "batch_size": 2},
+    "training": {"epochs": 40, "batch_size": 4, "learning_rate": 0.003, "late_from_epoch": 30, "keep": "last"},
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from glassformer.core.errors import GlassformerError
 
 # An option with its value: a number, a name in capitals, or an assignment such as 1=A,2=B.
-_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:[ =]([A-Z0-9][\w=,:+-]*(?:\.[\w=,:+-]+)*))?")
+_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:[ =]([A-Z0-9](?:[\w=,:+.-]*\w)?))?")
 # A command to be typed, to the end of its sentence.
 _COMMAND = re.compile(r"(glassformer [a-z-]+[^.]*(?:\.(?=\S)[^.]*)*)")
 
