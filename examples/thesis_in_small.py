@@ -3,7 +3,8 @@
     python examples/thesis_in_small.py OUT
 
 A ParticleNet reads the places of the particles, without velocities and box, and predicts ln MSD_A. Two state points of
-200 particles and a few epochs take about a minute; `glassformer experiment thesis` asks the question in earnest.
+200 particles and a few epochs show the way, and are too few for an answer: R^2 comes out near 0. That takes
+`glassformer experiment thesis`.
 """
 
 import argparse
@@ -21,9 +22,9 @@ STATE_POINTS = ("T0.50", "T0.56")
 RUN = {
     "seed": 2021,
     "targets": {"times": [1.63, "last"]},
-    "split": {"folds": 4},
+    "split": {"folds": 2},
     "network": {"neighbors": 8, "blocks": [[16, 16], [16, 16]], "fully_connected": [16]},
-    "training": {"epochs": 40, "batch_size": 4, "learning_rate": 0.003, "late_from_epoch": 30, "keep": "last"},
+    "training": {"epochs": 15, "batch_size": 2},
 }
 
 
