@@ -202,6 +202,14 @@ def test_a_random_walk_diffuses() -> None:
     assert scattering.plot().get_ylabel().startswith("$F_s")
 
 
+def test_only_unwrapped_positions_may_jump_far() -> None:
+    jump = np.stack([LATTICE.positions, LATTICE.positions + 0.7 * LATTICE.box])
+    run = gf.trajectory(jump, LATTICE.species, LATTICE.box, [0.0, 1.0], unwrapped=True)
+    np.testing.assert_allclose(gf.msd(run)["A"], ((0.7 * LATTICE.box) ** 2).sum())
+    with pytest.raises(DatasetError):
+        gf.trajectory(jump, LATTICE.species, LATTICE.box, [0.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
