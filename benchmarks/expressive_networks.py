@@ -89,7 +89,8 @@ def scores(predictions: Predictions) -> FloatArray:
         return np.array([particle_scores(predictions, [row], 0)["A"].pcc_mean for row in rows])
     assert predictions.msd_draws is not None
     truth = np.log(predictions.msd_draws[:, :, 0, 0].mean(1))
-    return np.abs(predictions.prediction[:, 0] - truth)
+    errors: FloatArray = np.abs(predictions.prediction[:, 0] - truth)
+    return errors
 
 
 def compare(samples: Sequence[Sample], head: str, seconds: float, seeds: int, out: Path) -> list[Row]:

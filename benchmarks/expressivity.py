@@ -102,7 +102,8 @@ def pairs() -> tuple[Pair, ...]:
 def ring(number: int) -> FloatArray:
     """Return the corners (n, 3) of a regular polygon with edges of length 1, around the origin."""
     angles = 2 * np.pi * np.arange(number) / number
-    return np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1) / (2 * np.sin(np.pi / number))
+    corners: FloatArray = np.stack([np.cos(angles), np.sin(angles), 0 * angles], 1) / (2 * np.sin(np.pi / number))
+    return corners
 
 
 def antiprism() -> FloatArray:

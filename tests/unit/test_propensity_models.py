@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
+from glassformer.baselines.shipped_models import model_for
 from glassformer.cli.app import app
-from glassformer.cli.model_cards import model_for
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import CheckpointError, DatasetError, GlassformerError, PredictionError, SettingsError
 from glassformer.core.mixture import shipped_mixture

@@ -13,7 +13,6 @@ from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
-    from glassformer.core.mixture import MixtureSettings
     from glassformer.dataset.readers.contents import Contents
     from glassformer.evaluate.trajectory import Motion
 
@@ -37,8 +36,6 @@ class Given:
                 raise SettingsError(f"got {name} {value:g}; expected a positive number", "For example 0.005.")
 
 
-# Names of species where nothing else is known.
-_LETTERS = "ABCDEFGH"
 _TRAJECTORY = "Options of a trajectory"
 
 TimeStep = Annotated[
@@ -166,12 +163,15 @@ def _analyse_dataset(dataset: Path, wanted: list[str], compare: Path | None, out
 
 def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: Given) -> None:
     from glassformer.cli.tables import print_fits
+    from glassformer.core.presets import load_mixture
     from glassformer.evaluate.trajectory import COLUMNS, STATIC
-    from glassformer.evaluate.trajectory_file import Clock, motion_of, stem
+    from glassformer.evaluate.trajectory_file import Clock, motion_of, read_followed, stem
     from glassformer.report.trajectory import analyse_trajectory, check_names
 
     check_names(wanted)
-    contents, names, waves = _read(path, given)
+    liquid = load_mixture(given.mixture) if given.mixture else None
+    found = read_followed(path, liquid, given.species, _numbers(given.wave_numbers), given.incomplete)
+    contents, names = found.contents, found.names
     _print_contents(contents, names)
     moving = contents.trajectory.frames > 1 and contents.trajectory.followed
     if not moving and not wanted:
@@ -183,7 +183,7 @@ def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: 
     chosen = wanted or (list(COLUMNS) if moving else list(STATIC))
     dynamics = not set(chosen) <= set(STATIC)
     clock = Clock(given.time_step, given.frame_time)
-    motion = motion_of(contents, names, waves, clock, dynamics)
+    motion = motion_of(contents, names, found.wave_numbers, clock, dynamics)
     if moving and dynamics:
         motion = _drifting(motion, given.remove_drift)
         _print_times(motion)
@@ -194,57 +194,13 @@ def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: 
     console.print(f"tables and figures: {folder}", soft_wrap=True)
 
 
-def _read(path: Path, given: Given) -> tuple["Contents", tuple[str, ...], tuple[float, ...]]:
-    """Return what the file holds, with its species assigned, their names and their wave numbers."""
-    from glassformer.core.mixture import PEAK
-    from glassformer.core.presets import load_mixture
-    from glassformer.dataset.readers.read import read_file
-    from glassformer.dataset.readers.species import assign_species
-
-    contents = read_file(path, given.incomplete)
-    known = given.mixture or contents.origin.mixture or ""
-    liquid = load_mixture(known) if known else None
-    names = liquid.species if liquid else _names(contents, given.species)
-    contents = assign_species(contents, names, given.species)
-    if liquid:
-        _check_mixture(contents, liquid)
-    waves = _numbers(given.wave_numbers, names) or (liquid.wave_numbers if liquid else (PEAK,) * len(names))
-    return contents, names, waves
-
-
-def _names(contents: "Contents", species: str) -> tuple[str, ...]:
-    """Return the names of the species where no mixture says them: as they are assigned, or by type."""
-    if species:
-        return tuple(dict.fromkeys(part.partition("=")[2].strip() for part in species.split(",")))
-    if all(name.isalpha() for name in contents.types):
-        return contents.types
-    return tuple(_LETTERS[: len(contents.types)])
-
-
-def _check_mixture(contents: "Contents", mixture: "MixtureSettings") -> None:
-    from glassformer.core.errors import DatasetError
-    from glassformer.dataset.mixtures import mixture_of
-
-    found = contents.trajectory.dimension
-    if found != mixture.dimension:
-        raise DatasetError(
-            f"{contents.path} is {found}-dimensional; the {mixture.name} mixture has {mixture.dimension} dimensions",
-            "Name the mixture that the file holds.",
-        )
-    mixture_of(mixture).check(contents.species, str(contents.path), DatasetError)
-
-
-def _numbers(text: str, names: Sequence[str]) -> tuple[float, ...]:
+def _numbers(text: str) -> tuple[float, ...]:
     try:
-        numbers = tuple(float(part) for part in text.split(",")) if text else ()
+        return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
-        numbers = (-1.0,)
-    if numbers and (len(numbers) != len(names) or not all(0 < number < 1e6 for number in numbers)):
         raise SettingsError(
-            f"got --wave-numbers {text}; expected {counted(len(names), 'positive number')}, for {', '.join(names)}",
-            "For example --wave-numbers 7.25,5.5.",
-        )
-    return numbers
+            f"got --wave-numbers {text}; expected numbers", "For example --wave-numbers 7.25,5.5."
+        ) from None
 
 
 def _print_contents(contents: "Contents", names: Sequence[str]) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-import glassformer
 from glassformer.cli import cluster, files, integrity, learn
 from glassformer.cli.analyse import analyse
 from glassformer.cli.baselines import baselines
@@ -47,6 +46,7 @@ from glassformer.cli.streams import guard_streams
 from glassformer.core.errors import GlassformerError, SettingsError, StorageError
 from glassformer.core.files import storage_error
 from glassformer.core.signals import StopRequested, stop_on_signals
+from glassformer.core.version import __version__
 from glassformer.core.words import counted
 
 # The code with which typer ends, without a word, on Ctrl-C outside of what is resumable.
@@ -112,7 +112,7 @@ def _print_last(error: GlassformerError) -> None:
 
 def _version(value: bool) -> None:
     if value:
-        console.print(f"glassformer {glassformer.__version__}")
+        console.print(f"glassformer {__version__}")
         raise typer.Exit
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 
 import typer
 
-from glassformer.cli.console import cores, errors, progress, resumable
+from glassformer.cli.console import errors, progress, resumable
 from glassformer.cli.options import AsJson, Group, flag
+from glassformer.core.cores import cores
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 

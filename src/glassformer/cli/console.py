@@ -72,16 +72,6 @@ def resumable(function: Function) -> Function:
     return wrapper  # type: ignore[return-value]
 
 
-def cores() -> int:
-    """Return the number of cores that this process may use: by affinity, and by a container's quota."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(allowed, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return allowed
-
-
 def print_error(error: GlassformerError) -> None:
     """Print problem and remedy to stderr."""
     errors.print("error: ", style="bold red", end="")

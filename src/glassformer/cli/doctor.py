@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from glassformer.cli.console import console, cores
+from glassformer.cli.console import console
+from glassformer.core.cores import cores
 from glassformer.core.errors import GlassformerError
 from glassformer.core.processes import cause_of_death
 

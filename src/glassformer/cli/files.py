@@ -49,8 +49,6 @@ def import_(
     from glassformer.core.presets import load_mixture
     from glassformer.dataset.imports import Choices, import_files
 
-    if temperature is not None and not 0 < temperature < 1e9:
-        raise SettingsError(f"got --temperature {temperature:g}; expected a positive number", "LJ units are expected.")
     choices = Choices(
         load_mixture(mixture) if mixture else None, temperature, species, label, frames, _times(times), without_draws,
         incomplete,

@@ -75,27 +75,24 @@ def train(
     if recipe:
         if start is not None:
             raise SettingsError("got --from with a recipe; only networks start from weights", "Leave --from out.")
-        from glassformer.cli.propensity_training import train_propensity
+        from glassformer.cli.propensity_training import train_and_print
 
-        train_propensity(load_recipe(run), datasets, out, threads)
+        train_and_print(load_recipe(run), datasets, out, threads)
         return
-    if len(datasets) > 1:
-        raise SettingsError(
-            f"got {len(datasets)} datasets; a network is trained on one", "Put its state points into one folder."
-        )
+    from glassformer.api.training import train_network
     from glassformer.cli.tables import print_evaluation
     from glassformer.core.run import load_run
-    from glassformer.dataset.folder import read_dataset
     from glassformer.dataset.predictions import read_predictions
     from glassformer.evaluate.evaluation import evaluate as score
 
-    settings, samples = load_run(run, network), read_dataset(datasets[0])
-    from glassformer.train.checkpoint import read_model
-    from glassformer.train.training import train_run
+    settings = load_run(run, network)
+    model = None
+    if start is not None:
+        from glassformer.train.checkpoint import read_model
 
-    model = None if start is None else read_model(start, allowed=(settings.network.name,))
+        model = read_model(start, allowed=(settings.network.name,))
     with progress() as stages:
-        path = train_run(settings, samples, out, stages, threads, allow_unequilibrated, processes, model)
+        path = train_network(settings, datasets, out, threads, stages, allow_unequilibrated, processes, model)
     predictions = read_predictions(path)
     if {"test", "leaked"}.isdisjoint(predictions.roles):
         console.print(f"{start} has seen all configurations of {datasets[0]} in training: none is scored.")

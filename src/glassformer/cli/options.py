@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperGroup
 
-from glassformer.cli.console import cores
+from glassformer.core.cores import cores
 
 ALL_CORES = cores()
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from glassformer.api.training import with_scores
 from glassformer.baselines.propensity_file import write_predictor
 from glassformer.cli.console import console, print_table
-from glassformer.cli.propensity_training import with_scores
 from glassformer.core.errors import PredictionError
 from glassformer.core.layout import OutFolder, PropensityFolder
 from glassformer.core.progress import Progress

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import glassformer
+from glassformer.core.version import __version__
 
 
 def parameter_hash(parameters: dict[str, Any]) -> str:
@@ -40,12 +40,12 @@ def code_version() -> str:
     """
     root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
-        return glassformer.__version__
+        return __version__
     try:
         commit = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"],
             capture_output=True, text=True, check=True,
         ).stdout.strip()  # fmt: skip
     except (OSError, subprocess.CalledProcessError):
-        return glassformer.__version__
-    return f"{glassformer.__version__}+g{commit}"
+        return __version__
+    return f"{__version__}+g{commit}"

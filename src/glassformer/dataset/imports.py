@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from glassformer.core.errors import DatasetError, InputError
+from glassformer.core.errors import DatasetError, InputError, SettingsError
 from glassformer.core.files import make_folder
 from glassformer.core.layout import SAMPLE_SUFFIX, DatasetFolder
 from glassformer.core.mixture import MixtureSettings, shipped_mixture, shipped_mixtures
@@ -50,6 +50,13 @@ class Choices:
     without_draws: bool = False
     incomplete: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` for a temperature that is none."""
+        if self.temperature is not None and not 0 < self.temperature < 1e9:
+            raise SettingsError(
+                f"got --temperature {self.temperature:g}; expected a positive number", "LJ units are expected."
+            )
+
 
 def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Callable[[str], None]) -> list[Path]:
     """Write the structures of `paths` to `dataset`, after those that it holds, and return the files written.
@@ -57,10 +64,7 @@ def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Ca
     Every file is read and checked before any is written; those of one configuration at several times become one sample.
     `say` is told what was guessed. Raises `InputError`.
     """
-    found = joined([read_file(path, choices.incomplete) for path in paths])
-    new = [sample for contents in found for sample in samples_of(contents, choices, say)]
-    for sample in new:
-        check_sample(sample, sample.facts.protocol or "")
+    new = read_samples_of(paths, choices, say)
     with exclusive(dataset):
         old = _samples_in(dataset)
         _check_together(old, new)
@@ -74,6 +78,18 @@ def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Ca
             write_sample(path, replace(sample, facts=sample.facts.model_copy(update={"index": index})))
             written.append(path)
     return written
+
+
+def read_samples_of(paths: Sequence[Path], choices: Choices, say: Callable[[str], None]) -> list[Sample]:
+    """Return the samples of `paths`, checked; files of one configuration at several times become one sample.
+
+    `say` is told what was guessed. Raises `InputError`.
+    """
+    found = joined([read_file(path, choices.incomplete) for path in paths])
+    samples = [sample for contents in found for sample in samples_of(contents, choices, say)]
+    for sample in samples:
+        check_sample(sample, sample.facts.protocol or "")
+    return samples
 
 
 def samples_of(contents: Contents, choices: Choices, say: Callable[[str], None]) -> list[Sample]:

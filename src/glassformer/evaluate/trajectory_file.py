@@ -7,12 +7,20 @@ from pathlib import Path
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import ConfigurationError, DatasetError
+from glassformer.core.errors import ConfigurationError, DatasetError, SettingsError
+from glassformer.core.mixture import PEAK, MixtureSettings
+from glassformer.core.presets import load_mixture
+from glassformer.core.words import counted
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.readers.contents import Contents
+from glassformer.dataset.readers.read import read_file
+from glassformer.dataset.readers.species import assign_species
 from glassformer.evaluate.trajectory import Motion
 from glassformer.observables.time_averages import Track
 from glassformer.physics.unwrapping import unwrapped_fractions
 
+# Names of species where nothing else is known.
+_LETTERS = "ABCDEFGH"
 _STRUCTURE_ALONE = "The structure alone needs neither: --observables rdf,structure."
 
 
@@ -22,6 +30,73 @@ class Clock:
 
     time_step: float | None = None
     frame_time: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """`contents` with its species assigned, their `names` (S,), and the `wave_numbers` (S,) of their scattering."""
+
+    contents: Contents
+    names: tuple[str, ...]
+    wave_numbers: tuple[float, ...]
+
+
+def read_followed(
+    path: Path,
+    mixture: MixtureSettings | None = None,
+    species: str = "",
+    wave_numbers: Sequence[float] = (),
+    incomplete: bool = False,
+) -> Followed:
+    """Return what the file `path` holds; see `followed`. Raises `InputError`."""
+    return followed(read_file(path, incomplete), mixture, species, wave_numbers)
+
+
+def followed(
+    contents: Contents,
+    mixture: MixtureSettings | None = None,
+    species: str = "",
+    wave_numbers: Sequence[float] = (),
+) -> Followed:
+    """Return `contents` with its species assigned, by `species` ('1=A,2=B') or in their order.
+
+    Their names and wave numbers are those of `mixture`, or of the one that the file names; without any, names are those
+    of the file or letters, and k = `core.mixture.PEAK`. Raises `DatasetError` for particles that are not of the
+    mixture, `SettingsError` for other `wave_numbers` than one positive number for each species.
+    """
+    if mixture is None and contents.origin.mixture:
+        mixture = load_mixture(contents.origin.mixture)
+    names = mixture.species if mixture else _names(contents, species)
+    contents = assign_species(contents, names, species)
+    if mixture:
+        _check_mixture(contents, mixture)
+    if wave_numbers and (len(wave_numbers) != len(names) or not all(0 < number < 1e6 for number in wave_numbers)):
+        raise SettingsError(
+            f"got --wave-numbers {','.join(f'{number:g}' for number in wave_numbers)}; expected"
+            f" {counted(len(names), 'positive number')}, for {', '.join(names)}",
+            "For example --wave-numbers 7.25,5.5.",
+        )
+    usual = mixture.wave_numbers if mixture else (PEAK,) * len(names)
+    return Followed(contents, names, tuple(wave_numbers) or usual)
+
+
+def _names(contents: Contents, species: str) -> tuple[str, ...]:
+    """Return the names of the species where no mixture says them: as they are assigned, or by type."""
+    if species:
+        return tuple(dict.fromkeys(part.partition("=")[2].strip() for part in species.split(",")))
+    if all(name.isalpha() for name in contents.types):
+        return contents.types
+    return tuple(_LETTERS[: len(contents.types)])
+
+
+def _check_mixture(contents: Contents, mixture: MixtureSettings) -> None:
+    found = contents.trajectory.dimension
+    if found != mixture.dimension:
+        raise DatasetError(
+            f"{contents.path} is {found}-dimensional; the {mixture.name} mixture has {mixture.dimension} dimensions",
+            "Name the mixture that the file holds.",
+        )
+    mixture_of(mixture).check(contents.species, str(contents.path), DatasetError)
 
 
 def motion_of(

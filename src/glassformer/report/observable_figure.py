@@ -46,7 +46,24 @@ def draw(
     it calls whole columns, before all else; `errors`: what bands are.
     """
     figure = Figure(figsize=(8.4, 4.6))
-    axes = figure.subplots()
+    entries = draw_on(figure.subplots(), observable, tables, titles, y_label, names, errors, calls)
+    if not entries:
+        return None
+    figure.legend(handles=[*entries, *more], loc="outside right center", fontsize=8)
+    return figure
+
+
+def draw_on(
+    axes: Axes,
+    observable: Observable,
+    tables: Mapping[str, Columns],
+    titles: Mapping[str, str],
+    y_label: str = "",
+    names: Mapping[str, str] | None = None,
+    errors: str = ERRORS,
+    calls: Mapping[str, str] | None = None,
+) -> list[Artist]:
+    """Draw `observable` on `axes`, as `draw` does; return the entries of the legend, none if nothing is drawn."""
     color = ordered_colors(list(tables))
     shades: dict[str, str] = {}
     looks: dict[str, dict[str, object]] = {}
@@ -62,7 +79,7 @@ def draw(
             shades[titles[label]], looks[text] = color[label], look
             with_errors |= bool(np.isfinite(error).any())
     if not shades:
-        return None
+        return []
     axes.set(xlabel=observable.x_label, ylabel=y_label or observable.y_label)
     _set_scales(axes, observable, tables)
     entries = _entries(axes, shades, looks)
@@ -70,8 +87,7 @@ def draw(
         entries.append(key_entry(errors, marker="|", ms=10) if observable.points else band_entry(errors))
     if observable.name == "volume":
         entries += _mark_knees(axes, tables)
-    figure.legend(handles=[*entries, *more], loc="outside right center", fontsize=8)
-    return figure
+    return entries
 
 
 def _look(observable: Observable, number: int, values: int) -> dict[str, object]:

@@ -37,25 +37,34 @@ def map_figure(part: HeldOut, configuration: int, place: int, pearson: float) ->
     where = part.of_particles(configuration)
     species, box = part.species[where], part.box[configuration]
     positions = part.positions[where].astype(np.float64)
-    shown = np.flatnonzero(positions[:, 2] < SLAB)
-    # The nearest to the viewer last.
-    shown = shown[np.argsort(positions[shown, 2], kind="stable")]
     figure = Figure(figsize=(9.2, 4.5))
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     titles = f"predicted, Pearson {pearson:.2f}", "simulated"
     for axes, values, title in zip(
         (left, right), (part.prediction[where, place], part.label[where, place]), titles, strict=True
     ):
-        circles = _circles(axes, positions[shown], species[shown], standardised(values, species)[shown])
-        axes.set(xlim=(0, box[0]), ylim=(0, box[1]), aspect="equal", xlabel=r"x  [$\sigma_{AA}$]")
+        circles = draw_slab(axes, positions, species, box, standardised(values, species))
+        circles.set_clim(-SPREAD, SPREAD)
         axes.set_title(title, fontsize=11)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(True)
     left.set_ylabel(r"y  [$\sigma_{AA}$]")
     figure.colorbar(
         circles, ax=(left, right), extend="both", shrink=0.85, label="propensity  [standard\ndeviations of the species]"
     )
     return figure
+
+
+def draw_slab(
+    axes: Axes, positions: FloatArray, species: NDArray[np.uint8], box: FloatArray, values: FloatArray
+) -> EllipseCollection:
+    """Draw the particles of a slab of thickness `SLAB` as circles, coloured by `values` (N,); return the circles."""
+    shown = np.flatnonzero(positions[:, 2] < SLAB)
+    # The nearest to the viewer last.
+    shown = shown[np.argsort(positions[shown, 2], kind="stable")]
+    circles = _circles(axes, positions[shown], species[shown], values[shown])
+    axes.set(xlim=(0, box[0]), ylim=(0, box[1]), aspect="equal", xlabel=r"x  [$\sigma_{AA}$]")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(True)
+    return circles
 
 
 def standardised(values: NDArray[np.float32], species: NDArray[np.uint8]) -> FloatArray:
@@ -75,7 +84,6 @@ def _circles(axes: Axes, positions: FloatArray, species: NDArray[np.uint8], valu
         diameters, diameters, np.zeros(len(diameters)), units="xy", offsets=positions[:, :2],
         offset_transform=axes.transData, array=values, cmap="RdBu_r", edgecolor="0.3", linewidth=0.4,
     )  # fmt: skip
-    circles.set_clim(-SPREAD, SPREAD)
     axes.add_collection(circles)
     return circles
 

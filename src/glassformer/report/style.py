@@ -16,8 +16,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from glassformer.evaluate.axis_labels import TIME_UNIT
 
-mpl.use("Agg")
-
 # M. Okabe and K. Ito, Color Universal Design (2008), ordered for contrast between neighbours.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Palette colours have no order to the eye: more state points than this are drawn in shades from cold to hot.

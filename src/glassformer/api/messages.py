@@ -1,0 +1,43 @@
+"""Errors name options of commands; a caller from Python is told the arguments of the same names."""
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from glassformer.core.errors import GlassformerError
+
+# An option with its value: a number, a name in capitals, or an assignment such as 1=A,2=B.
+_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:[ =]([A-Z0-9](?:[\w=,:+.-]*\w)?))?")
+# A command to be typed, to the end of its sentence.
+_COMMAND = re.compile(r"(glassformer [a-z-]+[^.]*(?:\.(?=\S)[^.]*)*)")
+
+
+def with_arguments(text: str) -> str:
+    """Return `text` with 'time_step=0.005' for '--time-step 0.005'; commands of a terminal stay as they are."""
+    parts = _COMMAND.split(text)
+    return "".join(part if number % 2 else _OPTION.sub(_argument, part) for number, part in enumerate(parts))
+
+
+def _argument(option: re.Match[str]) -> str:
+    name, value = option[1].replace("-", "_"), option[2]
+    if value is None:
+        return name
+    return f"{name}={value}" if re.fullmatch(r"[A-Z]+|[\d.]+", value) else f"{name}={value!r}"
+
+
+def for_python(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` with errors that speak of arguments."""
+
+    @wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except GlassformerError as error:
+            error.problem, error.remedy = with_arguments(error.problem), with_arguments(error.remedy)
+            error.args = (error.problem, error.remedy)
+            raise
+
+    # By this name it is found again in other processes.
+    called.__module__ = "glassformer"
+    return called

