@@ -24,7 +24,9 @@ from glassformer.core.progress import Silent
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
-    from glassformer.baselines.propensity_model import Prediction, PropensityPredictor
+    from collections.abc import Mapping
+
+    from glassformer.baselines.propensity_model import ModelCard, Prediction, PropensityPredictor
     from glassformer.core.arrays import FloatArray
     from glassformer.core.progress import Progress
     from glassformer.dataset.sample import Sample
@@ -40,7 +42,7 @@ class Answer:
     """What a model says of a sample at `time`, with warnings of all kinds."""
 
     sample: "Sample"
-    model: str
+    card: "ModelCard"
     time: float
     prediction: "Prediction"
     warnings: tuple[str, ...]
@@ -68,6 +70,10 @@ def propensity(
             metavar="FILE", help="Write every particle: .extxyz, .gsd, .lammpstrj or .npz.", show_default=False
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE.html", help="Write a page with a view that can be turned.", show_default=False),
+    ] = None,
     time: Annotated[
         float | None, typer.Option(metavar="T", help="Time of the propensity.", show_default="the model's last")
     ] = None,
@@ -93,14 +99,18 @@ def propensity(
     samples = _samples(source, mixture, temperature, species, as_json)
     if out is not None:
         _check_out(out, len(samples))
+    if report is not None:
+        _check_report(report, len(samples))
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
         answers = [_answer(sample, model, time, threads, stages) for sample in samples]
     if out is not None:
         _write(out, answers, model)
+    if report is not None:
+        _write_report(report, answers[0], source)
     if as_json:
         print(json.dumps([_as_json(answer) for answer in answers], indent=1))
     else:
-        _print(answers, out)
+        _print(answers, {"every particle": out, "report": report})
 
 
 def _samples(source: Path, mixture: str, temperature: float | None, species: str, quiet: bool) -> "list[Sample]":
@@ -141,7 +151,7 @@ def _answer(sample: "Sample", model: str, time: float | None, threads: int, stag
     last = float(predictor.card.times_at(facts.temperature)[-1])
     seen = ("the model was trained on this structure: no test of it",) if predictor.has_seen(configuration) else ()
     warnings = (*seen, *(f"outside the model's range: {text}" for text in mismatches), *prediction.warnings)
-    return Answer(sample, predictor.card.name, last if time is None else time, prediction, warnings)
+    return Answer(sample, predictor.card, last if time is None else time, prediction, warnings)
 
 
 def _refuse_overlaps(sample: "Sample") -> None:
@@ -210,6 +220,23 @@ def _check_out(out: Path, structures: int) -> None:
         )
 
 
+def _check_report(report: Path, structures: int) -> None:
+    if report.suffix != ".html":
+        raise SettingsError(f"got --report {report}; expected a name that ends with .html")
+    if structures > 1:
+        raise SettingsError(
+            f"got {structures} structures and a page about one", "Give a sample or a file of one structure."
+        )
+
+
+def _write_report(report: Path, answer: Answer, source: Path) -> None:
+    from glassformer.core.files import write_atomically
+    from glassformer.report.prediction import prediction_page
+
+    page = prediction_page(answer.sample, answer.card, answer.time, answer.prediction, answer.warnings, source.name)
+    write_atomically(report, page.encode())
+
+
 def _write(out: Path, answers: list[Answer], model: str) -> None:
     from glassformer.core.files import write_atomically
     from glassformer.dataset.exports import FORMATS
@@ -234,7 +261,7 @@ def _write_predictions(out: Path, answers: list[Answer], model: str) -> None:
     from glassformer.dataset.predictions import write_predictions
     from glassformer.train.propensity_prediction import as_predictions
 
-    used, times = {answer.model for answer in answers}, {answer.time for answer in answers}
+    used, times = {answer.card.name for answer in answers}, {answer.time for answer in answers}
     if len(used) > 1 or len(times) > 1:
         raise SettingsError(
             f"got predictions of {counted(len(used), 'model')} at {counted(len(times), 'time')}; a prediction file"
@@ -251,7 +278,7 @@ def _as_json(answer: Answer) -> dict[str, Any]:
     found = answer.prediction
     return {
         "structure": answer.sample.identifier,
-        "model": answer.model,
+        "model": answer.card.name,
         "time": answer.time,
         "warnings": list(answer.warnings),
         "species": answer.sample.configuration.species.tolist(),
@@ -261,7 +288,7 @@ def _as_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _print(answers: list[Answer], out: Path | None) -> None:
+def _print(answers: list[Answer], written: "Mapping[str, Path | None]") -> None:
     rows = []
     for answer in answers:
         found = answer.prediction
@@ -275,11 +302,12 @@ def _print(answers: list[Answer], out: Path | None) -> None:
                      f"{np.sqrt((error**2).mean()):.3f}", f"{100 * (found.distance[of_it] > 1).mean():.1f} %"]
                 )  # fmt: skip
     answer = answers[0]
-    console.print(f"propensity |r(t) - r(0)| at t = {answer.time:g}, model {answer.model}")
+    console.print(f"propensity |r(t) - r(0)| at t = {answer.time:g}, model {answer.card.name}")
     headings = ["structure", "species", "particles", "mean", "top 5%", "error", "unlike"]
     print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
     for one in answers:
         for text in one.warnings:
             console.print(f"warning: {one.sample.identifier}: {text}", style="yellow", soft_wrap=True)
-    if out is not None:
-        console.print(f"every particle: {out}", soft_wrap=True)
+    for what, path in written.items():
+        if path is not None:
+            console.print(f"{what}: {path}", soft_wrap=True)
