@@ -26,6 +26,11 @@ from glassformer.report.words import listed
 
 # Particles of each species in the table.
 MOST_MOBILE = 10
+READS = {
+    "inherent": "the inherent structure",
+    "restricted": "cage positions of the restricted ensemble",
+    "window": "cage positions of short free draws",
+}
 
 
 def prediction_page(
@@ -50,6 +55,7 @@ def prediction_page(
         liquid=mixture_words(sample.facts.mixture),
         configuration=configuration,
         card=card,
+        reads=READS[card.reads],
         time=time,
         score=score,
         scores=[f"{_with_error(one)} over {one['species']}{_ceiling(one)}" for one in score],
@@ -88,7 +94,7 @@ def distribution_figure(sample: Sample, propensity: FloatArray) -> Figure:
 
 def _map(sample: Sample, quantities: Sequence[Colouring]) -> Figure:
     configuration = sample.configuration
-    values = {one.title: np.asarray(one.values, float) for one in reversed(quantities)}
+    values = {one.title: np.asarray(one.values, float) for one in quantities}
     return slab_figure(
         configuration.box, configuration.positions, configuration.species, values, "plasma", quantities[0].span,
         r"propensity  [$\sigma_{AA}$]",

@@ -19,6 +19,8 @@ SLAB = 2.5
 SPREAD = 2.5
 # Diameters of the circles, by number of the species; further species are as small as the last.
 DIAMETERS = (1.0, 0.75)
+# More circles than this are drawn as pixels: each by itself would make the page heavy.
+MOST_VECTORS = 1000
 # More state points or times than this would make panels too small to read.
 MOST_COLUMNS, MOST_ROWS = 4, 3
 
@@ -66,7 +68,7 @@ def slab_figure(
     row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, values) in zip(row, panels.items(), strict=True):
         circles = _circles(axes, positions[shown], species[shown], values[shown])
-        circles.set(cmap=colours, clim=span)
+        circles.set(cmap=colours, clim=span, rasterized=len(shown) > MOST_VECTORS)
         axes.set(xlim=(0, box[0]), ylim=(0, box[1]), aspect="equal", xlabel=r"x  [$\sigma_{AA}$]")
         axes.set_title(title, fontsize=11)
         for side in ("top", "right"):

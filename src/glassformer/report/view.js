@@ -1,8 +1,8 @@
-// Draws the particles of #view-data on #view-canvas. Particles are spheres drawn on squares that face the reader; which are
-// shown, and in which colour, is decided on the GPU, so that a slider changes a number and nothing else.
+// Draws the particles of #view-data on #view-canvas, as points that look like spheres. Those that the sliders leave out are
+// not handed to the GPU.
 import {
-  BoxGeometry, Color, DataTexture, EdgesGeometry, InstancedBufferAttribute, InstancedBufferGeometry, LinearFilter,
-  LineBasicMaterial, LineSegments, Mesh, PerspectiveCamera, PlaneGeometry, Scene, ShaderMaterial, WebGLRenderer,
+  BoxGeometry, BufferAttribute, BufferGeometry, Color, DataTexture, EdgesGeometry, LinearFilter, LineBasicMaterial,
+  LineSegments, PerspectiveCamera, Points, Scene, ShaderMaterial, WebGLRenderer,
 } from "three";
 import { OrbitControls } from "three-controls";
 
@@ -18,93 +18,98 @@ function inSigma(element, before, after = "") {
 }
 
 const VERTEX = `
-attribute vec3 center;
-attribute float radius, value, standing;
-uniform float least, middle, half_width, edge;
-varying vec2 corner;
+attribute float radius, value;
+uniform vec2 span;
+uniform float height;
 varying vec3 seen;
 varying float size, shade;
-uniform vec2 span;
 void main() {
-  float away = abs(center.z + 0.5 * edge - middle);
-  bool shown = standing >= least && min(away, edge - away) <= half_width;
-  corner = position.xy;
-  size = shown ? radius : 0.0;
+  size = radius;
   shade = clamp((value - span.x) / (span.y - span.x), 0.0, 1.0);
-  seen = (modelViewMatrix * vec4(center, 1.0)).xyz;
-  gl_Position = shown ? projectionMatrix * vec4(seen + vec3(size * corner, 0.0), 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
+  seen = (modelViewMatrix * vec4(position, 1.0)).xyz;
+  gl_Position = projectionMatrix * vec4(seen, 1.0);
+  gl_PointSize = radius * projectionMatrix[1][1] * height / gl_Position.w;
 }`;
 const FRAGMENT = `
 uniform sampler2D shades;
 uniform mat4 projectionMatrix;
-varying vec2 corner;
 varying vec3 seen;
 varying float size, shade;
 void main() {
+  vec2 corner = vec2(2.0, -2.0) * (gl_PointCoord - 0.5);
   float square = dot(corner, corner);
   if (square > 1.0) discard;
   vec3 normal = vec3(corner, sqrt(1.0 - square));
   float light = 0.5 + 0.5 * max(dot(normal, normalize(vec3(-0.4, 0.6, 1.0))), 0.0);
   light *= mix(1.0, 0.45, smoothstep(0.75, 1.0, square));
   gl_FragColor = vec4(light * texture2D(shades, vec2(shade, 0.5)).rgb, 1.0);
-  vec4 place = projectionMatrix * vec4(seen + size * normal, 1.0);
-  gl_FragDepth = 0.5 * place.z / place.w + 0.5;
+  float depth = seen.z + size * normal.z;
+  gl_FragDepth = 0.5 - 0.5 * (projectionMatrix[2][2] * depth + projectionMatrix[3][2]) / depth;
 }`;
+// Frames that take longer, in ms, are drawn coarsely while the view is turned: there is no GPU.
+const SLOW = 40;
 
-function particles(data) {
-  const centers = floats(data.positions);
-  const kinds = bytes(data.kinds);
-  // The box has its middle at the origin.
-  centers.forEach((_, place) => { centers[place] -= data.box[place % 3] / 2; });
-  const geometry = new InstancedBufferGeometry();
-  const square = new PlaneGeometry(2, 2);
-  geometry.index = square.index;
-  geometry.setAttribute("position", square.getAttribute("position"));
-  geometry.setAttribute("center", new InstancedBufferAttribute(centers, 3));
-  const radii = Float32Array.from(kinds, (kind) => data.diameters[kind] / 2);
-  geometry.setAttribute("radius", new InstancedBufferAttribute(radii, 1));
-  for (const name of ["value", "standing"]) {
-    geometry.setAttribute(name, new InstancedBufferAttribute(new Float32Array(kinds.length), 1));
+function spheres(number) {
+  const geometry = new BufferGeometry();
+  for (const [name, size] of [["position", 3], ["radius", 1], ["value", 1]]) {
+    geometry.setAttribute(name, new BufferAttribute(new Float32Array(size * number), size));
   }
-  geometry.instanceCount = kinds.length;
   const shades = new DataTexture(new Uint8Array(1024), 256, 1);
   shades.minFilter = shades.magFilter = LinearFilter;
-  const uniforms = {
-    least: { value: 0 }, middle: { value: 0 }, half_width: { value: 0 }, edge: { value: data.box[2] },
-    span: { value: [0, 1] }, shades: { value: shades },
-  };
-  const mesh = new Mesh(geometry, new ShaderMaterial({ uniforms, vertexShader: VERTEX, fragmentShader: FRAGMENT }));
-  mesh.frustumCulled = false;
-  return { mesh, geometry, uniforms, centers, kinds };
+  const uniforms = { span: { value: [0, 1] }, shades: { value: shades }, height: { value: 1 } };
+  const points = new Points(geometry, new ShaderMaterial({ uniforms, vertexShader: VERTEX, fragmentShader: FRAGMENT }));
+  points.frustumCulled = false;
+  return points;
 }
 
 function start(data) {
   const canvas = part("canvas");
-  const renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true });
+  // The outline of a sphere is decided pixel by pixel: antialiasing would cost time and change nothing.
+  const renderer = new WebGLRenderer({ canvas, antialias: false, alpha: true });
   const camera = new PerspectiveCamera(30, 1, 0.1, 100 * Math.max(...data.box));
   const controls = new OrbitControls(camera, canvas);
   const scene = new Scene();
-  const drawn = particles(data);
+  const positions = floats(data.positions);
+  const kinds = bytes(data.kinds);
+  const drawn = spheres(kinds.length);
   const outline = new LineSegments(new EdgesGeometry(new BoxGeometry(...data.box)), new LineBasicMaterial());
-  scene.add(drawn.mesh, outline);
+  scene.add(drawn, outline);
 
-  let waiting = false;
-  const draw = () => {
-    if (waiting) return;
+  let waiting = false, moving = false, slow = false, measured = false, rest = 0;
+  function paint() {
+    waiting = false;
+    renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2) / (moving && slow ? 2 : 1));
+    drawn.material.uniforms.height.value = canvas.height;
+    const started = performance.now();
+    renderer.render(scene, camera);
+    if (!moving || measured) return;
+    // Reading waits until all is drawn.
+    const gl = renderer.getContext();
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+    slow = performance.now() - started > SLOW;
+    measured = true;
+  }
+  function draw() {
+    if (!waiting) requestAnimationFrame(paint);
     waiting = true;
-    requestAnimationFrame(() => { waiting = false; renderer.render(scene, camera); });
-  };
+  }
+  function turned() {
+    moving = true;
+    clearTimeout(rest);
+    rest = setTimeout(() => { moving = false; draw(); }, 200);
+    draw();
+  }
 
+  let values, standings;
   function colour() {
     const name = document.querySelector("#view-controls input[name=colour]:checked").value;
     const chosen = data.colourings.find((one) => one.name === name);
-    const { value, standing } = drawn.geometry.attributes;
-    value.array.set(chosen.values ? floats(chosen.values) : drawn.kinds);
-    standing.array.set(floats(data.standings[chosen.by]));
-    value.needsUpdate = standing.needsUpdate = true;
-    drawn.uniforms.span.value = chosen.span;
-    drawn.uniforms.shades.value.image.data.set(bytes(chosen.shades));
-    drawn.uniforms.shades.value.needsUpdate = true;
+    values = chosen.values ? floats(chosen.values) : kinds;
+    standings = floats(data.standings[chosen.by]);
+    const { span, shades } = drawn.material.uniforms;
+    span.value = chosen.span;
+    shades.value.image.data.set(bytes(chosen.shades));
+    shades.value.needsUpdate = true;
     part("scale").hidden = name === "species";
     part("species").hidden = name !== "species";
     if (chosen.bar) {
@@ -120,31 +125,37 @@ function start(data) {
     const share = Number(part("share").value);
     const thickness = Number(part("thickness").value);
     const middle = Number(part("centre").value);
-    const uniforms = drawn.uniforms;
-    // Rounded as the standings are, which have single precision.
-    uniforms.least.value = Math.fround(1 - share / 100) - 1e-6;
     // The largest value of a slider is rounded: it means all.
     const whole = thickness > data.box[2] - 1e-3;
-    uniforms.half_width.value = whole ? data.box[2] : thickness / 2;
-    uniforms.middle.value = middle;
+    // Standings have single precision.
+    const least = Math.fround(1 - share / 100) - 1e-6;
     part("share-value").textContent = share === 100 ? "all particles" : `${share} % of each species`;
+    part("centre").disabled = whole;
     if (whole) part("thickness-value").textContent = "the whole box";
     else inSigma(part("thickness-value"), `${thickness.toFixed(1)} `);
     inSigma(part("centre-value"), `${middle.toFixed(1)} `);
-    const standing = drawn.geometry.attributes.standing.array;
+    const { position, radius, value } = drawn.geometry.attributes;
     let shown = 0;
-    for (let i = 0; i < standing.length; i += 1) {
-      const away = Math.abs(drawn.centers[3 * i + 2] + data.box[2] / 2 - middle);
-      if (standing[i] >= uniforms.least.value && Math.min(away, data.box[2] - away) <= uniforms.half_width.value) shown += 1;
+    for (let i = 0; i < kinds.length; i += 1) {
+      const away = Math.abs(positions[3 * i + 2] - middle);
+      if (standings[i] < least || !(whole || Math.min(away, data.box[2] - away) <= thickness / 2)) continue;
+      // The box has its middle at the origin.
+      for (let k = 0; k < 3; k += 1) position.array[3 * shown + k] = positions[3 * i + k] - data.box[k] / 2;
+      radius.array[shown] = data.diameters[kinds[i]] / 2;
+      value.array[shown] = values[i];
+      shown += 1;
     }
-    part("shown").textContent = `${shown.toLocaleString("en")} of ${standing.length.toLocaleString("en")} particles shown.`;
+    drawn.geometry.setDrawRange(0, shown);
+    // Fewer or more of them may be slow or not.
+    measured = false;
+    for (const one of [position, radius, value]) one.needsUpdate = true;
+    part("shown").textContent = `${shown.toLocaleString("en")} of ${kinds.length.toLocaleString("en")} particles shown.`;
     draw();
   }
 
   function fit() {
     const { clientWidth: width, clientHeight: height } = canvas;
     if (!width || !height) return;
-    renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
     renderer.setSize(width, height, false);
     camera.aspect = width / height;
     camera.updateProjectionMatrix();
@@ -156,9 +167,9 @@ function start(data) {
     draw();
   }
 
-  // Far enough for the whole box, nearly whichever way it is turned, however narrow the page is.
+  // Far enough for the whole box, whichever way it is turned, however narrow the page is.
   fit();
-  const reach = 0.87 * Math.hypot(...data.box) / 2 / Math.sin((camera.fov * Math.PI) / 360) / Math.min(1, camera.aspect);
+  const reach = Math.hypot(...data.box) / 2 / Math.sin((camera.fov * Math.PI) / 360) / Math.min(1, camera.aspect);
   camera.position.set(0.45, 0.35, 0.82).setLength(reach);
   controls.update();
   controls.saveState();
@@ -174,7 +185,7 @@ function start(data) {
     controls.rotateLeft(turn[0]);
     controls.rotateUp(turn[1]);
   });
-  controls.addEventListener("change", draw);
+  controls.addEventListener("change", turned);
   part("reset").addEventListener("click", () => controls.reset());
   part("controls").addEventListener("submit", (event) => event.preventDefault());
   for (const input of part("controls").querySelectorAll("input")) {

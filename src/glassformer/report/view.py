@@ -59,7 +59,7 @@ def colourings(simulated: Array | None, predicted: Array, uncertainty: Array | N
     if simulated is not None:
         difference = np.asarray(predicted, float) - simulated
         most = max(-_span(difference)[0], _span(difference)[1])
-        found.insert(0, Colouring("simulated", "simulated propensity", simulated, "plasma", span, "simulated"))
+        found.append(Colouring("simulated", "simulated propensity", simulated, "plasma", span, "simulated"))
         found.append(Colouring("difference", "predicted − simulated", difference, "RdBu_r", (-most, most), "simulated"))
     if uncertainty is not None:
         found.append(
