@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
 from glassformer.cli.app import app
 from glassformer.cli.model_cards import model_for
+from glassformer.cli.propensity_training import with_scores
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import CheckpointError, DatasetError, GlassformerError, PredictionError, SettingsError
 from glassformer.core.mixture import shipped_mixture
@@ -198,8 +199,9 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     assert answer["warnings"] == ["the model was trained on this structure: no test of it"]
 
 
-def test_a_page_about_one_prediction(model: Path, samples: list[Sample], dataset: Path, tmp_path: Path) -> None:
-    source, page = structure(samples[0], tmp_path), tmp_path / "page.html"
+def test_a_page_about_one_prediction(trained: Trained, samples: list[Sample], dataset: Path, tmp_path: Path) -> None:
+    source, page, model = structure(samples[0], tmp_path), tmp_path / "page.html", tmp_path / "scored.h5"
+    write_predictor(model, with_scores(trained))
     stated = ("--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     done = run("propensity", str(source), *stated, "--report", str(page))
     assert done.returncode == 0, done.stderr
