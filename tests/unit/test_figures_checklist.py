@@ -50,6 +50,7 @@ from glassformer.report.histogram import prediction_histograms
 from glassformer.report.naming import names_of, titles_of
 from glassformer.report.observable_figure import draw
 from glassformer.report.particle_figures import particle_figure
+from glassformer.report.prediction import distribution_figure as distribution_of_propensity
 from glassformer.report.propensity_figures import correlation_figure, map_figure
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
 from glassformer.report.style import STYLE
@@ -154,6 +155,7 @@ FIGURES: dict[str, Callable[[Path, pytest.MonkeyPatch], Figure]] = {
     "particles-A": lambda *_: particle_figure(propensities(dataset()), titles_of(dataset()), 0),
     "particles-B": lambda *_: particle_figure(propensities(dataset()), titles_of(dataset()), 1),
     "propensity-map": lambda *_: map_figure(held_out(dataset([COLD])), 0, 0, 0.42),
+    "propensity-distribution": lambda *_: distribution_of_propensity(dataset()[0], np.linspace(0.1, 0.9, 100)),
     "propensity-correlations": lambda *_: correlation_figure(
         [row for point in (COLD, HOT) for row in held_out_rows([held_out(dataset([point]))]) if row.species == "A"],
         titles_of(dataset()),
@@ -386,9 +388,9 @@ def test_every_figure_of_the_package_is_on_the_list() -> None:
                 found.add(f"{path.stem}.{part.name}")
     assert found == {
         "figures.msd_figure", "figures.scattering_figure", "figures.prediction_figure", "figures.training_figure",
-        "particle_figures.particle_figure", "propensity_figures.map_figure", "propensity_figures.correlation_figure",
+        "particle_figures.particle_figure", "propensity_figures.slab_figure", "propensity_figures.correlation_figure",
         "spread.band_figure", "spread._panels", "spread.distribution_figure",
         "animation.distribution_animation", "histogram.prediction_histograms", "experiment_figures.curves_figure",
         "experiment_figures.errors_figure", "experiment_figures.ratio_figure", "observable_figure.draw",
-        "comparison._draw", "mode_coupling._draw",
+        "comparison._draw", "mode_coupling._draw", "prediction.distribution_figure",
     }  # fmt: skip

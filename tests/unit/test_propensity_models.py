@@ -1,6 +1,7 @@
 """Propensity models from a dataset to the answer for a file, as a user types it, and what is refused on the way."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from glassformer.api.training import with_scores
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
 from glassformer.baselines.shipped_models import model_for
 from glassformer.cli.app import app
@@ -195,6 +197,28 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     np.testing.assert_allclose(answer["propensity"], rows[:, 5], atol=1e-5)
     assert (np.array(answer["uncertainty"]) > 0).all()
     assert answer["warnings"] == ["the model was trained on this structure: no test of it"]
+
+
+def test_a_page_about_one_prediction(trained: Trained, samples: list[Sample], dataset: Path, tmp_path: Path) -> None:
+    source, page, model = structure(samples[0], tmp_path), tmp_path / "page.html", tmp_path / "scored.h5"
+    write_predictor(model, with_scores(trained))
+    stated = ("--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
+    done = run("propensity", str(source), *stated, "--report", str(page))
+    assert done.returncode == 0, done.stderr
+    assert f"report: {page}" in done.stdout
+    text = page.read_text(encoding="utf-8")
+    assert "the model was trained on this structure: no test of it" in text
+    score = next(one for one in read_predictor(model).card.scores if one["time"] == 2.0 and one["temperature"] == 0.6)
+    assert f"at T = 0.6 and t = 2: {score['pcc_mean']:.3f} ± {score['pcc_error']:.3f} over {score['species']}" in text
+    assert not re.search(r"(?:src|href)=\"(?!#|data:)", text)
+    # A bare structure has no draws to compare with; a sample has.
+    assert 'value="simulated"' not in text
+    sample = next(dataset.rglob("*.h5"))
+    assert run("propensity", str(sample), "--model", str(model), "--report", str(page)).returncode == 0
+    assert 'value="simulated"' in page.read_text(encoding="utf-8")
+    for asked, problem in ((tmp_path / "page.pdf", "ends with .html"), (tmp_path / "all.html", "8 structures")):
+        refused = run("propensity", str(dataset), "--model", str(model), "--report", str(asked))
+        assert (refused.returncode, problem in refused.stderr, asked.exists()) == (2, True, False)
 
 
 def test_predictions_are_scored_where_the_model_had_not_seen(

@@ -95,7 +95,7 @@ def written(folder: Path, samples: Sequence[Sample], made: Predictions, run: Run
 def text_of(page: Path) -> str:
     """The words of a page, without figures and tags."""
     whole = page.read_text(encoding="utf-8")
-    whole = re.sub(r"<style>.*?</style>|<svg.*?</svg>", " ", whole, flags=re.DOTALL)
+    whole = re.sub(r"<style>.*?</style>|<script.*?</script>|<!--.*?-->|<svg.*?</svg>", " ", whole, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", whole)).split()).replace("τ α", "τα")
 
 

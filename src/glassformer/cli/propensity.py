@@ -23,6 +23,8 @@ from glassformer.core.errors import SettingsError
 from glassformer.core.progress import Silent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from glassformer.api.propensities import Propensity
     from glassformer.api.structures import Structures
 
@@ -52,6 +54,10 @@ def propensity(
             metavar="FILE", help="Write every particle: .extxyz, .gsd, .lammpstrj or .npz.", show_default=False
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE.html", help="Write a page with a view that can be turned.", show_default=False),
+    ] = None,
     time: Annotated[
         float | None, typer.Option(metavar="T", help="Time of the propensity.", show_default="the model's last")
     ] = None,
@@ -80,14 +86,18 @@ def propensity(
     structures = _structures(source, mixture, temperature, species, as_json)
     if out is not None:
         _check_out(out, len(structures))
+    if report is not None:
+        _check_report(report, len(structures))
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
         answers = [propensities.propensity(one, model, time, threads=threads, progress=stages) for one in structures]
     if out is not None:
         _write(out, answers)
+    if report is not None:
+        _write_report(report, answers[0], source)
     if as_json:
         print(json.dumps([_as_json(answer) for answer in answers], indent=1))
     else:
-        _print(answers, out)
+        _print(answers, {"every particle": out, "report": report})
 
 
 def _structures(source: Path, mixture: str, temperature: float | None, species: str, quiet: bool) -> "Structures":
@@ -114,6 +124,24 @@ def _check_out(out: Path, structures: int) -> None:
             f"got {structures} structures and one file of one structure to write",
             f"Give a sample, or write a prediction file: --out FILE{PREDICTIONS_SUFFIX}.",
         )
+
+
+def _check_report(report: Path, structures: int) -> None:
+    if report.suffix != ".html":
+        raise SettingsError(f"got --report {report}; expected a name that ends with .html")
+    if structures > 1:
+        raise SettingsError(
+            f"got {structures} structures and a page about one", "Give a sample or a file of one structure."
+        )
+
+
+def _write_report(report: Path, answer: "Propensity", source: Path) -> None:
+    from glassformer.core.files import write_atomically
+    from glassformer.report.prediction import prediction_page
+
+    card = answer.predictor.card
+    page = prediction_page(answer.sample, card, answer.time, answer.prediction, answer.warnings, source.name)
+    write_atomically(report, page.encode())
 
 
 def _write(out: Path, answers: "list[Propensity]") -> None:
@@ -145,7 +173,7 @@ def _as_json(answer: "Propensity") -> dict[str, Any]:
     }
 
 
-def _print(answers: "list[Propensity]", out: Path | None) -> None:
+def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") -> None:
     rows = [
         [answer.structure.name, one.species, f"{one.particles:,}", f"{one.mean:.3f}", f"{one.top:.3f}",
          f"{one.error:.3f}", f"{100 * one.unlike:.1f} %"]
@@ -159,5 +187,6 @@ def _print(answers: "list[Propensity]", out: Path | None) -> None:
     for one in answers:
         for text in one.warnings:
             console.print(f"warning: {one.structure.name}: {text}", style="yellow", soft_wrap=True)
-    if out is not None:
-        console.print(f"every particle: {out}", soft_wrap=True)
+    for what, path in written.items():
+        if path is not None:
+            console.print(f"{what}: {path}", soft_wrap=True)

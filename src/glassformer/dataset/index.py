@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import glassformer
 from glassformer.core.arrays import FloatArray
 from glassformer.core.checksum import Checksum, check_last_line, with_last_line
 from glassformer.core.errors import StorageError
 from glassformer.core.files import write_atomically
 from glassformer.core.layout import DatasetFolder
+from glassformer.core.version import __version__
 from glassformer.dataset.digest import Digest, restored
 
 # Raise it when what is kept changes its form or its meaning.
-FORMAT = f"1, glassformer {glassformer.__version__}"
+FORMAT = f"1, glassformer {__version__}"
 # Fewer samples are read in half a second: they get no index.
 LEAST = 100
 # A file that changed so short a time ago may change again without another time, on file systems that count in seconds.

@@ -1,5 +1,6 @@
 """What every HTML report is made with: figures that stand in the page and beside it, and the templates."""
 
+import base64
 import functools
 import io
 import math
@@ -11,18 +12,36 @@ from matplotlib.figure import Figure
 
 from glassformer.core.files import write_atomically
 from glassformer.evaluate.paired import Difference
+from glassformer.report.figure_data import figure_data
 
 
 def save(figure: Figure, name: str, folder: Path, formats: tuple[str, ...] = ("svg", "png")) -> Markup:
-    """Write `figure` to `folder` in these `formats`, SVG among them; return the SVG for the page."""
+    """Write `figure` to `folder` in these `formats`, SVG among them; return what `in_page` does."""
+    for suffix in formats:
+        write_atomically(folder / f"{name}.{suffix}", _drawn(figure, suffix))
+    return in_page(figure, name)
+
+
+def in_page(figure: Figure, name: str) -> Markup:
+    """Return `figure` as SVG for a page, with a link to its data as CSV."""
+    text = _drawn(figure, "svg").decode()
+    return Markup(_unique_ids(text[text.index("<svg") :], name)) + csv_link(name, figure_data(figure))
+
+
+def csv_link(name: str, text: str, words: str = "Data as CSV") -> Markup:
+    """Return a link in `words` that saves `text` as the file `name`.csv; the page holds it."""
+    data = base64.b64encode(text.encode()).decode()
+    return Markup(
+        '<p class="data"><a download="{}.csv" href="data:text/csv;charset=utf-8;base64,{}">{}</a></p>'
+    ).format(name, data, words)
+
+
+def _drawn(figure: Figure, suffix: str) -> bytes:
     # No date inside: the same data gives the same file.
     dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
-    for suffix in formats:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, dpi=160, bbox_inches="tight", pad_inches=0.08, metadata=dates[suffix])
-        write_atomically(folder / f"{name}.{suffix}", buffer.getvalue())
-    text = (folder / f"{name}.svg").read_text(encoding="utf-8")
-    return Markup(_unique_ids(text[text.index("<svg") :], name))
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, dpi=160, bbox_inches="tight", pad_inches=0.08, metadata=dates[suffix])
+    return buffer.getvalue()
 
 
 def _unique_ids(svg: str, name: str) -> str:

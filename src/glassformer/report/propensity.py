@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from glassformer.core.errors import DatasetError
@@ -13,6 +14,7 @@ from glassformer.dataset.sample import Sample
 from glassformer.evaluate.held_out import HeldOutRow, held_out_rows
 from glassformer.report import propensity_words as words
 from glassformer.report.propensity_figures import correlation_figure, map_figure, typical
+from glassformer.report.view import colourings, view
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,29 @@ class Propensities:
 
     def figures(self, titles: Mapping[str, str]) -> dict[str, Figure]:
         """Return the map and the correlations by configuration, by the names of their files."""
-        row, number = self.shown, typical(self.shown)
-        place = int(abs(self.mapped.times - row.time).argmin())
+        number = typical(self.shown)
         return {
-            "propensity-map": map_figure(self.mapped, number, place, float(row.pearson[number])),
+            "propensity-map": map_figure(self.mapped, number, self._place, float(self.shown.pearson[number])),
             "propensity-correlations": correlation_figure(self.rows, titles),
         }
+
+    @property
+    def _place(self) -> int:
+        """The number of the time that is shown."""
+        return int(abs(self.mapped.times - self.shown.time).argmin())
+
+    def _view(self) -> Markup:
+        """Return the configuration of the map as a view that can be turned."""
+        part, number = self.mapped, typical(self.shown)
+        where = part.of_particles(number)
+        return view(
+            part.box[number],
+            part.positions[where],
+            part.species[where],
+            part.species_names,
+            colourings(part.label[where, self._place], part.prediction[where, self._place]),
+            "The map above shows a slab of the same configuration.",
+        )
 
     def section(self, names: Mapping[str, str]) -> dict[str, Any]:
         """Return the rows and sentences of the page."""
@@ -49,6 +68,8 @@ class Propensities:
             "finding": words.finding(self.rows),
             "note": words.note(self.rows, self.parts),
             "map": words.map_caption(self.mapped, self.shown, typical(self.shown), names),
+            "view": self._view(),
+            "view_caption": words.view_caption(self.mapped, self.shown, typical(self.shown), names),
             "correlations": words.correlation_caption(self.rows),
         }
 

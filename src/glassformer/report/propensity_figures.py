@@ -8,7 +8,7 @@ from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from glassformer.core.arrays import FloatArray
+from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.dataset.held_out import HeldOut
 from glassformer.evaluate.held_out import HeldOutRow
 from glassformer.report.style import MARKERS, NEUTRAL, PALETTE, at_time, key_entry
@@ -19,6 +19,8 @@ SLAB = 2.5
 SPREAD = 2.5
 # Diameters of the circles, by number of the species; further species are as small as the last.
 DIAMETERS = (1.0, 0.75)
+# More circles than this are drawn as pixels: each by itself would make the page heavy.
+MOST_VECTORS = 1000
 # More state points or times than this would make panels too small to read.
 MOST_COLUMNS, MOST_ROWS = 4, 3
 
@@ -35,32 +37,50 @@ def map_figure(part: HeldOut, configuration: int, place: int, pearson: float) ->
     mean of the species in this configuration.
     """
     where = part.of_particles(configuration)
-    species, box = part.species[where], part.box[configuration]
-    positions = part.positions[where].astype(np.float64)
-    figure = Figure(figsize=(9.2, 4.5))
-    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    titles = f"predicted, Pearson {pearson:.2f}", "simulated"
-    for axes, values, title in zip(
-        (left, right), (part.prediction[where, place], part.label[where, place]), titles, strict=True
-    ):
-        circles = draw_slab(axes, positions, species, box, standardised(values, species))
-        circles.set_clim(-SPREAD, SPREAD)
+    species = part.species[where]
+    panels = {
+        f"predicted, Pearson {pearson:.2f}": standardised(part.prediction[where, place], species),
+        "simulated": standardised(part.label[where, place], species),
+    }
+    return slab_figure(
+        part.box[configuration], part.positions[where], species, panels, "RdBu_r", (-SPREAD, SPREAD),
+        "propensity  [standard\ndeviations of the species]",
+    )  # fmt: skip
+
+
+def slab_figure(
+    box: FloatArray,
+    positions: NDArray[np.floating],
+    species: ByteArray,
+    panels: Mapping[str, FloatArray],
+    colours: str,
+    span: tuple[float, float],
+    label: str,
+) -> Figure:
+    """The particles with z below `SLAB`, a panel for each quantity (N,) of `panels`, by their titles.
+
+    `span`: values of the first and the last of the `colours`, a map of matplotlib; `label` of the colour bar.
+    """
+    figure = Figure(figsize=(4.1 * len(panels) + 1, 4.5))
+    row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (title, values) in zip(row, panels.items(), strict=True):
+        circles = draw_slab(axes, positions, species, box, values)
+        circles.set(cmap=colours, clim=span)
         axes.set_title(title, fontsize=11)
-    left.set_ylabel(r"y  [$\sigma_{AA}$]")
-    figure.colorbar(
-        circles, ax=(left, right), extend="both", shrink=0.85, label="propensity  [standard\ndeviations of the species]"
-    )
+    row[0].set_ylabel(r"y  [$\sigma_{AA}$]")
+    figure.colorbar(circles, ax=row, extend="both", shrink=0.85, label=label)
     return figure
 
 
 def draw_slab(
-    axes: Axes, positions: FloatArray, species: NDArray[np.uint8], box: FloatArray, values: FloatArray
+    axes: Axes, positions: NDArray[np.floating], species: NDArray[np.uint8], box: FloatArray, values: FloatArray
 ) -> EllipseCollection:
     """Draw the particles of a slab of thickness `SLAB` as circles, coloured by `values` (N,); return the circles."""
     shown = np.flatnonzero(positions[:, 2] < SLAB)
     # The nearest to the viewer last.
     shown = shown[np.argsort(positions[shown, 2], kind="stable")]
     circles = _circles(axes, positions[shown], species[shown], values[shown])
+    circles.set_rasterized(len(shown) > MOST_VECTORS)
     axes.set(xlim=(0, box[0]), ylim=(0, box[1]), aspect="equal", xlabel=r"x  [$\sigma_{AA}$]")
     for side in ("top", "right"):
         axes.spines[side].set_visible(True)
@@ -78,11 +98,11 @@ def standardised(values: NDArray[np.float32], species: NDArray[np.uint8]) -> Flo
     return found
 
 
-def _circles(axes: Axes, positions: FloatArray, species: NDArray[np.uint8], values: FloatArray) -> EllipseCollection:
+def _circles(axes: Axes, positions: NDArray[np.floating], species: ByteArray, values: FloatArray) -> EllipseCollection:
     diameters = np.array(DIAMETERS)[np.minimum(species, len(DIAMETERS) - 1)]
     circles = EllipseCollection(
         diameters, diameters, np.zeros(len(diameters)), units="xy", offsets=positions[:, :2],
-        offset_transform=axes.transData, array=values, cmap="RdBu_r", edgecolor="0.3", linewidth=0.4,
+        offset_transform=axes.transData, array=values, edgecolor="0.3", linewidth=0.4,
     )  # fmt: skip
     axes.add_collection(circles)
     return circles

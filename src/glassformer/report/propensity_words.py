@@ -63,6 +63,16 @@ def map_caption(part: HeldOut, row: HeldOutRow, configuration: int, names: Mappi
     )
 
 
+def view_caption(part: HeldOut, row: HeldOutRow, configuration: int, names: Mapping[str, str]) -> str:
+    """Return the caption of the view that can be turned."""
+    return (
+        f"All particles of the same configuration ({part.configurations[configuration]},"
+        f" {names.get(row.state_point, row.state_point)}), at their positions at t = 0, with propensities at t ="
+        f" {row.time:g}. Simulated and predicted propensities share one scale, in σ_AA; its ends leave out the"
+        " smallest and largest 1 %."
+    )
+
+
 def correlation_caption(rows: Sequence[HeldOutRow]) -> str:
     """Return the caption of the correlations by configuration."""
     return (
