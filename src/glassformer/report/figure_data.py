@@ -63,7 +63,7 @@ def _label(axes: Axes, which: str) -> str:
 def _series(axes: Axes) -> Iterator[Series]:
     for line in axes.lines:
         # Others are measured in parts of the panel, not in the data's units.
-        if line.get_transform() == axes.transData and len(line.get_xdata()):
+        if line.get_transform() == axes.transData and np.size(line.get_xdata()):
             yield _name(line), np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float), None
     for patch in axes.patches:
         if isinstance(patch, StepPatch):
@@ -89,7 +89,7 @@ def _of_collection(collection: Collection) -> Iterator[Series]:
             outline = np.asarray(path.vertices, float)
             yield f"band {_name(collection)}".strip(), outline[:, 0], outline[:, 1], None
     else:
-        places = np.ma.filled(np.ma.asarray(collection.get_offsets(), float), np.nan)
+        places: FloatArray = np.ma.filled(np.ma.asarray(collection.get_offsets(), float), np.nan)
         yield _name(collection), places[:, 0], places[:, 1], None if values is None else np.asarray(values, float)
 
 
