@@ -53,8 +53,8 @@ def colourings(simulated: Array | None, predicted: Array, uncertainty: Array | N
     Simulated and predicted propensities share one scale. Their difference has the same length of scale on both sides of
     zero.
     """
-    known = [values for values in (simulated, predicted) if values is not None]
-    span = _span(np.concatenate(known).astype(np.float64))
+    known = [np.asarray(values, np.float64) for values in (simulated, predicted) if values is not None]
+    span = _span(np.concatenate(known))
     found = [Colouring("predicted", "predicted propensity", predicted, "plasma", span, "predicted")]
     if simulated is not None:
         difference = np.asarray(predicted, float) - simulated
