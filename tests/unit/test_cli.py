@@ -310,7 +310,7 @@ def test_bad_files_are_named(folder: Path, tmp_path: Path) -> None:
     refused(glassformer("simulate", folder / "campaign.toml", "--out", data), "c0002.h5 is not a whole HDF5 file")
     (tmp_path / "empty").mkdir()
     refused(glassformer("info", tmp_path / "empty"), "is empty")
-    refused(glassformer("predict", victim, folder / "data", "--out", tmp_path / "p.h5"), "is damaged or no model")
+    refused(glassformer("predict", victim, folder / "data", "--out", tmp_path / "p.h5"), "c0002.h5 is damaged")
     refused(glassformer("evaluate", folder / "data" / "T0.50_P1.55" / "c0000.h5"), "is no prediction file")
     assert not (tmp_path / "p.h5").exists()
 

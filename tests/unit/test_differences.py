@@ -13,6 +13,7 @@ from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.index import Index
 from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.simulate.campaign import draws_there, tasks
 from glassformer.train.training import train_run
@@ -41,7 +42,7 @@ def refusal(dataset: Path, **changes: object) -> str:
     other = check_settings(TINY_CAMPAIGN | changes, Campaign, "other")
     (first, *_) = tasks(other, dataset)
     with pytest.raises(DatasetError, match="was made with other parameters") as caught:
-        draws_there(first)
+        draws_there(first, Index(dataset))
     assert "hash" not in caught.value.problem
     return caught.value.problem
 
@@ -99,7 +100,7 @@ def test_what_differs_from_the_run_in_the_folder_is_named(tiny_dataset: Path, tm
     other = check_settings(short | {"seed": 4}, Run, "other")
     with pytest.raises(CheckpointError, match=r"settings or data: seed: 3 in that run, 4 in this one\n"):
         train_run(other, samples, tmp_path, Silent(), 1)
-    with pytest.raises(CheckpointError, match="settings are the same, but the data or their labels differ"):
+    with pytest.raises(CheckpointError, match="settings are the same, but the data, their labels"):
         train_run(run, samples[:4], tmp_path, Silent(), 1)
     # As an editor may save it.
     text = (tmp_path / "run.json").read_text()

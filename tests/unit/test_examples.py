@@ -76,7 +76,7 @@ def test_my_network(tmp_path: Path) -> None:
     assert -0.2 < correlations["A"] < 1
     assert "particlenet: propensity of 1 structure, t = 1" in printed
     assert (tmp_path / "out" / "predicted.png").stat().st_size > 10_000
-    assert len(list((tmp_path / "out" / "training").glob("fold-*/model.pt"))) == 2
+    assert len(list((tmp_path / "out" / "training").glob("fold-*/model.safetensors"))) == 2
 
 
 def test_thesis_in_small(tmp_path: Path) -> None:

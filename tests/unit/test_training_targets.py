@@ -53,6 +53,9 @@ SMALL = {
         "dropout": 0.0,
     },
 }
+BASE = {key: value for key, value in SMALL["continuous-filter"].items() if key != "fully_connected"}
+SMALL["subgraphs"] = {"radius": 1.2, "base": {"name": "continuous-filter"} | BASE, "fully_connected": [16]}
+SMALL["global-attention"] = {"width": 16, "heads": 2, "base": {"name": "continuous-filter"} | BASE}
 TIME = np.array([1.0])
 
 
@@ -60,6 +63,13 @@ def make_run(head: str = "particle", name: str = "particlenet", **tables: dict[s
     targets = {"times": [1.0]} | tables.pop("targets", {})
     settings = {"name": name, "head": head} | SMALL.get(name, {}) | tables.pop("network", {})
     return check_settings(TINY_RUN | {"network": settings, "targets": targets} | tables, Run, "run")
+
+
+def output_layer(model: Model) -> list[torch.Tensor]:
+    """Return bias and weight of the last layer of the head."""
+    layers = {name.rpartition(".")[0] for name in model.weights if name.startswith("head.")}
+    last = max(layers, key=lambda name: [int(part) for part in name.split(".") if part.isdigit()])
+    return [model.weights[f"{last}.bias"], model.weights[f"{last}.weight"]]
 
 
 def target_of(run: Run) -> Target:
@@ -239,8 +249,8 @@ def test_predictions_undo_scale_and_standardisation(
     run = make_run(head, targets=targets, training={"epochs": 1, "batch_size": 2})
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
     model = read_model(tmp_path / "run" / "fold-0" / "model.safetensors")
-    for name in [name for name in model.weights if name.startswith("head.")][-2:]:
-        model.weights[name].zero_()
+    for values in output_layer(model):
+        values.zero_()
     predictions = predict(model, samples)
     np.testing.assert_allclose(predictions.prediction[:, 0], expected(model), rtol=1e-6)
     assert predictions.species == targets.get("species", "A")
@@ -276,8 +286,8 @@ def test_labels_standardised_by_species(tmp_path: Path) -> None:
     for kind in (0, 1):
         found = torch.cat([item.label[item.graph.species == kind] for item in items])
         np.testing.assert_allclose([found.mean(), found.std(correction=0)], [0, 1], atol=1e-5)
-    for name in [name for name in model.weights if name.startswith("head.")][-2:]:
-        model.weights[name].zero_()
+    for values in output_layer(model):
+        values.zero_()
     predictions = predict(model, samples)
     said = np.log(predictions.particle_prediction[:, 0])
     for kind in (0, 1):
@@ -313,8 +323,7 @@ def test_negative_linear_predictions_have_a_floor(tmp_path: Path) -> None:
     run = make_run("system", targets={"scale": "linear"}, training={"epochs": 1, "batch_size": 2})
     train_run(run, samples, tmp_path / "run", Silent(), threads=1)
     model = read_model(tmp_path / "run" / "fold-0" / "model.safetensors")
-    bias = [name for name in model.weights if name.startswith("head.")][-1]
-    model.weights[bias].fill_(-1e6)
+    output_layer(model)[0].fill_(-1e6)
     np.testing.assert_allclose(predict(model, samples).prediction, np.log(1e-3 * model.label_mean[0]))
 
 
