@@ -1,12 +1,11 @@
-"""What each ingredient of a propensity model is worth: structure read, number of configurations, method.
+"""What each ingredient of a propensity model is worth: structure read, descriptors, number of configurations.
 
     python -m benchmarks.propensity_ingredients DATASET [--json] [--rows TEXT...]
 
 DATASET: configurations of one state point with inherent structures and cage positions (`glassformer quench` and
 `glassformer cage`). Two are left out at a time; the propensity is that of the last particle time, and scores are
 Pearson's correlations over the first species. Differences are paired by configuration, to the model that ships.
-Nothing is chosen by what is left out. The perceptron and the support vector machine are those of scikit-learn
-(`pip install scikit-learn`).
+Nothing is chosen by what is left out.
 """
 
 import argparse
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from glassformer.baselines.propensity import LabelledParticles, PropensityModel, scales_of
+from glassformer.baselines.propensity import LabelledParticles, PropensityModel
 from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.folder import read_dataset
@@ -30,15 +29,7 @@ from glassformer.evaluate.propensity_scores import correlation, paired, score_pr
 from glassformer.observables.descriptors import cage_descriptors, collect_descriptors, join
 
 LEFT_OUT = 2
-# Chosen among by leaving training configurations out.
-DECAYS = (1.0, 10.0, 100.0)
-# Particles that count as soft, and as hard, when a support vector machine learns to tell them apart.
-EXTREMES = 0.1
 FINE = ("radial", "bond_order")
-
-Names = Sequence[str]
-Predict = Callable[[LabelledParticles], FloatArray]
-Fit = Callable[[Sequence[LabelledParticles], Names], Predict]
 
 
 def quantity(name: str) -> str:
@@ -46,85 +37,18 @@ def quantity(name: str) -> str:
     return name.split("@")[0].split(".")[1]
 
 
-def ridge(training: Sequence[LabelledParticles], names: Names) -> Predict:
-    """Fit what ships."""
-    model = PropensityModel.fit(training, names)
-    return lambda item: model.predict(item.table, item.species)[:, 0]
-
-
-def scaled(training: Sequence[LabelledParticles], names: Names) -> Callable[[LabelledParticles], FloatArray]:
-    """Return a function that gives the columns in units of their spread in training, times the scales of the ridge."""
-    values = np.concatenate([item.table.select(names).values for item in training])
-    mean, factor = values.mean(0), scales_of(names) / np.maximum(values.std(0), 1e-12)
-    return lambda item: (item.table.select(names).values - mean) * factor
-
-
-def perceptron(training: Sequence[LabelledParticles], names: Names) -> Predict:
-    """Fit two hidden layers of 32 and 8; weight decay by leaving a quarter of the training configurations out."""
-
-    def fit(items: Sequence[LabelledParticles], decay: float) -> Predict:
-        from sklearn.neural_network import MLPRegressor
-
-        columns = scaled(items, names)
-        labels = np.concatenate([item.propensity[:, 0] for item in items])
-        network = MLPRegressor(
-            hidden_layer_sizes=(32, 8),
-            alpha=decay,
-            learning_rate_init=1e-3,
-            batch_size=256,
-            max_iter=20,
-            random_state=1,
-        )
-        network.fit(np.concatenate([columns(item) for item in items]), (labels - labels.mean()) / labels.std())
-        return lambda item: np.asarray(network.predict(columns(item)), np.float64)
-
-    quarter = max(1, len(training) // 4)
-    kept, watched = training[quarter:], training[:quarter]
-
-    def score(decay: float) -> float:
-        predict = fit(kept, decay)
-        return float(np.mean([correlation(predict(item), item.propensity[:, 0]) for item in watched]))
-
-    return fit(training, max(DECAYS, key=score))
-
-
-def softness(training: Sequence[LabelledParticles], names: Names) -> Predict:
-    """Fit a linear support vector machine to the most and the least mobile; predict the distance from its plane.
-
-    S. S. Schoenholz, E. D. Cubuk, D. M. Sussman, E. Kaxiras and A. J. Liu, Nature Physics 12, 469 (2016), with
-    propensities in the place of rearrangements.
-    """
-    from sklearn.svm import LinearSVC
-
-    columns = scaled(training, names)
-    values, labels = (
-        np.concatenate([columns(item) for item in training]),
-        np.concatenate([item.propensity[:, 0] for item in training]),
-    )
-    low, high = np.quantile(labels, [EXTREMES, 1 - EXTREMES])
-    extreme = (labels <= low) | (labels >= high)
-    machine = LinearSVC(C=0.1, dual=False, random_state=1).fit(values[extreme], labels[extreme] >= high)
-    return lambda item: np.asarray(machine.decision_function(columns(item)), np.float64)
-
-
 @dataclass(frozen=True)
 class Row:
-    """A variant: what it reads, told by names, how it is fitted, and on how many configurations (0: all there are)."""
+    """A variant: what it reads, told by names, and on how many configurations (0: all there are)."""
 
     name: str
     reads: Callable[[str], bool]
-    fit: Fit = ridge
     configurations: int = 0
 
 
 def of_cage(name: str) -> bool:
     """Return whether a descriptor is one of the cage positions."""
     return name.startswith("cage")
-
-
-def nearby(name: str) -> bool:
-    """Return whether a descriptor is a structure function of the inherent structure around one particle."""
-    return name.startswith("inherent") and quantity(name) in FINE and "@" not in name
 
 
 SHIPS = Row("ridge, cage positions (ships)", of_cage)
@@ -136,9 +60,6 @@ ROWS = (
     Row("without radial densities, bond orders", lambda name: of_cage(name) and quantity(name) not in FINE),
     Row("without averages over neighbors", lambda name: of_cage(name) and "@" not in name),
     Row("without mobility in the cage", lambda name: of_cage(name) and quantity(name) != "mobility"),
-    Row("perceptron on the same columns", of_cage, perceptron),
-    Row("softness: structure functions of the inherent structure", nearby, softness),
-    Row("ridge on these", nearby),
 )  # fmt: skip
 
 
@@ -165,8 +86,8 @@ def predictions(row: Row, items: Sequence[LabelledParticles]) -> list[FloatArray
         known = [index for index in range(len(items)) if index not in left_out]
         if row.configurations:
             known = generator(named_seed(number, "known")).permutation(known)[: row.configurations].tolist()
-        predict = row.fit([items[index] for index in known], names)
-        found |= {index: predict(items[index]) for index in left_out}
+        model = PropensityModel.fit([items[index] for index in known], names)
+        found |= {index: model.predict(items[index].table, items[index].species)[:, 0] for index in left_out}
     return [found[index] for index in range(len(items))]
 
 
