@@ -61,7 +61,7 @@ class Graph(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class InnerGraph:
-    """A `Graph` that one network makes for another inside it."""
+    """A `Graph` made here: for a network inside another, or to try one from outside."""
 
     species: Tensor
     scalars: Tensor

@@ -14,7 +14,6 @@ import os
 import sys
 import traceback
 from collections.abc import Collection
-from dataclasses import dataclass
 from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from glassformer.core.errors import NetworkError
 from glassformer.core.network_settings import NearestGraph, NetworkSettings, OwnNetworkSettings, registered_networks
+from glassformer.network.interface import InnerGraph
 
 # Neighbors of a particle in the small graph of a network that reads a cutoff.
 _FEW = 3
@@ -31,20 +31,7 @@ _TORCH = str(Path(torch.__file__).parent)
 _OUTPUT = "Its forward takes the graph of M particles and returns features of every particle, (M, F): docs/networks.md."
 
 
-@dataclass(frozen=True)
-class SmallGraph:
-    """Two graphs of a few particles: a `glassformer.network.interface.Graph`."""
-
-    species: Tensor
-    scalars: Tensor
-    node_vectors: Tensor
-    centers: Tensor
-    neighbors: Tensor
-    vectors: Tensor
-    counts: tuple[int, ...]
-
-
-def small_graph(settings: NetworkSettings) -> SmallGraph:
+def small_graph(settings: NetworkSettings) -> InnerGraph:
     """Return two graphs such as a network of these `settings` reads: every particle has the same number of edges."""
     graph = settings.graph
     number = graph.neighbors if isinstance(graph, NearestGraph) else _FEW
@@ -57,7 +44,7 @@ def small_graph(settings: NetworkSettings) -> SmallGraph:
         first += count
     places, edges = torch.arange(first), torch.cat(centers)
     vectors = torch.sin(torch.arange(1.0, 3 * len(edges) + 1)).reshape(-1, 3)
-    return SmallGraph(
+    return InnerGraph(
         species=places % settings.species,
         scalars=torch.cos(torch.arange(1.0, first * settings.scalars + 1)).reshape(first, -1),
         node_vectors=torch.zeros(first, len(settings.vector_inputs), 3),

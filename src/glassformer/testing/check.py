@@ -23,7 +23,7 @@ class Outcome:
 
 
 def check_network(settings: NetworkSettings) -> Iterator[Outcome]:
-    """Yield the outcome of every property, each on a network made anew.
+    """Yield the outcome of every property, each on a new network.
 
     Raises `NetworkError` if the network cannot even be made: then there is nothing to test.
     """
