@@ -9,15 +9,20 @@ Units are Lennard-Jones reduced units throughout: lengths in sigma_AA, energies 
 Nothing is imported before it is used: `import glassformer` alone takes milliseconds.
 """
 
+from __future__ import annotations
+
 import sys
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from glassformer.core.version import __version__
 
+# As in `typing`, which takes longer to import than all of this: Ctrl-C would meet it before a command answers.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from glassformer.api.curves import Curve, Scattering, msd, self_scattering
     from glassformer.api.description import DescriptorTable, descriptors
     from glassformer.api.predictions import PredictionSet, Scores, evaluate, predict

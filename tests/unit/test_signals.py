@@ -170,8 +170,8 @@ def test_ctrl_c_at_ten_early_moments(long: Path) -> None:
         if process.returncode == 1 and errors in ("error: stopped\n", f"error: stopped\n{CONTINUE}\n"):
             answers.append(delay)
         else:
-            # Only while the interpreter itself starts, before any line of the package.
-            assert "glassformer/" not in errors, errors
+            # Only while the interpreter itself starts; of the package, while its names are made, before `main` runs.
+            assert "glassformer/" not in errors.replace("glassformer/__init__.py", ""), errors
             assert process.returncode in (1, -signal.SIGINT), errors
     assert len(answers) >= 5
 
