@@ -40,6 +40,15 @@ hold_time = 125.0
 """
 
 
+def campaign_with(changes: dict[str, str]) -> str:
+    """Return `CAMPAIGN` with some of its lines replaced, each of which it must have."""
+    text = CAMPAIGN
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
 def start(campaign: Path, dataset: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "glassformer", "simulate", str(campaign), "--out", str(dataset), "--workers", "2"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ)

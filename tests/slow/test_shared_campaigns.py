@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.slow.test_kills import CAMPAIGN, contents, start
+from tests.slow.test_kills import campaign_with, contents, start
 
 KILLS = 30
 SHORT = {
     "configurations = 2": "configurations = 6",
     "last = 30000": "last = 8000",
     "duration = 110.0": "duration = 30.0",
+    "hold_time = 150.0": "hold_time = 40.0",
+    "hold_time = 125.0": "hold_time = 40.0",
 }
-SHORT |= {"hold_time = 150.0": "hold_time = 40.0", "hold_time = 125.0": "hold_time = 40.0"}
 DISK = """
 set -u
 mount -t tmpfs -o size=200m none "$DISK"
@@ -42,12 +43,8 @@ exit $code
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    text = CAMPAIGN
-    for old, new in SHORT.items():
-        assert old in text
-        text = text.replace(old, new)
     path = tmp_path_factory.mktemp("campaign") / "campaign.toml"
-    path.write_text(text)
+    path.write_text(campaign_with(SHORT))
     return path
 
 

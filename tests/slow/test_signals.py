@@ -12,11 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.slow.test_kills import CAMPAIGN
+from tests.slow.test_kills import campaign_with
 from tests.unit.test_cli import RUN
 from tests.unit.test_signals import PATIENCE, left_in_shared_memory, members, start
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SHORT = {
+    "last = 30000": "last = 4000",
+    "hold_in_tau_alpha = 2.0": "hold_in_tau_alpha = 0.0",
+    "hold_time = 150.0": "hold_time = 20.0",
+    "hold_time = 125.0": "hold_time = 20.0",
+    "duration = 110.0": "duration = 10.0",
+    "duration = 50.0": "duration = 10.0",
+    "most_windows = 3": "most_windows = 2",
+    "configurations = 2": "configurations = 4",
+}
 STUDY = """
 title = "signals"
 run = "RUN"
@@ -82,12 +92,7 @@ SCENARIOS = {
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all settings, a dataset and a training."""
     folder = tmp_path_factory.mktemp("source")
-    short = CAMPAIGN.replace("last = 30000", "last = 4000").replace(
-        "hold_in_tau_alpha = 2.0", "hold_in_tau_alpha = 0.0"
-    )
-    short = short.replace("hold_time = 150.0", "hold_time = 20.0").replace("hold_time = 125.0", "hold_time = 20.0")
-    short = short.replace("duration = 110.0", "duration = 10.0").replace("duration = 50.0", "duration = 10.0")
-    short = short.replace("most_windows = 3", "most_windows = 2").replace("configurations = 2", "configurations = 4")
+    short = campaign_with(SHORT)
     (folder / "campaign.toml").write_text(short)
     (folder / "lockstep.toml").write_text(short.replace('engine = "lammps"', 'engine = "lockstep"'))
     run = RUN.replace('times = [1.065, "last"]', 'times = ["last"]').replace("epochs = 3", "epochs = 40")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from glassformer.dataset.folder import sample_paths
-from tests.slow.test_kills import CAMPAIGN
+from tests.slow.test_kills import campaign_with
 from tests.slurm.cluster import Cluster, refuse_without_slurm, until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
@@ -22,9 +22,11 @@ SIZES = {
     "configurations = 2": "configurations = 10",
     "last = 30000": "last = 6000",
     "duration = 110.0": "duration = 10.0",
+    "hold_time = 150.0": "hold_time = 30.0",
+    "hold_time = 125.0": "hold_time = 30.0",
+    "hold_in_tau_alpha = 2.0": "hold_in_tau_alpha = 0.0",
+    "most_windows = 3": "most_windows = 2",
 }
-SIZES |= {"hold_time = 150.0": "hold_time = 30.0", "hold_time = 125.0": "hold_time = 30.0"}
-SIZES |= {"hold_in_tau_alpha = 2.0": "hold_in_tau_alpha = 0.0", "most_windows = 3": "most_windows = 2"}
 PARSL = """
 import sys
 from pathlib import Path
@@ -57,12 +59,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    text = CAMPAIGN
-    for old, new in SIZES.items():
-        assert old in text
-        text = text.replace(old, new)
     path = tmp_path_factory.mktemp("campaign") / "campaign.toml"
-    path.write_text(text)
+    path.write_text(campaign_with(SIZES))
     return path
 
 
