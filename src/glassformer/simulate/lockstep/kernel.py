@@ -18,8 +18,8 @@ is not compiled.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from glassformer.core.compiled import cached_njit
 from glassformer.physics.mixture import Mixture
 from glassformer.simulate.lockstep.simd import (
     broadcast,
@@ -47,7 +47,7 @@ def polynomial_table(mixture: Mixture, dtype: Any) -> np.ndarray | None:
     return None if mixture.plain else np.stack([terms.linear, terms.square, terms.fourth], -1).astype(dtype)
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def forces(u, f, pairs, species, table, polynomial, energy, virial):
     """Add the pair forces to `f`; with `energy` and `virial` not None, write the pair sums of each particle there.
 
@@ -97,7 +97,7 @@ def forces(u, f, pairs, species, table, polynomial, energy, virial):
             store(virial, i * lanes, virial_i)
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def leap(u, low, w, f, kick, time_step):
     """Leap w and u over one step, empty `f` for the next forces, and return the greatest speed of any draw.
 
@@ -130,7 +130,7 @@ def leap(u, low, w, f, kick, time_step):
     return np.float64(np.sqrt(horizontal_maximum(fastest)))
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def push_back(u, f, centers, radius, stiffness, energy):
     """Add the force of walls around cages to `f`; with `energy` (N * lanes,) not None, write their energy there.
 

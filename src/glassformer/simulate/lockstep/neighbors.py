@@ -9,8 +9,8 @@ a vector at a time.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from glassformer.core.compiled import cached_njit
 from glassformer.simulate.lockstep.simd import (
     aligned_zeros,
     broadcast,
@@ -78,7 +78,7 @@ def empty_near(capacity: int, dtype: Any) -> Near:
     return Near(aligned_zeros(6 * capacity, dtype), aligned_zeros(capacity, dtype), np.zeros((capacity, 3)))
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def bounding_boxes(u, reference):
     """Return lows (N, 3) and highs (N, 3) of the box that holds each particle in all its draws."""
     lanes = width(u)
@@ -91,7 +91,7 @@ def bounding_boxes(u, reference):
     return low, high
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def sort_into_cells(low, high, reference, species, kinds, box, counts):
     """Sort the particles by the cells of their boxes' centres; `low` and `high` move into the first periodic box."""
     particles = low.shape[0]
@@ -120,7 +120,7 @@ def sort_into_cells(low, high, reference, species, kinds, box, counts):
     return Cells(order, starts, counts, box / counts, low, high, position, widest)
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def _copy_cell(cells, group, wrap, near, count):
     """Append the particles of one cell and species, moved by `wrap` boxes, to `near`, as far as there is room."""
     capacity = near.position.shape[0]
@@ -137,19 +137,19 @@ def _copy_cell(cells, group, wrap, near, count):
     return count
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@cached_njit(nogil=True, error_model="numpy", inline="always")
 def _span(low, high, extent, edge):
     """First and last cell that a stretch from low - extent to high + extent touches."""
     return np.int64(np.floor((low - extent) / edge)), np.int64(np.floor((high + extent) / edge))
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@cached_njit(nogil=True, error_model="numpy", inline="always")
 def _gap(low, high, cell, edge, widest):
     """Distance along one axis between a stretch and the particles of a cell, which reach `widest` past its walls."""
     return max(cell * edge - widest - high, low - (cell + 1) * edge - widest, 0.0)
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def find_near(cells, kinds, s, low, high, limit, near):
     """Copy to `near` the particles of species s in cells that can hold one within `limit` of the box (low, high).
 
@@ -176,7 +176,7 @@ def find_near(cells, kinds, s, low, high, limit, near):
     return count
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def find_candidates(i, low, high, limit, near, count, found):
     """Write the places in `near` of the particles j > i whose boxes come within `limit` of i's; return how many."""
     bounds, stride, lanes = near.bounds, near.position.shape[0], width(near.bounds)
@@ -196,7 +196,7 @@ def find_candidates(i, low, high, limit, near, count, found):
     return candidates
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def _list_pairs(u, i, position, reach, near, found, candidates, pairs, count):
     """Append those of i's candidates that are within `reach` in any draw to `pairs`; return how many it holds then.
 
@@ -226,7 +226,7 @@ def _list_pairs(u, i, position, reach, near, found, candidates, pairs, count):
     return count
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def build(u, reference, species, box, counts, reach, near, pairs):
     """Write all pairs within `reach` (S, S) in any draw to `pairs`.
 
@@ -260,7 +260,7 @@ def build(u, reference, species, box, counts, reach, near, pairs):
     return count, needed
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def prune(u, species, reach, pairs, kept):
     """Write to `kept`, which has room, those of `pairs` that are within `reach` (S, S) in any draw; return how many."""
     kinds, lanes, count = reach.shape[0], width(u), 0
@@ -288,7 +288,7 @@ def prune(u, species, reach, pairs, kept):
     return count
 
 
-@njit(nogil=True, error_model="numpy")
+@cached_njit(nogil=True, error_model="numpy")
 def greatest_move(u, u_then):
     """Return how far the particle that moved furthest, in any draw, is from where it was at `u_then`."""
     lanes = width(u)
