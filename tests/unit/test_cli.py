@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import fmean
 
 import h5py
 import pytest
@@ -385,6 +386,14 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     assert "8 of 8 configurations exist already" in printed
     assert str(tmp_path / "demo" / "report" / "index.html") in printed.replace("\n", "")
     scores = json.loads(results[0])
+    words, row = " ".join(printed.split()), scores["propensity"][0]
+    assert "8 of 8 configurations are shown to be in equilibrium" in words
+    assert f"have a Pearson correlation of {row['ridge']['pcc_mean']:.2f} at T0.50_P1.55" in words
+    assert f"(best single descriptor: {max(row['baselines'].values()):.2f}" in words
+    errors = [row["models"] for row in scores["scores"]["rows"] if row["state_point"] != "all"]
+    for model, text in (("network", "a mean absolute error of {}"), ("state_point_mean", "configurations, has {}")):
+        assert text.format(f"{fmean(error[model]['mae'] for error in errors):.2f}") in words
+    assert "glassformer propensity FILE --mixture kob-andersen" in words
     assert {row["label"] for row in scores["data"]} == {"T0.50_P1.55", "T0.56_P0.17"}
     assert len(scores["scores"]["rows"]) == 6
     assert [(row["state_point"], row["species"]) for row in scores["propensity"]] == [

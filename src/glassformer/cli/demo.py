@@ -27,9 +27,8 @@ def run_demo(out: Path, campaign_file: Path, run_file: Path, recipe: Recipe, wor
         with progress() as stages:
             _simulate_and_train(campaign, run, out, workers, stages)
             _train_propensities(recipe, out, workers, stages)
-        page = _report(out)
-    console.print(f"\n{duration(time.monotonic() - began)}. The report: {page}", soft_wrap=True)
-    console.print(f"The numbers: {OutFolder(out).results}", soft_wrap=True)
+        _report(out)
+    console.print(f"\nThe demo took {duration(time.monotonic() - began)}.")
 
 
 def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, stages: Progress) -> None:
@@ -58,7 +57,9 @@ def _train_propensities(recipe: Recipe, out: Path, workers: int, stages: Progres
     train_propensities(recipe, out, workers, stages)
 
 
-def _report(out: Path) -> Path:
+def _report(out: Path) -> None:
+    """Write the report and the numbers, and print both in short."""
+    from glassformer.cli.demo_findings import print_findings
     from glassformer.cli.propensity_act import print_held_out
     from glassformer.cli.tables import print_evaluation, print_summary
     from glassformer.dataset.folder import read_dataset
@@ -71,7 +72,8 @@ def _report(out: Path) -> Path:
 
     page = build_report(out)
     summaries = summarise(read_dataset(OutFolder(out).data))
-    evaluation = evaluate(read_predictions(OutFolder(out).training().predictions))
+    predictions = read_predictions(OutFolder(out).training().predictions)
+    evaluation = evaluate(predictions)
     rows = held_out_rows([read_held_out(path) for path in OutFolder(out).held_out()])
     results = {
         "data": [summary.as_json() for summary in summaries],
@@ -85,4 +87,5 @@ def _report(out: Path) -> Path:
     print_held_out(rows)
     console.print()
     print_evaluation(evaluation)
-    return page
+    console.print(f"The numbers: {OutFolder(out).results}\n", soft_wrap=True)
+    print_findings(summaries, rows, evaluation, predictions, page)
