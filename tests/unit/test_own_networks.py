@@ -30,7 +30,7 @@ from glassformer.train.training import train_run
 from tests.conftest import synthetic_sample
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "networks.md").read_text()
+GUIDE = (ROOT / "docs" / "guide" / "own-network.md").read_text()
 # The guide's network and run file.
 NETWORK = next(block for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if "class MyNetwork" in block)
 RUN = re.search(r"```toml\n(.*?)```", GUIDE, re.DOTALL).group(1)  # type: ignore[union-attr]

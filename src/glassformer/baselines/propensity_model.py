@@ -182,7 +182,8 @@ def describe(
 ) -> Descriptors:
     """Return the descriptors of the cage positions, or without a cage those of the inherent structure.
 
-    Both together are no better than those of the cage: docs/log/2026-11.md. Errors are those of `collect_descriptors`.
+    Both together are no better than those of the cage: docs/results/propensity.md.
+    Errors are those of `collect_descriptors`.
     """
     if cage is None:
         return collect_descriptors(configuration, mixture, settings, threads)

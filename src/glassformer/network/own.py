@@ -28,7 +28,7 @@ from glassformer.network.interface import InnerGraph
 # Neighbors of a particle in the small graph of a network that reads a cutoff.
 _FEW = 3
 _TORCH = str(Path(torch.__file__).parent)
-_OUTPUT = "Its forward takes the graph of M particles and returns features of every particle, (M, F): docs/networks.md."
+_OUTPUT = "Its forward takes the graph of M particles and returns their features, (M, F): docs/guide/own-network.md."
 
 
 def small_graph(settings: NetworkSettings) -> InnerGraph:

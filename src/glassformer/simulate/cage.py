@@ -36,7 +36,7 @@ class CageSampling:
 
     `radius` of the wall around the places in the inherent structure, which is soft; velocities are drawn again at
     intervals of `redraw`. Defaults are those at which cages of the Kob-Andersen mixture at T = 0.44 have converged
-    (docs/propensity.md).
+    (docs/concepts/cage-positions.md).
     """
 
     draws: int = 32
