@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: help setup demo test slow slurm lint docs clean
+.PHONY: help setup demo test long slow slurm lint docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    simulate, train, evaluate and report: a few minutes on 2 cores"
-	@echo "make test    the tests"
+	@echo "make test    the tests: a few minutes on 2 cores"
+	@echo "make long    commands and trainings from beginning to end"
 	@echo "make slow    the statistical and long physics tests"
 	@echo "make slurm   a campaign on a SLURM that is started here, if it is installed"
 	@echo "make lint    ruff, mypy and the layer contracts"
@@ -32,7 +34,10 @@ demo: $(STAMP)
 	@$(BIN)/glassformer demo --out demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(PYTEST)
+
+long: $(STAMP)
+	@$(PYTEST) -m long
 
 slow: $(STAMP)
 	@$(BIN)/python -m pytest -m slow --timeout 1800
