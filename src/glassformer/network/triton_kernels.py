@@ -78,9 +78,10 @@ def _product(
 
 @triton.jit
 def forward(
-    below, b, c, neighbors, scale, offset, weight, sign, z_out, best, slot, sums, M, K, W_IN: tl.constexpr, W_OUT: tl.constexpr,
-    FIRST: tl.constexpr, HAS_C: tl.constexpr, PRODUCT: tl.constexpr, STORE: tl.constexpr, EXTREME: tl.constexpr,
-    STATISTICS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, INNER: tl.constexpr, PRODUCTS: tl.constexpr,
+    below, b, c, neighbors, scale, offset, weight, sign, z_out, best, slot, sums, M, K,
+    W_IN: tl.constexpr, W_OUT: tl.constexpr, FIRST: tl.constexpr, HAS_C: tl.constexpr, PRODUCT: tl.constexpr,
+    STORE: tl.constexpr, EXTREME: tl.constexpr, STATISTICS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    INNER: tl.constexpr, PRODUCTS: tl.constexpr,
 ):  # fmt: skip
     """z of a layer: kept (STORE), its extreme over the slots (EXTREME), its sums for the norm (STATISTICS).
 
