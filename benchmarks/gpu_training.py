@@ -210,7 +210,7 @@ def compare(shape: Shape, wanted: Device, rounds: int) -> dict[str, Any]:
     """Return all measurements. Raises `SettingsError` without the device."""
     device = choose_device(wanted)
     torch.set_num_threads(shape.threads)
-    name, found = device_name(device), dict[str, Any]()
+    name, found = device_name(device), dict[Precision, Any]()
     with TemporaryDirectory(prefix="glassformer-bench-") as folder:
         task = write_task(shape, Path(folder))
         for precision in get_args(Precision):

@@ -21,6 +21,7 @@ from glassformer.graph.block_neighbors import edges_on
 from glassformer.graph.neighbors import edges_of
 from glassformer.network.feature_neighbors import _search, _search_cpu
 from glassformer.physics.box import wrap
+from glassformer.train import training
 from glassformer.train.checkpoint import read_model
 from glassformer.train.device import choose_device, products_in
 from glassformer.train.prediction import predict
@@ -107,8 +108,8 @@ def test_models_and_predictions_say_where_they_were_computed(device: str, tmp_pa
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_resumed_training_equals_uninterrupted(deterministic: bool, device: str, tmp_path: Path) -> None:
     """To the bit on a CPU and where it is asked for; else to 1e-3 of the validation error after four epochs."""
-    training = RUN.training.model_copy(update={"deterministic": deterministic})
-    run = RUN.model_copy(update={"training": training})
+    chosen = RUN.training.model_copy(update={"deterministic": deterministic})
+    run = RUN.model_copy(update={"training": chosen})
     train_run(run, SAMPLES, tmp_path / "whole", Silent(), 1, device=device)
     with pytest.raises(KilledError):
         train_run(run, SAMPLES, tmp_path / "parts", KillAt(1), 1, device=device)
@@ -136,3 +137,23 @@ def test_tf32_is_allowed_within_training_alone() -> None:
         with products_in(precision):
             seen.append(torch.get_float32_matmul_precision())
     assert [*seen, torch.get_float32_matmul_precision()] == ["highest", "high", "highest", "highest"]
+
+
+def test_processes_on_gpus_meet_by_nccl_each_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+
+    class MetError(Exception):
+        """Ends the process where it would wait for others."""
+
+    def meet(backend: str, **_: object) -> None:
+        taken.append(backend)
+        raise MetError
+
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: taken.append(str(device)))
+    monkeypatch.setattr(training.distributed, "init_process_group", meet)
+    monkeypatch.setattr(training, "be_deterministic", lambda wanted: taken.append(wanted))
+    task = training._task(RUN, SAMPLES, Path(), 1)
+    for device in ("cuda", "cpu"):
+        with pytest.raises(MetError):
+            training._train_share((replace(task, device=torch.device(device)), [0]), Silent(), 1, 2)
+    assert taken == [False, "cuda:1", "nccl", True, "gloo"]

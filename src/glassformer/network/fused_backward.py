@@ -288,7 +288,8 @@ def fused_aggregate(
     )
     if stack.frozen:
         return pooled
-    for norm, affine, variance in zip(norms, stack.affine, stack.variance, strict=True):
+    affines: list[Any] = list(stack.affine)
+    for norm, affine, variance in zip(norms, affines, stack.variance, strict=True):
         follow(norm, affine.mean, variance * (stack.edges / max(stack.edges - 1, 1)))
     return pooled
 
