@@ -27,7 +27,7 @@ class EdgeConv(nn.Module):
         """Return the new features."""
         with torch.no_grad():
             neighbors = torch.cdist(points, points).topk(self.k + 1, largest=False).indices[..., 1:]
-        graphs = torch.arange(len(features))[:, None, None]
+        graphs = torch.arange(len(features), device=features.device)[:, None, None]
         gathered = features[graphs, neighbors]
         center = features[:, :, None].expand_as(gathered)
         edges = torch.cat([center, gathered - center], -1)
@@ -43,10 +43,12 @@ class ParticleNet(nn.Module):
     Its parts have the names of glassformer's network.
     """
 
+    block = EdgeConv
+
     def __init__(self, task: dict[str, Any], features: int) -> None:
         super().__init__()
         sizes = [features, *(widths[-1] for widths in task["blocks"])]
-        blocks = (EdgeConv(task, size, widths) for size, widths in zip(sizes, task["blocks"], strict=False))
+        blocks = (self.block(task, size, widths) for size, widths in zip(sizes, task["blocks"], strict=False))
         self.encoder = nn.ModuleDict({"input_norm": batch_norm(task, features), "blocks": nn.ModuleList(blocks)})
         layers: list[nn.Module] = []
         width = sizes[-1]

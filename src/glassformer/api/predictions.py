@@ -23,6 +23,8 @@ from glassformer.evaluate.evaluation import evaluate as score
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from glassformer.train.device import Device
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PredictionSet:
@@ -203,12 +205,18 @@ class Scores:
 
 
 def predict(
-    model: str | Path, structures: AnyStructures, *, time: float | None = None, threads: int | None = None
+    model: str | Path,
+    structures: AnyStructures,
+    *,
+    time: float | None = None,
+    threads: int | None = None,
+    device: "Device" = "auto",
 ) -> PredictionSet:
     """Predict the dynamics of structures with a trained model.
 
     `model`: the `model.pt` of a network, which predicts at the times that it was trained for; or a propensity model, by
     name or file, which predicts at `time`, by default its last. `structures`: with or without draws, or a dataset.
+    `device` of a network: 'cpu', 'cuda', or 'auto', a GPU if there is one.
 
     Raises `CheckpointError`, `PredictionError`, `SettingsError`, `DatasetError`.
     """
@@ -220,9 +228,10 @@ def predict(
     if time is not None:
         raise PredictionError("a network predicts at the times that it was trained for", "Leave time out.")
     from glassformer.train.checkpoint import read_model
+    from glassformer.train.device import choose_device
     from glassformer.train.prediction import predict as run_model
 
-    return PredictionSet(run_model(read_model(Path(model)), samples))
+    return PredictionSet(run_model(read_model(Path(model)), samples, device=choose_device(device)))
 
 
 def evaluate(

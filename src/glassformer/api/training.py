@@ -30,6 +30,7 @@ from glassformer.train.propensity import Trained, train_predictor
 
 if TYPE_CHECKING:
     from glassformer.train.checkpoint import Model
+    from glassformer.train.device import Device
 
 AnyRun = str | Path | Mapping[str, Any] | Run | Recipe
 
@@ -64,6 +65,7 @@ def train(
     network: str = "",
     threads: int | None = None,
     processes: int = 1,
+    device: "Device" = "auto",
     allow_unequilibrated: bool = False,
     progress: Progress | None = None,
 ) -> Training:
@@ -73,7 +75,7 @@ def train(
     the recipe of a propensity model. `data`: structures with draws, or datasets; inherent structures and cages that a
     recipe reads are found on the way, and kept in a dataset. `out`: folder of the models; a training of networks that
     was interrupted continues when it is called again. `network` takes the place of the run's own, `processes` train
-    one network together.
+    one network together, on the `device` 'cpu' or 'cuda'; 'auto' is a GPU if there is one.
 
     Raises `SettingsError`, `DatasetError`, `CheckpointError` if the folder holds another training, `TrainingError`.
     """
@@ -81,7 +83,7 @@ def train(
     if isinstance(chosen, Recipe):
         predictor, path = train_propensity(chosen, data, Path(out), threads, stages)
         return Training(Path(out), (path,), Scores(predictor.card.scores))
-    path = train_network(chosen, data, Path(out), threads, stages, allow_unequilibrated, processes)
+    path = train_network(chosen, data, Path(out), threads, stages, allow_unequilibrated, processes, device=device)
     predictions = read_predictions(path)
     models = tuple(fold.model for fold in TrainingFolder(Path(out)).folds())
     return Training(Path(out), models, scores_of(evaluate(predictions)), PredictionSet(predictions))
@@ -108,6 +110,7 @@ def train_network(
     allow_unequilibrated: bool = False,
     processes: int = 1,
     start: "Model | None" = None,
+    device: "Device" = "auto",
 ) -> Path:
     """Train the networks of `run`, and return the path of the prediction file. Raises as `train`.
 
@@ -120,7 +123,7 @@ def train_network(
     samples = samples_at(data)
     from glassformer.train.training import train_run
 
-    return train_run(run, samples, out, stages, threads, allow_unequilibrated, processes, start)
+    return train_run(run, samples, out, stages, threads, allow_unequilibrated, processes, start, device)
 
 
 def train_propensity(

@@ -4,7 +4,7 @@ import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,6 +12,11 @@ from glassformer.cli.console import console, print_file, print_table, progress, 
 from glassformer.cli.options import ALL_CORES, AsJson, Threads, flag
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
+
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda."),
+]
 
 
 @resumable
@@ -49,6 +54,7 @@ def train(
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Processes that train one network together, such as one per GPU.")
     ] = 1,
+    device: Device = "auto",
     allow_unequilibrated: Annotated[
         bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
     ] = False,
@@ -92,7 +98,7 @@ def train(
 
         model = read_model(start, allowed=(settings.network.name,))
     with progress() as stages:
-        path = train_network(settings, datasets, out, threads, stages, allow_unequilibrated, processes, model)
+        path = train_network(settings, datasets, out, threads, stages, allow_unequilibrated, processes, model, device)
     predictions = read_predictions(path)
     if {"test", "leaked"}.isdisjoint(predictions.roles):
         console.print(f"{start} has seen all configurations of {datasets[0]} in training: none is scored.")
@@ -124,6 +130,7 @@ def predict(
             show_default=False,
         ),
     ] = "",
+    device: Device = "auto",
 ) -> None:
     """Predict the dynamics of configurations with a trained network, at the times that it was trained for."""
     from glassformer.cli.tables import bare_structures, print_notices
@@ -131,11 +138,13 @@ def predict(
     from glassformer.dataset.folder import read_samples
     from glassformer.dataset.predictions import refuse_to_replace, write_predictions
     from glassformer.train.checkpoint import read_model
+    from glassformer.train.device import choose_device
     from glassformer.train.prediction import predict as run_model
 
     refuse_to_replace(out)
+    place = choose_device(device)
     model, samples = read_model(checkpoint, allowed=(network,)), read_samples(structures)
-    predictions = run_model(model, samples)
+    predictions = run_model(model, samples, device=place)
     if strict and predictions.notices:
         raise PredictionError("\n".join(predictions.notices), "Leave these out, or predict without --strict.")
     write_predictions(out, predictions)

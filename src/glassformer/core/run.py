@@ -11,6 +11,7 @@ from glassformer.core.presets import RUNS, find, load_network, named
 from glassformer.core.settings import Settings, check_settings, checked, read_toml
 
 Quantity = Literal["squared-displacement", "propensity"]
+Precision = Literal["float32", "tf32", "bf16"]
 
 
 class Targets(Settings):
@@ -70,12 +71,14 @@ class Training(Settings):
 
     `schedule` 'step': `late_learning_rate` from epoch `late_from_epoch`; 'cosine': up linearly in `warmup_epochs`, then
     down to `late_learning_rate` along a cosine. `early_stopping`: epochs without a better validation error before the
-    end; 0 means none. `clip_gradient`: largest norm of the gradient; 0 means none. `precision` 'bf16': matrix products
-    in bfloat16. `augmentation`: the cube's 48 symmetries, its 24 rotations, or any rotation, drawn again for every
-    configuration and epoch; in two dimensions the square's 8, its 4 rotations, or any rotation in the plane. `batches`
-    'stratified': each holds labels from all over their range, so that batch norms, which take their batch's mean off,
-    leave the differences between state points; 'shuffled': as it falls. From epoch `frozen_norms_from_epoch` on,
-    counted from 0, batch norms train with the statistics of the whole training set, which are measured again after
+    end; 0 means none. `clip_gradient`: largest norm of the gradient; 0 means none. `precision` of matrix products:
+    'tf32' rounds their factors to 10 bits on GPUs that have it (on CPUs it is float32), 'bf16' to 7 bits anywhere;
+    sums, norms and the optimiser stay in float32. `deterministic`: on a GPU, the same numbers every time, at some cost;
+    on a CPU they always are. `augmentation`: the cube's 48 symmetries, its 24 rotations, or any rotation, drawn again
+    for every configuration and epoch; in two dimensions the square's 8, its 4 rotations, or any rotation in the plane.
+    `batches` 'stratified': each holds labels from all over their range, so that batch norms, which take their batch's
+    mean off, leave the differences between state points; 'shuffled': as it falls. From epoch `frozen_norms_from_epoch`
+    on, counted from 0, batch norms train with the statistics of the whole training set, which are measured again after
     every epoch, as they predict with them; 0 means never. `keep`: the epoch with the smallest validation error, or the
     last, where few configurations make that error noisy. `seconds`: the time to train one network in, 0 for as long as
     it takes. The time of an epoch is then measured first, and the schedule of `epochs` epochs is stretched or shortened
@@ -99,15 +102,17 @@ class Training(Settings):
     batches: Literal["stratified", "shuffled"] = "stratified"
     frozen_norms_from_epoch: NonNegativeCount = 0
     keep: Literal["best", "last"] = "best"
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Precision = "float32"
+    deterministic: bool = False
     tensorboard: bool = False
 
     @model_serializer(mode="wrap")
-    def _without_unlimited_time(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_later_choices(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # A run keeps the identity that it had before there was a choice.
         values: dict[str, Any] = serialise(self)
-        if not self.seconds:
-            values.pop("seconds", None)
+        for name in ("seconds", "deterministic"):
+            if not getattr(self, name):
+                values.pop(name, None)
         return values
 
     def within(self, epochs: int) -> "Training":

@@ -30,8 +30,9 @@ class Predictions:
     in the order of their numbers. What a network with a particle
     head says of each particle, one configuration after the other, is in the arrays whose names begin with 'particle'.
     `notices` say where the network was used outside what it was trained on; `fingerprints` are those of the
-    configurations, none in files of older versions. What the draws did is in the arrays of `_ANSWERS`: NaN for a bare
-    structure, None if there are only such. Where propensities were imported as means over draws, MSD is not known.
+    configurations, none in files of older versions; `device` is what computed the predictions. What the draws did is in
+    the arrays of `_ANSWERS`: NaN for a bare structure, None if there are only such. Where propensities were imported as
+    means over draws, MSD is not known.
     """
 
     network: str
@@ -48,6 +49,7 @@ class Predictions:
     quantity: Quantity = "squared-displacement"
     species: str = "A"
     species_names: tuple[str, ...] = ("A", "B")
+    device: str = ""
     notices: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
     msd_draws: FloatArray | None = None
@@ -111,7 +113,7 @@ _TEXTS = ("configurations", "state_points", "roles")
 _OPTIONAL_TEXTS = ("notices", "fingerprints", "species_names")
 _NAMES = ("network", "parameter_hash", "code_version")
 # What files of older versions, which held nothing else, do not say.
-_KINDS = {"quantity": "squared-displacement", "species": "A"}
+_KINDS = {"quantity": "squared-displacement", "species": "A", "device": ""}
 _TOGETHER = ("particles", "particle_species", "particle_prediction")
 _ANSWERS_OF_PARTICLES = ("particle_label", "particle_ceiling")
 _ANSWERS = ("msd_draws", "propensity_draws", *_ANSWERS_OF_PARTICLES)

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.network_settings import CutoffGraph, NetworkSettings
+from glassformer.graph.block_neighbors import edges_on
 from glassformer.graph.inputs import inherent, node_scalars, node_vectors
 from glassformer.graph.neighbors import edges_of
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +56,30 @@ def build_graph(
     settings: NetworkSettings,
     mixture: Mixture | None = None,
     velocities: FloatArray | None = None,
+    device: torch.device = CPU,
 ) -> GraphBatch:
-    """Return the graph of `configuration` that a network of these `settings` reads.
+    """Return the graph of `configuration` that a network of these `settings` reads, on `device`.
 
-    `mixture`: the liquid, for the input 'local-energy'; `velocities` (N, 3) for the input 'velocity'.
+    `mixture`: the liquid, for the input 'local-energy'; `velocities` (N, 3) for the input 'velocity'. Neighbors are
+    found on the device: on a CPU by a k-d tree, elsewhere by `block_neighbors`.
     Raises `SettingsError` if there are too few particles or an input is missing.
     """
-    centers, neighbors, vectors = edges_of(configuration, settings.graph)
+    edges = (
+        tuple(map(torch.from_numpy, edges_of(configuration, settings.graph)))
+        if device.type == "cpu"
+        else edges_on(configuration, settings.graph, device)
+    )
+    centers, neighbors, vectors = edges
     return GraphBatch(
         torch.from_numpy(configuration.species.astype(np.int64)),
         _float(node_scalars(configuration, settings.scalar_inputs, settings.species, mixture)),
         _float(node_vectors(configuration, settings.vector_inputs, velocities)),
-        torch.from_numpy(centers),
-        torch.from_numpy(neighbors),
-        _float(vectors),
+        centers,
+        neighbors,
+        vectors.float(),
         (configuration.particles,),
         *(_places(configuration, settings) if settings.reads_positions else (None, None)),
-    )
+    ).to(device)
 
 
 def _places(configuration: Configuration, settings: NetworkSettings) -> tuple[Tensor, Tensor]:

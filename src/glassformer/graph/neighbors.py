@@ -34,12 +34,8 @@ def nearest_neighbors(configuration: Configuration, number: int, periodic: bool 
     (N k, 3), by minimum image. With `periodic` False distances do not know of the box's periods: a particle at a face
     has no neighbours beyond it. Raises `SettingsError` if k >= N.
     """
+    refuse_too_few(configuration, number)
     particles = configuration.particles
-    if number >= particles:
-        raise SettingsError(
-            f"got k = {number} neighbours for a configuration of {particles} particles; expected k < N",
-            "Lower network.neighbors.",
-        )
     tree = cKDTree(configuration.positions, boxsize=configuration.box if periodic else None)
     _, found = tree.query(configuration.positions, k=number + 1)
     found = cast(IntArray, found).astype(np.int64)
@@ -58,14 +54,28 @@ def neighbors_within(configuration: Configuration, cutoff: float) -> Edges:
     A particle without neighbours has no edge. Raises `SettingsError` if the box is shorter than two cutoffs: then a
     particle could meet two images of another.
     """
-    if configuration.edges.min() < 2 * cutoff:
-        raise SettingsError(
-            f"got box edges {configuration.edges.round(3).tolist()}; expected at least two cutoffs, {2 * cutoff:g}",
-            "Lower network.cutoff, or use larger configurations.",
-        )
+    refuse_short_box(configuration, cutoff)
     tree = cKDTree(configuration.positions, boxsize=configuration.box)
     pairs = tree.query_pairs(cutoff, output_type="ndarray").astype(np.int64)
     both = np.concatenate([pairs, pairs[:, ::-1]])
     centers, neighbors = both[np.lexsort((both[:, 1], both[:, 0]))].T
     vectors = minimum_image(configuration.positions[neighbors] - configuration.positions[centers], configuration.box)
     return np.ascontiguousarray(centers), np.ascontiguousarray(neighbors), vectors
+
+
+def refuse_too_few(configuration: Configuration, number: int) -> None:
+    """Raise `SettingsError` unless `number` = k < N."""
+    if number >= configuration.particles:
+        raise SettingsError(
+            f"got k = {number} neighbours for a configuration of {configuration.particles} particles; expected k < N",
+            "Lower network.neighbors.",
+        )
+
+
+def refuse_short_box(configuration: Configuration, cutoff: float) -> None:
+    """Raise `SettingsError` if the box is shorter than two cutoffs."""
+    if configuration.edges.min() < 2 * cutoff:
+        raise SettingsError(
+            f"got box edges {configuration.edges.round(3).tolist()}; expected at least two cutoffs, {2 * cutoff:g}",
+            "Lower network.cutoff, or use larger configurations.",
+        )

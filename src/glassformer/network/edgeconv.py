@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.core.network_settings import ParticleNetSettings
-from glassformer.network.fused_backward import fused_aggregate
+from glassformer.network.fused_backward import EdgeBackward, WayBack, fused_aggregate
 from glassformer.network.fused_edgeconv import EdgeStack
+from glassformer.network.fused_gpu import GpuBackward, GpuStack, can_fuse, products_of
 
 # Edges that the plain way works on at once where it can.
 PLAIN_EDGES = 100_000
@@ -28,6 +29,9 @@ PLAIN_EDGES = 100_000
 
 class EdgeConv(nn.Module):
     """One block: (M, C) features to (M, widths[-1])."""
+
+    # Also on a CPU, where Triton's interpreter runs them: for tests.
+    kernels_of_gpu = False
 
     def __init__(
         self, features: int, edge_features: int, widths: tuple[int, ...], settings: ParticleNetSettings
@@ -48,8 +52,9 @@ class EdgeConv(nn.Module):
         if not self._can_fuse(features):
             return self._finish(features, self.aggregate(features, neighbors, edges))
         # The fused way has its own products in bfloat16; all else stays in float32.
-        bfloat16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        with torch.autocast("cpu", enabled=False):
+        kind = features.device.type
+        bfloat16 = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.bfloat16
+        with torch.autocast(kind, enabled=False):
             return self._finish(features, self.fused_aggregate(features, neighbors, edges, bfloat16))
 
     def _finish(self, features: Tensor, aggregated: Tensor) -> Tensor:
@@ -59,15 +64,20 @@ class EdgeConv(nn.Module):
     def fused_aggregate(
         self, features: Tensor, neighbors: Tensor, edges: Tensor | None = None, bfloat16: bool = False
     ) -> Tensor:
-        """Return the same as `aggregate`, by `fused_edgeconv`; for float32 on a CPU, batch norm and two layers or more.
+        """Return the same as `aggregate`, by `fused_edgeconv` or on a GPU by `fused_gpu`, where `_can_fuse`.
 
         In evaluation the result carries no gradient. `bfloat16`: matrix products of edges in that precision.
         """
         parts = self.first_layer(features, edges)
         weights = [cast(nn.Linear, linear).weight for linear in self.linears[1:]]
         norms = [cast(nn.BatchNorm1d, norm) for norm in self.norms]
-        stack = EdgeStack(parts, neighbors, weights, norms, self.aggregation, bfloat16)
-        return fused_aggregate(stack, parts, weights) if self.training else stack.forward(training=False)
+        stack: EdgeStack | GpuStack
+        back: WayBack
+        if features.device.type == "cpu" and not self.kernels_of_gpu:
+            stack, back = EdgeStack(parts, neighbors, weights, norms, self.aggregation, bfloat16), EdgeBackward
+        else:
+            stack, back = GpuStack(parts, neighbors, weights, norms, products_of(bfloat16)), GpuBackward
+        return fused_aggregate(stack, back, parts, weights) if self.training else stack.forward(training=False)
 
     def _can_fuse(self, features: Tensor) -> bool:
         return (
@@ -75,11 +85,14 @@ class EdgeConv(nn.Module):
             # Norms may be frozen while the rest trains, all of them; measure in evaluation they may not.
             and all(isinstance(norm, nn.BatchNorm1d) for norm in self.norms)
             and {norm.training for norm in self.norms} in ({self.training}, {False})
-            and features.device.type == "cpu"
+            and (features.device.type == "cpu" or (features.device.type == "cuda" and self._gpu_can_fuse()))
             and not torch.compiler.is_compiling()
             and features.dtype == torch.float32
             and (self.training or not torch.is_grad_enabled())
         )
+
+    def _gpu_can_fuse(self) -> bool:
+        return can_fuse([cast(nn.Linear, linear).out_features for linear in self.linears], self.aggregation)
 
     def aggregate(self, features: Tensor, neighbors: Tensor, edges: Tensor | None = None) -> Tensor:
         """Return aggregate_j e_ij (M, widths[-1]), by plain operations: the reference for `fused_edgeconv`."""

@@ -9,7 +9,10 @@ from torch import Tensor
 from glassformer.network import kernels
 from glassformer.network.cpu_blocks import one_thread
 from glassformer.network.fused_edgeconv import Array, EdgeStack, Sums
+from glassformer.network.fused_gpu import GpuBackward, GpuStack
 from glassformer.network.products import Factor, add_product
+
+Stack = EdgeStack | GpuStack
 
 
 class Accumulators:
@@ -247,15 +250,18 @@ def fill_symmetric(gram: Tensor) -> Tensor:
     return whole
 
 
+WayBack = type[EdgeBackward] | type[GpuBackward]
+
+
 class FusedAggregate(torch.autograd.Function):
-    """`EdgeStack` forward and `EdgeBackward` back, as one operation."""
+    """A stack forward and its way back, `EdgeBackward` or `GpuBackward`, as one operation."""
 
     @staticmethod
-    def forward(ctx: Any, stack: EdgeStack, *inputs: Tensor | None) -> Tensor:
+    def forward(ctx: Any, stack: Stack, back: WayBack, *inputs: Tensor | None) -> Tensor:
         """`inputs`: a, b, c, then weights, gammas and betas; `stack` was made of them."""
         # For autograd's checks: that none of them is changed before the way back, and that it is gone once.
         ctx.save_for_backward(*inputs)
-        ctx.stack = stack
+        ctx.stack, ctx.back = stack, back
         return stack.forward(training=True)
 
     @staticmethod
@@ -266,23 +272,24 @@ class FusedAggregate(torch.autograd.Function):
         if ctx.stack is None:
             raise RuntimeError("a fused edge convolution can be gone back through once; EdgeConv.aggregate, often")
         stack, ctx.stack = ctx.stack, None
-        back, last = EdgeBackward(stack), stack.last
+        back, last = ctx.back(stack), stack.last
         first = back.run(gradient)
-        norms = [
-            torch.from_numpy(np.asarray(x[n], np.float32)) for x in (back.gamma, back.beta) for n in range(last + 1)
-        ]
-        return None, *first, *(back.weight[layer] for layer in range(1, last + 1)), *norms
+        norms = [torch.as_tensor(x[n], dtype=torch.float32) for x in (back.gamma, back.beta) for n in range(last + 1)]
+        return None, None, *first, *(back.weight[layer] for layer in range(1, last + 1)), *norms
 
 
-def fused_aggregate(stack: EdgeStack, parts: tuple[Tensor, Tensor, Tensor | None], weights: list[Tensor]) -> Tensor:
-    """Return what `stack` aggregates, differentiable, and let batch norms that measure follow."""
+def fused_aggregate(
+    stack: Stack, back: WayBack, parts: tuple[Tensor, Tensor, Tensor | None], weights: list[Tensor]
+) -> Tensor:
+    """Return what `stack` aggregates, differentiable by `back`, and let batch norms that measure follow."""
     norms = stack.norms
     pooled: Tensor = FusedAggregate.apply(  # type: ignore[no-untyped-call]
-        stack, *parts, *weights, *(norm.weight for norm in norms), *(norm.bias for norm in norms)
+        stack, back, *parts, *weights, *(norm.weight for norm in norms), *(norm.bias for norm in norms)
     )
     if stack.frozen:
         return pooled
-    for norm, affine, variance in zip(norms, stack.affine, stack.variance, strict=True):
+    affines: list[Any] = list(stack.affine)
+    for norm, affine, variance in zip(norms, affines, stack.variance, strict=True):
         follow(norm, affine.mean, variance * (stack.edges / max(stack.edges - 1, 1)))
     return pooled
 
@@ -294,5 +301,5 @@ def follow(norm: torch.nn.BatchNorm1d, mean: Any, variance: Any) -> None:
         return
     norm.num_batches_tracked += 1
     share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(torch.from_numpy(np.asarray(mean, np.float32)), share)
-    norm.running_var.lerp_(torch.from_numpy(np.asarray(variance, np.float32)), share)
+    norm.running_mean.lerp_(torch.as_tensor(mean, dtype=torch.float32), share)
+    norm.running_var.lerp_(torch.as_tensor(variance, dtype=torch.float32), share)

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from glassformer.core.errors import CheckpointError, SettingsError
 from glassformer.core.json_files import read_json, write_json
 from glassformer.core.layout import TrainingFolder
@@ -60,7 +58,7 @@ def epoch_seconds(task: Task, graphs: Sequence[list[GraphBatch]]) -> float:
     On one thread of a CPU it is the processor's time, which other work on the machine does not change.
     """
     start = prepare_fold(task, 0, graphs, 0, 1)
-    alone = task.threads == 1 and not torch.cuda.is_available()
+    alone = task.threads == 1 and task.device.type == "cpu"
     clock = time.process_time if alone else time.perf_counter
     began = 0.0
     for _ in range(2):

@@ -41,7 +41,7 @@ _WEIGHTS, _SIGNATURES = "network.", "signatures"
 # The entries of a model that are in the header as they are.
 _PLAIN = (
     "times", "label_mean", "label_std", "calibration", "roles", "species", "scope", "state_point_mean", "density_fit",
-    "parameter_hash", "code_version", "started_from", "network_code",
+    "parameter_hash", "code_version", "started_from", "network_code", "device",
 )  # fmt: skip
 _TRAIN = "Train it again."
 
@@ -61,7 +61,8 @@ class Model:
     `physics.signature.together` makes.
     `scope`: the liquid and state points it was trained on. Both are None in models of an older version.
     `started_from`: the `parameter_hash` of the model with whose weights training started, or empty. `network_code`: of
-    a network from outside glassformer, which code it was; else empty.
+    a network from outside glassformer, which code it was; else empty. `device`: what it was trained on, 'cpu' or
+    'cuda: ' and the name of the GPU; empty in models of an older version.
     """
 
     run: Run
@@ -80,6 +81,7 @@ class Model:
     code_version: str
     started_from: str = ""
     network_code: str = ""
+    device: str = ""
 
     @property
     def target(self) -> Target:
@@ -200,7 +202,7 @@ def _read(path: Path) -> dict[str, Any]:
     header, tensors = parse_container(whole, path, _TRAIN)
     _check_version(path, header, LAST_ARCHIVE + 1, VERSION)
     weights = {name.removeprefix(_WEIGHTS): one for name, one in tensors.items() if name.startswith(_WEIGHTS)}
-    return header | {"weights": weights, _SIGNATURES: tensors.get(_SIGNATURES)}
+    return {"device": ""} | header | {"weights": weights, _SIGNATURES: tensors.get(_SIGNATURES)}
 
 
 def _check_version(path: Path, values: dict[str, Any], oldest: int, newest: int) -> None:
@@ -220,5 +222,5 @@ def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
     """Return the entries of a model of version 2 to 4 as this version has them. Raises `TypeError`."""
     scope = values.get("scope")
     scope = None if scope is None else Scope.of_values(scope)
-    absent = {"species": ("A", "B"), _SIGNATURES: None, "started_from": "", "network_code": ""}
+    absent = {"species": ("A", "B"), _SIGNATURES: None, "started_from": "", "network_code": "", "device": ""}
     return absent | values | {"scope": scope}

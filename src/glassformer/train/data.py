@@ -49,7 +49,7 @@ def make_items(examples: Sequence[Example], mean: FloatArray, std: FloatArray) -
     """Return `examples` with labels (label - mean) / std; `mean` and `std` (K,), or (S, K) of each species."""
 
     def standardised(example: Example) -> FloatArray:
-        species = example.graph.species.numpy()
+        species = example.graph.species.cpu().numpy()
         label: FloatArray = (example.label - of_species(mean, species)) / of_species(std, species)
         return label
 

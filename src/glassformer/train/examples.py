@@ -11,7 +11,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.network_settings import NetworkSettings
 from glassformer.dataset.sample import Sample
-from glassformer.graph.batch import GraphBatch, build_graph
+from glassformer.graph.batch import CPU, GraphBatch, build_graph
 from glassformer.graph.inputs import node_vectors
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
@@ -28,14 +28,16 @@ class Example:
     learned: NDArray[np.bool_]
 
 
-def build_graphs(samples: Sequence[Sample], settings: NetworkSettings) -> list[list[GraphBatch]]:
-    """Return the graphs of every sample: one, or one per draw if the network reads velocities.
+def build_graphs(
+    samples: Sequence[Sample], settings: NetworkSettings, device: torch.device = CPU
+) -> list[list[GraphBatch]]:
+    """Return the graphs of every sample, on `device`: one, or one per draw if the network reads velocities.
 
     Raises `SettingsError` or `DatasetError`.
     """
     velocities = [draw_velocities(sample) for sample in samples] if "velocity" in settings.inputs else None
     configurations = [sample.configuration for sample in samples]
-    return configuration_graphs(configurations, [sample.mixture for sample in samples], settings, velocities)
+    return configuration_graphs(configurations, [sample.mixture for sample in samples], settings, velocities, device)
 
 
 def configuration_graphs(
@@ -43,6 +45,7 @@ def configuration_graphs(
     mixtures: Sequence[Mixture],
     settings: NetworkSettings,
     velocities: Sequence[list[FloatArray]] | None = None,
+    device: torch.device = CPU,
 ) -> list[list[GraphBatch]]:
     """Return the graphs of every configuration: one, or one for each of its `velocities` (N, 3), where given.
 
@@ -55,7 +58,7 @@ def configuration_graphs(
         draws = None if velocities is None else velocities[number]
         key = configuration.fingerprint
         if key not in known:
-            known[key] = build_graph(configuration, settings, mixture, None if draws is None else draws[0])
+            known[key] = build_graph(configuration, settings, mixture, None if draws is None else draws[0], device)
         graphs.append([known[key]] if draws is None else _with_velocities(known[key], configuration, settings, draws))
     return graphs
 
@@ -65,7 +68,8 @@ def _with_velocities(
 ) -> list[GraphBatch]:
     # Only the vectors of the particles differ; the edges are held once.
     vectors = (node_vectors(configuration, settings.vector_inputs, velocities) for velocities in draws)
-    return [replace(graph, node_vectors=torch.from_numpy(np.ascontiguousarray(v, np.float32))) for v in vectors]
+    tensors = (torch.from_numpy(np.ascontiguousarray(v, np.float32)) for v in vectors)
+    return [replace(graph, node_vectors=one.to(graph.species.device)) for one in tensors]
 
 
 def draw_velocities(sample: Sample) -> list[FloatArray]:

@@ -19,13 +19,14 @@ from glassformer.core.seeds import named_seed
 from glassformer.dataset.predictions import Role
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold
-from glassformer.graph.batch import GraphBatch
+from glassformer.graph.batch import CPU, GraphBatch
 from glassformer.network.own import network_code
 from glassformer.network.registry import build_network
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.signature import together
 from glassformer.train.checkpoint import Model, Scale, write_model
 from glassformer.train.data import Loader, loader, make_items
+from glassformer.train.device import device_name
 from glassformer.train.examples import Example, build_examples
 from glassformer.train.fitting import Place, fit, kept_weights
 from glassformer.train.learner import Learner
@@ -39,7 +40,7 @@ from glassformer.train.target import Target
 class Task:
     """All that the folds of a run share: its settings and target, the samples and their names, and the folder.
 
-    `start`: the model whose weights every fold starts from, if any.
+    `start`: the model whose weights every fold starts from, if any. `device`: where this process trains.
     """
 
     run: Run
@@ -51,6 +52,7 @@ class Task:
     identity: str
     threads: int
     start: Model | None = None
+    device: torch.device = CPU
 
     def folder(self, number: int) -> Path:
         """Return the folder of fold `number`."""
@@ -74,7 +76,7 @@ def train_fold(
         return
     model = _model(task, fold, start.mean, start.std, kept_weights(place))
     known = [task.samples[i] for i in fold.train]
-    model = calibration(model, known, [graphs[i] for i in fold.train])
+    model = calibration(model, known, [graphs[i] for i in fold.train], task.device)
     kept = kept_epoch(task.run.training, learner.errors)
     history = [line | {"kept": epoch == kept} for epoch, line in enumerate(learner.history)]
     write_json(task.folder(number) / HISTORY_FILE, {"epochs": history})
@@ -105,7 +107,7 @@ def prepare_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]], ra
     network = build_network(run.network, std.shape[-1])
     if task.start is not None:
         network.load_state_dict(task.start.weights)
-    learner = Learner(network, settings, seed, std, baseline, rank)
+    learner = Learner(network, settings, seed, std, baseline, rank, task.device)
     batch, stratified = settings.batch_size, settings.batches == "stratified"
     return Start(
         learner,
@@ -139,6 +141,7 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         code_version=code_version(),
         network_code=network_code(task.run.network),
         started_from="" if task.start is None else task.start.parameter_hash,
+        device=device_name(task.device),
     )
 
 
@@ -175,7 +178,7 @@ def scale_of(examples: Sequence[Example], each_species: bool, kinds: int) -> tup
     labels = np.concatenate([example.label[example.learned] for example in examples])
     if not each_species:
         return standardise(labels)
-    species = np.concatenate([example.graph.species.numpy()[example.learned] for example in examples])
+    species = np.concatenate([example.graph.species.cpu().numpy()[example.learned] for example in examples])
     mean, std = np.zeros((kinds, labels.shape[1])), np.ones((kinds, labels.shape[1]))
     for kind in np.unique(species):
         mean[kind], std[kind] = standardise(labels[species == kind])
@@ -198,7 +201,7 @@ def _baseline_mae(task: Task, examples: Sequence[list[Example]], fold: Fold) -> 
         for index in indices:
             state_point = task.samples[index].facts.state_point
             for example in examples[index]:
-                species = example.graph.species.numpy() if len(example.label) > 1 else np.zeros(1)
+                species = example.graph.species.cpu().numpy() if len(example.label) > 1 else np.zeros(1)
                 for kind in np.unique(species[example.learned]):
                     rows = example.label[example.learned & (species == kind)]
                     found.setdefault((state_point, int(kind)), []).append(rows)

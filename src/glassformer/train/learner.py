@@ -12,10 +12,11 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import TrainingError
 from glassformer.core.run import Training
 from glassformer.core.seeds import generator, named_seed
-from glassformer.graph.batch import flat_graphs, transform
+from glassformer.graph.batch import CPU, flat_graphs, transform
 from glassformer.graph.symmetries import augmentations
 from glassformer.train.batch_norm import remeasure_batch_norm, set_norms_frozen
 from glassformer.train.data import Batch, Loader
+from glassformer.train.device import products_in
 from glassformer.train.schedule import learning_rate
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -29,8 +30,8 @@ class Learner:
     """Minimises the loss of standardised labels; watches the mean absolute error of the labels themselves.
 
     `label_std` (K,), or (S, K) of each species: the unit of standardised labels. `baseline_mae`: the mean absolute
-    error of the state points' means on the validation set. Of several processes, each has a learner, and this one is
-    number `rank`.
+    error of the state points' means on the validation set. Of several processes, each has a learner and a `device` of
+    its own, and this one is number `rank`.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class Learner:
         label_std: FloatArray,
         baseline_mae: float = math.nan,
         rank: int = 0,
+        device: torch.device = CPU,
     ) -> None:
-        self.device = torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
+        self.device = device
         self.network = network.to(self.device)
         self.settings, self.seed, self.rank = settings, seed, rank
         self.label_std = torch.from_numpy(label_std).float().to(self.device)
@@ -78,14 +80,15 @@ class Learner:
         Raises `TrainingError` if training diverges.
         """
         epoch = len(self.history)
-        losses = [
-            self._step(batch.to(self.device), epoch, number, len(train))
-            for number, batch in enumerate(train.batches(epoch))
-        ]
-        remeasure_batch_norm(self.network, train.graphs(epoch))
-        mean = torch.stack(losses).double().mean()
-        loss, processes = _summed(torch.stack([mean, mean.new_ones(())]))
-        error, number = _summed(self._validation_errors(validation))
+        with products_in(self.settings.precision):
+            losses = [
+                self._step(batch.to(self.device), epoch, number, len(train))
+                for number, batch in enumerate(train.batches(epoch))
+            ]
+            remeasure_batch_norm(self.network, train.graphs(epoch))
+            mean = torch.stack(losses).double().mean()
+            loss, processes = _summed(torch.stack([mean, mean.new_ones(())]))
+            error, number = _summed(self._validation_errors(validation))
         line = {
             "epoch": epoch,
             "learning_rate": float(self.optimizer.param_groups[0]["lr"]),

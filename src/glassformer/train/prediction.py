@@ -18,6 +18,7 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.train.checkpoint import Model
 from glassformer.train.data import of_species
+from glassformer.train.device import choose_device, device_name, products_in
 from glassformer.train.examples import build_graphs, configuration_graphs
 from glassformer.train.scope import departures
 from glassformer.train.target import Target
@@ -41,27 +42,35 @@ def predict_configurations(
     configurations: Sequence[Configuration],
     mixtures: Sequence[Mixture],
     velocities: Sequence[list[FloatArray]] | None = None,
+    device: torch.device | None = None,
 ) -> Predicted:
     """Predict bare `configurations` at the model's own times: nothing of their dynamics need be known.
 
     `mixtures`: the liquid of each. A network that reads velocities needs `velocities` (N, 3), one or more for each
-    configuration; its prediction is the mean over them. Raises `SettingsError` if a configuration has too few particles
-    or lacks an input that the network reads, `DatasetError` if it lacks the learned species.
+    configuration; its prediction is the mean over them. `device`: by default a GPU if there is one. Raises
+    `SettingsError` if a configuration has too few particles or lacks an input that the network reads, `DatasetError` if
+    it lacks the learned species.
     """
     for number, configuration in enumerate(configurations):
         model.target.learned_or_refused(configuration.species, f"configuration number {number}")
-    graphs = configuration_graphs(configurations, mixtures, model.run.network, velocities)
-    return _predicted(model, configurations, graphs)
+    device = device or choose_device()
+    graphs = configuration_graphs(configurations, mixtures, model.run.network, velocities, device)
+    return _predicted(model, configurations, graphs, device)
 
 
-def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]] | None = None) -> Predictions:
+def predict(
+    model: Model,
+    samples: Sequence[Sample],
+    graphs: Sequence[list[GraphBatch]] | None = None,
+    device: torch.device | None = None,
+) -> Predictions:
     """Predict `samples` with `model` and its baselines, beside what their draws did, where they have draws.
 
     A configuration that the model has seen keeps its role, found by its structure and not by its name; all others are
     'test'. `notices` of the result say which lie outside what the model was trained on.
     Where a network reads velocities its prediction is the mean over the draws. `graphs` are those of `build_graphs`.
-    Raises `SettingsError` if a configuration has too few particles, `DatasetError` if a target time or the
-    learned species is missing.
+    `device`: by default a GPU if there is one. Raises `SettingsError` if a configuration has too few particles,
+    `DatasetError` if a target time or the learned species is missing.
     """
     target, network = model.target, model.run.network
     for sample in samples:
@@ -69,7 +78,9 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
     # First: what has no answer there is refused before the network runs.
     answers = answers_of(target, samples)
     configurations = [sample.configuration for sample in samples]
-    predicted = _predicted(model, configurations, build_graphs(samples, network) if graphs is None else graphs)
+    device = device or choose_device()
+    graphs = build_graphs(samples, network, device) if graphs is None else graphs
+    predicted = _predicted(model, configurations, graphs, device)
     state_points = tuple(sample.facts.state_point for sample in samples)
     density = np.array([configuration.density for configuration in configurations])
     return Predictions(
@@ -89,15 +100,19 @@ def predict(model: Model, samples: Sequence[Sample], graphs: Sequence[list[Graph
         quantity=target.quantity,
         species=target.names[target.kind],
         species_names=target.names,
+        device=device_name(device),
         **answers,
         **_of_particles(configurations, predicted),
     )
 
 
-def _predicted(model: Model, configurations: Sequence[Configuration], graphs: Sequence[list[GraphBatch]]) -> Predicted:
+def _predicted(
+    model: Model, configurations: Sequence[Configuration], graphs: Sequence[list[GraphBatch]], device: torch.device
+) -> Predicted:
     target, factors, mean = model.target, np.array(model.calibration), np.array(model.label_mean)
     mean = mean if mean.ndim == 1 else mean[target.kind]
-    outputs = list(zip(network_outputs(model, graphs), (one.species for one in configurations), strict=True))
+    species = (one.species for one in configurations)
+    outputs = list(zip(network_outputs(model, graphs, device), species, strict=True))
     return Predicted(
         np.stack([target.of_configuration(output, species, factors, mean) for output, species in outputs]),
         [target.of_each_particle(output, species, factors) for output, species in outputs]
@@ -160,12 +175,11 @@ def answers_of(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def network_outputs(model: Model, graphs: Sequence[list[GraphBatch]]) -> list[FloatArray]:
+def network_outputs(model: Model, graphs: Sequence[list[GraphBatch]], device: torch.device) -> list[FloatArray]:
     """Return what the network says of every sample, (R, K) in the labels' units, the mean over its graphs.
 
-    One graph at a time, so that memory does not grow with their number.
+    One graph at a time, so that memory does not grow with their number; in float32, however the network was trained.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = model.network().to(device)
 
     def output(of_sample: list[GraphBatch]) -> FloatArray:
@@ -175,17 +189,20 @@ def network_outputs(model: Model, graphs: Sequence[list[GraphBatch]]) -> list[Fl
         labels: FloatArray = np.mean(standardised, 0) * std + mean
         return labels
 
-    return [output(of_sample) for of_sample in graphs]
+    with products_in("float32"):
+        return [output(of_sample) for of_sample in graphs]
 
 
-def calibration(model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]]) -> Model:
+def calibration(
+    model: Model, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]], device: torch.device
+) -> Model:
     """Return a particle head's `model` with the factors that make its mean over `samples`, its training set, right."""
     target = model.target
     if not (target.of_particles and target.logarithm):
         return model
     # Means of the truth and of the prediction, of each species.
     sums = np.zeros((2, len(target.names), len(target.times)))
-    for sample, output in zip(samples, network_outputs(model, graphs), strict=True):
+    for sample, output in zip(samples, network_outputs(model, graphs, device), strict=True):
         truth = particle_labels(sample, target.times, target.quantity)
         for kind in target.kinds:
             of_kind = sample.configuration.species == kind

@@ -1,6 +1,5 @@
 """Train a run: one network a fold, each resumable, and the predictions of all folds for what they had not seen."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,6 +32,7 @@ from glassformer.network.own import network_code
 from glassformer.network.registry import build_network
 from glassformer.train.budget import within_budget
 from glassformer.train.checkpoint import Model, read_model
+from glassformer.train.device import Device, be_deterministic, choose_device
 from glassformer.train.examples import build_graphs
 from glassformer.train.fitting import remove_checkpoints
 from glassformer.train.fold import Task, train_fold
@@ -54,30 +54,33 @@ def train_run(
     allow_unequilibrated: bool = False,
     processes: int = 1,
     start: Model | None = None,
+    device: Device = "auto",
 ) -> Path:
     """Train `run` on `samples` into the folder `out`; return the path of the prediction file.
 
     out/fold-<n>/model.safetensors and history.json for every fold, out/predictions.h5 for all: each configuration
     predicted by the one network that had not seen it. A killed run continues from the last whole epoch and ends with
-    the same numbers (on a CPU, with the same number of threads and processes). `processes` train one network together,
-    each on its share of every batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see
-    that share alone. Every fold starts from the weights of `start`, if given, whose network must be the run's; what
-    that model has seen keeps its role, in the new models and in the predictions.
-    Bare structures are refused; so are samples that were found not to be in equilibrium, unless
-    `allow_unequilibrated`.
+    the same numbers: on a CPU with the same number of threads and processes, on GPUs if `training.deterministic`;
+    otherwise a GPU adds in another order each time. `processes` train one network together, each on its share of every
+    batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share alone. `device`:
+    'auto' is a GPU if there is one; graphs stay on it. Every fold starts from the weights of `start`, if given, whose
+    network must be the run's; what that model has seen keeps its role, in the new models and in the predictions. Bare
+    structures are refused; so are samples that were found not to be in equilibrium, unless `allow_unequilibrated`.
     Raises `CheckpointError` if `out` holds another run, `DatasetError`, `SettingsError`, `StorageError`,
     `TrainingError`.
     """
     refuse_bare(samples)
     if not allow_unequilibrated:
         refuse_unequilibrated(samples)
-    _refuse_too_many(processes)
+    place = choose_device(device)
+    if place.type == "cuda":
+        _refuse_too_many(processes)
     # Before anything is written: what cannot be trained is refused here.
-    task = _task(run, samples, out, max(1, threads // processes), start)
+    task = replace(_task(run, samples, out, max(1, threads // processes), start), device=place)
     run = task.run
-    graphs = build_graphs(task.samples, run.network)
+    _prepare_torch(task, threads)
+    graphs = build_graphs(task.samples, run.network, place)
     _refuse_other_run(out, task.identity, run)
-    _prepare_torch(threads)
     with exclusive(out):
         remove_temporaries(out)
         write_json(out / RUN_FILE, {"parameter_hash": task.identity} | run.model_dump(mode="json"))
@@ -169,22 +172,22 @@ Work = tuple[Task, list[int]]
 
 def _train_share(work: Work, progress: Progress, rank: int, processes: int) -> None:
     """Do one process's part; each builds the graphs for itself, which is sooner done than sending them."""
-    task, _ = work
-    _prepare_torch(task.threads)
-    on_gpus = torch.cuda.is_available()
+    task, missing = work
+    _prepare_torch(task, task.threads)
+    on_gpus = task.device.type == "cuda"
     if on_gpus:
-        torch.cuda.set_device(rank)
+        task = replace(task, device=torch.device("cuda", rank))
+        torch.cuda.set_device(task.device)
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=PATIENCE, rank=rank, world_size=processes)
-    _train_folds(work, build_graphs(task.samples, task.run.network), progress, rank, processes)
+    graphs = build_graphs(task.samples, task.run.network, task.device)
+    _train_folds((task, missing), graphs, progress, rank, processes)
     distributed.destroy_process_group()
 
 
-def _prepare_torch(threads: int) -> None:
-    """Let this process compute with so many `threads`, to the same numbers every time, and keep its memory."""
+def _prepare_torch(task: Task, threads: int) -> None:
+    """Let this process compute with so many `threads`, keep its memory, and be deterministic where it should be."""
     torch.set_num_threads(threads)
-    # cuBLAS reads the variable when it starts; without it torch refuses some operations in this mode.
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    torch.use_deterministic_algorithms(True)
+    be_deterministic(task.device.type == "cpu" or task.run.training.deterministic)
     keep_large_blocks()
 
 
@@ -211,7 +214,7 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
     tested = task.parts[number].test
     path = TrainingFolder(task.out).fold(number).model
     model = read_model(path, allowed=(task.run.network.name,))
-    predictions = predict(model, [task.samples[i] for i in tested], [graphs[i] for i in tested])
+    predictions = predict(model, [task.samples[i] for i in tested], [graphs[i] for i in tested], task.device)
     names = tuple(task.names[i] for i in tested)
     if task.run.split.by == "draw":
         predictions = replace(predictions, configurations=names, roles=tuple("leaked" for _ in names))
@@ -247,7 +250,7 @@ def _identity(run: Run, target: Target, samples: Sequence[Sample], start: Model 
 
 
 def _refuse_too_many(processes: int) -> None:
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else processes
+    gpus = torch.cuda.device_count()
     if processes > gpus:
         raise SettingsError(
             f"got {processes} processes; this machine has {gpus} GPU(s), one process each", f"Use --processes {gpus}."

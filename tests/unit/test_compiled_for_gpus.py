@@ -1,0 +1,25 @@
+"""The Triton kernels compile for an H100 without one, and fit into its shared memory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_the_kernels_fit_an_h100(tmp_path: Path) -> None:
+    # In a process of its own: here Triton may be the interpreter.
+    if subprocess.run([sys.executable, "-c", "import triton"], capture_output=True).returncode:
+        pytest.skip("needs triton")
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    script = [sys.executable, "-m", "tests.unit.compile_for_h100"]
+    run = subprocess.run(script, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[2])
+    assert run.returncode == 0, run.stderr[-2000:]
+    shared = json.loads(run.stdout)
+    assert {name.split()[0] for name in shared} == {
+        "forward", "backward", "weight_gradient", "close_first", "sum_ends",
+    }  # fmt: skip
+    assert len(shared) > 15
+    assert max(shared.values()) <= 232_448, shared
