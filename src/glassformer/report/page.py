@@ -46,8 +46,8 @@ def in_page(figure: Figure, name: str, interactive: bool = False) -> Markup:
 def plots() -> Markup:
     """Return what a page with interactive figures holds after all of them: plotly.js and what starts it."""
     folder = resources.files("glassformer.report") / "plotly"
-    files = ("plotly-basic.min.js", "LICENSE")
-    library, licence = (Markup((folder / file).read_text(encoding="utf-8")) for file in files)
+    library = base64.b64encode((folder / "plotly-basic.min.js").read_bytes()).decode()
+    licence = Markup((folder / "LICENSE").read_text(encoding="utf-8"))
     return Markup(template("plots.html.jinja").render(library=library, licence=licence))
 
 
