@@ -114,6 +114,8 @@ class Reader:
 
     def __init__(self, browser: Any, path: Path, width: int = 1200, **context: Any) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": 900}, **context)
+        # Milliseconds: the machine may be busy with other tests.
+        self.context.set_default_timeout(120_000)
         self.page = self.context.new_page()
         self.wrong: list[str] = []
         self.asked: list[str] = []
