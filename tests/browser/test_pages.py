@@ -315,6 +315,7 @@ def test_curves_answer_to_the_mouse_and_the_legend(chromium: Any, demo: Path) ->
             reader.page.mouse.move(
                 place["x"] + place["width"] * step / 40, place["y"] + place["height"] * (1 - step / 40)
             )
+            reader.page.wait_for_timeout(50)
             if plot.locator(".hoverlayer .hovertext").count():
                 break
         assert re.search(r"\d", plot.locator(".hoverlayer .hovertext").first.text_content())
