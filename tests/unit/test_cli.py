@@ -12,7 +12,9 @@ from statistics import fmean
 
 import h5py
 import pytest
+from typer.testing import CliRunner
 
+from glassformer.cli.app import app
 from glassformer.cli.console import CONTINUE, StageProgress, duration
 from glassformer.cli.demo import run_demo
 from glassformer.core.recipe import Recipe, RecipeTarget
@@ -401,7 +403,12 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     errors = [row["models"] for row in scores["scores"]["rows"] if row["state_point"] != "all"]
     for model, text in (("network", "a mean absolute error of {}"), ("state_point_mean", "configurations, has {}")):
         assert text.format(f"{fmean(error[model]['mae'] for error in errors):.2f}") in words
-    assert "glassformer propensity FILE --mixture kob-andersen" in words
+    for line in [line for line in printed.splitlines() if line.startswith("  glassformer ")]:
+        # What is suggested exists: a command that knows its options.
+        _, command, *rest = line.split()
+        told = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+        assert all(option in told for option in rest if option.startswith("--")), line
+    assert printed.count("  glassformer ") == 4
     assert {row["label"] for row in scores["data"]} == {"T0.50_P1.55", "T0.56_P0.17"}
     assert len(scores["scores"]["rows"]) == 6
     assert [(row["state_point"], row["species"]) for row in scores["propensity"]] == [
