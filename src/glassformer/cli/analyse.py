@@ -99,6 +99,14 @@ def analyse(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder to write to.", show_default="SOURCE-analysis")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE.html",
+            help="Also write a page with interactive figures of all observables and with the fits.",
+            show_default=False,
+        ),
+    ] = None,
     time_step: TimeStep = None,
     frame_time: FrameTime = None,
     mixture: MixtureName = "",
@@ -132,36 +140,48 @@ def analyse(
     wanted = [name.strip() for name in observables.split(",") if name.strip()]
     given = Given(time_step, frame_time, mixture, species, wave_numbers, incomplete, remove_drift)
     given.check()
+    if report is not None:
+        from glassformer.report.observables_page import check_page
+
+        check_page(report)
     if not source.is_file() or is_hdf5(source):
         if given != Given() and source.exists():
             raise SettingsError(
                 f"got the dataset {source} and an option of trajectories", "Leave the option out, or name a trajectory."
             )
-        _analyse_dataset(source, wanted, compare, out)
+        _analyse_dataset(source, wanted, compare, out, report)
         return
     if compare is not None:
         raise SettingsError("got --compare and a trajectory", "Published tables are compared with datasets.")
-    _analyse_trajectory(source, wanted, out, given)
+    _analyse_trajectory(source, wanted, out, given, report)
 
 
-def _analyse_dataset(dataset: Path, wanted: list[str], compare: Path | None, out: Path | None) -> None:
+def _analyse_dataset(
+    dataset: Path, wanted: list[str], compare: Path | None, out: Path | None, report: Path | None
+) -> None:
     from glassformer.cli.tables import print_fits, print_published_comparison
     from glassformer.dataset.folder import read_dataset, read_samples
     from glassformer.report.analyse import analyse as write_observables
 
     samples = read_samples(dataset) if dataset.is_file() else read_dataset(dataset)
     folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
-    if compare is None or wanted:
+    if compare is None or wanted or report is not None:
         say = partial(console.print, markup=False, soft_wrap=True)
-        print_fits(write_observables(samples, wanted, folder, say))
+        print_fits(write_observables(samples, wanted, folder, say, report))
     if compare is not None:
         from glassformer.report.comparison import compare as compare_with
 
         print_published_comparison(compare_with(samples, compare, folder))
+    _print_written(folder, report)
+
+
+def _print_written(folder: Path, report: Path | None) -> None:
     console.print(f"tables and figures: {folder}", soft_wrap=True)
+    if report is not None:
+        console.print(f"report: {report}", soft_wrap=True)
 
 
-def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: Given) -> None:
+def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: Given, report: Path | None) -> None:
     from glassformer.cli.tables import print_fits
     from glassformer.core.presets import load_mixture
     from glassformer.evaluate.trajectory import COLUMNS, STATIC
@@ -189,9 +209,9 @@ def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: 
         _print_times(motion)
     folder = out or path.resolve().with_name(f"{stem(path)}-analysis")
     with progress() as stages:
-        fits = analyse_trajectory(motion, chosen, folder, stages, required=bool(wanted))
+        fits = analyse_trajectory(motion, chosen, folder, stages, required=bool(wanted), page=report)
     print_fits(fits)
-    console.print(f"tables and figures: {folder}", soft_wrap=True)
+    _print_written(folder, report)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
