@@ -22,6 +22,8 @@ from glassformer.baselines.propensity_model import Prediction
 from glassformer.cli.model_cards import load_model
 from glassformer.core.layout import OutFolder
 from glassformer.dataset.sample import Sample
+from glassformer.evaluate.analysis import DEFAULT
+from glassformer.report.analyse import analyse
 from glassformer.report.page import in_page, plots
 from glassformer.report.prediction import prediction_page
 from glassformer.report.style import PALETTE
@@ -119,6 +121,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = [held_out([one for one in dataset() if one.facts.state_point == point], 0.5) for point in (COLD, HOT)]
     report(folder, parts)
     return OutFolder(folder).report.page
+
+
+@pytest.fixture(scope="module")
+def observables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("observables")
+    analyse(dataset(), [], folder, page=folder / "page.html")
+    return folder / "page.html"
 
 
 @pytest.fixture(scope="module")
@@ -427,6 +436,25 @@ def test_the_title_of_an_axis_too_long_for_it_is_wrapped(chromium: Any, tmp_path
         reader.page.locator(".plot-stage .ytitle").wait_for()
         assert reader.page.locator(".plot").evaluate(OUTSIDE) == []
         assert reader.page.locator(".ytitle .line").count() == 3
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
+def test_the_page_of_observables(chromium: Any, observables: Path, width: int, scheme: str) -> None:
+    assert observables.stat().st_size < LARGEST
+    with Reader(chromium, observables, width, color_scheme=scheme) as reader:
+        plots, page = reader.page.locator(".plot"), reader.page
+        assert plots.count() == page.locator("figure > figcaption").count() == len(DEFAULT)
+        for number in range(plots.count()):
+            plots.nth(number).scroll_into_view_if_needed()
+            plots.nth(number).get_by_role("checkbox").first.wait_for()
+            assert plots.nth(number).locator(".scatterlayer .trace").count() > 0
+            assert plots.nth(number).evaluate(OUTSIDE) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for text in ("p", ".lead", "figcaption", "a", "th", "td"):
+            assert page.evaluate(CONTRAST, text) > 4.5, text
+        assert reader.wrong == []
+        assert [url for url in reader.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        assert reader.seconds < LONGEST_LOAD * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def test_static_figures_stay_for_print_the_switch_and_no_javascript(chromium: Any, demo: Path) -> None:

@@ -47,6 +47,11 @@ def build_report(folder: Path) -> Path:
     files = OutFolder(folder)
     training = files.training()
     samples = read_dataset(files.data)
+    if not training.predictions.exists():
+        raise DatasetError(
+            f"{folder} holds a dataset, but no predictions: {training.predictions} does not exist",
+            f"Train on the data first, or report on the data alone: glassformer analyse {files.data} --report page.html.",
+        )
     predictions = read_predictions(training.predictions)
     histories = read_histories(training)
     run = read_run(training, predictions.parameter_hash)

@@ -25,10 +25,15 @@ class Drawn:
     errors: str
 
     @property
+    def heading(self) -> str:
+        """The meaning as a heading."""
+        return self.meaning[0].upper() + self.meaning[1:]
+
+    @property
     def caption(self) -> str:
-        """What is drawn, and what the bands or bars are if there are any."""
+        """What the observable is called in the commands, and what the bands or bars are if there are any."""
         kinds = {PolyCollection: "Bands", LineCollection: "Bars"}
-        text = f"{self.meaning[0].upper()}{self.meaning[1:]}."
+        text = f"Observable {self.name}."
         for kind, word in kinds.items():
             if any(isinstance(one, kind) for axes in self.figure.axes for one in axes.collections):
                 text += f" {word}: {self.errors}."
