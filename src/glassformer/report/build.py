@@ -50,7 +50,8 @@ def build_report(folder: Path) -> Path:
     if not training.predictions.exists():
         raise DatasetError(
             f"{folder} holds a dataset, but no predictions: {training.predictions} does not exist",
-            f"Train on the data first, or report on the data alone: glassformer analyse {files.data} --report page.html.",
+            "Train on the data first, or report on the data alone:"
+            f" glassformer analyse {files.data} --report page.html.",
         )
     predictions = read_predictions(training.predictions)
     histories = read_histories(training)
