@@ -279,7 +279,7 @@ def test_what_one_draw_of_one_configuration_leaves_undefined_has_no_figure(tmp_p
     analyse(one, [], tmp_path / "all", said.append)
     assert folders(tmp_path / "all") == set(DEFAULT) - {"chi4", "propensity"}
     assert said == [
-        f"{name}, T0.50_P1.55: left out: every value of it is undefined at T0.50_P1.55; it takes two draws of each"
+        f"{name}, T0.50_P1.55: left out: all values are undefined at T0.50_P1.55; it takes two draws of each"
         " configuration"
         for name in ("chi4", "propensity")
     ]

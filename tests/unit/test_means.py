@@ -115,9 +115,7 @@ def test_what_is_known_of_them() -> None:
     lambda sample: answers_of(target("squared-displacement"), [sample]),
 ])  # fmt: skip
 def test_what_is_not_known_is_one_clear_error(ask: Callable[[Sample], object]) -> None:
-    with pytest.raises(
-        DatasetError, match=r"does not hold '\w+', the .*: it was imported with mean propensities alone"
-    ):
+    with pytest.raises(DatasetError, match=r"does not hold '\w+', the .*: only mean propensities were imported"):
         ask(of_means())
 
 

@@ -197,7 +197,7 @@ def test_a_damaged_run_file_is_named(tmp_path: Path) -> None:
     folder = written(tmp_path, samples, predictions(samples, run), run)
     path = folder / "training" / "run.json"
     path.write_text(path.read_text()[:50])
-    with pytest.raises(DatasetError, match=r"run.json is no run file: .*\nDelete it and train again"):
+    with pytest.raises(DatasetError, match=r"run.json is not a run file: .*\nDelete it and train again"):
         build_report(folder)
 
 

@@ -219,7 +219,7 @@ def test_times_come_from_steps_or_the_user(run: Path) -> None:
     assert times(Clock(time_step=0.002)) == pytest.approx([0, 0.02, 0.04])
     assert times(Clock(frame_time=3.0), steps=None) == [0, 3, 6]
     assert times(Clock(), times=100 + np.arange(201.0)) == [0, 1, 2]
-    with pytest.raises(DatasetError, match="has the steps of its frames, and not their times"):
+    with pytest.raises(DatasetError, match="has the steps of its frames but not their times"):
         times(Clock())
     with pytest.raises(DatasetError, match="neither times nor steps"):
         times(Clock(), steps=None)
@@ -274,7 +274,7 @@ def test_what_a_trajectory_is_too_short_for_is_left_out_or_refused(run: Path, tm
     said = Said()
     analyse_trajectory(short, ["msd", "chi4"], tmp_path, said)
     assert said.lines == [
-        "chi4: left out: every value of it is undefined; it takes a trajectory several times as long as the shortest"
+        "chi4: left out: all values are undefined; it needs a trajectory several times as long as the shortest"
         " time between frames"
     ]
     with pytest.raises(DatasetError, match="every value of it is undefined"):
@@ -304,7 +304,7 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("problem", "options"),
     [
-        ("has the steps of its frames, and not their times", {}),
+        ("has the steps of its frames but not their times", {}),
         ("got --time-step 0; expected a positive number", {"time_step": 0.0}),
         ("there is no observable 'volume' of a trajectory", {"time_step": 0.005, "observables": "volume"}),
         ("expected 2 positive numbers, for A, B", {"time_step": 0.005, "wave_numbers": "7"}),

@@ -46,11 +46,11 @@ Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Cores to use.", 
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads to use.", show_default="all")]
 AsJson = Annotated[bool, flag("--json", "Print JSON instead of tables.")]
 NoVerify = Annotated[
-    bool, flag("--no-verify", "Take samples that were not read before for whole and complete, without reading them.")
+    bool, flag("--no-verify", "Count samples that are not in the index as complete, without reading them.")
 ]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.", show_default=False)]
 CampaignArgument = Annotated[
-    str, typer.Argument(metavar="CAMPAIGN", help="Campaign file (TOML), or the name of one that ships.")
+    str, typer.Argument(metavar="CAMPAIGN", help="Campaign file (TOML), or name of a shipped campaign.")
 ]
 Changes = Annotated[
     list[str],
@@ -67,16 +67,14 @@ MixtureOfFile = Annotated[
         "--mixture",
         metavar="MIXTURE",
         help="Mixture: one that ships, or a file (TOML).",
-        show_default="what the file says",
+        show_default="stated in the file",
     ),
 ]
 TemperatureOfFile = Annotated[
     float | None,
-    typer.Option("--temperature", metavar="T", help="Temperature in LJ units.", show_default="what the file says"),
+    typer.Option("--temperature", metavar="T", help="Temperature in LJ units.", show_default="stated in the file"),
 ]
 SpeciesOfTypes = Annotated[
     str,
-    typer.Option(
-        "--species", metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order"
-    ),
+    typer.Option("--species", metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in order"),
 ]

@@ -43,7 +43,7 @@ def analyse(
     """
     strange = [name for name in wanted if name not in OBSERVABLES]
     if strange:
-        raise SettingsError(f"there is no observable '{strange[0]}'", f"There are: {', '.join(OBSERVABLES)}.")
+        raise SettingsError(f"there is no observable '{strange[0]}'", f"Available: {', '.join(OBSERVABLES)}.")
     tables, problems = make_tables(samples, list(dict.fromkeys(wanted)) or list(DEFAULT))
     for name in tables:
         if not tables[name] and (wanted or not any(tables.values())):

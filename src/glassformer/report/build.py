@@ -201,6 +201,6 @@ def _read_history(path: Path) -> list[dict[str, float]]:
     lines = checked(values, list[dict[str, Number]], path, DatasetError, what, remedy)
     missing = [name for name in HISTORY if not all(name in line for line in lines)]
     if missing or not any(line["kept"] for line in lines):
-        reason = f"it says no {missing[0]}" if missing else "no epoch is marked as kept"
-        raise DatasetError(f"{path} is no {what}: {reason}", remedy)
+        reason = f"'{missing[0]}' is missing" if missing else "no epoch is marked as kept"
+        raise DatasetError(f"{path} is not a {what}: {reason}", remedy)
     return lines

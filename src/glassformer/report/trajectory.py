@@ -28,7 +28,7 @@ def check_names(wanted: Sequence[str]) -> None:
     strange = [name for name in wanted if name not in COLUMNS]
     if strange:
         raise SettingsError(
-            f"there is no observable '{strange[0]}' of a trajectory", f"There are: {', '.join(COLUMNS)}."
+            f"there is no observable '{strange[0]}' of a trajectory", f"Available: {', '.join(COLUMNS)}."
         )
 
 

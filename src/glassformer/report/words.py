@@ -235,7 +235,7 @@ def particle_note(evaluation: Evaluation, samples: Sequence[Sample]) -> list[str
         f" predictions would reach, given that the simulated values are means over {draws_of(samples)}"
     )
     unknown = any(math.isnan(score.ceiling) for row in evaluation.rows for score in row.particles.values())
-    return [" ".join(found), f"{meaning}; n/a where the data do not tell." if unknown else f"{meaning}."]
+    return [" ".join(found), f"{meaning}; n/a where the data do not determine it." if unknown else f"{meaning}."]
 
 
 def label_words(predictions: Predictions) -> str:
