@@ -154,7 +154,7 @@ def test_a_history_that_marks_no_epoch_is_named(folder: Path, tmp_path: Path) ->
     assert read_histories(TrainingFolder(tmp_path / "cold"))
     lines = json.loads(path.read_text())["epochs"]
     path.write_text(json.dumps([{k: v for k, v in line.items() if k != "kept"} for line in lines]))
-    with pytest.raises(DatasetError, match="is not a training history: .kept. is missing"):
+    with pytest.raises(DatasetError, match=r"is not a training history: .kept. is missing"):
         read_histories(TrainingFolder(tmp_path / "cold"))
 
 

@@ -132,7 +132,7 @@ def predict(
     ] = "",
     device: Device = "auto",
 ) -> None:
-    """Predict the dynamics of configurations with a trained network, only at the times it was trained for."""
+    """Predict the dynamics of configurations with a trained network, at the times it was trained for."""
     from glassformer.cli.tables import bare_structures, print_notices
     from glassformer.core.errors import PredictionError
     from glassformer.dataset.folder import read_samples
