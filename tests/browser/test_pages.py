@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -21,6 +22,9 @@ from glassformer.baselines.propensity_model import Prediction
 from glassformer.cli.model_cards import load_model
 from glassformer.core.layout import OutFolder
 from glassformer.dataset.sample import Sample
+from glassformer.evaluate.analysis import DEFAULT
+from glassformer.report.analyse import analyse
+from glassformer.report.page import in_page, plots
 from glassformer.report.prediction import prediction_page
 from glassformer.report.style import PALETTE
 from tests.conftest import synthetic_sample
@@ -63,6 +67,29 @@ CONTRAST = """(selector) => {
   return (Math.max(ground, ink) + 0.05) / (Math.min(ground, ink) + 0.05);
 }"""
 
+# The last point of the curve with this name, as if the mouse were there.
+HOVER = """([stage, name]) => {
+  const curve = stage.data.findIndex((one) => one.name === name && one.hovertemplate);
+  Plotly.Fx.hover(stage, [{ curveNumber: curve, pointNumber: stage.data[curve].x.length - 1 }]);
+}"""
+# Texts of a figure that leave it.
+OUTSIDE = """(plot) => {
+  const whole = plot.getBoundingClientRect();
+  return [...plot.querySelectorAll(".plot-stage text")].filter((one) => {
+    const box = one.getBoundingClientRect();
+    return box.width && (box.left < whole.left || box.right > whole.right || box.top < whole.top);
+  }).map((one) => one.textContent);
+}"""
+# Pairs of texts, or of a text and a button, that lie over each other.
+OVERLAPPING = """(plot) => {
+  const shown = [...plot.querySelectorAll(".plot-stage text, .plot-stage .modebar")]
+    .map((one) => [one, one.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
+  const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+  return shown.flatMap(([one, a], i) => shown.slice(i + 1).filter(([other, b]) => !one.contains(other) && over(a, b))
+    .map(([other]) => `${one.textContent || one.ariaLabel} | ${other.textContent || other.ariaLabel}`));
+}"""
+
 
 def sample_of(particles: int) -> Sample:
     return synthetic_sample(particles=particles)
@@ -94,6 +121,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parts = [held_out([one for one in dataset() if one.facts.state_point == point], 0.5) for point in (COLD, HOT)]
     report(folder, parts)
     return OutFolder(folder).report.page
+
+
+@pytest.fixture(scope="module")
+def observables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("observables")
+    analyse(dataset(), [], folder, page=folder / "page.html")
+    return folder / "page.html"
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +175,13 @@ class Reader:
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         image = Image.open(io.BytesIO(self.page.locator("#view-canvas").screenshot()))
         return np.asarray(image.convert("RGB"), dtype=np.int16)
+
+    def plot(self, text: str) -> Any:
+        """The first interactive figure with this text, once its curves are drawn."""
+        found = self.page.locator(".plot").filter(has_text=text).first
+        found.scroll_into_view_if_needed()
+        found.locator(".plot-stage .legendtoggle[role=checkbox]").first.wait_for()
+        return found
 
     def shown(self) -> int:
         return int(self.page.locator("#view-shown").inner_text().split()[0].replace(",", ""))
@@ -325,6 +366,95 @@ def test_curves_answer_to_the_mouse_and_the_legend(chromium: Any, demo: Path) ->
         reader.page.wait_for_function("(one) => one.style.opacity === '0.5'", arg=entry.element_handle())
         assert reader.wrong == []
         assert [url for url in reader.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_a_curve_tells_its_name_and_its_values_with_units(chromium: Any, demo: Path) -> None:
+    samples = [one for one in dataset() if one.facts.state_point == COLD]
+    msd = np.mean([one.observed("msd").mean(0)[:, 1] for one in samples], 0)
+    with Reader(chromium, demo) as reader:
+        plot = reader.plot("MSD ⟨")
+        # The curve of B is drawn dashed; where its last point lies is plotly's own matter.
+        reader.page.evaluate(HOVER, [plot.locator(".plot-stage").element_handle(), "T = 0.50, P = 1.55, B"])
+        told = plot.locator(".hoverlayer .hovertext").first.text_content().replace("\u200b", "")
+        assert told.startswith("T = 0.50, P = 1.55, Btime t [τLJ]: ")
+        number = float(told.rpartition(" ")[2])
+        assert told.rpartition(": ")[0].endswith("MSD ⟨ |r(t) - r(0)|2 ⟩ [σAA2]")
+        assert number == pytest.approx(msd[-1], rel=1e-3)
+
+
+def test_the_legend_and_the_buttons_answer_to_keys(chromium: Any, demo: Path) -> None:
+    with Reader(chromium, demo) as reader:
+        plot = reader.plot("MSD ⟨")
+        assert plot.get_by_role("group").get_attribute("aria-label") == (
+            "MSD ⟨ |r(t) - r(0)|2 ⟩ [σAA2] against time t [τLJ]"
+        )
+        entry = plot.get_by_role("checkbox", name="T = 0.50, P = 1.55, B")
+        curves = plot.locator(".scatterlayer .trace").count()
+        for key, there in (("Enter", False), (" ", True)):
+            entry.press(key)
+            reader.page.wait_for_function(
+                "([one, there]) => one.getAttribute('aria-checked') === String(there)",
+                arg=[entry.element_handle(), there],
+            )
+            # The key stays where it was: the next one is for the same entry.
+            assert entry.evaluate("(one) => one === document.activeElement")
+            assert plot.locator(".scatterlayer .trace").count() == curves - (not there)
+        span = "(one) => one.layout.xaxis.range.at(-1) - one.layout.xaxis.range[0]"
+        stage = plot.locator(".plot-stage")
+        whole = stage.evaluate(span)
+        plot.get_by_role("button", name="Zoom in").press("Enter")
+        reader.page.wait_for_function(f"([one, whole]) => ({span})(one) < whole", arg=[stage.element_handle(), whole])
+        plot.get_by_role("button", name="Reset axes").press("Enter")
+        reader.page.wait_for_function(f"([one, whole]) => ({span})(one) === whole", arg=[stage.element_handle(), whole])
+        assert reader.wrong == []
+
+
+def test_no_button_of_a_figure_sends_its_data_away(chromium: Any, demo: Path) -> None:
+    with Reader(chromium, demo) as reader:
+        buttons = reader.plot("MSD ⟨").locator(".modebar-btn")
+        names = {button.get_attribute("aria-label") for button in buttons.all()}
+        assert names == {"Download plot as a PNG", "Zoom", "Pan", "Zoom in", "Zoom out", "Autoscale", "Reset axes"}
+        # What does not show a button may still send by another way.
+        assert reader.page.evaluate("() => document.querySelector('.plot-stage')._context.plotlyServerURL") == ""
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_titles_and_ticks_of_figures_stay_inside_and_apart(chromium: Any, demo: Path, width: int) -> None:
+    with Reader(chromium, demo, width) as reader:
+        plots = reader.page.locator(".plot")
+        for number in range(plots.count()):
+            assert plots.nth(number).evaluate(OUTSIDE) == []
+            assert plots.nth(number).evaluate(OVERLAPPING) == []
+
+
+def test_the_title_of_an_axis_too_long_for_it_is_wrapped(chromium: Any, tmp_path: Path) -> None:
+    figure = Figure()
+    figure.subplots().plot([1, 2], [1, 2])
+    figure.axes[0].set(xlabel="time", ylabel=r"loss of the network $\langle |x|^2 \rangle$ " * 4)
+    (tmp_path / "page.html").write_text(f"<main>{in_page(figure, 'one', interactive=True)}</main>{plots()}", "utf-8")
+    with Reader(chromium, tmp_path / "page.html", 400) as reader:
+        reader.page.locator(".plot-stage .ytitle").wait_for()
+        assert reader.page.locator(".plot").evaluate(OUTSIDE) == []
+        assert reader.page.locator(".ytitle .line").count() == 3
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (400, "dark")])
+def test_the_page_of_observables(chromium: Any, observables: Path, width: int, scheme: str) -> None:
+    assert observables.stat().st_size < LARGEST
+    with Reader(chromium, observables, width, color_scheme=scheme) as reader:
+        plots, page = reader.page.locator(".plot"), reader.page
+        assert plots.count() == page.locator("figure > figcaption").count() == len(DEFAULT)
+        for number in range(plots.count()):
+            plots.nth(number).scroll_into_view_if_needed()
+            plots.nth(number).get_by_role("checkbox").first.wait_for()
+            assert plots.nth(number).locator(".scatterlayer .trace").count() > 0
+            assert plots.nth(number).evaluate(OUTSIDE) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for text in ("p", ".lead", "figcaption", "a", "th", "td"):
+            assert page.evaluate(CONTRAST, text) > 4.5, text
+        assert reader.wrong == []
+        assert [url for url in reader.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+        assert reader.seconds < LONGEST_LOAD * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def test_static_figures_stay_for_print_the_switch_and_no_javascript(chromium: Any, demo: Path) -> None:

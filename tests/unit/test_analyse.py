@@ -28,6 +28,7 @@ from glassformer.observables.structure import radial_distribution
 from glassformer.observables.wave_vectors import wave_vectors
 from glassformer.report.analyse import analyse
 from tests.conftest import synthetic_sample
+from tests.unit.test_report_words import text_of
 
 
 @pytest.fixture
@@ -68,6 +69,33 @@ def test_every_observable_has_a_table_a_state_point_and_a_figure(samples: list[S
                 assert drawn == ("s", "s_aa", "s_ab", "s_bb")
         for suffix in ("pdf", "png"):
             assert (tmp_path / name / f"{name}.{suffix}").stat().st_size > 1000
+
+
+def test_the_page_holds_every_observable_its_caption_and_the_fits(samples: list[Sample], tmp_path: Path) -> None:
+    fits = analyse([longer(sample) for sample in samples], list(OBSERVABLES), tmp_path, page=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    text = text_of(tmp_path / "page.html")
+    assert page.count('class="plot-data"') == page.count('.csv" href="data:') == len(OBSERVABLES)
+    assert page.count("plotly.js (basic") == 0  # it is held as an address, once
+    assert page.count("data:text/javascript;base64,") == 1
+    for name, observable in OBSERVABLES.items():
+        assert f"{observable.meaning[0].upper()}{observable.meaning[1:]}" in text
+        assert f"Observable {name}." in text
+    assert "Observable msd. Bands: standard error over configurations." in text
+    assert "Observable propensity. Bars: standard error over configurations." in text
+    assert "4 configurations of the Kob-Andersen mixture (N = 100, 80 % of the particles A) at 2 state points" in text
+    assert [fit["fit"] for fit in fits if fit["fit"] not in text] == []
+    (transition,) = (fit for fit in fits if fit["state_point"] == "T0.50_P1.55" and "T_g" in fit["fit"])
+    assert f"T_g from V(T) T = 0.50, P = 1.55 temperature {transition['temperature']:.4g} ±" in text
+
+
+def test_the_page_names_what_was_left_out(samples: list[Sample], tmp_path: Path) -> None:
+    analyse([one.without_draws() for one in samples], [], tmp_path, page=tmp_path / "page.html")
+    text = text_of(tmp_path / "page.html")
+    assert "at 2 state points, without dynamics." in text
+    assert "Not computed msd, T0.50_P1.55: left out: " in text
+    assert "Observable rdf." in text
+    assert "Observable msd." not in text
 
 
 def test_the_default_needs_no_kept_displacements(samples: list[Sample], tmp_path: Path) -> None:
@@ -251,7 +279,7 @@ def test_what_one_draw_of_one_configuration_leaves_undefined_has_no_figure(tmp_p
     analyse(one, [], tmp_path / "all", said.append)
     assert folders(tmp_path / "all") == set(DEFAULT) - {"chi4", "propensity"}
     assert said == [
-        f"{name}, T0.50_P1.55: left out: every value of it is undefined at T0.50_P1.55; it takes two draws of each"
+        f"{name}, T0.50_P1.55: left out: all values are undefined at T0.50_P1.55; it takes two draws of each"
         " configuration"
         for name in ("chi4", "propensity")
     ]

@@ -162,7 +162,7 @@ def test_files_are_read_as_import_reads_them(tmp_path: Path) -> None:
     assert len(gf.read(path, mixture="kob-andersen", temperature=0.6, frames="all")) == 2
     assert any("The last of 2 frames" in note for note in found.notes)
     assert "The last of 2 frames" in repr(found)
-    with pytest.raises(DatasetError, match="does not say its temperature"):
+    with pytest.raises(DatasetError, match="does not state its temperature"):
         gf.read(path, mixture="kob-andersen")
     with pytest.raises(DatasetError, match="got 43 A particles"):
         gf.read(path, mixture="kob-andersen", temperature=0.6, species={1: "B", 2: "A"})
@@ -280,7 +280,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("Give the time step of the run: --time-step 0.005.", "Give the time step of the run: time_step=0.005."),
         ("For example --species 1=A,2=B.", "For example species='1=A,2=B'."),
         ("or take the whole ones with --incomplete.", "or take the whole ones with incomplete."),
-        ("Name both: --model MODEL --time T; or", "Name both: model=MODEL time=T; or"),
+        ("Give both: --model MODEL --time T; or", "Name both: model=MODEL time=T; or"),
         ("Train: glassformer train propensity DATASET --out DIR. Or --label X.", None),
         ("a - b -- c", "a - b -- c"),
     ],

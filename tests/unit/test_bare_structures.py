@@ -192,7 +192,7 @@ def test_every_part_is_checked_before_it_is_written(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="'time' has 7 values that are not finite"):
         write_sample(tmp_path / "c0000.h5", replace(sample, equilibration=record))
     elsewhere = replace(sample.configuration, inherent_positions=bare(1).configuration.positions)
-    with pytest.raises(DatasetError, match="the inherent structure is that of another configuration"):
+    with pytest.raises(DatasetError, match="the inherent structure belongs to another configuration"):
         write_sample(tmp_path / "c0000.h5", replace(sample, configuration=elsewhere))
     assert list(tmp_path.iterdir()) == []
 
@@ -400,7 +400,7 @@ def test_training_and_scoring_refuse_bare_structures(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="c0004 is a bare structure"):
         run_identity(check_settings(TINY_RUN, Run, "tiny"), samples)
     error = refused("evaluate", DatasetFolder(tmp_path / "data").sample(LABEL, 4))
-    assert "is no prediction file" in error.problem
+    assert "is not a prediction file" in error.problem
     # What needs no dynamics is analysed.
     printed = run("analyse", tmp_path / "data", "--observables", "rdf", "--out", tmp_path / "out")
     assert "tables and figures" in printed

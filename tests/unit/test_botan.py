@@ -53,7 +53,7 @@ def test_missing_files_and_arrays_are_named(tmp_path: Path) -> None:
         read_botan(tmp_path / "none.npz")
     content = arrays()
     del content["positions"]
-    with pytest.raises(DatasetError, match=r"file.npz is no BOTAN file: .*positions"):
+    with pytest.raises(DatasetError, match=r"file.npz is not a BOTAN file: .*positions"):
         read_botan(written(tmp_path, content))
 
 
@@ -62,7 +62,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for damaged in (b"", b"not a zip", whole[: len(whole) // 2], whole[:-10]):
         path.write_bytes(damaged)
-        with pytest.raises(DatasetError, match=r"file.npz is no BOTAN file"):
+        with pytest.raises(DatasetError, match=r"file.npz is not a BOTAN file"):
             read_botan(path)
 
 
@@ -80,7 +80,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         ({"types": np.full(100, "A")}, ConfigurationError, r"got species \[A\]"),
         ({"types": np.zeros((100, 1), np.int8)}, DatasetError, "got shapes"),
         ({"positions": np.full((4, 100, 3), np.nan)}, DatasetError, "400 final positions are not finite"),
-        ({"positions": np.full((4, 100, 3), "x")}, DatasetError, "is no BOTAN file"),
+        ({"positions": np.full((4, 100, 3), "x")}, DatasetError, "is not a BOTAN file"),
         ({"positions": np.full((4, 100, 3), 1e300)}, DatasetError, "final positions are"),
         ({"positions": np.zeros((4, 100, 3), complex)}, DatasetError, "'positions' has type complex128"),
         ({"positions": np.zeros((0, 100, 3))}, DatasetError, "There must be one draw"),

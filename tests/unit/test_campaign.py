@@ -85,7 +85,7 @@ def test_other_parameters_are_refused_and_nothing_is_written(tiny_dataset: Path)
 
 def test_particle_times_between_steps_are_refused_before_anything_is_made(tmp_path: Path) -> None:
     wrong = check_settings(TINY_CAMPAIGN | {"particle_times": [1.0025]}, Campaign, "wrong")
-    with pytest.raises(SettingsError, match=r"t = 1.0025 is no multiple of time_step"):
+    with pytest.raises(SettingsError, match=r"t = 1.0025 is not a multiple of time_step"):
         run_campaign(wrong, tmp_path / "data", Silent(), workers=1)
     assert not (tmp_path / "data").exists()
 

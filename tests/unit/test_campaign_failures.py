@@ -127,7 +127,7 @@ def test_plan_warns_of_boxes_that_may_become_too_short() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"particle_times": [1.0025]}, "is no multiple of time_step"),
+    ({"particle_times": [1.0025]}, "is not a multiple of time_step"),
     ({"equilibration": {"start_from": "absent"}}, "there is no folder absent"),
     (
         {

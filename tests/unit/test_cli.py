@@ -213,7 +213,7 @@ def test_shipped_runs_and_networks_are_found_by_name(folder: Path, tmp_path: Pat
     out = ("--out", tmp_path / "out")
     refused(glassformer("train", "demo", folder / "data", *out), "was not observed at t = 1.63")
     refused(glassformer("train", "default", folder / "data", *out), "how far each particle went until t = 2")
-    refused(glassformer("train", "thesys", folder / "data", *out), "there is no run file thesys")
+    refused(glassformer("train", "thesys", folder / "data", *out), "there is not a run file thesys")
     network = ("--network", "particlenet-glas")
     refused(glassformer("train", "thesis", folder / "data", *out, *network), "did you mean 'particlenet-glass'?")
     assert list(tmp_path.iterdir()) == []
@@ -320,7 +320,7 @@ def test_bad_files_are_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(glassformer("info", tmp_path / "empty"), "is empty")
     refused(glassformer("predict", victim, folder / "data", "--out", tmp_path / "p.h5"), "c0002.h5 is damaged")
-    refused(glassformer("evaluate", folder / "data" / "T0.50_P1.55" / "c0000.h5"), "is no prediction file")
+    refused(glassformer("evaluate", folder / "data" / "T0.50_P1.55" / "c0000.h5"), "is not a prediction file")
     assert not (tmp_path / "p.h5").exists()
 
 

@@ -86,8 +86,8 @@ def test_plan_and_status_and_analyse(tmp_path: Path, tiny_dataset: Path) -> None
 
 
 def test_mistakes_are_refused(tmp_path: Path) -> None:
-    refused(glassformer("simulate"), "got no campaign")
-    refused(glassformer("simulate", "demo"), "got no folder for the dataset")
+    refused(glassformer("simulate"), "no campaign was given")
+    refused(glassformer("simulate", "demo"), "no folder for the dataset was given")
     refused(glassformer("simulate", "demoo", "--out", tmp_path), "no campaign file demoo")
     refused(glassformer("plan", "demo", "--set", "particles"), "expected KEY=VALUE")
     refused(glassformer("plan", "demo", "--only", "T9"), "no state point T9")

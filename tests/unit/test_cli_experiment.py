@@ -154,7 +154,7 @@ def test_a_history_that_marks_no_epoch_is_named(folder: Path, tmp_path: Path) ->
     assert read_histories(TrainingFolder(tmp_path / "cold"))
     lines = json.loads(path.read_text())["epochs"]
     path.write_text(json.dumps([{k: v for k, v in line.items() if k != "kept"} for line in lines]))
-    with pytest.raises(DatasetError, match="is no training history: it says no kept"):
+    with pytest.raises(DatasetError, match=r"is not a training history: .kept. is missing"):
         read_histories(TrainingFolder(tmp_path / "cold"))
 
 
@@ -172,7 +172,7 @@ def test_a_study_that_cannot_be_run_writes_nothing(folder: Path, tmp_path: Path)
     for old, new, message in (
         ('train = ["T0.50"]', 'train = ["T0.44"]', "T0.44"),
         ("neighbors = 6", "neighbours = 6", "neighbors"),
-        ('campaign = "campaign.toml"', 'campaign = "missing.toml"', "there is no campaign file"),
+        ('campaign = "campaign.toml"', 'campaign = "missing.toml"', "there is not a campaign file"),
         ("times = [1.065]", "times = [1.1]", "1.1"),
     ):
         (tmp_path / "study.toml").write_text(STUDY.replace(old, new))

@@ -85,7 +85,7 @@ def test_tables_that_do_not_fit_are_refused(samples: list[Sample], tmp_path: Pat
         compare(samples, tmp_path, tmp_path / "out")
     path = tmp_path / "T0.50_P1.55.csv"
     for text, message in (
-        ("", "is no table"),
+        ("", "is not a table"),
         ("time,msd\n1,2\n", "got the columns 'time', 'msd'"),
         ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n1,2,3,4,x\n", "line 2: got msd_b_std = 'x'"),
         ("time,msd_a_mean,msd_a_std,msd_b_mean,msd_b_std\n77,2,3,4,5\n", "no time in common"),

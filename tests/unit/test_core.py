@@ -134,10 +134,10 @@ def test_what_is_no_regular_file_is_neither_read_nor_replaced(kind: str, tmp_pat
     else:
         path = Path("/dev/null")
     before = path.stat().st_mode
-    with pytest.raises(StorageError, match="it is no regular file"):
+    with pytest.raises(StorageError, match="it is not a regular file"):
         read_whole(path, DatasetError, "")
     if kind != "device":
-        with pytest.raises(StorageError, match="it is no regular file"):
+        with pytest.raises(StorageError, match="it is not a regular file"):
             write_atomically(path, b"data")
     assert path.stat().st_mode == before
 

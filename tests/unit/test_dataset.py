@@ -121,7 +121,7 @@ STRANGE_LIQUIDS = {
     r"all 100 particles lie in one plane": changed_structure(
         positions=synthetic_sample().configuration.positions * [1, 1, 0]
     ),
-    r"1 particles lie exactly where another one is": changed_structure(
+    r"1 particles have exactly the position of another particle": changed_structure(
         positions=synthetic_sample().configuration.positions[[*range(99), 0]]
     ),
     r"got 1.2 particles per volume in a sample of density 1.1": replace(
@@ -204,7 +204,7 @@ def test_a_file_copied_by_hand_is_refused(tmp_path: Path) -> None:
 
 def test_the_wrong_folder_is_told(tmp_path: Path) -> None:
     write_predictions(tmp_path / "training" / "predictions.h5", synthetic_predictions())
-    with pytest.raises(DatasetError, match="is no sample file") as caught:
+    with pytest.raises(DatasetError, match="is not a sample file") as caught:
         read_dataset(tmp_path)
     assert "demo/data" in caught.value.remedy
 
@@ -222,7 +222,7 @@ def test_labels_are_the_log_of_the_mean_over_draws() -> None:
 
 
 def test_a_target_time_may_not_stand_twice() -> None:
-    with pytest.raises(DatasetError, match="hold a time twice"):
+    with pytest.raises(DatasetError, match="contain a time twice"):
         target_times([synthetic_sample()], (2.0, "last"))
 
 
@@ -291,7 +291,7 @@ def test_predictions_come_back_as_they_were_written(tmp_path: Path) -> None:
 
 def test_files_that_are_no_predictions_are_refused(tmp_path: Path) -> None:
     write_sample(tmp_path / "sample.h5", synthetic_sample())
-    with pytest.raises(PredictionError, match="is no prediction file"):
+    with pytest.raises(PredictionError, match="is not a prediction file"):
         read_predictions(tmp_path / "sample.h5")
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(PredictionError, match="is not a whole prediction file"):

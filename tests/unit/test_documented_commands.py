@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer import rich_utils
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from glassformer.cli.app import app
+from glassformer.cli.examples import EXAMPLES
 from glassformer.core.presets import campaign_presets, network_presets, recipe_presets, run_presets, study_presets
 
 ROOT = Path(__file__).parents[2]
@@ -142,3 +145,36 @@ def test_every_option_says_what_it_is(name: str, command: Any) -> None:
         assert len(parameter.help) > 8, (name, parameter.name)
         assert parameter.help.endswith("."), (name, parameter.name)
         assert not getattr(parameter, "secondary_opts", []), (name, parameter.name)
+
+
+NAMES = [*COMMANDS, *(f"bench {name}" for name in COMMANDS["bench"].commands)]
+
+
+def test_every_command_has_an_example() -> None:
+    assert sorted(EXAMPLES) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("columns", [80, 40])
+def test_the_help_of_a_command_ends_with_an_example_that_can_be_typed(
+    name: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    # Of this width typer reads the environment only once.
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", columns)
+    done = CliRunner().invoke(app, [*name.split(), "--help"])
+    assert done.exit_code == 0
+    # The name of a command has no place to break it.
+    assert max(len(line) for line in done.output.splitlines() if not line.startswith("Usage: ")) <= columns
+    _, _, shown = " ".join(done.output.split()).rpartition("Example: glassformer ")
+    # Lines may break at hyphens, too.
+    assert shown.replace("- ", "-") == EXAMPLES[name]
+    assert mistake(EXAMPLES[name]) == ""
+    command = COMMANDS["bench"].commands[name.split()[1]] if " " in name else COMMANDS[name]
+    # No option is shown without its end.
+    assert [
+        option for one in command.params for option in one.opts if option[0] == "-" and option not in done.output
+    ] == []
+    # Click itself takes it, with every value of the right type.
+    words = shlex.split(EXAMPLES[name].partition(" >")[0])[len(name.split()) :]
+    assert command.make_context(name, words)

@@ -150,7 +150,7 @@ def test_the_command_lists_studies_and_experiments_and_refuses_in_one_line() -> 
         (["thesis", "--scale", "huge"], "got scale 'huge'; expected demo or small or full"),
         (["thesi"], "there is no study file thesi"),
         (["thesis", "--only", "for"], "there is no experiment 'for'"),
-        ([], "got no study"),
+        ([], "no study was given"),
     ):
         done = glassformer("experiment", *arguments)
         assert (done.returncode, message in done.stderr, done.stdout) == (2, True, "")

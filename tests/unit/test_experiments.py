@@ -298,7 +298,7 @@ def test_damaged_results_are_named(damage: str, tmp_path: Path) -> None:
         values["name"] = "../four"
     text = json.dumps([] if damage == "list" else values)
     path.write_text(text[: len(text) // 2] if damage == "half" else text)
-    with pytest.raises(PredictionError, match="is no result of an experiment"):
+    with pytest.raises(PredictionError, match="is not a result of an experiment"):
         read_result(path)
 
 

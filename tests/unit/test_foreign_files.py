@@ -63,11 +63,11 @@ def test_strange_json_is_one_error(reason: str, folder: Path) -> None:
     history, run = folder / "training" / "fold-0" / "history.json", folder / "training" / "run.json"
     for path in (history, run, folder / "result.json"):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(DatasetError, match=f"history.json is no training history: .*{reason}"):
+    with pytest.raises(DatasetError, match=f"history.json is not a training history: .*{reason}"):
         read_histories(TrainingFolder(folder / "training"))
-    with pytest.raises(CheckpointError, match=f"run.json is no run file: .*{reason}"):
+    with pytest.raises(CheckpointError, match=f"run.json is not a run file: .*{reason}"):
         train_run(RUN, read_dataset(folder / "data"), folder / "training", Silent(), 1)
-    with pytest.raises(PredictionError, match=f"result.json is no result of an experiment: .*{reason}"):
+    with pytest.raises(PredictionError, match=f"result.json is not a result of an experiment: .*{reason}"):
         read_result(folder / "result.json")
 
 
@@ -76,7 +76,7 @@ def test_strange_json_is_one_error(reason: str, folder: Path) -> None:
     [
         ([], "no epoch is marked as kept"),
         ([{"epoch": 0, "train_loss": 1, "val_mae": 1, "kept": False}], "no epoch is marked as kept"),
-        ([{"epoch": 0, "train_loss": 1, "kept": True}], "it says no val_mae"),
+        ([{"epoch": 0, "train_loss": 1, "kept": True}], "'val_mae' is missing"),
         ({"epoch": 0}, "list"),
         ([[1]], "dictionary"),
         ([{"epoch": "x"}], "number"),
@@ -85,14 +85,14 @@ def test_strange_json_is_one_error(reason: str, folder: Path) -> None:
 )
 def test_histories_of_another_form_are_refused(values: object, reason: str, folder: Path) -> None:
     (folder / "training" / "fold-0" / "history.json").write_text(json.dumps(values))
-    with pytest.raises(DatasetError, match=rf"fold-0/history.json is no training history: .*{reason}"):
+    with pytest.raises(DatasetError, match=rf"fold-0/history.json is not a training history: .*{reason}"):
         build_report(folder)
 
 
 @pytest.mark.parametrize("content", ["[]", "7", "{}", '{"format": "glassformer experiment 3"}', "null"])
 def test_results_of_another_form_are_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(PredictionError, match=r"result.json is no result of an experiment"):
+    with pytest.raises(PredictionError, match=r"result.json is not a result of an experiment"):
         read_result(tmp_path / "result.json")
 
 

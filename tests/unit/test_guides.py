@@ -98,7 +98,7 @@ def test_what_needs_more_than_propensities_says_so(tmp_path: Path) -> None:
     files = [glassbench_like(tmp_path, number) for number in (1, 2, 3, 4)]
     works("import", *files, "--out", tmp_path / "data")
     works("import", *files[:2], "--out", tmp_path / "few")
-    expected = "it was imported with mean propensities alone"
+    expected = "only mean propensities were imported"
     for observable in ("msd", "scattering", "chi4", "non-gaussian"):
         error = fails("analyse", tmp_path / "data", "--observables", observable, "--out", tmp_path / "out")
         assert expected in error.problem

@@ -55,7 +55,7 @@ def test_predictions_of_other_structures_are_refused(trained: Path, tmp_path: Pa
     assert "is not predicted" in fails("export", tmp_path / "other", *out).problem
     works("import", source, "--out", tmp_path / "same-name", "--label", "T0.44_rho1.20", "--temperature", 0.44,
           "--mixture", "kob-andersen")  # fmt: skip
-    assert "are those of another structure" in fails("export", tmp_path / "same-name", *out).problem
+    assert "belong to another structure" in fails("export", tmp_path / "same-name", *out).problem
     works("export", trained / "data", *out)
     scores = json.loads(works("evaluate", trained / "predictions.h5", "--json"))
     assert scores

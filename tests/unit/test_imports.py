@@ -118,8 +118,8 @@ def test_what_is_not_known_is_asked_for(tmp_path: Path) -> None:
     source = dump(tmp_path / "a.lammpstrj", [random_mixture(100)])
     out = ("--out", tmp_path / "data")
     for arguments, problem, remedy in [
-        (("--temperature", 0.45), "does not say which mixture it is", "--mixture"),
-        (("--mixture", "kob-andersen"), "does not say its temperature", "--temperature"),
+        (("--temperature", 0.45), "does not state its mixture", "--mixture"),
+        (("--mixture", "kob-andersen"), "does not state its temperature", "--temperature"),
         ((*KOB_ANDERSEN, "--frames", "5"), "has frames 0 to 0; got --frames 5", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--frames", "x"), "got --frames x", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--label", "../x"), "got the label '../x'", "--label"),
@@ -282,7 +282,7 @@ def test_glassbench(flat: bool, tmp_path: Path) -> None:
         ({"initial_positions": np.zeros((999, 3))}, "has shape"),
         ({"initial_positions": np.zeros((1000, 4))}, "has shape"),
         ({"initial_positions": np.full((1000, 3), np.nan)}, "not finite"),
-        ({"initial_positions": np.full((1000, 3), "x")}, "is no GlassBench file"),
+        ({"initial_positions": np.full((1000, 3), "x")}, "is not a GlassBench file"),
         ({"initial_positions_cage": np.zeros((7, 3))}, "has shape"),
         ({"md_prop": np.zeros((10, 999))}, "'md_prop' has shape"),
         ({"md_prop": np.full((10, 1000), -1.0)}, "'md_prop' has shape"),
@@ -304,7 +304,7 @@ def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path) -> Non
     with zipfile.ZipFile(path, "w") as file:
         for name in ("types", "initial_positions", "positions"):
             file.writestr(f"{name}.npy", header.getvalue() + bytes(100))
-    with pytest.raises(GlassformerError, match="is no BOTAN file"):
+    with pytest.raises(GlassformerError, match="is not a BOTAN file"):
         read_file(path)
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file,

@@ -255,12 +255,12 @@ def test_a_pair_that_hardly_interacts_comes_together() -> None:
 
 def test_what_cannot_be_quenched_is_refused() -> None:
     structure = rattled_lattice(6)
-    with pytest.raises(EngineError, match=r"no energy minimum was reached: the greatest force is .* after 5\d"):
+    with pytest.raises(EngineError, match=r"no energy minimum was reached: the largest force is .* after 5\d"):
         inherent_structure(structure, kob_andersen("uniform"), most_evaluations=50)
     with pytest.raises(ConfigurationError, match="at least two cutoffs"):
         inherent_structure(rattled_lattice(4), kob_andersen("uniform"))
     structure.positions[3] = structure.positions[2]
-    with pytest.raises(ConfigurationError, match="two particles are in one place"):
+    with pytest.raises(ConfigurationError, match="two particles are at the same position"):
         inherent_structure(structure, kob_andersen("uniform"))
     structure.positions[3] = np.nan
     with pytest.raises(ConfigurationError, match="the start of a quench: 'positions' has 3 values that are not finite"):

@@ -68,3 +68,12 @@ def test_what_is_no_number_is_a_gap_and_no_text_ends_the_page_s_script() -> None
     assert trace["y"] == [1, None, 2]
     assert trace["name"] == "&lt;/script&gt;&lt;b&gt;"
     assert "script" not in rest
+
+
+def test_a_value_of_0_is_left_out_of_a_logarithmic_axis() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 0.1, 10], [1, 0.9, 0.2])
+    axes.set_xscale("symlog", linthresh=0.1)
+    axes.set_xlim(0, 10)
+    assert panels(figure)[0]["x"] == {"title": "", "type": "log", "range": [-1.0, 1.0]}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glassformer.core.arrays import ISOCONFIGURATIONAL
+from glassformer.core.arrays import ISOCONFIGURATIONAL, IntArray
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.folder import data_hash, refuse_bare
 from glassformer.dataset.labels import log_mean, particle_labels, pearson_ceilings, propensity_draws
@@ -18,6 +18,7 @@ from glassformer.dataset.summary import summarise
 from glassformer.train.prediction import answers_of
 from glassformer.train.target import Target
 from tests.conftest import edited, synthetic_sample
+from tests.unit.test_report_words import predictions, report, settings
 
 TIME = np.array([1.0])
 
@@ -114,9 +115,7 @@ def test_what_is_known_of_them() -> None:
     lambda sample: answers_of(target("squared-displacement"), [sample]),
 ])  # fmt: skip
 def test_what_is_not_known_is_one_clear_error(ask: Callable[[Sample], object]) -> None:
-    with pytest.raises(
-        DatasetError, match=r"does not hold '\w+', the .*: it was imported with mean propensities alone"
-    ):
+    with pytest.raises(DatasetError, match=r"does not hold '\w+', the .*: only mean propensities were imported"):
         ask(of_means())
 
 
@@ -135,3 +134,32 @@ def test_answers_of_means_draws_and_bare_structures_together() -> None:
     np.testing.assert_array_equal(labels[0], samples[0].dynamics.displacement_mean[0])
     assert np.isnan(labels[2]).all()
     assert np.isfinite(found["particle_ceiling"]).any((1, 2)).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("seeds", "number"), [(np.full(3, -1), "3 random draws"), (None, "an unknown number of")])
+def test_a_report_leaves_out_the_curves_and_says_so(seeds: IntArray | None, number: str, tmp_path: Path) -> None:
+    samples = [of_means(index, seeds=seeds) for index in range(4)]
+    targets = {"times": [1.0], "quantity": "propensity", "species": "both"}
+    run = settings(targets=targets, network={"head": "particle"})
+    # The labels are those of the draws, as an import takes them; nothing else of the draws is known.
+    made = predictions([synthetic_sample(index) for index in range(4)], run)
+    unknown = {name: np.full_like(getattr(made, name), np.nan) for name in ("msd_draws", "particle_ceiling")}
+    made = replace(made, **unknown)
+    text = report(tmp_path, samples, run, made)
+    assert f"at one state point, each followed along {number}" in text
+    assert "The MSD and F s of these configurations are not known: the dataset holds only the mean displacement" in text
+    assert "Particle by particle" in text
+    assert "Mean squared displacement" not in text
+    figures = {path.stem for path in (tmp_path / "report" / "figures").glob("*.svg")}
+    assert figures == {"predictions", "training", "particles-A", "particles-B"}
+    assert "source a paper; licence: not stated" in text
+    assert "None" not in text
+
+
+def test_a_report_draws_the_curves_of_those_that_have_them(tmp_path: Path) -> None:
+    samples = [*(of_means(index) for index in range(2)), synthetic_sample(2), synthetic_sample(3)]
+    run = settings(targets={"times": [1.0], "quantity": "propensity"}, network={"head": "particle"})
+    made = predictions([synthetic_sample(index) for index in range(4)], run)
+    text = report(tmp_path, samples, run, made)
+    assert "The MSD and F s of 2 of the 4 configurations are not known" in text
+    assert "Mean squared displacement of A (solid) and B (dashed) particles." in text

@@ -179,12 +179,12 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
-    "times that are texts": ({"times": ["soon"]}, "times: got|is no model of this version"),
-    "roles that are none": ({"roles": {"a": "spy"}}, "is no model of this version"),
-    "a scope of two": ({"scope": [1, 2]}, "is no model of this version"),
+    "times that are texts": ({"times": ["soon"]}, "times: got|is not a model of this version"),
+    "roles that are none": ({"roles": {"a": "spy"}}, "is not a model of this version"),
+    "a scope of two": ({"scope": [1, 2]}, "is not a model of this version"),
     "another network": ({"run": RUN | {"network": {"neighbors": 6}}}, "weights are those of another network"),
-    "an unknown network": ({"run": {"network": {"name": "transformer"}}}, "is no model of this version"),
-    "a run that is a number": ({"run": 3}, "is no model of this version"),
+    "an unknown network": ({"run": {"network": {"name": "transformer"}}}, "is not a model of this version"),
+    "a run that is a number": ({"run": 3}, "is not a model of this version"),
     "another format": ({"format": "other"}, "of another program or network"),
     "a later version": ({"version": 6}, "got version 6 of the model format; expected 2 to 5"),
     "an older version": ({"version": 4}, "got version 4 of the model format"),

@@ -23,7 +23,7 @@ def test_writing_into_a_folder_that_was_moved(tmp_path: Path) -> None:
     with exclusive(folder):
         write_atomically(folder / "a" / "x.h5", b"1")
         folder.rename(tmp_path / "moved")
-        with pytest.raises(StorageError, match=r"data was moved or deleted while it was written to"):
+        with pytest.raises(StorageError, match=r"data was moved or deleted during the run"):
             write_atomically(folder / "a" / "y.h5", b"2")
         # Another one in its place is another one.
         folder.mkdir()
@@ -63,7 +63,7 @@ def test_a_simulation_stops(how: str, tmp_path: Path) -> None:
         shutil.rmtree(data)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "data was moved or deleted while it was written to" in errors
+    assert "data was moved or deleted during the run" in errors
     assert not data.exists()
     wait_until(lambda: not members(process.pid), process)
     assert not members(process.pid)
@@ -77,7 +77,7 @@ def test_a_training_stops(tiny_dataset: Path, tmp_path: Path) -> None:
     out.rename(tmp_path / "moved")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
-    assert "out was moved or deleted while it was written to" in errors
+    assert "out was moved or deleted during the run" in errors
     assert not out.exists()
 
 

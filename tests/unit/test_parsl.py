@@ -39,7 +39,7 @@ def test_ready_configurations_are_configurations(name: str) -> None:
 def test_a_file_that_makes_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no file absent"):
         config_file("absent")
-    for text, message in (("x = 1", "makes no Parsl configuration"), ("config = 1 / 0", "ZeroDivisionError")):
+    for text, message in (("x = 1", "defines no Parsl configuration"), ("config = 1 / 0", "ZeroDivisionError")):
         (tmp_path / "mine.py").write_text(text)
         with pytest.raises(SettingsError, match=message):
             load_config(tmp_path / "mine.py")
@@ -54,7 +54,7 @@ def test_a_campaign_through_parsl_is_the_same(tiny_campaign: Campaign, tiny_data
 
 
 def test_a_node_with_another_engine_refuses(tiny_campaign: Campaign, tmp_path: Path) -> None:
-    with pytest.raises(EngineError, match="runs the draws by LAMMPS"):
+    with pytest.raises(EngineError, match="runs the draws with LAMMPS"):
         simulate_remotely(tasks(tiny_campaign, tmp_path)[0], "lockstep 2", 1)
     assert list(tmp_path.iterdir()) == []
 

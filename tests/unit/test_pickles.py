@@ -171,9 +171,9 @@ def test_damaged_programs_are_errors(program: bytes, tmp_path: Path) -> None:
         ({"trajectory_target_positions": 5}, "no list of as many draws"),
         ({"trajectory_target_positions": []}, "no list of as many draws"),
         ({"trajectory_target_positions": [[np.zeros((100, 3))], []]}, "no list of as many draws"),
-        ({"trajectory_target_positions": [[[None] * 10_000] * 10_000] * 3}, "draw 0 at time 0 is no array"),
+        ({"trajectory_target_positions": [[[None] * 10_000] * 10_000] * 3}, "draw 0 at time 0 is not an array"),
         ({"trajectory_target_positions": [[None] * 10_000] * 10_000}, "no list of as many draws"),
-        ({"trajectory_target_positions": [[np.zeros((99, 3))]] * 3}, "draw 0 at time 0 is no array"),
+        ({"trajectory_target_positions": [[np.zeros((99, 3))]] * 3}, "draw 0 at time 0 is not an array"),
         ({"trajectory_target_positions": [[np.full((100, 3), np.inf)]] * 3}, "final positions are not finite"),
     ],
 )

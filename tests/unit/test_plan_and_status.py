@@ -129,7 +129,7 @@ def test_no_campaign_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="there is no file"):
         campaign_status(tmp_path)
     (tmp_path / "campaign.json").write_text('{"seed": 1}')
-    with pytest.raises(DatasetError, match="is no campaign of this version"):
+    with pytest.raises(DatasetError, match="is not a campaign of this version"):
         campaign_status(tmp_path)
 
 

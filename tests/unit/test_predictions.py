@@ -88,7 +88,7 @@ def test_a_missing_array_is_named(name: str, written: Path) -> None:
         ("particle_species", lambda a: a + 1, "got species 2; expected 0"),
         ("particle_label", lambda a: a[:-1], r"'particle_label' has shape \(41, 2\); expected \(42, 2\)"),
         ("particle_label", lambda a: a * np.float32(np.nan), "'particle_label' has 84 values that are not finite"),
-        ("particle_prediction", lambda a: np.where(a == a[0], np.nan, a).astype("f4"), "values that are no number"),
+        ("particle_prediction", lambda a: np.where(a == a[0], np.nan, a).astype("f4"), "values that are not numbers"),
         ("particle_prediction", lambda a: a[:, :1], r"'particle_prediction' has shape \(42, 1\)"),
         ("particle_ceiling", lambda a: a * np.inf, "'particle_ceiling' has 16 values that are not finite"),
     ],

@@ -295,7 +295,7 @@ def test_overlapping_particles_are_refused(model: Path, samples: list[Sample], t
     source = structure(replace(samples[0], configuration=broken).without_draws(), tmp_path)
     done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert done.returncode == 2
-    assert "overlap, such as numbers 4 and 8" in " ".join(done.stderr.split())
+    assert "overlap, for example numbers 4 and 8" in " ".join(done.stderr.split())
 
 
 def test_fifty_particles_are_too_few(samples: list[Sample], tmp_path: Path) -> None:

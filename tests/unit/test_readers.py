@@ -324,7 +324,7 @@ def test_the_contents_tell_the_format_before_the_suffix(tmp_path: Path) -> None:
             assert format_of(written(tmp_path / f"a.{suffix}", text)) == name
     assert format_of(written(tmp_path / "a.xyz", "no number\n")) == "extended XYZ"
     for text in ("hello", "\0\1\2", "[table]\n"):
-        with pytest.raises(DatasetError, match="is in no known format"):
+        with pytest.raises(DatasetError, match="has an unknown format"):
             read_file(written(tmp_path / "a.what", text))
     with pytest.raises(DatasetError, match="there is no file"):
         read_file(tmp_path / "none.data")

@@ -124,6 +124,14 @@ def test_a_high_r2_is_stated_only_as_a_number(tmp_path: Path) -> None:
     assert "in every row, and in every row by more than two standard errors of the difference" in best
 
 
+def test_data_without_predictions_are_referred_to_analyse(tmp_path: Path) -> None:
+    for sample in dataset([COLD]):
+        write_sample(tmp_path / "data" / f"{sample.identifier}.h5", sample)
+    with pytest.raises(DatasetError, match="holds a dataset, but no predictions") as caught:
+        build_report(tmp_path)
+    assert f"glassformer analyse {tmp_path / 'data'} --report page.html" in caught.value.remedy
+
+
 def test_the_page_says_how_many_configurations_were_predicted(tmp_path: Path) -> None:
     samples, run = dataset(), settings()
     text = report(tmp_path / "all", samples, run, predictions(samples, run))
@@ -190,7 +198,7 @@ def test_a_damaged_run_file_is_named(tmp_path: Path) -> None:
     folder = written(tmp_path, samples, predictions(samples, run), run)
     path = folder / "training" / "run.json"
     path.write_text(path.read_text()[:50])
-    with pytest.raises(DatasetError, match=r"run.json is no run file: .*\nDelete it and train again"):
+    with pytest.raises(DatasetError, match=r"run.json is not a run file: .*\nDelete it and train again"):
         build_report(folder)
 
 

@@ -59,12 +59,12 @@ def test_a_folder_of_them_starts_a_campaign(tmp_path: Path) -> None:
         ({"number": 51}, "of 51 particles"),
         # What follows would be another frame.
         ({"number": 49}, "in the place of the number of particles"),
-        ({"rows": table()[:, :-1]}, "is no RUMD configuration"),
+        ({"rows": table()[:, :-1]}, "is not a RUMD configuration"),
     ],
 )
 def test_other_files_are_refused(change: dict, message: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.xyz.gz", **({"rows": table()} | change))
-    with pytest.raises(DatasetError, match="is no RUMD configuration") as caught:
+    with pytest.raises(DatasetError, match="is not a RUMD configuration") as caught:
         read_rumd(path)
     assert message in caught.value.problem
 
@@ -72,10 +72,10 @@ def test_other_files_are_refused(change: dict, message: str, tmp_path: Path) -> 
 def test_damage_and_strange_species_are_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.xyz.gz", table())
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(DatasetError, match="is no RUMD configuration"):
+    with pytest.raises(DatasetError, match="is not a RUMD configuration"):
         read_rumd(path)
     path.write_bytes(b"plain text")
-    with pytest.raises(DatasetError, match="is no RUMD configuration"):
+    with pytest.raises(DatasetError, match="is not a RUMD configuration"):
         read_rumd(path)
     strange = table()
     strange[0, 0] = 2

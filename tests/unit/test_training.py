@@ -271,7 +271,7 @@ def test_checkpoints_of_another_network_are_refused(trained: Path, tmp_path: Pat
     with pytest.raises(CheckpointError, match="the weights are those of another network"):
         read_model(path)
     rewrite(model, path, run=run.model_dump(mode="json") | {"network": {"name": "transformer"}})
-    with pytest.raises(CheckpointError, match="is no model of this version"):
+    with pytest.raises(CheckpointError, match="is not a model of this version"):
         read_model(path)
     rewrite(model, path, version=1)
     with pytest.raises(CheckpointError, match="got version 1 of the model format; expected 2 to 5") as caught:

@@ -36,6 +36,7 @@ from glassformer.report.trajectory import analyse_trajectory
 from glassformer.simulate.lammps import Lammps
 from tests.liquids import kob_andersen, mixture, unit_masses
 from tests.unit.test_cli import glassformer
+from tests.unit.test_report_words import text_of
 
 NAMES, WAVE_NUMBERS, TIME_STEP = ("A", "B"), (7.25, 5.5), 0.005
 BOX, PARTICLES, STEPS, EVERY = np.array([5.2, 5.8, 6.9]), 250, 2000, 10
@@ -218,7 +219,7 @@ def test_times_come_from_steps_or_the_user(run: Path) -> None:
     assert times(Clock(time_step=0.002)) == pytest.approx([0, 0.02, 0.04])
     assert times(Clock(frame_time=3.0), steps=None) == [0, 3, 6]
     assert times(Clock(), times=100 + np.arange(201.0)) == [0, 1, 2]
-    with pytest.raises(DatasetError, match="has the steps of its frames, and not their times"):
+    with pytest.raises(DatasetError, match="has the steps of its frames but not their times"):
         times(Clock())
     with pytest.raises(DatasetError, match="neither times nor steps"):
         times(Clock(), steps=None)
@@ -273,7 +274,7 @@ def test_what_a_trajectory_is_too_short_for_is_left_out_or_refused(run: Path, tm
     said = Said()
     analyse_trajectory(short, ["msd", "chi4"], tmp_path, said)
     assert said.lines == [
-        "chi4: left out: every value of it is undefined; it takes a trajectory several times as long as the shortest"
+        "chi4: left out: all values are undefined; it needs a trajectory several times as long as the shortest"
         " time between frames"
     ]
     with pytest.raises(DatasetError, match="every value of it is undefined"):
@@ -285,12 +286,17 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
     source.write_bytes((run / "wrapped.lammpstrj").read_bytes())
     done = glassformer(
         "analyse", source, "--time-step", TIME_STEP, "--mixture", "kob-andersen", "--species", "1=A,2=B",
-        "--observables", "msd,scattering",
+        "--observables", "msd,scattering", "--report", tmp_path / "page.html",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "201 frames of 250 particles (200 A, 50 B)" in done.stdout
     assert "F_s and F at k = 7.25 (A), 5.5 (B)" in done.stdout
     assert "F_s of A at 1/e, run: tau_alpha = " in done.stdout
+    text = text_of(tmp_path / "page.html")
+    assert "201 frames of 250 particles (200 A, 50 B), averaged over time origins or frames." in text
+    assert "Observable msd. Bands: standard error, from blocks of time." in text
+    assert "F_s of A at 1/e run tau_alpha 0." in text
+    assert "k = 7.25 / σ_AA (A), k = 5.5 / σ_AA (B)" in text
     columns = table(tmp_path / "run-analysis" / "msd" / "run.csv")
     np.testing.assert_allclose(columns["msd_a"], msd(motion(run / "flags.lammpstrj"))["msd_a"], rtol=1e-6)
 
@@ -298,10 +304,11 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("problem", "options"),
     [
-        ("has the steps of its frames, and not their times", {}),
+        ("has the steps of its frames but not their times", {}),
         ("got --time-step 0; expected a positive number", {"time_step": 0.0}),
         ("there is no observable 'volume' of a trajectory", {"time_step": 0.005, "observables": "volume"}),
         ("expected 2 positive numbers, for A, B", {"time_step": 0.005, "wave_numbers": "7"}),
+        ("got --report page.pdf; expected a name that ends with .html", {"report": Path("page.pdf")}),
         ("got --compare and a trajectory", {"time_step": 0.005, "compare": Path()}),
         ("the kob-andersen 80:20 mixture", {"mixture": "kob-andersen", "species": "1=B,2=A"}),
         ("is 3-dimensional; the kob-andersen-2d mixture", {"mixture": "kob-andersen-2d"}),

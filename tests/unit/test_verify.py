@@ -97,7 +97,7 @@ def test_a_damaged_campaign_is_named_and_its_samples_are_not_made_again(tmp_path
     write_sample(tmp_path / LABEL / "c0000.h5", synthetic_sample(0, particles=50))
     (tmp_path / "campaign.json").write_text('{"seed": 1, "sha256": "0"}')
     assert verify_dataset(tmp_path, Silent(), workers=1).campaign == "damaged"
-    with pytest.raises(DatasetError, match="does not tell its campaign"):
+    with pytest.raises(DatasetError, match="does not state its campaign"):
         repair_dataset(tmp_path, Silent(), 1, recompute=True)
     assert (tmp_path / "campaign.json.damaged").exists()
 

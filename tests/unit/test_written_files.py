@@ -119,7 +119,7 @@ def test_gsd(tmp_path: Path) -> None:
     whole = (tmp_path / "a.gsd").read_bytes()
     for end in (300, len(whole) // 2, len(whole) - 1):
         (tmp_path / "d.gsd").write_bytes(whole[:end])
-        with pytest.raises(DatasetError, match=r"is damaged, or no GSD file|holds no frame"):
+        with pytest.raises(DatasetError, match=r"is damaged, or not a GSD file|contains no frame"):
             read_file(tmp_path / "d.gsd")
 
 

@@ -48,7 +48,7 @@ class Curve:
     def at(self, label: str) -> Self:
         """Return the curve at one state point. Raises `DatasetError` if there is none of this name."""
         if label not in self.tables:
-            raise DatasetError(f"there is no state point {label}", f"There are: {', '.join(self.tables)}.")
+            raise DatasetError(f"there is no state point {label}", f"Available: {', '.join(self.tables)}.")
         return replace(self, tables={label: self.tables[label]})
 
     @property
@@ -66,7 +66,7 @@ class Curve:
     def _column(self, species: str, end: str) -> FloatArray:
         name = f"{self.prefix}_{species.lower()}{end}"
         if name not in self._only:
-            raise DatasetError(f"there is no species {species}", f"There are: {', '.join(self.species)}.")
+            raise DatasetError(f"there is no species {species}", f"Available: {', '.join(self.species)}.")
         return self._only[name]
 
     @property

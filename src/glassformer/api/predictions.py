@@ -79,10 +79,11 @@ class PredictionSet:
     def _of_particles(self, name: str, rows: NDArray[np.float32] | None) -> NDArray[np.float32]:
         if rows is None:
             raise PredictionError(
-                "nothing is known of single particles", "Use a network with a particle head, and structures with draws."
+                "there are no values for single particles",
+                "Use a network with a particle head, and structures with draws.",
             )
         if name not in self.names:
-            raise PredictionError(f"{name} is not predicted", f"There are: {', '.join(self.names[:5])}.")
+            raise PredictionError(f"{name} is not predicted", f"Available: {', '.join(self.names[:5])}.")
         return rows[self.predictions.of_particles(self.names.index(name))]
 
     def save(self, path: str | Path) -> Path:
@@ -141,7 +142,7 @@ class PredictionSet:
         unseen = np.flatnonzero([role != "train" for role in self.roles] & found.answered)
         if not len(unseen):
             raise PredictionError(
-                "no structure was left out of training and has draws: there is nothing to compare with",
+                "no structure with draws was left out of training, so there is nothing to compare with",
                 "Predict structures with draws that the model has not seen.",
             )
         pairs = self.simulated_mean[unseen, place], self.mean[unseen, place]
@@ -214,7 +215,7 @@ def predict(
 ) -> PredictionSet:
     """Predict the dynamics of structures with a trained model.
 
-    `model`: the `model.pt` of a network, which predicts at the times that it was trained for; or a propensity model, by
+    `model`: the `model.pt` of a network, which predicts only at the times it was trained for; or a propensity model, by
     name or file, which predicts at `time`, by default its last. `structures`: with or without draws, or a dataset.
     `device` of a network: 'cpu', 'cuda', or 'auto', a GPU if there is one.
 
@@ -226,7 +227,7 @@ def predict(
             predictions_of([propensity(Structure(sample), model, time, threads=threads) for sample in samples])
         )
     if time is not None:
-        raise PredictionError("a network predicts at the times that it was trained for", "Leave time out.")
+        raise PredictionError("a network predicts only at the times it was trained for", "Omit time.")
     from glassformer.train.checkpoint import read_model
     from glassformer.train.device import choose_device
     from glassformer.train.prediction import predict as run_model

@@ -157,7 +157,7 @@ def propensity(
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Propensity:
-    """Predict which particles of a structure will move, how far, and how sure that is.
+    """Predict which particles of a structure will move, how far, and with what uncertainty.
 
     `model`: one that ships, by name, or a file that `glassformer.train` wrote; by default the first that ships for this
     liquid. `time`: by default the model's last. What the model reads, inherent structure and cage positions, is found
@@ -205,7 +205,7 @@ def predictions_of(answers: Sequence[Propensity]) -> Predictions:
         raise SettingsError(
             f"got predictions of {counted(len(used), 'model')} at {counted(len(times), 'time')}; a prediction file"
             " holds those of one model at one time",
-            "Name both: --model MODEL --time T; or predict one state point at a time.",
+            "Give both: --model MODEL --time T; or predict one state point at a time.",
         )
     samples, found = [answer.sample for answer in answers], [answer.prediction for answer in answers]
     return as_predictions(answers[0].predictor, samples, found, times.pop())
@@ -223,7 +223,7 @@ def _refuse_overlaps(sample: Sample) -> None:
     if len(overlapping):
         i, j = pairs[overlapping[0]] + 1
         raise PredictionError(
-            f"{sample.identifier}: {counted(len(overlapping), 'pair')} of particles overlap, such as numbers {i} and"
-            f" {j} at a distance of {np.sqrt((apart[overlapping[0]] ** 2).sum()):.3g}",
-            "Check the box, the units and the species: this is no equilibrium structure of the mixture.",
+            f"{sample.identifier}: {counted(len(overlapping), 'pair')} of particles overlap, for example numbers {i}"
+            f" and {j} at a distance of {np.sqrt((apart[overlapping[0]] ** 2).sum()):.3g}",
+            "Check the box, the units and the species: this is not an equilibrium structure of the mixture.",
         )

@@ -68,10 +68,12 @@ def read_any(paths: Sequence[Path], choices: Choices, say: Callable[[str], None]
     `choices` are those of files of other codes. Raises `InputError`.
     """
     if not paths:
-        raise DatasetError("got no file", "Name one, or a dataset.")
+        raise DatasetError("no file was given", "Give a file or a dataset.")
     own = [path for path in paths if path.is_dir() or is_hdf5(path)]
     if own and len(paths) > 1:
-        raise DatasetError(f"got {own[0]} among {len(paths)} files; a dataset is read alone", "Read them one by one.")
+        raise DatasetError(
+            f"got {own[0]} among {len(paths)} files; a dataset must be read by itself", "Read them one by one."
+        )
     return read_samples(own[0]) if own else read_samples_of(paths, choices, say)
 
 
@@ -87,7 +89,7 @@ def samples_at(data: AnyStructures) -> list[Sample]:
             path = Path(one)
             found += read_samples(path) if path.is_file() else read_dataset(path)
     if not found:
-        raise DatasetError("got no structure", "Name a dataset, or give structures.")
+        raise DatasetError("no structure was given", "Name a dataset, or give structures.")
     return found
 
 

@@ -89,7 +89,7 @@ class Structure:
         known, box = self.sample.configuration.inherent_positions, self.box
         if known is None:
             raise ConfigurationError(
-                f"the inherent structure of {self.name} is not known", "Find it: gf.quench(structure)."
+                f"the inherent structure of {self.name} is not known", "Compute it: gf.quench(structure)."
             )
         bare = replace(self.sample.without_draws(), cage=None, equilibration=None)
         return Structure(replace(bare, configuration=Configuration(known, self.species, box, known)))
@@ -100,7 +100,7 @@ class Structure:
         `glassformer.cage`.
         """
         if self.sample.cage is None:
-            raise ConfigurationError(f"the cages of {self.name} are not known", "Find them: gf.cage(structure).")
+            raise ConfigurationError(f"the cages of {self.name} are not known", "Compute them: gf.cage(structure).")
         return self.sample.cage
 
     @property

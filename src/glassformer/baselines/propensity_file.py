@@ -61,7 +61,7 @@ def read_predictor(path: Path) -> PropensityPredictor:
     """Read and check the model at `path`. Raises `CheckpointError`, naming it."""
     with open_hdf5(path, CheckpointError, KIND) as (file, size):
         if str(file.attrs.get("format")) != FORMAT:
-            raise CheckpointError(f"{path} is no {KIND}", "Name one: glassformer propensity --list, or train one.")
+            raise CheckpointError(f"{path} is not a {KIND}", "Name one: glassformer propensity --list, or train one.")
         try:
             card = ModelCard.model_validate_json(str(file.attrs["card"]))
         except (ValidationError, json.JSONDecodeError, RecursionError) as error:

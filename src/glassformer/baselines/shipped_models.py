@@ -17,7 +17,7 @@ def load_model(name: str) -> PropensityPredictor:
     """Return the model `name`: one that ships, or a file. Raises `SettingsError` or `CheckpointError`."""
     shipped = shipped_models()
     if not name:
-        raise SettingsError("got no model", f"Name one: --model {next(iter(shipped), 'FILE')}.")
+        raise SettingsError("no model was given", f"Name one: --model {next(iter(shipped), 'FILE')}.")
     if name not in shipped and not Path(name).exists():
         raise SettingsError(
             f"there is no file {name}, and no model of that name ships with glassformer",

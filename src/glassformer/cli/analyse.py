@@ -36,33 +36,33 @@ class Given:
                 raise SettingsError(f"got {name} {value:g}; expected a positive number", "For example 0.005.")
 
 
-_TRAJECTORY = "Options of a trajectory"
+_TRAJECTORY = "Options for trajectories"
 
 TimeStep = Annotated[
     float | None,
     typer.Option(
-        metavar="DT", help="Time step of the run, where the file has steps.", show_default=False,
+        metavar="DT", help="Time step of the run, for files that give steps.", show_default=False,
         rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
 FrameTime = Annotated[
     float | None,
     typer.Option(
-        metavar="DT", help="Time between frames, where the file has neither steps nor times.",
+        metavar="DT", help="Time between frames, for files that give neither steps nor times.",
         show_default=False, rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
 MixtureName = Annotated[
     str,
     typer.Option(
-        metavar="MIXTURE", help="Names of species and wave numbers: a mixture that ships, or a file (TOML).",
+        metavar="MIXTURE", help="Mixture that names the species and wave numbers: shipped, or a file (TOML).",
         show_default=False, rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
 Assignment = Annotated[
     str,
     typer.Option(
-        metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order",
+        metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in order",
         rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
@@ -88,7 +88,7 @@ def analyse(
         str,
         typer.Option(
             metavar="NAMES",
-            help="Observables to write, separated by commas; 'list' lists them.",
+            help="Observables to write, separated by commas; 'list' lists all.",
             show_default="all that the data allow",
         ),
     ] = "",
@@ -98,6 +98,14 @@ def analyse(
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder to write to.", show_default="SOURCE-analysis")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAGE.html",
+            help="Also write a page with interactive figures of all observables and with the fits.",
+            show_default=False,
+        ),
     ] = None,
     time_step: TimeStep = None,
     frame_time: FrameTime = None,
@@ -109,7 +117,7 @@ def analyse(
         typer.Option(
             "--incomplete",
             metavar="",
-            help="Take the whole frames of a file whose last one is cut off.",
+            help="Use the complete frames of a file whose last frame is cut off.",
             show_default=False,
             rich_help_panel=_TRAJECTORY,
         ),
@@ -117,51 +125,67 @@ def analyse(
     remove_drift: Annotated[
         bool,
         typer.Option(
-            "--remove-drift", metavar="", help="Count displacements from the centre of all particles.",
+            "--remove-drift", metavar="", help="Subtract the displacement of the centre of all particles.",
             show_default=False, rich_help_panel=_TRAJECTORY,
         ),
     ] = False,
 ) -> None:  # fmt: skip
-    """Write observables as tables (CSV) and figures, with fits; compare with published curves."""
+    """Compute observables of a dataset or a trajectory: tables (CSV), figures, fits."""
     from glassformer.dataset.readers.read import is_hdf5
     from glassformer.evaluate.analysis import OBSERVABLES
 
     if observables == "list":
-        print_table(["observable", "what it is"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"])
+        print_table(
+            ["observable", "description"], [[o.name, o.meaning] for o in OBSERVABLES.values()], ["left", "left"]
+        )
         return
     wanted = [name.strip() for name in observables.split(",") if name.strip()]
     given = Given(time_step, frame_time, mixture, species, wave_numbers, incomplete, remove_drift)
     given.check()
+    if report is not None:
+        from glassformer.report.observables_page import check_page
+
+        check_page(report)
     if not source.is_file() or is_hdf5(source):
         if given != Given() and source.exists():
             raise SettingsError(
-                f"got the dataset {source} and an option of trajectories", "Leave the option out, or name a trajectory."
+                f"got the dataset {source} and an option of trajectories", "Omit the option, or give a trajectory."
             )
-        _analyse_dataset(source, wanted, compare, out)
+        _analyse_dataset(source, wanted, compare, out, report)
         return
     if compare is not None:
-        raise SettingsError("got --compare and a trajectory", "Published tables are compared with datasets.")
-    _analyse_trajectory(source, wanted, out, given)
+        raise SettingsError(
+            "got --compare and a trajectory", "Give a dataset: only datasets are compared with published tables."
+        )
+    _analyse_trajectory(source, wanted, out, given, report)
 
 
-def _analyse_dataset(dataset: Path, wanted: list[str], compare: Path | None, out: Path | None) -> None:
+def _analyse_dataset(
+    dataset: Path, wanted: list[str], compare: Path | None, out: Path | None, report: Path | None
+) -> None:
     from glassformer.cli.tables import print_fits, print_published_comparison
     from glassformer.dataset.folder import read_dataset, read_samples
     from glassformer.report.analyse import analyse as write_observables
 
     samples = read_samples(dataset) if dataset.is_file() else read_dataset(dataset)
     folder = out or dataset.resolve().with_name(f"{dataset.resolve().name}-analysis")
-    if compare is None or wanted:
+    if compare is None or wanted or report is not None:
         say = partial(console.print, markup=False, soft_wrap=True)
-        print_fits(write_observables(samples, wanted, folder, say))
+        print_fits(write_observables(samples, wanted, folder, say, report))
     if compare is not None:
         from glassformer.report.comparison import compare as compare_with
 
         print_published_comparison(compare_with(samples, compare, folder))
+    _print_written(folder, report)
+
+
+def _print_written(folder: Path, report: Path | None) -> None:
     console.print(f"tables and figures: {folder}", soft_wrap=True)
+    if report is not None:
+        console.print(f"report: {report}", soft_wrap=True)
 
 
-def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: Given) -> None:
+def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: Given, report: Path | None) -> None:
     from glassformer.cli.tables import print_fits
     from glassformer.core.presets import load_mixture
     from glassformer.evaluate.trajectory import COLUMNS, STATIC
@@ -176,7 +200,7 @@ def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: 
     moving = contents.trajectory.frames > 1 and contents.trajectory.followed
     if not moving and not wanted:
         console.print(
-            "One structure alone, or particles that cannot be followed: only rdf and structure.",
+            "Only rdf and structure: the file has one frame, or its particles cannot be followed.",
             style="dim",
             soft_wrap=True,
         )
@@ -189,9 +213,9 @@ def _analyse_trajectory(path: Path, wanted: list[str], out: Path | None, given: 
         _print_times(motion)
     folder = out or path.resolve().with_name(f"{stem(path)}-analysis")
     with progress() as stages:
-        fits = analyse_trajectory(motion, chosen, folder, stages, required=bool(wanted))
+        fits = analyse_trajectory(motion, chosen, folder, stages, required=bool(wanted), page=report)
     print_fits(fits)
-    console.print(f"tables and figures: {folder}", soft_wrap=True)
+    _print_written(folder, report)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -225,8 +249,8 @@ def _drifting(motion: "Motion", remove: bool) -> "Motion":
     share = drift(motion)
     if share:
         console.print(
-            f"The centre of all particles moves: {share:.0%} of their mean squared displacement from the first to the"
-            " last frame. Take that off with --remove-drift.",
+            f"The centre of all particles drifts: {share:.0%} of their mean squared displacement from the first to the"
+            " last frame. Subtract it with --remove-drift.",
             style="yellow", soft_wrap=True,
         )  # fmt: skip
     return motion

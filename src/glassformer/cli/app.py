@@ -55,7 +55,7 @@ CTRL_C = 130
 app = typer.Typer(
     cls=Group,
     name="glassformer",
-    help="From a glass former's structure to its dynamics: simulate, learn, predict, and say honestly how well.",
+    help="Simulate glass-forming liquids, learn their dynamics from their structure, and score the predictions.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,13 +71,13 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if sys.stdout is None and "--json" in sys.argv[1:]:
-        _print_last(GlassformerError("standard output is closed: there is nowhere to print JSON to", "Leave it open."))
+        _print_last(
+            GlassformerError("standard output is closed: JSON cannot be printed", "Keep it open, or omit --json.")
+        )
         sys.exit(1)
     guard_streams()
     if "" in sys.argv[1:]:
-        _print_last(
-            SettingsError("got an empty argument", "Is a variable of the shell not set? Name the file or folder.")
-        )
+        _print_last(SettingsError("got an empty argument", "A shell variable may be unset. Give the file or folder."))
         sys.exit(2)
     stop_on_signals()
     show_notices()
@@ -139,7 +139,7 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for data, training and report.")] = Path("demo"),
     workers: Workers = ALL_CORES,
 ) -> None:
-    """Simulate, train, evaluate and report: the whole path in a few minutes."""
+    """Run the whole workflow in a few minutes: simulate, train, evaluate and report."""
     from glassformer.cli.demo import run_demo
     from glassformer.core.presets import CAMPAIGNS, RUNS, load_recipe, preset
 
@@ -151,7 +151,7 @@ def demo(
 def experiment(
     study: Annotated[
         str,
-        typer.Argument(metavar="STUDY", help="Study file (TOML), or the name of one that ships.", show_default=False),
+        typer.Argument(metavar="STUDY", help="Study file (TOML), or name of a shipped study.", show_default=False),
     ] = "",
     scale: Annotated[
         str,
@@ -160,25 +160,27 @@ def experiment(
         ),
     ] = "demo",
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for everything.", show_default="experiment-SCALE")
+        Path | None, typer.Option(metavar="DIR", help="Output folder.", show_default="experiment-SCALE")
     ] = None,
     only: Annotated[
-        list[str], typer.Option(metavar="NAME", help="Only this experiment, or this group of experiments. Repeatable.")
+        list[str], typer.Option(metavar="NAME", help="Run only this experiment or group of experiments. Repeatable.")
     ] = [],  # noqa: B006
     dry_run: Annotated[bool, flag("--dry-run", "Estimate the cost and stop.")] = False,
     workers: Workers = ALL_CORES,
-    list_them: Annotated[bool, flag("--list", "List the studies that ship, or the experiments of STUDY.")] = False,
-    show: Annotated[bool, flag("--show", "Print the study file, to be saved and changed.")] = False,
+    list_them: Annotated[bool, flag("--list", "List the shipped studies, or the experiments of STUDY.")] = False,
+    show: Annotated[bool, flag("--show", "Print the study file, as a template to edit.")] = False,
 ) -> None:
-    """Run a study, such as the thesis's experiments, from the simulations to the report."""
+    """Run a study, such as the experiments of the thesis, from simulation to report."""
     from glassformer.cli.experiment import print_cost, print_study, run_study
     from glassformer.core.experiment import load_study
     from glassformer.core.presets import STUDIES, find, study_presets
 
     if not study:
         if not list_them:
-            raise SettingsError("got no study", "Name a file, or one that ships: glassformer experiment --list.")
-        print_table(["study", "what it is"], [list(row) for row in study_presets().items()], ["left", "left"])
+            raise SettingsError(
+                "no study was given", "Give a file, or the name of a shipped one: glassformer experiment --list."
+            )
+        print_table(["study", "description"], [list(row) for row in study_presets().items()], ["left", "left"])
         return
     if show:
         print_file(find(STUDIES, study))
@@ -204,18 +206,18 @@ def simulate(
     workers: Workers = ALL_CORES,
     part: Annotated[
         str,
-        typer.Option(metavar="K/N", help="Only the K-th of N parts, as in a job array: 3/40.", show_default="all"),
+        typer.Option(metavar="K/N", help="Simulate only part K of N, such as 3/40 in a job array.", show_default="all"),
     ] = "",
     parsl: cluster.Parsl = "",
     no_verify: NoVerify = False,
     list_them: Annotated[bool, flag("--list", "List the campaigns that ship with glassformer.")] = False,
-    show: Annotated[bool, flag("--show", "Print the campaign, or the file of --parsl, to be changed.")] = False,
+    show: Annotated[bool, flag("--show", "Print the campaign, or the file of --parsl, as a template to edit.")] = False,
 ) -> None:
-    """Simulate a campaign of any mixture: the configurations and draws that its dataset does not hold yet."""
+    """Simulate the configurations and draws of a campaign that its dataset does not contain yet."""
     from glassformer.core.presets import CAMPAIGNS, campaign_presets, find, load_campaign
 
     if list_them:
-        print_table(["campaign", "what it is"], [list(row) for row in campaign_presets().items()], ["left", "left"])
+        print_table(["campaign", "description"], [list(row) for row in campaign_presets().items()], ["left", "left"])
         return
     if show and parsl:
         from glassformer.simulate.parsl_runner import config_file
@@ -223,12 +225,14 @@ def simulate(
         print_file(config_file(parsl))
         return
     if not campaign:
-        raise SettingsError("got no campaign", "Name a file, or one that ships: glassformer simulate --list.")
+        raise SettingsError(
+            "no campaign was given", "Give a file, or the name of a shipped one: glassformer simulate --list."
+        )
     if show:
         print_file(find(CAMPAIGNS, campaign))
         return
     if out is None:
-        raise SettingsError("got no folder for the dataset", "Name it: --out DATASET.")
+        raise SettingsError("no folder for the dataset was given", "Give it with --out DATASET.")
     from glassformer.cli.tables import print_summary
     from glassformer.dataset.folder import list_dataset
     from glassformer.dataset.summary import summarise_digests
@@ -237,7 +241,7 @@ def simulate(
     settings, chosen = load_campaign(campaign, changes, only), cluster.choice(part, not no_verify)
     with progress() as stages:
         made = run_campaign(settings, out, stages, workers, chosen, cluster.runner(parsl))
-    console.print(f"{counted(made, 'configuration')} made or extended")
+    console.print(f"{counted(made, 'configuration')} simulated or extended")
     if not part:
         print_summary(summarise_digests(list_dataset(out)))
 
@@ -250,14 +254,18 @@ def plan(
     campaign: CampaignArgument,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DATASET", help="Dataset folder: what it holds is not counted.", show_default=False),
+        typer.Option(
+            metavar="DATASET",
+            help="Dataset folder; samples that it already contains are not counted.",
+            show_default=False,
+        ),
     ] = None,
     changes: Changes = [],  # noqa: B006
     only: Only = [],  # noqa: B006
     workers: Workers = ALL_CORES,
     as_json: AsJson = False,
 ) -> None:
-    """Estimate the cost of a campaign: core-hours, time and bytes, from rates measured on this machine."""
+    """Estimate the core-hours, time and bytes of a campaign, from rates measured on this machine."""
     from glassformer.cli.tables import print_plan
     from glassformer.core.presets import load_campaign
     from glassformer.core.progress import Silent
@@ -278,7 +286,7 @@ def status(
     no_verify: NoVerify = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show how far a campaign has come, also while it runs."""
+    """Show the progress of a campaign, also while it runs."""
     from glassformer.cli.tables import print_status
     from glassformer.simulate.status import campaign_status
 
@@ -295,7 +303,7 @@ def quench(
     dataset: Dataset,
     workers: Workers = ALL_CORES,
 ) -> None:
-    """Find the inherent structures of a dataset's configurations, for networks that read them."""
+    """Compute the inherent structures of a dataset's configurations, which some networks read."""
     from glassformer.simulate.quench import quench_dataset
 
     with progress() as stages:
@@ -321,10 +329,10 @@ app.command()(leaderboard)
 @app.command()
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder that holds data/ and training/.", show_default=False)
+        Path, typer.Argument(metavar="DIR", help="Folder that contains data/ and training/.", show_default=False)
     ],
 ) -> None:
-    """Write a folder's report, DIR/report/index.html, and its figures from DIR/data and DIR/training."""
+    """Write the report DIR/report/index.html and its figures from DIR/data and DIR/training."""
     from glassformer.report.build import build_report
 
     console.print(str(build_report(folder)), soft_wrap=True)
@@ -350,7 +358,7 @@ def mode_coupling(
         str,
         typer.Option(
             metavar="NUMBERS",
-            help="Values of the coupling a, separated by commas, such as 3.9,4,4.1; from a = 4 it is a glass.",
+            help="Values of the coupling a, separated by commas, such as 3.9,4,4.1; a glass for a >= 4.",
             show_default="some on both sides of 4",
         ),
     ] = "",
@@ -369,7 +377,7 @@ def mode_coupling(
 
 @app.command()
 def doctor() -> None:
-    """Check what works on this machine, and say how to fix what does not."""
+    """Check the installation, and say how to fix what does not work."""
     from glassformer.cli.doctor import examine, print_findings
 
     if not print_findings(examine()):

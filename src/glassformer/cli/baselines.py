@@ -21,13 +21,13 @@ def baselines(
     dataset: Dataset,
     time: Annotated[
         list[float],
-        typer.Option(metavar="T", help="Only this particle time. Repeatable.", show_default="all that there are"),
+        typer.Option(metavar="T", help="Only this particle time. Repeatable.", show_default="all"),
     ] = [],  # noqa: B006
     folds: Annotated[int, typer.Option(min=2, metavar="N", help="Groups of configurations, each left out once.")] = 10,
     threads: Threads = ALL_CORES,
     as_json: AsJson = False,
 ) -> None:
-    """Score simple predictions of a dataset's propensities, cross-validated by configuration."""
+    """Score simple predictors of a dataset's propensities, with cross-validation over configurations."""
     from glassformer.dataset.folder import read_dataset
     from glassformer.evaluate.propensity_baselines import score_baselines
 
@@ -49,7 +49,7 @@ def _print(scores: "Sequence[BaselineScore]") -> None:
     console.print(
         f"Pearson: correlation over the particles of a species, the mean over {least} or more configurations, each"
         " predicted by a model that had not seen it, with its standard error. ceiling: that of perfect predictions,"
-        " given the noise of few draws; n/a where the data do not tell.",
+        " given the noise of few draws; n/a where the data do not determine it.",
         style="dim",
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.networks import Call
     from glassformer.core.progress import Progress
 
-bench = typer.Typer(cls=Group, help="Measure speed and compare it with named peers.", no_args_is_help=True)
+bench = typer.Typer(cls=Group, help="Measure speed and compare it with other codes.", no_args_is_help=True)
 
 # What published timings use; fewer on a machine that has fewer.
 TWO_CORES = min(2, cores())
@@ -30,7 +30,7 @@ TWO_CORES = min(2, cores())
 Particles = Annotated[int, typer.Option(min=5, metavar="N", help="Particles per configuration.")]
 Neighbors = Annotated[int, typer.Option(min=1, metavar="K", help="Neighbours per particle.")]
 Batch = Annotated[int, typer.Option(min=1, metavar="N", help="Configurations per batch.")]
-Rounds = Annotated[int, typer.Option(min=1, metavar="N", help="Times that each contender is measured.")]
+Rounds = Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions per contender.")]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads of each contender.")]
 Precision = Annotated[
     Literal["float32", "bf16"],
@@ -120,7 +120,7 @@ def gpu(
         list[int], typer.Option(min=1, metavar="N", help="Configurations of 32 draws run together. Repeatable.")
     ] = [1, 8, 64],  # noqa: B006
     steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps per round.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Times that each number is measured.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, metavar="N", help="Repetitions per number.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Measure lockstep on a GPU, in atom-steps per second."""

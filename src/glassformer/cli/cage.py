@@ -16,20 +16,20 @@ def cage(
         Literal["restricted", "window"],
         typer.Option(
             metavar="KIND",
-            help="restricted: no particle leaves its cage, a static property; window: free draws, short dynamics.",
+            help="restricted: no particle leaves its cage (a static property); window: free draws (short dynamics).",
         ),
     ] = "restricted",
     draws: Annotated[int, typer.Option(min=1, metavar="N", help="Trajectories per configuration.")] = 32,
     begin: Annotated[
-        float | None, typer.Option(metavar="T", help="Time of the first positions.", show_default="5 or 0.5")
+        float | None, typer.Option(metavar="T", help="Time at which averaging starts.", show_default="5 or 0.5")
     ] = None,
     end: Annotated[
-        float | None, typer.Option(metavar="T", help="Time of the last ones.", show_default="25 or 13")
+        float | None, typer.Option(metavar="T", help="Time at which averaging ends.", show_default="25 or 13")
     ] = None,
     radius: Annotated[float, typer.Option(metavar="R", help="Radius of the wall around a restricted cage.")] = 0.4,
     workers: Workers = ALL_CORES,
 ) -> None:
-    """Find the cage positions of a dataset's configurations: where particles sit on average."""
+    """Sample the cage positions of a dataset's configurations: mean positions of particles in their cages."""
     from dataclasses import replace
 
     from glassformer.simulate.cage import SAMPLING, cage_dataset
@@ -38,6 +38,9 @@ def cage(
     chosen = replace(chosen, begin=chosen.begin if begin is None else begin, end=chosen.end if end is None else end)
     with progress() as stages:
         there, made = cage_dataset(dataset, kind, chosen, stages, workers)
-    console.print(f"cages of {counted(made, 'configuration')} sampled; {there} had theirs already")
+    console.print(f"cages of {counted(made, 'configuration')} sampled; {there} already had them")
     if kind == "window":
-        console.print(f"Predict propensities from them at t = {10 * chosen.end:g} or later: earlier is no prediction.")
+        console.print(
+            f"Predict propensities from them at t = {10 * chosen.end:g} or later; earlier times are too close to the"
+            " sampled window."
+        )

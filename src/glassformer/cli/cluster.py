@@ -20,7 +20,7 @@ Parsl = Annotated[
     typer.Option(
         "--parsl",
         metavar="FILE",
-        help="Run on Parsl: a Python file that makes config, or workstation, slurm, nodes or gpu.",
+        help="Run on Parsl: a Python file that defines config, or workstation, slurm, nodes or gpu.",
         show_default="processes of this machine",
     ),
 ]
@@ -66,9 +66,9 @@ def runner(parsl: str) -> "Runner | None":
 def sbatch(
     campaign: CampaignArgument,
     out: Annotated[Path, typer.Option(metavar="DATASET", help="Folder for the dataset.", show_default=False)],
-    parts: Annotated[int, typer.Option(min=1, metavar="N", help="Jobs of the array.")] = 1,
-    cores: Annotated[int, typer.Option(min=1, metavar="N", help="Cores of each job.")] = 1,
-    time: Annotated[str, typer.Option(metavar="TIME", help="Walltime of each job, as SLURM writes it.")] = "24:00:00",
+    parts: Annotated[int, typer.Option(min=1, metavar="N", help="Number of jobs in the array.")] = 1,
+    cores: Annotated[int, typer.Option(min=1, metavar="N", help="Cores per job.")] = 1,
+    time: Annotated[str, typer.Option(metavar="TIME", help="Wall time per job, in the format of SLURM.")] = "24:00:00",
     directives: Annotated[
         list[str],
         typer.Option(
@@ -78,7 +78,7 @@ def sbatch(
     changes: Changes = [],  # noqa: B006
     only: Only = [],  # noqa: B006
 ) -> None:
-    """Print a file for sbatch: a job array that simulates a campaign, a part in each job."""
+    """Print a batch script for SLURM: a job array in which each job simulates part of a campaign."""
     from glassformer.core.presets import load_campaign
 
     # A mistake is told now, and not by forty jobs.

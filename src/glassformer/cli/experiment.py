@@ -242,7 +242,7 @@ def _print_audit(results: "Sequence[ExperimentResult]", known: "Sequence[Experim
 def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
     """Print the experiments of a study, with the temperatures trained on."""
     print_table(
-        ["experiment", "what it is", "trained on"],
+        ["experiment", "description", "trained on"],
         [
             [experiment.name, experiment.title, ", ".join(name.removeprefix("T") for name in experiment.train)]
             for experiment, _ in study.runs(scale, only)
@@ -270,8 +270,8 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
     trainings = counted(len(study.chosen(only)), "training")
     console.print(f"\nEstimate: {trainings}, about {duration(3600 * hours)} on {counted(workers, 'core')}.")
     console.print(
-        "From one training step of each network on a few particles, scaled by N: expect it to be right within a factor"
-        " of two. What has been trained already is counted again.",
+        "From one training step of each network on a few particles, scaled by N: accurate to within about a factor"
+        " of two. Finished trainings are counted again.",
         style="dim",
     )
 

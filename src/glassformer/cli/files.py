@@ -11,7 +11,7 @@ from glassformer.cli.options import AsJson, Dataset, MixtureOfFile, SpeciesOfTyp
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 
-Incomplete = Annotated[bool, flag("--incomplete", "Take the whole frames of a file whose last one is cut off.")]
+Incomplete = Annotated[bool, flag("--incomplete", "Use the complete frames of a file whose last frame is cut off.")]
 
 
 def import_(
@@ -42,10 +42,10 @@ def import_(
             metavar="TIMES", help="Times of the draws or propensities, such as 0.13,1.3.", show_default="from the file"
         ),
     ] = "",
-    without_draws: Annotated[bool, flag("--without-draws", "Import the structures alone.")] = False,
+    without_draws: Annotated[bool, flag("--without-draws", "Import only the structures.")] = False,
     incomplete: Incomplete = False,
 ) -> None:
-    """Import structures, with the draws that a file has, as samples of a dataset."""
+    """Import structures, and the draws of files that have any, as samples of a dataset."""
     from glassformer.core.presets import load_mixture
     from glassformer.dataset.imports import Choices, import_files
 
@@ -63,7 +63,9 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.", show_default=False)],
     predictions: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Prediction file: predictions become columns, too.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="Prediction file whose predictions are added as columns.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Export a dataset's structures, with propensities and predictions as columns of the particles."""
@@ -84,7 +86,7 @@ def info(
     incomplete: Incomplete = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a dataset or a file of another code, and print what it holds."""
+    """Check a dataset or a file of another code, and print its contents."""
     from glassformer.dataset.readers.read import is_hdf5
 
     if path.is_file() and not is_hdf5(path):
@@ -111,7 +113,7 @@ def _file_info(path: Path, incomplete: bool, as_json: bool) -> None:
         return
     notes = found.pop("notes")
     rows = [[name.replace("_", " "), _text(value)] for name, value in found.items() if value not in (None, False)]
-    print_table(["", "what it is"], rows, ["left", "left"])
+    print_table(["", "description"], rows, ["left", "left"])
     for note in notes:
         console.print(note, style="dim")
 

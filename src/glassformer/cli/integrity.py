@@ -33,12 +33,12 @@ def verify(dataset: Dataset, workers: Workers = ALL_CORES, as_json: AsJson = Fal
 def repair(
     dataset: Dataset,
     recompute: Annotated[
-        bool, flag("--recompute", "Simulate again what is damaged or was set aside, if its campaign is in the dataset.")
+        bool, flag("--recompute", "Simulate damaged samples again, if the dataset contains their campaign.")
     ] = False,
     workers: Workers = ALL_CORES,
     as_json: AsJson = False,
 ) -> None:
-    """Set damaged files aside, as FILE.damaged, and simulate their samples again on request, to the same bytes."""
+    """Rename damaged files to FILE.damaged; with --recompute, simulate their samples again, byte for byte."""
     from glassformer.simulate.verify import repair_dataset
 
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
@@ -50,9 +50,9 @@ def repair(
         for old, new in done.renamed:
             console.print(f"{old} is now {new}", soft_wrap=True)
         if done.recomputed:
-            console.print(f"made again: {', '.join(done.recomputed)}", soft_wrap=True)
+            console.print(f"recomputed: {', '.join(done.recomputed)}", soft_wrap=True)
         elif done.renamed:
-            console.print("`glassformer repair --recompute`, or `glassformer simulate`, makes them again.")
+            console.print("`glassformer repair --recompute`, or `glassformer simulate`, simulates them again.")
     if any(not one.readable for one in done.found.damaged):
         raise typer.Exit(1)
 
@@ -60,7 +60,7 @@ def repair(
 def _print(found: "Verification") -> None:
     if found.damaged:
         rows = [[one.file, one.problem if one.readable else f"not read: {one.problem}"] for one in found.damaged]
-        print_table(["file", "what is wrong with it"], rows, ["left", "left"])
+        print_table(["file", "problem"], rows, ["left", "left"])
     if found.without_checksum:
         older = counted(len(found.without_checksum), "sample")
         console.print(f"{older} of an older version without checksum: damage may go unseen.", style="yellow")

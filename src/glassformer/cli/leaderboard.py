@@ -22,22 +22,22 @@ def leaderboard(
         list[Path],
         typer.Argument(
             metavar="PREDICTIONS",
-            help="Prediction files of propensities of particles, at T = 0.44 and rho = 1.2.",
+            help="Prediction files with propensities of particles at T = 0.44 and rho = 1.2.",
             show_default=False,
         ),
     ] = [],  # noqa: B006
     trained_on: Annotated[
         int | None,
         typer.Option(
-            "--trained-on", min=1, metavar="N", help="Configurations that each was trained on.", show_default=False
+            "--trained-on", min=1, metavar="N", help="Number of training configurations of each.", show_default=False
         ),
     ] = None,
     short_dynamics: Annotated[
-        bool, flag("--short-dynamics", "The models of PREDICTIONS read averages over short trajectories.")
+        bool, flag("--short-dynamics", "The models of PREDICTIONS use averages over short trajectories.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the published scores of propensities beside this package's own and those of prediction files."""
+    """Compare published scores of propensities with those of this package and of prediction files."""
     from glassformer.dataset.predictions import read_predictions
     from glassformer.evaluate.leaderboard import Kind, board_as_json, entry_of, file_name, own, published
 

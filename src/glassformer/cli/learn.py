@@ -23,14 +23,14 @@ Device = Annotated[
 def train(
     run: Annotated[
         str,
-        typer.Argument(
-            metavar="RUN", help="Run file or recipe (TOML), or the name of one that ships.", show_default=False
-        ),
+        typer.Argument(metavar="RUN", help="Run file or recipe (TOML), or name of a shipped one.", show_default=False),
     ] = "",
     datasets: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DATASET", help="Dataset folder; of a recipe, several may hold different times.", show_default=False
+            metavar="DATASET",
+            help="Dataset folder. A recipe accepts several, with different times.",
+            show_default=False,
         ),
     ] = [],  # noqa: B006
     out: Annotated[
@@ -40,14 +40,14 @@ def train(
         str,
         typer.Option(
             metavar="NETWORK",
-            help="Network in place of the run's own: a file (TOML), or the name of one that ships.",
+            help="Network that replaces the run's own: a file (TOML), or name of a shipped network.",
             show_default=False,
         ),
     ] = "",
     start: Annotated[
         Path | None,
         typer.Option(
-            "--from", metavar="MODEL", help="Trained network whose weights training starts from.", show_default=False
+            "--from", metavar="MODEL", help="Model file whose weights training starts from.", show_default=False
         ),
     ] = None,
     threads: Threads = ALL_CORES,
@@ -59,25 +59,25 @@ def train(
         bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
     ] = False,
     list_them: Annotated[bool, flag("--list", "List the runs that ship with glassformer.")] = False,
-    show: Annotated[bool, flag("--show", "Print the run file, to be saved and changed.")] = False,
+    show: Annotated[bool, flag("--show", "Print the run file, as a template to edit.")] = False,
 ) -> None:
-    """Train a network, or the recipe of a propensity model, on a dataset, with cross-validation by configuration."""
+    """Train a network or a propensity model on a dataset, with cross-validation over configurations."""
     from glassformer.core.presets import RECIPES, RUNS, find, is_recipe, load_recipe, recipe_presets, run_presets
 
     if list_them:
         rows = [[name, what] for name, what in (run_presets() | recipe_presets()).items()]
-        print_table(["run or recipe", "what it is"], rows, ["left", "left"])
+        print_table(["run or recipe", "description"], rows, ["left", "left"])
         return
     if not run:
-        raise SettingsError("got no run", "Name a file, or one that ships: glassformer train --list.")
+        raise SettingsError("no run was given", "Give a file, or the name of a shipped one: glassformer train --list.")
     recipe = is_recipe(run)
     if show:
         print_file(find(RECIPES if recipe else RUNS, run))
         return
     if not datasets:
-        raise SettingsError("got no dataset", "Name its folder: glassformer train RUN DATASET --out DIR.")
+        raise SettingsError("no dataset was given", "Give its folder: glassformer train RUN DATASET --out DIR.")
     if out is None:
-        raise SettingsError("got no folder for models and predictions", "Name it: --out DIR.")
+        raise SettingsError("no folder for models and predictions was given", "Give it with --out DIR.")
     if recipe:
         if start is not None:
             raise SettingsError("got --from with a recipe; only networks start from weights", "Leave --from out.")
@@ -110,7 +110,7 @@ def train(
 def predict(
     checkpoint: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="Trained network: a model file that train wrote.", show_default=False),
+        typer.Argument(metavar="MODEL", help="Model file written by train.", show_default=False),
     ],
     structures: Annotated[
         Path,
@@ -121,18 +121,18 @@ def predict(
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Prediction file to write (HDF5).", show_default=False)],
-    strict: Annotated[bool, flag("--strict", "Refuse configurations outside what the network was trained on.")] = False,
+    strict: Annotated[bool, flag("--strict", "Refuse configurations outside the range of the training data.")] = False,
     network: Annotated[
         str,
         typer.Option(
             metavar="NAME",
-            help="Network from outside glassformer, package.module:Class, that the model may import.",
+            help="Network of your own, package.module:Class, that the model file may import.",
             show_default=False,
         ),
     ] = "",
     device: Device = "auto",
 ) -> None:
-    """Predict the dynamics of configurations with a trained network, at the times that it was trained for."""
+    """Predict the dynamics of configurations with a trained network, at the times it was trained for."""
     from glassformer.cli.tables import bare_structures, print_notices
     from glassformer.core.errors import PredictionError
     from glassformer.dataset.folder import read_samples
@@ -161,13 +161,13 @@ def predict(
 def evaluate(
     predictions: Annotated[
         Path,
-        typer.Argument(metavar="PREDICTIONS", help="Prediction file that train or predict wrote.", show_default=False),
+        typer.Argument(metavar="PREDICTIONS", help="Prediction file written by train or predict.", show_default=False),
     ],
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="DATASET",
-            help="Dataset that was predicted: its structures give correlation lengths.",
+            help="Dataset that was predicted; adds correlation lengths.",
             show_default=False,
         ),
     ] = None,
@@ -200,10 +200,10 @@ def networks(
     measured: Annotated[bool, flag("--measure", "Measure seconds and memory on this machine.")] = False,
     threads: Threads = ALL_CORES,
     as_json: AsJson = False,
-    show: Annotated[bool, flag("--show", "Print the file of one NETWORK, to be saved and changed.")] = False,
+    show: Annotated[bool, flag("--show", "Print the file of one NETWORK, as a template to edit.")] = False,
     check: Annotated[bool, flag("--check", "Test one NETWORK: invariances, gradients, odd structures.")] = False,
 ) -> None:
-    """List the networks that ship with glassformer and what they cost, or test one that ships or is from outside."""
+    """List the shipped networks and their cost, or test a network, shipped or your own."""
     from glassformer.core.presets import NETWORKS, find
     from glassformer.core.progress import Silent
 

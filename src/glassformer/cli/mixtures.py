@@ -21,9 +21,9 @@ def mixtures(
         ),
     ] = [],  # noqa: B006
     as_json: AsJson = False,
-    show: Annotated[bool, flag("--show", "Print the file of one MIXTURE, to be saved and changed.")] = False,
+    show: Annotated[bool, flag("--show", "Print the file of one MIXTURE, as a template to edit.")] = False,
 ) -> None:
-    """List the mixtures that ship with glassformer; a campaign names one of them."""
+    """List the mixtures that ship with glassformer and can be named in campaigns."""
     if show:
         if len(names) != 1:
             raise SettingsError(
@@ -40,7 +40,7 @@ def mixtures(
         print(json.dumps(rows, indent=1))
         return
     print_table(
-        ["mixture", "what it is", "species", "composition", "dimensions"],
+        ["mixture", "description", "species", "composition", "dimensions"],
         [
             [name, meanings.get(name, ""), ", ".join(mixture.species), ratio(mixture), str(mixture.dimension)]
             for name, mixture in known.items()

@@ -61,7 +61,7 @@ def check_one(source: str, as_json: bool) -> None:
 def print_networks(costs: "Sequence[NetworkCost]") -> None:
     """Print one row per network."""
     print_table(
-        ["network", "what it is", "head", "parameters", "GFLOP"],
+        ["network", "description", "head", "parameters", "GFLOP"],
         [
             [cost.name, cost.meaning, cost.head, f"{cost.parameters:,}", f"{cost.operations / 1e9:.1f}"]
             for cost in costs

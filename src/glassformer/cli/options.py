@@ -1,14 +1,18 @@
 """What the commands' options have in common, and how their help looks."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperArgument, TyperGroup
 
+from glassformer.cli.examples import example
 from glassformer.core.cores import cores
 
 ALL_CORES = cores()
+# Columns of a terminal that a table of options needs.
+NARROW = 60
 
 
 def flag(name: str, help_text: str) -> Any:
@@ -17,7 +21,7 @@ def flag(name: str, help_text: str) -> Any:
 
 
 class Group(TyperGroup):
-    """A group of commands whose help names values, such as DIR, and not the types of Python."""
+    """A group of commands whose help names values, such as DIR, not types of Python, and ends with an example."""
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the option --help."""
@@ -29,11 +33,21 @@ class Group(TyperGroup):
         if command is not None:
             # The option is made once and kept by the command.
             _without_type(command.get_help_option(ctx))
+            _fit(command)
+            command.epilog = example(cmd_name if ctx.parent is None else f"{self.name} {cmd_name}")
             for parameter in command.params:
                 if isinstance(parameter, TyperArgument):
                     # Its name in capitals says what it is; the type beside it would be <str> or <list[str]>.
                     parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
         return command
+
+
+def _fit(command: Any) -> None:
+    """In a narrow terminal, write the help without tables, which would cut off names of options."""
+    columns = shutil.get_terminal_size().columns
+    if columns < NARROW and not isinstance(command, Group):
+        command.rich_markup_mode = None
+        command.context_settings["terminal_width"] = columns
 
 
 def _without_type(option: Any) -> Any:
@@ -46,11 +60,11 @@ Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Cores to use.", 
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads to use.", show_default="all")]
 AsJson = Annotated[bool, flag("--json", "Print JSON instead of tables.")]
 NoVerify = Annotated[
-    bool, flag("--no-verify", "Take samples that were not read before for whole and complete, without reading them.")
+    bool, flag("--no-verify", "Count samples that are not in the index as complete, without reading them.")
 ]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.", show_default=False)]
 CampaignArgument = Annotated[
-    str, typer.Argument(metavar="CAMPAIGN", help="Campaign file (TOML), or the name of one that ships.")
+    str, typer.Argument(metavar="CAMPAIGN", help="Campaign file (TOML), or name of a shipped campaign.")
 ]
 Changes = Annotated[
     list[str],
@@ -67,16 +81,14 @@ MixtureOfFile = Annotated[
         "--mixture",
         metavar="MIXTURE",
         help="Mixture: one that ships, or a file (TOML).",
-        show_default="what the file says",
+        show_default="stated in the file",
     ),
 ]
 TemperatureOfFile = Annotated[
     float | None,
-    typer.Option("--temperature", metavar="T", help="Temperature in LJ units.", show_default="what the file says"),
+    typer.Option("--temperature", metavar="T", help="Temperature in LJ units.", show_default="stated in the file"),
 ]
 SpeciesOfTypes = Annotated[
     str,
-    typer.Option(
-        "--species", metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in their order"
-    ),
+    typer.Option("--species", metavar="MAP", help="Species of each type, such as 1=A,2=B.", show_default="in order"),
 ]

@@ -37,29 +37,35 @@ def propensity(
     source: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", help="Structure in any format that import reads, sample or dataset.", show_default=False
+            metavar="FILE",
+            help="Structure in any format that import reads, a sample, or a dataset.",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
         str,
         typer.Option(
             metavar="MODEL",
-            help="One that ships, or a file that train wrote.",
-            show_default="the first that ships for this liquid",
+            help="Shipped model, or a model file written by train.",
+            show_default="the first shipped for this mixture",
         ),
     ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write every particle: .extxyz, .gsd, .lammpstrj or .npz.", show_default=False
+            metavar="FILE",
+            help="Write the values of all particles: .extxyz, .gsd, .lammpstrj, .npz or .h5.",
+            show_default=False,
         ),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="PAGE.html", help="Write a page with a view that can be turned.", show_default=False),
+        typer.Option(
+            metavar="PAGE.html", help="Write a self-contained page with a rotatable view.", show_default=False
+        ),
     ] = None,
     time: Annotated[
-        float | None, typer.Option(metavar="T", help="Time of the propensity.", show_default="the model's last")
+        float | None, typer.Option(metavar="T", help="Time of the propensity.", show_default="the model's last time")
     ] = None,
     temperature: TemperatureOfFile = None,
     mixture: MixtureOfFile = "",
@@ -69,7 +75,7 @@ def propensity(
     list_them: Annotated[bool, flag("--list", "List the models that ship with glassformer.")] = False,
     card: Annotated[bool, flag("--card", "Print the card of MODEL: data, scores, limits.")] = False,
 ) -> None:
-    """Predict which particles of a structure will move, how far, and how sure that is."""
+    """Predict which particles of a structure will move, how far, and with what uncertainty."""
     from glassformer.baselines.shipped_models import load_model
     from glassformer.cli.model_cards import print_card, print_models
 
@@ -80,7 +86,7 @@ def propensity(
         print_card(load_model(model), as_json)
         return
     if source is None:
-        raise SettingsError("got no structure", "Name a file: glassformer propensity FILE.")
+        raise SettingsError("no structure was given", "Give a file: glassformer propensity FILE.")
     from glassformer.api import propensities
 
     structures = _structures(source, mixture, temperature, species, as_json)

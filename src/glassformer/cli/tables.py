@@ -54,7 +54,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
             console.print(f"{row.label}: {bare_structures(row.bare, row.configurations)}.", style="dim")
         if row.means:
             which = "" if row.means == row.configurations else f" of {row.means} of {row.configurations} configurations"
-            console.print(f"{row.label}: mean propensities alone{which}, without MSD and F_s.", style="dim")
+            console.print(f"{row.label}: only mean propensities{which}, without MSD and F_s.", style="dim")
     crystals = [row for row in summaries if row.crystalline_fraction > CRYSTALLISED]
     for row in crystals:
         console.print(
@@ -165,7 +165,9 @@ def print_status(status: "Status") -> None:
             console.print(f"{point.label}/{line}")
     unread = sum(point.unread for point in status.points)
     if unread:
-        console.print(f"{counted(unread, 'sample')} not read: counted as done, whatever the file holds.", style="dim")
+        console.print(
+            f"{counted(unread, 'sample')} not read: counted as done without a check of their contents.", style="dim"
+        )
     if len(status.runs) > 1:
         console.print(f"{len(status.runs)} runs are in progress: {', '.join(status.runs)}.")
     else:

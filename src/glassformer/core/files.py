@@ -68,7 +68,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     mine = temporary(path)
     try:
         if path.exists() and not path.is_file():
-            raise StorageError(f"cannot write {path}: it is no regular file", "Choose another name.")
+            raise StorageError(f"cannot write {path}: it is not a regular file", "Choose another name.")
         remove_dead(temporaries_of(path))
         with mine.open("wb") as stream:
             stream.write(data)
@@ -117,8 +117,8 @@ def refuse_if_moved(path: Path) -> None:
     for folder, identity in _held_folders.items():
         if (folder == path or folder in path.parents) and _identity(folder) != identity:
             raise StorageError(
-                f"{folder} was moved or deleted while it was written to",
-                "Put it back, or name its new place with --out, and run the same command again; finished work is kept.",
+                f"{folder} was moved or deleted during the run",
+                "Move it back, or give its new path with --out, and run the same command again; finished work is kept.",
             )
 
 
@@ -171,14 +171,14 @@ def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise StorageError(f"cannot read {path}: it is no regular file", "Give the name of a file.")
+            raise StorageError(f"cannot read {path}: it is not a regular file", "Give the name of a file.")
         return path.read_bytes()
     except FileNotFoundError:
         raise error(f"there is no file {path}", remedy) from None
     except (MemoryError, OverflowError):
         raise StorageError(
             f"cannot read {path}: its {path.stat().st_size} bytes do not fit into memory",
-            "Is it damaged, or no such file?",
+            "The file may be damaged or of another kind.",
         ) from None
     except OSError as problem:
         raise storage_error("read", path, problem) from problem

@@ -93,7 +93,7 @@ def group(file: Any, name: str) -> Any:
     _refuse_link(file, name)
     found = file[name]
     if not isinstance(found, h5py.Group):
-        raise ContentsError(f"'{name}' is no group")
+        raise ContentsError(f"'{name}' is not a group")
     return found
 
 
@@ -110,7 +110,7 @@ def read_texts(parent: Any, name: str, size: int) -> tuple[str, ...]:
     _refuse_link(parent, name)
     dataset = parent[name]
     if not isinstance(dataset, h5py.Dataset) or h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim != 1:
-        raise ContentsError(f"'{name}' is no list of texts")
+        raise ContentsError(f"'{name}' is not a list of strings")
     _refuse_foreign_storage(dataset, name, size)
     return tuple(dataset.asstr()[()])
 
@@ -120,7 +120,7 @@ def _read(parent: Any, spec: ArraySpec, size: int) -> NDArray[Any]:
     _refuse_link(parent, name)
     dataset = parent[name]
     if not isinstance(dataset, h5py.Dataset):
-        raise ContentsError(f"'{name}' is no array")
+        raise ContentsError(f"'{name}' is not an array")
     if dataset.dtype != np.dtype(spec.dtype):
         raise ContentsError(f"'{name}' has type {dataset.dtype}; expected {np.dtype(spec.dtype)}")
     if dataset.shape is None or dataset.ndim != len(spec.shape):
@@ -133,16 +133,18 @@ def _read(parent: Any, spec: ArraySpec, size: int) -> NDArray[Any]:
 def _refuse_link(parent: Any, name: str) -> None:
     link = parent.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
-        raise ContentsError(f"'{name}' is a link to elsewhere; expected data in the file itself")
+        raise ContentsError(f"'{name}' is a link to another place; expected data in the file itself")
 
 
 def _refuse_foreign_storage(dataset: Any, name: str, size: int) -> None:
     made_by = dataset.id.get_create_plist()
     if dataset.external is not None or made_by.get_external_count() or dataset.is_virtual:
-        raise ContentsError(f"'{name}' lies in another file; expected data in the file itself")
+        raise ContentsError(f"'{name}' is stored in another file; expected data in the file itself")
     filters = [made_by.get_filter(number)[0] for number in range(made_by.get_nfilters())]
     if not set(filters) <= set(PLAIN_FILTERS):
-        raise ContentsError(f"'{name}' is packed by filters {filters}; expected none but gzip, shuffle and fletcher32")
+        raise ContentsError(
+            f"'{name}' is compressed with filters {filters}; expected none but gzip, shuffle and fletcher32"
+        )
     if dataset.chunks is not None:
         wanted = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True))
         if dataset.id.get_num_chunks() != wanted:

@@ -44,9 +44,9 @@ def read_json(path: Path, error: type[InputError], what: str, remedy: str) -> An
         values = json.loads(whole)
         found = _verify(values)
     except RecursionError:
-        raise error(f"{path} is no {what}: it is nested too deeply", remedy) from None
+        raise error(f"{path} is not a {what}: it is nested too deeply", remedy) from None
     except ValueError as problem:
-        raise error(f"{path} is no {what}: {problem}", remedy) from None
+        raise error(f"{path} is not a {what}: {problem}", remedy) from None
     if found is Checksum.WRONG:
         raise error(f"{path} is not a whole {what}: its checksum does not fit its contents", remedy)
     if found is Checksum.NONE:
@@ -59,11 +59,11 @@ def checked(values: Any, kind: type[T], path: Path, error: type[InputError], wha
     try:
         found: T = TypeAdapter(kind).validate_python(values)
     except RecursionError:
-        raise error(f"{path} is no {what}: it is nested too deeply", remedy) from None
+        raise error(f"{path} is not a {what}: it is nested too deeply", remedy) from None
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise error(f"{path} is no {what}: {place}: {first['msg']}", remedy) from None
+        raise error(f"{path} is not a {what}: {place}: {first['msg']}", remedy) from None
     return found
 
 

@@ -95,7 +95,7 @@ class Workers:
         except OSError as error:
             raise EngineError(
                 f"worker processes cannot be started: {error.strerror or error}",
-                "Is there a limit on processes or open files (ulimit -u, ulimit -n)? Fewer --workers need less.",
+                "Check the limits on processes and open files (ulimit -u, ulimit -n), or use fewer --workers.",
             ) from error
         return worker
 

@@ -39,7 +39,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise SettingsError(f"{path} is not usable: it is nested too deeply", remedy) from None
+        raise SettingsError(f"{path} cannot be used: it is nested too deeply", remedy) from None
     except ValueError as error:
         # Also what is no TOML's fault, such as an integer of thousands of digits.
         raise SettingsError(f"{path} is not TOML: {error}", remedy) from error

@@ -1,5 +1,7 @@
 """Numbers, alone and with their nouns, as messages need them."""
 
+from collections.abc import Iterable
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return '1 core', '2 cores', '4,096 particles'; `plural` where an s does not make it."""
@@ -10,3 +12,9 @@ def decimals(value: float) -> str:
     """Return `value` with two decimals, and as many more as it has: '0.50', '0.441'."""
     text = f"{value:.10g}"
     return f"{value:.2f}" if len(text.partition(".")[2]) < 2 and "e" not in text else text
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Return 'a', 'a and b', or 'a, b and c'."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last

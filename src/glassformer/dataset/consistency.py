@@ -75,9 +75,9 @@ def refuse_same(signatures: Sequence[FloatArray], names: Sequence[str]) -> None:
     for number, first in enumerate(first_of_each(signatures)):
         if first != number:
             raise DatasetError(
-                f"{names[number]} is a copy of {names[first]}: the same structure, though perhaps shifted, renumbered,"
+                f"{names[number]} is a copy of {names[first]}: the same structure, possibly shifted, renumbered,"
                 " mirrored or rounded",
-                "A configuration on both sides of a split would flatter every score: delete one of the two.",
+                "A configuration in both training and test data makes scores too high: delete one of the two.",
             )
 
 

@@ -36,7 +36,7 @@ def export(samples: Sequence[Sample], to: str, out: Path, predictions: Predictio
         state_point, _, name = sample.identifier.rpartition("/")
         paths.append(out / file_name(state_point) / f"{file_name(name)}{suffix}")
     if len(set(paths)) < len(paths):
-        raise DatasetError("two samples have one name", "Keep them in different datasets.")
+        raise DatasetError("two samples have the same name", "Keep them in different datasets.")
     structures = [structure_of(sample, predictions) for sample in samples]
     for sample, structure, path in zip(samples, structures, paths, strict=True):
         write_atomically(path, contents(structure, sample))

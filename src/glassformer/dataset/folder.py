@@ -65,7 +65,7 @@ def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) 
     known = [index.known(path) for path in paths]
     new = known.count(None)
     if new >= MANY:
-        say(f"reading {new} samples that the index does not know, 3 to 10 ms each at N = 1000; the next time is quick")
+        say(f"reading {new} samples that are not in the index, 3 to 10 ms each at N = 1000; the next time is fast")
     try:
         digests = [found or index.digest(path, read_digest) for path, found in zip(paths, known, strict=True)]
         if not index.is_consistent(paths):

@@ -90,7 +90,7 @@ def read_held_out(path: Path) -> HeldOut:
     """Read and check the file `path`. Raises `PredictionError`."""
     with open_hdf5(path, PredictionError, KIND) as (file, size):
         if str(file.attrs.get("format")) != FORMAT:
-            raise PredictionError(f"{path} is no {KIND}", _AGAIN)
+            raise PredictionError(f"{path} is not a {KIND}", _AGAIN)
         values: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
         values |= {"temperature": float(file.attrs["temperature"])}
         values |= {name: int(file.attrs[name]) for name in ("draws", "left_out")}

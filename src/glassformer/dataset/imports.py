@@ -100,7 +100,7 @@ def samples_of(contents: Contents, choices: Choices, say: Callable[[str], None])
     _check_composition(contents, mixture, choices)
     temperature = choices.temperature or contents.origin.temperature
     if temperature is None:
-        raise DatasetError(f"{contents.path} does not say its temperature", "Give it: --temperature T, in LJ units.")
+        raise DatasetError(f"{contents.path} does not state its temperature", "Give it: --temperature T, in LJ units.")
     structures, note = _chosen(contents, choices.frames)
     for text in (*contents.notes, *note):
         say(f"{contents.path.name}: {text}")
@@ -117,7 +117,7 @@ def _mixture(contents: Contents, choices: Choices) -> MixtureSettings:
         return choices.mixture
     if contents.origin.mixture is None:
         raise DatasetError(
-            f"{contents.path} does not say which mixture it is",
+            f"{contents.path} does not state its mixture",
             f"Name it: --mixture FILE, or one that ships: {', '.join(shipped_mixtures())}.",
         )
     return shipped_mixture(contents.origin.mixture)

@@ -26,7 +26,7 @@ def target_times(
     times = np.array([last if time == "last" else time for time in wanted], dtype=np.float64)
     if len(np.unique(times)) < len(times):
         raise DatasetError(
-            f"the target times {times.tolist()} hold a time twice", "'last' is the last time of the data."
+            f"the target times {times.tolist()} contain a time twice", "'last' is the last time of the data."
         )
     for sample in samples:
         for time in times:

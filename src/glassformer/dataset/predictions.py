@@ -70,7 +70,7 @@ class Predictions:
         truth = self._truth
         if truth is None:
             raise PredictionError(
-                f"none of the {len(self.configurations)} configurations has draws: nothing is known of their dynamics",
+                f"none of the {len(self.configurations)} configurations has draws: their dynamics are unknown",
                 "The predictions can be used, but not compared. Predict samples with draws.",
             )
         return truth
@@ -142,26 +142,26 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def refuse_to_replace(path: Path) -> None:
-    """Raise `PredictionError` if there is a file `path` that is no prediction file: a result must not replace it."""
+    """Raise `PredictionError` if there is a file `path` that is not a prediction file: a result must not replace it."""
     if not path.exists():
         return
     remedy = "Choose another name, or delete it first."
     if TrainingFolder(path.parent).run.exists():
-        raise PredictionError(f"{path} belongs to the training in {path.parent}: it is not replaced", remedy)
+        raise PredictionError(f"{path} belongs to the training in {path.parent}: it was not overwritten", remedy)
     try:
         with open_hdf5(path, PredictionError, "prediction file") as (file, _):
             known = str(file.attrs.get("format")) == FORMAT
     except PredictionError:
         known = False
     if not known:
-        raise PredictionError(f"{path} exists and is no prediction file: it is not replaced", remedy)
+        raise PredictionError(f"{path} exists and is not a prediction file: it was not overwritten", remedy)
 
 
 def read_predictions(path: Path) -> Predictions:
     """Read and check the prediction file `path`. Raises `PredictionError`."""
     with open_hdf5(path, PredictionError, "prediction file") as (file, size):
         if str(file.attrs.get("format")) != FORMAT:
-            raise PredictionError(f"{path} is no prediction file", "Make one with `glassformer predict`.")
+            raise PredictionError(f"{path} is not a prediction file", "Make one with `glassformer predict`.")
         names: dict[str, Any] = {name: str(file.attrs[name]) for name in _NAMES}
         names |= {name: str(file.attrs.get(name, usual)) for name, usual in _KINDS.items()}
         there = (*_TEXTS, *(name for name in _OPTIONAL_TEXTS if name in file))
@@ -250,10 +250,10 @@ def _check_answers(predictions: Predictions, where: str) -> None:
         return
     known = _known(predictions.draws)
     if (known != known[:, :1]).any():
-        raise PredictionError(f"{where}: '{truth}' has draws at some of the times only", "Make the file again.")
+        raise PredictionError(f"{where}: '{truth}' has draws at some of the times only", "Create the file again.")
     if predictions.msd_draws is not None and (_known(predictions.msd_draws) & ~known).any():
         raise PredictionError(
-            f"{where}: 'msd_draws' is of configurations that 'propensity_draws' is not of", "Make the file again."
+            f"{where}: 'msd_draws' is of configurations that 'propensity_draws' is not of", "Create the file again."
         )
     if not known.any():
         raise PredictionError(f"{where}: '{truth}' has no draw at all", "Leave it out: padding is no draw.")
@@ -267,7 +267,9 @@ def _known(draws: FloatArray) -> NDArray[np.bool_]:
 def _refuse_alone(there: list[str], missing: str, where: str) -> None:
     """Raise `PredictionError` if any arrays are `there` without the one that is missing."""
     if there:
-        raise PredictionError(f"{where}: the array '{missing}' is missing beside '{there[0]}'", "Make the file again.")
+        raise PredictionError(
+            f"{where}: the array '{missing}' is missing beside '{there[0]}'", "Create the file again."
+        )
 
 
 def _check_particles(predictions: Predictions, where: str) -> None:
@@ -300,7 +302,8 @@ def _check_particles(predictions: Predictions, where: str) -> None:
         unknown = np.isnan(predictions.particle_prediction[predictions.particle_species == species])
         if unknown.any() and not unknown.all():
             raise PredictionError(
-                f"{where}: 'particle_prediction' has {unknown.sum()} values that are no number", "Make the file again."
+                f"{where}: 'particle_prediction' has {unknown.sum()} values that are not numbers",
+                "Create the file again.",
             )
 
 
@@ -312,7 +315,7 @@ def _check_uncertainty(predictions: Predictions, where: str) -> None:
     if wrong:
         raise PredictionError(
             f"{where}: 'particle_uncertainty' has {wrong} values that are not positive; expected standard deviations",
-            "Use NaN where no uncertainty is stated, and make the file again.",
+            "Use NaN where no uncertainty is stated, and create the file again.",
         )
 
 
@@ -325,9 +328,9 @@ def _check_labels(predictions: Predictions, where: str) -> None:
     if unknown[answered].any():
         raise PredictionError(
             f"{where}: 'particle_label' has {unknown[answered].sum()} values that are not finite",
-            "Make the file again.",
+            "Create the file again.",
         )
     if not unknown[~answered].all():
         raise PredictionError(
-            f"{where}: 'particle_label' has values for configurations without draws", "Make the file again."
+            f"{where}: 'particle_label' has values for configurations without draws", "Create the file again."
         )

@@ -157,9 +157,9 @@ class Facts(BaseModel):
 
 _MEANINGS = {spec.name: f"'{spec.name}', the {spec.meaning.partition(';')[0]}" for spec in ISOCONFIGURATIONAL}
 _REMEDIES = {"displacements": "Simulate with --set keep_displacements=true."}
-_NOT_RECORDED = "It was imported, or made by a version that did not record this: simulate it with this one."
+_NOT_RECORDED = "It was imported, or simulated by a version that did not record this: simulate it with this version."
 _NOT_OF_MEANS = (
-    'Use what needs propensities alone: glassformer baselines, or a particle head with targets.quantity = "propensity".'
+    'Use what needs only propensities: glassformer baselines, or a particle head with targets.quantity = "propensity".'
 )
 
 
@@ -215,7 +215,7 @@ class Sample:
         """What the draws did. Raises `DatasetError` for a bare structure."""
         if self.ensemble is None:
             raise DatasetError(
-                f"{self.identifier} is a bare structure: it has no draws, so nothing is known of its dynamics",
+                f"{self.identifier} is a bare structure: it has no draws, so its dynamics are unknown",
                 "Simulate draws of it (equilibration.start_from), or leave it out.",
             )
         return self.ensemble
@@ -235,7 +235,7 @@ class Sample:
             imported = self.dynamics.msd is None
             raise DatasetError(
                 f"{self.identifier} does not hold {_MEANINGS[row]}"
-                + (": it was imported with mean propensities alone" if imported else ""),
+                + (": only mean propensities were imported" if imported else ""),
                 _NOT_OF_MEANS if imported else _REMEDIES.get(row, _NOT_RECORDED),
             )
         return array
@@ -285,7 +285,9 @@ def read_sample(path: Path) -> Sample:
     with open_hdf5(path, DatasetError, "HDF5 file") as (file, size):
         facts = _read_facts(path, dict(file.attrs))
         if "configuration" not in file:
-            raise DatasetError(f"{path}: the group 'configuration' is missing", "This is no glassformer sample file.")
+            raise DatasetError(
+                f"{path}: the group 'configuration' is missing", "This is not a glassformer sample file."
+            )
         configuration = Configuration(**_read_group(file, "configuration", CONFIGURATION, path, size))
         ensemble, record = None, None
         cage = _read_cage(file, path, size) if "cage" in file else None
@@ -338,7 +340,7 @@ def _read_facts(path: Path, attributes: dict[str, Any]) -> Facts:
     plain = {name: _plain(value) for name, value in attributes.items()}
     if str(plain.pop("format", None)) != FORMAT:
         raise DatasetError(
-            f"{path} is no sample file",
+            f"{path} is not a sample file",
             "A dataset holds nothing else: name the dataset's own folder, such as demo/data.",
         )
     if "mixture" not in plain and str(plain.get("cutoff")) not in CUTOFF_CONVENTIONS:

@@ -87,7 +87,7 @@ def _check_liquid(sample: "Sample", where: str) -> None:
     together = configuration.particles - len(np.unique(configuration.positions, axis=0))
     if together:
         raise DatasetError(
-            f"{where}: {together} particles lie exactly where another one is", "The file cannot be used."
+            f"{where}: {together} particles have exactly the position of another particle", "The file cannot be used."
         )
     if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
         raise DatasetError(
@@ -102,12 +102,14 @@ def _check_inherent(configuration: Configuration, inherent: FloatArray, where: s
     remedy = "Leave it out, and find it again with `glassformer quench`."
     together = configuration.particles - len(np.unique(inherent, axis=0))
     if together:
-        raise DatasetError(f"{where}: inherent structure: {together} particles lie where another one is", remedy)
+        raise DatasetError(
+            f"{where}: inherent structure: {together} particles have the position of another particle", remedy
+        )
     shift = minimum_image(inherent - configuration.positions, box)
     distance = float(np.sqrt(((shift / box) ** 2).sum(1).mean()))
     if distance > FARTHEST_MINIMUM:
         raise DatasetError(
-            f"{where}: the inherent structure is that of another configuration: {distance:.2f} box lengths away",
+            f"{where}: the inherent structure belongs to another configuration: {distance:.2f} box lengths away",
             remedy,
         )
 
@@ -123,7 +125,7 @@ def _check_cage(sample: "Sample", cage: Cage, where: str) -> None:
     distance = float(np.sqrt(((shift / configuration.box) ** 2).sum(1).mean()))
     if distance > FARTHEST_MINIMUM:
         raise DatasetError(
-            f"{where}: the cage positions are those of another configuration: {distance:.2f} box lengths away", _AGAIN
+            f"{where}: the cage positions belong to another configuration: {distance:.2f} box lengths away", _AGAIN
         )
     if not math.isclose(cage.temperature, sample.facts.temperature, rel_tol=1e-6):
         raise DatasetError(
@@ -146,7 +148,7 @@ def _check_facts(sample: "Sample", where: str) -> None:
         raise DatasetError(
             f"{where}: the group 'isoconfigurational' is missing, but the attribute {known[0]} says that there were"
             " draws",
-            "The file is damaged. Of a bare structure nothing is said that only draws give: Sample.without_draws.",
+            "The file is damaged. Sample.without_draws makes a valid bare structure.",
         )
 
 
@@ -189,4 +191,4 @@ def _check_presence(sample: "Sample", ensemble: "Ensemble", where: str) -> None:
     if missing and (single or sample.facts.source is None):
         raise DatasetError(f"{where}: the array '{missing[0].name}' is missing", f"It holds: {missing[0].meaning}.")
     if missing and not len(ensemble.particle_times):
-        raise DatasetError(f"{where}: got mean propensities at no time", "The file cannot be used.")
+        raise DatasetError(f"{where}: got mean propensities without times", "The file cannot be used.")

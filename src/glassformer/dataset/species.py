@@ -35,7 +35,7 @@ def agreed_species(samples: Sequence[Sample]) -> tuple[str, ...]:
         if own != names[: len(own)]:
             raise DatasetError(
                 f"{sample.identifier} has the species {', '.join(own)}, and {largest.identifier} has"
-                f" {', '.join(names)}; expected species of one name for each number",
+                f" {', '.join(names)}; expected the same name for each species number",
                 "Keep these mixtures in different datasets.",
             )
     return names

@@ -28,7 +28,7 @@ def read_starts(folder: Path) -> list[Configuration]:
     if len(labels) > 1:
         raise DatasetError(
             f"{folder} holds several state points: {', '.join(labels)}",
-            "Name the folder of a dataset with one: copy the configurations to start from to a folder of their own.",
+            "Give a dataset with a single one: copy the configurations to start from to a folder of their own.",
         )
     return [sample.configuration for sample in samples]
 

@@ -243,7 +243,10 @@ def volume(samples: Sequence[Sample]) -> Columns:
     for sample in samples:
         record = sample.equilibration
         if record is None:
-            raise DatasetError(f"{sample.identifier} holds no equilibration", "It was not simulated by glassformer.")
+            raise DatasetError(
+                f"{sample.identifier} has no record of its equilibration",
+                "Leave it out: only samples simulated by glassformer have one.",
+            )
         # Not the windows of holding, nor the start, which comes from a minimised random structure.
         way = record.time <= record.time[-1] - record.windows[:, 0].sum() + 1e-9
         rows = np.stack([record.temperature, 1 / record.density, record.potential_energy, record.pressure], 1)
@@ -251,7 +254,7 @@ def volume(samples: Sequence[Sample]) -> Columns:
         usable = len(rows) - len(rows) % ROWS_A_POINT
         if not usable:
             raise DatasetError(
-                f"{sample.identifier} was equilibrated too shortly for V(T): {len(rows)} rows", "Cool it for longer."
+                f"{sample.identifier} has too short an equilibration for V(T): {len(rows)} rows", "Cool it for longer."
             )
         points.append(rows[:usable].reshape(-1, ROWS_A_POINT, 4).mean(1))
     columns = np.concatenate(points)
@@ -334,7 +337,7 @@ def make_tables(samples: Sequence[Sample], names: Sequence[str]) -> tuple[dict[s
                 columns = observable.columns(members)
                 if not any(np.isfinite(columns[line]).any() for line in lines_of(observable, columns)):
                     raise DatasetError(
-                        f"every value of it is undefined at {label}; it takes {observable.needs or 'values'}",
+                        f"all values are undefined at {label}; it needs {observable.needs or 'values'}",
                         "Leave it out, or simulate more draws.",
                     )
             except DatasetError as error:

@@ -68,7 +68,7 @@ class Row:
 class Evaluation:
     """All rows of one prediction file, and how many configurations were left out because training had seen them.
 
-    `without_draws`: how many others were left out because nothing is known of their dynamics.
+    `without_draws`: how many others were left out because their dynamics are unknown.
     `label`: what MAE, bias and R^2 are about, such as 'ln MSD_A'. `leaked`: training had seen other draws of the very
     structures that are scored; what these scores say of new structures is nothing. `notices`: where the network was
     used outside what it was trained on.

@@ -45,7 +45,7 @@ def _fit_alpha_relaxation(columns: Columns, f_s: str) -> StretchedExponential:
     """Fit the column `f_s`, F_s of one species, from the plateau on; raise `FitError` where there is none."""
     at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns[f_s]))
     if at_plateau < LEAST_PLATEAU:
-        raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "It takes a colder liquid.")
+        raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "A colder liquid is needed.")
     return fit_kww(columns["time"], columns[f_s], PLATEAU_TIME)
 
 

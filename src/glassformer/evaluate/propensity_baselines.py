@@ -125,7 +125,7 @@ def _check(label: str, members: Sequence[Sample]) -> None:
         raise DatasetError(
             f"{len(without)} of {len(members)} configurations at {label} have no inherent structure, which the"
             f" baselines read; the first is {without[0]}",
-            "Find them first: glassformer quench DATASET.",
+            "Compute them first: glassformer quench DATASET.",
         )
 
 

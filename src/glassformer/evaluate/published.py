@@ -82,7 +82,7 @@ def read_published(path: Path, wanted: Sequence[str] = COLUMNS) -> dict[str, Flo
     expected = f"Expected CSV with the columns {', '.join(wanted)}, after any lines that begin with #."
     lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), 1) if not _is_comment(line)]
     if not lines:
-        raise DatasetError(f"{path} is no table: it is empty", expected)
+        raise DatasetError(f"{path} is not a table: it is empty", expected)
     separator = next((one for one in (",", ";", "\t") if one in lines[0][1]), ",")
     names = _cells(lines[0][1], separator)
     if not set(wanted) <= set(names):
@@ -99,7 +99,7 @@ def read_published(path: Path, wanted: Sequence[str] = COLUMNS) -> dict[str, Flo
             if name in columns:
                 columns[name].append(_value(path, number, name, cell, separator))
     if not columns["time"]:
-        raise DatasetError(f"{path} is no table: it has no line of numbers", expected)
+        raise DatasetError(f"{path} is not a table: it has no line of numbers", expected)
     return {name: np.array(values) for name, values in columns.items()}
 
 

@@ -68,7 +68,7 @@ def read_result(path: Path) -> ExperimentResult:
     what, remedy = "result of an experiment", "Delete it and run the experiment again."
     values = read_json(path, PredictionError, what, remedy)
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise PredictionError(f"{path} is no {what}: its format is not '{FORMAT}'", remedy)
+        raise PredictionError(f"{path} is not a {what}: its format is not '{FORMAT}'", remedy)
     return checked(values, ExperimentResult, path, PredictionError, what, remedy)
 
 

@@ -63,7 +63,9 @@ class Motion:
         """The lags at which it is observed, at least one. Raises `DatasetError` for a single frame."""
         found = lags_of(self.times)
         if not found:
-            raise DatasetError(f"{self.name} holds one frame", "Dynamics take two or more: analyse the structure.")
+            raise DatasetError(
+                f"{self.name} holds one frame", "Dynamics need two or more frames: analyse the structure."
+            )
         return found
 
     @cached_property
@@ -236,9 +238,7 @@ def make_trajectory_tables(
 def _finite(name: str, motion: Motion) -> Columns:
     observable, columns = observable_of(name), COLUMNS[name](motion)
     if not any(np.isfinite(columns[line]).any() for line in lines_of(observable, columns)):
-        raise DatasetError(
-            f"every value of it is undefined; it takes {observable.needs or 'values'}", "Write more frames."
-        )
+        raise DatasetError(f"all values are undefined; it needs {observable.needs or 'values'}", "Write more frames.")
     return columns
 
 

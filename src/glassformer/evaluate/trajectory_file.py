@@ -147,7 +147,7 @@ def _times(contents: Contents, clock: Clock) -> FloatArray:
     if clock.time_step is not None:
         if trajectory.steps is None:
             raise DatasetError(
-                f"{where} does not hold the steps of its frames, which --time-step is for",
+                f"{where} does not hold the steps of its frames, which --time-step needs",
                 "Give the time between frames: --frame-time.",
             )
         passed: FloatArray = (trajectory.steps - trajectory.steps[0]) * clock.time_step
@@ -156,7 +156,7 @@ def _times(contents: Contents, clock: Clock) -> FloatArray:
         return np.asarray(trajectory.times - trajectory.times[0], np.float64)
     if trajectory.steps is not None:
         raise DatasetError(
-            f"{where} has the steps of its frames, and not their times",
+            f"{where} has the steps of its frames but not their times",
             "Give the time step of the run: --time-step 0.005.",
         )
     raise DatasetError(

@@ -20,7 +20,7 @@ def inherent(configuration: Configuration) -> Configuration:
     if configuration.inherent_positions is None:
         raise SettingsError(
             "the network reads the inherent structure, and a configuration has no inherent structure",
-            "Find them first: glassformer quench DATASET.",
+            "Compute them first: glassformer quench DATASET.",
         )
     return replace(configuration, positions=configuration.inherent_positions)
 
@@ -70,7 +70,7 @@ def node_vectors(configuration: Configuration, inputs: tuple[str, ...], velociti
         elif name == "velocity":
             if velocities is None:
                 raise SettingsError(
-                    "the network reads velocities, and there are none", "Give those of draws, or take another network."
+                    "the network reads velocities, but there are none", "Give those of draws, or use another network."
                 )
             vector = velocities
         else:

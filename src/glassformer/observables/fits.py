@@ -8,7 +8,7 @@ from scipy import optimize
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import InputError
 
-REMEDY = "Look at the points: do they follow this law?"
+REMEDY = "Plot the points and check that they follow this law."
 # Of the Jacobian with columns of unit length.
 MOST_CONDITION = 3e5
 

@@ -57,7 +57,7 @@ def glass_transition(temperatures: FloatArray, volumes: FloatArray) -> GlassTran
     if liquid - glass > 3 * rise_error:
         return GlassTransition(knee, volume, glass, liquid, *errors)
     raise FitError(
-        f"glass transition: the slope does not rise at T = {knee:g}, from {glass:g} to {liquid:g}",
+        f"glass transition: the slope does not increase at T = {knee:g}, from {glass:g} to {liquid:g}",
         "Give temperatures well below and well above the transition.",
     )
 

@@ -57,7 +57,7 @@ def pair_distribution(
 
 def _check_edges(edges: FloatArray, box: FloatArray) -> None:
     if len(edges) < 2 or edges[0] < 0 or (np.diff(edges) <= 0).any():
-        raise ConfigurationError("got bin edges that are no rising distances", "Give two or more, from 0 upwards.")
+        raise ConfigurationError("got bin edges that are not increasing distances", "Give two or more, from 0 upwards.")
     # Half of a box edge that was itself computed may be a rounding error too long.
     if edges[-1] > box.min() / 2 * (1 + 1e-9):
         raise ConfigurationError(

@@ -71,12 +71,12 @@ def inherent_structure(
     with np.errstate(over="ignore", invalid="ignore"):
         start = forces(start_positions)
         if not (np.isfinite(start.greatest) and np.isfinite(start.stiffness)):
-            raise ConfigurationError("two particles are in one place", "The configuration cannot be used.")
+            raise ConfigurationError("two particles are at the same position", "The configuration cannot be used.")
     positions, here = _descend(forces, start_positions, start, most_evaluations)
     positions, here = _finish(forces, positions, here, most_evaluations)
     if not here.greatest <= TOLERANCE:
         raise EngineError(
-            f"no energy minimum was reached: the greatest force is {here.greatest:.2g} after {forces.evaluations}"
+            f"no energy minimum was reached: the largest force is {here.greatest:.2g} after {forces.evaluations}"
             f" evaluations; expected {TOLERANCE:g}",
             "The structure is far from any minimum: leave it out, or call inherent_structure with more evaluations.",
         )

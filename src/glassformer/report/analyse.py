@@ -17,50 +17,70 @@ from glassformer.dataset.summary import by_state_point
 from glassformer.evaluate.analysis import DEFAULT, OBSERVABLES, Observable, make_tables, y_label_of
 from glassformer.evaluate.columns import Columns, names_of_species
 from glassformer.evaluate.fits import fit_relaxation_times, fits_of
+from glassformer.report.build import provenance
 from glassformer.report.figures import scattering_label
-from glassformer.report.naming import titles_of
-from glassformer.report.observable_figure import draw
+from glassformer.report.liquid_words import liquid
+from glassformer.report.naming import names_of, titles_of
+from glassformer.report.observable_figure import ERRORS, draw
+from glassformer.report.observables_page import Drawn, write_observables_page
 from glassformer.report.style import STYLE
 
 
 def analyse(
-    samples: Sequence[Sample], wanted: Sequence[str], out: Path, say: Callable[[str], None] = lambda _: None
+    samples: Sequence[Sample],
+    wanted: Sequence[str],
+    out: Path,
+    say: Callable[[str], None] = lambda _: None,
+    page: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Write CSV tables and figures of `wanted` observables, a folder each, into `out`; return the fits.
 
-    Every state point has its own table; a figure shows all. The fits are written to out/fits.csv, too. Without `wanted`
-    all of `DEFAULT` are made that the samples allow. What a state point does not hold is left out, and `say` is told
-    in a line what and why.
+    Every state point has its own table; a figure shows all. The fits are also written to out/fits.csv, and all figures
+    and fits to `page`, if given. Without `wanted`, all of `DEFAULT` are computed that the samples allow. What a state
+    point does not hold is left out, and `say` gets one line about each, with the reason.
     Raises `SettingsError` for an unknown observable, `DatasetError` if one that is `wanted`, or every one, cannot be
     made at any state point, `StorageError`.
     """
     strange = [name for name in wanted if name not in OBSERVABLES]
     if strange:
-        raise SettingsError(f"there is no observable '{strange[0]}'", f"There are: {', '.join(OBSERVABLES)}.")
+        raise SettingsError(f"there is no observable '{strange[0]}'", f"Available: {', '.join(OBSERVABLES)}.")
     tables, problems = make_tables(samples, list(dict.fromkeys(wanted)) or list(DEFAULT))
     for name in tables:
         if not tables[name] and (wanted or not any(tables.values())):
             raise next(error for observable, _, error in problems if observable == name)
-    for name, label, error in problems:
-        say(f"{name}, {label}: left out: {error.problem}")
+    left_out = [f"{name}, {label}: left out: {error.problem}" for name, label, error in problems]
+    for line in left_out:
+        say(line)
     titles, groups = titles_of(samples), by_state_point(samples)
     first = {label: members[0].mixture.species[0] for label, members in groups.items()}
     fits: list[dict[str, Any]] = []
+    drawn: list[Drawn] = []
     for name, of_points in tables.items():
         for label, columns in of_points.items():
             write_csv(AnalysisFolder(out).table(name, label), columns)
         if of_points:
-            _save_drawn(OBSERVABLES[name], of_points, titles, samples, out)
+            drawn.append(_save_drawn(OBSERVABLES[name], of_points, titles, samples, out))
         fits += fits_of(name, of_points, first)
     fits += fit_relaxation_times(samples) if tables.get("scattering") else []
     if fits:
         write_fits(AnalysisFolder(out).fits, fits)
+    if page is not None:
+        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+            lead, names = f"{liquid(samples)}.", names_of(samples)
+            write_observables_page(page, "a dataset", lead, drawn, fits, names, _facts(samples), left_out)
     return fits
+
+
+def _facts(samples: Sequence[Sample]) -> dict[str, str]:
+    made = provenance(samples)
+    return {"state points": "; ".join(names_of(samples).values())} | {
+        name.replace("_", " "): value for name, value in made.items() if value != "not stated"
+    }
 
 
 def _save_drawn(
     observable: Observable, tables: dict[str, Columns], titles: dict[str, str], samples: Sequence[Sample], out: Path
-) -> None:
+) -> Drawn:
     label = (
         scattering_label(samples, symbol=observable.symbol) if observable.symbol else y_label_of(observable, samples)
     )
@@ -69,6 +89,7 @@ def _save_drawn(
         figure = draw(observable, tables, titles, label, names=names)
         assert figure is not None
         save_figure(figure, AnalysisFolder(out).figure(observable.name))
+    return Drawn(observable.name, observable.meaning, figure, " ".join(ERRORS.split()))
 
 
 def write_csv(path: Path, columns: Columns) -> None:

@@ -13,13 +13,14 @@ from glassformer.core.json_files import Number, checked, read_json
 from glassformer.core.layout import OutFolder, TrainingFolder, configuration_of
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
+from glassformer.core.words import counted, listed
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import mixture_words, mixtures_of
 from glassformer.dataset.summary import StatePointSummary, summarise
 from glassformer.evaluate.evaluation import ALL, Evaluation, evaluate
-from glassformer.report import words
+from glassformer.report import liquid_words, words
 from glassformer.report.figures import msd_figure, prediction_figure, scattering_figure, training_figure
 from glassformer.report.naming import names_of, titles_of
 from glassformer.report.page import plots, save, template
@@ -46,6 +47,12 @@ def build_report(folder: Path) -> Path:
     files = OutFolder(folder)
     training = files.training()
     samples = read_dataset(files.data)
+    if not training.predictions.exists():
+        raise DatasetError(
+            f"{folder} holds a dataset, but no predictions: {training.predictions} does not exist",
+            "Train on the data first, or report on the data alone:"
+            f" glassformer analyse {files.data} --report page.html.",
+        )
     predictions = read_predictions(training.predictions)
     histories = read_histories(training)
     run = read_run(training, predictions.parameter_hash)
@@ -100,13 +107,13 @@ def _draw(
     propensities: Propensities | None,
     folder: Path,
 ) -> dict[str, Markup]:
-    titles = titles_of(samples)
+    titles, followed = titles_of(samples), followed_in_time(samples)
     figures = {
-        "msd": msd_figure(samples, predictions.times),
-        "scattering": scattering_figure(samples),
         "predictions": prediction_figure(predictions, titles),
         "training": training_figure(histories, *training_labels(run, predictions.species_names)),
     }
+    if followed:
+        figures |= {"msd": msd_figure(followed, predictions.times), "scattering": scattering_figure(followed)}
     if propensities is not None:
         figures |= propensities.figures(titles)
     for kind in learned_species(predictions):
@@ -127,7 +134,7 @@ def training_labels(run: Run | None, species: Sequence[str] = ("A", "B")) -> tup
         learned = [targets.species]
     elif one_by_one and targets.species != "A":
         learned = species
-    whose = words.listed(learned) + (" particles" if one_by_one else "")
+    whose = listed(learned) + (" particles" if one_by_one else "")
     return LOSSES[
         run.training.loss
     ], f"ln {symbol} of {whose}" if targets.scale == "log" else f"{symbol} of {whose}  {unit}"
@@ -143,6 +150,7 @@ def _text(
     propensities: Propensities | None,
 ) -> dict[str, Any]:
     """Return the sentences of the page."""
+    followed = followed_in_time(samples)
     label = words.label_words(predictions)
     return {
         "lead": words.lead(samples, predictions, run, propensities is not None),
@@ -151,23 +159,32 @@ def _text(
         "note": words.note(evaluation, samples, label, run),
         "particles": words.particle_note(evaluation, samples),
         "predictions": words.prediction_caption(predictions),
-        "msd": words.msd_caption(samples, predictions.times),
-        "scattering": words.scattering_caption(samples, data),
-        "equilibrium": words.equilibrium_note(samples, data),
+        "msd": liquid_words.msd_caption(followed, predictions.times) if followed else "",
+        "scattering": liquid_words.scattering_caption(followed, data) if followed else "",
+        "not_followed": liquid_words.not_followed(samples, followed),
+        "equilibrium": liquid_words.equilibrium_note(samples, data),
         "training": words.training_caption(histories, run, evaluation.leaked),
         "told": "" if run is None else words.told(run),
         "quantity": words.quantity_definition(predictions),
         "names": names_of(samples),
-        "examined": {row.label: words.examined(samples, row) for row in data},
-        "folds": words.count(len(histories), "fold"),
+        "examined": {row.label: liquid_words.examined(samples, row) for row in data},
+        "folds": counted(len(histories), "fold"),
         "unit": "draws" if evaluation.leaked else "configurations",
     }
 
 
+def followed_in_time(samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples whose MSD and F_s are known: neither bare structures nor imported mean propensities."""
+    return [sample for sample in samples if sample.ensemble is not None and sample.ensemble.msd is not None]
+
+
 def provenance(samples: Sequence[Sample]) -> dict[str, str]:
-    """Return how the samples were made: every value of the fact, if they differ."""
-    names = ("engine", "time_step", "seed", "protocol")
-    made = {name: "; ".join(dict.fromkeys(str(getattr(sample.facts, name)) for sample in samples)) for name in names}
+    """Return how the samples were made: every value of the fact, if they differ, and 'not stated' without any."""
+    names = ("engine", "time_step", "seed", "protocol", "source", "licence")
+    made = {}
+    for name in names:
+        values = [getattr(sample.facts, name) for sample in samples]
+        made[name] = "; ".join(dict.fromkeys(str(value) for value in values if value is not None)) or "not stated"
     return made | {"mixture": "; ".join(mixture_words(mixture) for mixture in mixtures_of(samples))}
 
 
@@ -184,6 +201,6 @@ def _read_history(path: Path) -> list[dict[str, float]]:
     lines = checked(values, list[dict[str, Number]], path, DatasetError, what, remedy)
     missing = [name for name in HISTORY if not all(name in line for line in lines)]
     if missing or not any(line["kept"] for line in lines):
-        reason = f"it says no {missing[0]}" if missing else "no epoch is marked as kept"
-        raise DatasetError(f"{path} is no {what}: {reason}", remedy)
+        reason = f"'{missing[0]}' is missing" if missing else "no epoch is marked as kept"
+        raise DatasetError(f"{path} is not a {what}: {reason}", remedy)
     return lines

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from glassformer.core.mixture import CUTOFF_CONVENTIONS
 from glassformer.core.network_settings import NETWORKS
 from glassformer.core.run import Run
+from glassformer.core.words import listed
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import mixtures_of
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.results import ExperimentResult
+from glassformer.report.liquid_words import examined, liquid
 from glassformer.report.naming import names_of, short_names
-from glassformer.report.words import examined, liquid, listed, span
+from glassformer.report.words import span
 
 Runs = Mapping[str, Run | None]
 

@@ -16,6 +16,7 @@ from glassformer.core.files import write_atomically
 from glassformer.core.layout import SAMPLE_SUFFIX, OutFolder, ReportFolder
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
+from glassformer.core.words import listed
 from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.predictions import Predictions, read_predictions
 from glassformer.dataset.sample import Sample
@@ -25,7 +26,7 @@ from glassformer.evaluate.audit import compare_audits
 from glassformer.evaluate.experiments import compare_rows
 from glassformer.evaluate.paired import difference
 from glassformer.evaluate.results import ExperimentResult, pairs, read_result
-from glassformer.report import experiment_words, words
+from glassformer.report import experiment_words, liquid_words, words
 from glassformer.report.animation import distribution_animation
 from glassformer.report.build import provenance, read_histories, training_labels
 from glassformer.report.cooling import cooling_figure
@@ -167,7 +168,7 @@ def _text(
     return {
         "lead": experiment_words.lead(samples, results),
         "species": species,
-        "each": words.listed(f"of {name}" for name in species_names(samples)),
+        "each": listed(f"of {name}" for name in species_names(samples)),
         "errors": experiment_words.errors_caption(scored, species),
         "ratio": experiment_words.ratio_caption([one for one in scored if one.group in INTERPOLATED], species),
         "scores": experiment_words.score_note(scored),
@@ -180,8 +181,8 @@ def _text(
         "trained_on": {result.name: experiment_words.trained_on(result, names) for result in results},
         "curves": {result.name: experiment_words.curves_caption(result, species) for result in results},
         "told": {name: words.told(run) for name, run in runs.items() if run is not None},
-        "scattering": words.scattering_caption(samples, data),
-        "examined": {row.label: words.examined(samples, row) for row in data},
+        "scattering": liquid_words.scattering_caption(samples, data),
+        "examined": {row.label: liquid_words.examined(samples, row) for row in data},
     }
 
 

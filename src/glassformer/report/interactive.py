@@ -64,6 +64,10 @@ def formula(text: str) -> str:
 def _axis(axes: Axes, which: str) -> dict[str, Any]:
     low, high = getattr(axes, f"get_{which}lim")()
     scale = getattr(axes, f"get_{which}scale")()
+    if scale == "symlog":
+        # plotly.js has no such axis: a logarithmic one leaves out the value of 0.
+        drawn = np.concatenate([np.asarray(getattr(line, f"get_{which}data")(), float) for line in axes.lines])
+        scale, low = "log", drawn[drawn > 0].min()
     ends = [float(np.log10(end)) if scale == "log" else float(end) for end in (low, high)]
     return {"title": formula(getattr(axes, f"get_{which}label")()), "type": scale, "range": ends}
 

@@ -23,7 +23,7 @@ def write_correlators(out: Path, couplings: Sequence[float] = COUPLINGS, until: 
     Raises `SettingsError` for a negative coupling, and `StorageError`.
     """
     if not couplings or min(couplings) < 0:
-        raise SettingsError(f"got couplings {list(couplings)}; expected numbers of 0 or more", "Such as 3.9,4,4.1.")
+        raise SettingsError(f"got couplings {list(couplings)}; expected numbers of 0 or more", "For example 3.9,4,4.1.")
     curves = {coupling: schematic_correlator(coupling, until) for coupling in couplings}
     for coupling, (times, correlator) in curves.items():
         write_csv(out / f"a{coupling}.csv", {"time": times, "phi": correlator})

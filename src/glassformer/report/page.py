@@ -17,7 +17,7 @@ from glassformer.evaluate.paired import Difference
 from glassformer.report.figure_data import figure_data
 from glassformer.report.interactive import panels
 
-PLOT = Markup("""<div class="plot"><div class="drawn">{}</div><div class="plot-stage"></div>
+PLOT = Markup("""<div class="plot"><div class="drawn">{}</div><div class="plot-stage" role="group"></div>
 <button type="button" class="plot-switch" hidden></button>
 <script type="application/json" class="plot-data">{}</script></div>""")
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from glassformer.baselines.propensity_model import ModelCard, Prediction
 from glassformer.core.arrays import FloatArray
 from glassformer.core.provenance import code_version
-from glassformer.core.words import counted, decimals
+from glassformer.core.words import counted, decimals, listed
 from glassformer.dataset.labels import nearest_time
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import mixture_words
@@ -22,7 +22,6 @@ from glassformer.report.page import csv_link, in_page, template
 from glassformer.report.propensity_figures import DIAMETERS, SLAB, slab_figure
 from glassformer.report.style import PALETTE, STYLE
 from glassformer.report.view import Colouring, colourings, view
-from glassformer.report.words import listed
 
 # Particles of each species in the table.
 MOST_MOBILE = 10

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from glassformer.core.words import counted
+from glassformer.core.words import counted, listed
 from glassformer.dataset.held_out import HeldOut
 from glassformer.evaluate.held_out import HeldOutRow
 from glassformer.report.propensity_figures import DIAMETERS, SLAB
-from glassformer.report.words import figures_of, listed, span
+from glassformer.report.words import figures_of, span
 
 
 def opening(parts: Sequence[HeldOut], rows: Sequence[HeldOutRow]) -> str:

@@ -141,7 +141,7 @@ def moments(groups: dict[str, list[Sample]]) -> list[Moment]:
             reached.append(Moment(label, nearest, tau, symbol, reached=True))
     found = (reached + slow)[:PANELS]
     if not found:
-        raise DatasetError("every state point relaxes before its first time", "Observe from an earlier time on.")
+        raise DatasetError("every state point relaxes before its first time", "Start observing earlier.")
     return found
 
 

@@ -9,6 +9,7 @@ import matplotlib as mpl
 from glassformer.core.errors import SettingsError
 from glassformer.core.layout import AnalysisFolder
 from glassformer.core.progress import Progress
+from glassformer.core.words import counted
 from glassformer.evaluate.analysis import label_for
 from glassformer.evaluate.axis_labels import scattering_axis
 from glassformer.evaluate.columns import Columns, names_of_species
@@ -16,6 +17,7 @@ from glassformer.evaluate.fits import fits_of
 from glassformer.evaluate.trajectory import COLUMNS, Motion, make_trajectory_tables, observable_of, relaxation_times
 from glassformer.report.analyse import save_figure, write_csv, write_fits
 from glassformer.report.observable_figure import draw
+from glassformer.report.observables_page import Drawn, write_observables_page
 from glassformer.report.style import STYLE, literal
 
 ERRORS = "standard error,\nfrom blocks of time"
@@ -26,38 +28,65 @@ def check_names(wanted: Sequence[str]) -> None:
     strange = [name for name in wanted if name not in COLUMNS]
     if strange:
         raise SettingsError(
-            f"there is no observable '{strange[0]}' of a trajectory", f"There are: {', '.join(COLUMNS)}."
+            f"there is no observable '{strange[0]}' of a trajectory", f"Available: {', '.join(COLUMNS)}."
         )
 
 
 def analyse_trajectory(
-    motion: Motion, names: Sequence[str], out: Path, progress: Progress, required: bool = False
+    motion: Motion,
+    names: Sequence[str],
+    out: Path,
+    progress: Progress,
+    required: bool = False,
+    page: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Write CSV tables and figures of the observables `names`, a folder each, into `out`; return the fits.
 
-    What cannot be made is left out, and `progress` is told in a line what and why; where it is `required`, or nothing
-    is left, that is an error. The fits are written to out/fits.csv, too.
+    What cannot be computed is left out, and `progress` gets one line about each, with the reason; if all are
+    `required`, or nothing is left, it is an error. The fits are also written to out/fits.csv, and all figures and fits
+    to `page`, if given.
     Raises `SettingsError` for an unknown observable, `DatasetError`, `StorageError`.
     """
     check_names(names)
     tables, problems = make_trajectory_tables(motion, list(dict.fromkeys(names)), progress)
     if problems and (required or not tables):
         raise problems[0][2]
-    for name, _, error in problems:
-        progress.say(f"{name}: left out: {error.problem}")
+    left_out = [f"{name}: left out: {error.problem}" for name, _, error in problems]
+    for line in left_out:
+        progress.say(line)
     folder = AnalysisFolder(out)
+    drawn = []
     for name, columns in tables.items():
         write_csv(folder.table(name, motion.name), columns)
-        _save_drawn(name, columns, motion, folder)
+        drawn.append(_save_drawn(name, columns, motion, folder))
     fits: list[dict[str, Any]] = []
     if "scattering" in tables:
         first = {motion.name: motion.names[0]}
         fits = relaxation_times(motion) + fits_of("scattering", {motion.name: tables["scattering"]}, first)
         write_fits(folder.fits, fits)
+    if page is not None:
+        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+            write_observables_page(page, motion.name, _lead(motion), drawn, fits, {}, _facts(motion), left_out)
     return fits
 
 
-def _save_drawn(name: str, columns: Columns, motion: Motion, folder: AnalysisFolder) -> None:
+def _lead(motion: Motion) -> str:
+    members = zip(motion.track.members.astype(int).tolist(), motion.names, strict=True)
+    particles = counted(len(motion.track.species), "particle")
+    of = ", ".join(f"{number:,} {name}" for number, name in members)
+    return f"{counted(len(motion.times), 'frame')} of {particles} ({of}), averaged over time origins or frames."
+
+
+def _facts(motion: Motion) -> dict[str, str]:
+    waves = zip(motion.track.wave_numbers, motion.names, strict=True)
+    return {
+        "trajectory": motion.name,
+        "times": f"{motion.times[0]:g} to {motion.times[-1]:g} τ_LJ",
+        "wave numbers": ", ".join(f"k = {k:g} / σ_AA ({name})" for k, name in waves),
+    }
+
+
+def _save_drawn(name: str, columns: Columns, motion: Motion, folder: AnalysisFolder) -> Drawn:
     observable, track = observable_of(name), motion.track
     label = label_for(observable, motion.names[0], track.dimension)
     if observable.symbol:
@@ -70,3 +99,4 @@ def _save_drawn(name: str, columns: Columns, motion: Motion, folder: AnalysisFol
         )  # fmt: skip
         assert figure is not None
         save_figure(figure, folder.figure(name))
+    return Drawn(name, observable.meaning, figure, " ".join(ERRORS.split()))

@@ -103,7 +103,7 @@ def sample_cages(
         if configuration.inherent_positions is None:
             raise ConfigurationError(
                 "cages are spheres around the inherent structure, and the configuration has none",
-                "Find it first: glassformer quench DATASET.",
+                "Compute it first: glassformer quench DATASET.",
             )
         # The structure itself may lie far beyond the walls; the mean of the ensemble does not depend on the start.
         configuration = replace(configuration, positions=configuration.inherent_positions)

@@ -71,7 +71,7 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
             raise DatasetError(
                 f"{folder} holds a configuration of {_counted(found, mixture)} in {start.dimension} dimensions; the"
                 f" campaign asks for {_counted(wanted, mixture)} in {mixture.dimension}",
-                "Set particles to what is there, if the mixture is the same.",
+                "Set particles to the numbers in the file, if the mixture is the same.",
             )
     return starts
 
@@ -145,8 +145,8 @@ def run_campaign(
         absent = [task.path for task in missing if not task.path.exists()]
         if absent:
             raise StorageError(
-                f"{len(absent)} finished files were moved or deleted while others were made, first {absent[0]}",
-                "Put them back, and run the same command again.",
+                f"{len(absent)} finished files were moved or deleted during the run, first {absent[0]}",
+                "Move them back, and run the same command again.",
             )
     return sum(made.values())
 

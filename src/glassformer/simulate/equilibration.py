@@ -92,7 +92,7 @@ def as_given(start: Configuration | None, point: StatePointSettings) -> Equilibr
     if point.density is not None and abs(start.density / point.density - 1) > DENSITY_TOLERANCE:
         raise ConfigurationError(
             f"got a configuration of density {start.density:.5g} to take as it is at density {point.density:g}",
-            "Name its own density, or let it be scaled and held: equilibration.as_given = false.",
+            "Set density to that of the configuration, or let it be scaled and held: equilibration.as_given = false.",
         )
     bare = Configuration(start.positions, start.species, start.box)
     return Equilibrated(bare, None, None, math.nan, math.nan)
@@ -149,7 +149,9 @@ class _Run:
         self._configuration = self._engine.configuration()
         self._engine.close()
         if not np.isfinite(self._configuration.positions).all():
-            raise EngineError("the equilibration became unstable: positions are no numbers", "Use a smaller time_step.")
+            raise EngineError(
+                "the equilibration became unstable: positions are not finite numbers", "Use a smaller time_step."
+            )
 
     def result(self) -> Equilibrated:
         """Return what was made."""

@@ -214,7 +214,9 @@ class Lammps:
             None if velocities is None else velocities.ravel().tolist(),
         )
         if created != number:
-            raise EngineError(f"LAMMPS took {created} of {number} particles", "Are all positions inside the box?")
+            raise EngineError(
+                f"LAMMPS took {created} of {number} particles", "Check that all positions are inside the box."
+            )
 
     def _commands(self, *commands: str) -> None:
         for command in commands:

@@ -29,7 +29,7 @@ def read_campaign(path: Path) -> Campaign | None:
 
     Raises `DatasetError` if there is no such file or it is damaged, and `StorageError`.
     """
-    remedy = "Is it a dataset that `glassformer simulate` made? If so, delete the file and run the campaign again."
+    remedy = "If `glassformer simulate` made this dataset, delete the file and run the campaign again."
     values = read_json(path, DatasetError, "campaign", remedy)
     try:
         return Campaign.model_validate_json(json.dumps(values))

@@ -55,14 +55,14 @@ def load_config(path: Path) -> Any:
     except ImportError as error:
         raise SettingsError(
             f"Parsl cannot be imported: {error}",
-            "Install it: pip install 'glassformer[parsl]'. Is a file or folder called parsl in the way?",
+            "Install it: pip install 'glassformer[parsl]'. Check that no file or folder called parsl hides it.",
         ) from None
     try:
         config = runpy.run_path(str(path)).get("config")
     except Exception as error:
         raise SettingsError(f"{path}: {type(error).__name__}: {error}", "Correct the file.") from error
     if not isinstance(config, Config):
-        raise SettingsError(f"{path} makes no Parsl configuration", "It must end with config = parsl.Config(...).")
+        raise SettingsError(f"{path} defines no Parsl configuration", "It must end with config = parsl.Config(...).")
     return config
 
 
@@ -87,7 +87,7 @@ def simulate_remotely(task: Task, engine: str, threads: int) -> bool:
     here = engine_used(task.campaign)
     if here != engine:
         raise EngineError(
-            f"{os.uname().nodename} runs the draws by {here}; the coordinator by {engine}",
+            f"{os.uname().nodename} runs the draws with {here}; the coordinator by {engine}",
             "Set engine in the campaign to what all nodes can run, such as lammps.",
         )
     _free_locks_on_signals()
@@ -182,7 +182,7 @@ class Coordinator:
             self._tally.say(f"{task.name}: {error}; it continues elsewhere")
             self._left.again(task)
         else:
-            known = EngineError(str(error), "Look at the jobs' output.") if _is_loss(error) else error
+            known = EngineError(str(error), "See the output of the jobs.") if _is_loss(error) else error
             assert isinstance(known, Exception)
             self.failures[task.name] = known
             self._tally.fail(task.name, describe(known))

@@ -34,7 +34,7 @@ def particle_steps(campaign: Campaign) -> IntArray:
     if len(between):
         time, step = times[between[0]], max(1, int(steps[between[0]]))
         raise SettingsError(
-            f"particle_times: t = {time:g} is no multiple of time_step = {campaign.time_step:g}; the nearest is"
+            f"particle_times: t = {time:g} is not a multiple of time_step = {campaign.time_step:g}; the nearest is"
             f" {step * campaign.time_step:g}",
             "Choose particle times that are whole steps.",
         )

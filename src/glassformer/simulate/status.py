@@ -62,13 +62,13 @@ def campaign_status(dataset: Path, verify: bool = True, say: Callable[[str], Non
     campaign = read_campaign(path)
     if campaign is None:
         raise DatasetError(
-            f"{path} is no campaign of this version", "Run `glassformer simulate` again with the campaign file."
+            f"{path} is not a campaign of this version", "Run `glassformer simulate` again with the campaign file."
         )
     index = Index(dataset)
     files = samples_in(dataset)
     new = index.missing(files) if verify else 0
     if new >= MANY:
-        say(f"reading {new} samples that the index does not know, 3 to 10 ms each at N = 1000; or use --no-verify")
+        say(f"reading {new} samples that are not in the index, 3 to 10 ms each at N = 1000; or use --no-verify")
     try:
         points = tuple(_point(dataset, point.label, campaign, index, verify) for point in campaign.state_points)
     finally:

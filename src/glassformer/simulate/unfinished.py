@@ -74,13 +74,14 @@ class Unfinished:
         """
         if self._home_exists and not self._home.exists():
             raise StorageError(
-                f"{self._home} was moved or deleted while it was written to",
-                "Put it back, or name its new place with --out, and run the same command again; finished work is kept.",
+                f"{self._home} was moved or deleted during the run",
+                "Move it back, or give its new path with --out, and run the same command again; finished work is kept.",
             )
         if self._lock is not None and self._lock.lost:
             raise StorageError(
                 f"the lock beside {self._folder} was lost: another run has taken the sample over",
-                "It makes the sample. Was this process suspended, or the file system out of reach?",
+                "The other run simulates the sample. This process may have been suspended, or the file system"
+                " unreachable.",
             )
 
     def drop(self, name: str) -> None:

@@ -173,8 +173,8 @@ def _recompute(dataset: Path, progress: Progress, workers: int) -> Sequence[str]
     campaign = read_campaign(path) if path.exists() else None
     if campaign is None:
         raise DatasetError(
-            f"{dataset} does not tell its campaign: {path.name} is missing, damaged or of another version",
-            "Run `glassformer simulate` with the campaign file: it makes what is missing.",
+            f"{dataset} does not state its campaign: {path.name} is missing, damaged or of another version",
+            "Run `glassformer simulate` with the campaign file: it simulates what is missing.",
         )
     lost = [
         task.name
@@ -182,7 +182,7 @@ def _recompute(dataset: Path, progress: Progress, workers: int) -> Sequence[str]
         if not task.path.exists() and any(task.path.parent.glob(f"{task.path.name}.damaged*"))
     ]
     if lost:
-        progress.say(f"{counted(len(lost), 'sample')} to be made again")
+        progress.say(f"{counted(len(lost), 'sample')} to be simulated again")
         run_campaign(campaign, dataset, progress, workers, Choice(names=frozenset(lost)))
     return lost
 

@@ -47,8 +47,8 @@ def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progre
     if hours > MUCH:
         span = f"{hours / workers:,.0f} hours" if hours / workers < 72 else f"{hours / workers / 24:,.0f} days"
         progress.say(
-            f"This campaign takes about {hours:,.0f} core-hours, {span} on {counted(workers, 'core')}, by the rates of"
-            " other machines. `glassformer plan` tells more. Ctrl-C stops it at any time."
+            f"This campaign takes about {hours:,.0f} core-hours, {span} on {counted(workers, 'core')}, at the rates of"
+            " other machines; `glassformer plan` measures this one. Ctrl-C stops it at any time."
         )
 
 

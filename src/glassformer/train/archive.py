@@ -43,5 +43,5 @@ def read_archive(path: Path, what: str, absent: str, damaged: str) -> tuple[dict
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(f"{path} is damaged or no {what}: {first}", damaged) from error
     if not isinstance(values, dict):
-        raise CheckpointError(f"{path} is no {what}: it holds a {type(values).__name__}", damaged)
+        raise CheckpointError(f"{path} is not a {what}: it holds a {type(values).__name__}", damaged)
     return values, found is Checksum.RIGHT

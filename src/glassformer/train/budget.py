@@ -46,7 +46,7 @@ def read_budget(path: Path, identity: str) -> tuple[int, float]:
     try:
         known, epochs, seconds = found["identity"], int(found["epochs"]), float(found["seconds_per_epoch"])
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is no budget: it holds no epochs or no seconds_per_epoch", remedy) from error
+        raise CheckpointError(f"{path} is not a budget: it holds no epochs or no seconds_per_epoch", remedy) from error
     if known != identity:
         raise CheckpointError(f"{path} belongs to another run", remedy)
     return epochs, seconds

@@ -155,7 +155,7 @@ def read_model(path: Path, allowed: Collection[str] = ()) -> Model:
     except NetworkError as error:
         raise CheckpointError(f"{path} cannot be used: {error.problem}", error.remedy) from error
     except (KeyError, TypeError, SettingsError) as error:
-        raise CheckpointError(f"{path} is no {what}: {error}", _TRAIN) from error
+        raise CheckpointError(f"{path} is not a {what}: {error}", _TRAIN) from error
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise CheckpointError(

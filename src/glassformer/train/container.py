@@ -47,7 +47,7 @@ def parse_container(whole: bytes, path: Path, remedy: str) -> tuple[dict[str, An
         tensors = load(whole)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} is no model of glassformer: {first}", remedy) from error
+        raise CheckpointError(f"{path} is not a model of glassformer: {first}", remedy) from error
     if not isinstance(header, dict):
-        raise CheckpointError(f"{path} is no model of glassformer: its header is no table", remedy)
+        raise CheckpointError(f"{path} is not a model of glassformer: its header is not a table", remedy)
     return header, tensors

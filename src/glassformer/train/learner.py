@@ -98,7 +98,7 @@ class Learner:
         }
         if not (math.isfinite(line["train_loss"]) and math.isfinite(line["val_mae"])):
             raise TrainingError(
-                f"training diverged in epoch {epoch + 1}: the loss is no finite number",
+                f"training diverged in epoch {epoch + 1}: the loss is not a finite number",
                 "Lower training.learning_rate in the run file.",
             )
         self.history.append(line)

@@ -265,7 +265,7 @@ def _refuse_other_run(out: Path, identity: str, run: Run) -> None:
     remedy = "Delete it and run the same command again, or choose another --out."
     found = read_json(path, CheckpointError, "run file", remedy)
     if not isinstance(found, dict) or "parameter_hash" not in found:
-        raise CheckpointError(f"{path} is no run file: it holds no parameter_hash", remedy)
+        raise CheckpointError(f"{path} is not a run file: it holds no parameter_hash", remedy)
     known = found.pop("parameter_hash")
     if known != identity:
         settings = differences(found, run.model_dump(mode="json"), "that run", "this one")

@@ -38,7 +38,7 @@ def read_botan(path: Path) -> Contents:
         start, end = (real(arrays[name], name) for name in ("initial_positions", "positions"))
     except ValueError as error:
         raise DatasetError(
-            f"{path} is no BOTAN file: {error}", "Expected an .npz with types, initial_positions and positions."
+            f"{path} is not a BOTAN file: {error}", "Expected an .npz with types, initial_positions and positions."
         ) from error
     if (
         types.ndim != 1
@@ -49,7 +49,7 @@ def read_botan(path: Path) -> Contents:
     ):
         raise DatasetError(
             f"{path}: got shapes {types.shape}, {start.shape} and {end.shape}; expected (N,), (N, 3), (D, N, 3)",
-            "There must be one draw at least.",
+            "At least one draw is required.",
         )
     box = np.full(3, (len(types) / DENSITY) ** (1 / 3))
     configuration = Configuration(wrapped(start, box), species_of(types, path), box)

@@ -38,12 +38,13 @@ def read_deepmind(path: Path) -> Contents:
         found = load_arrays(whole)
     except RefusedError as error:
         raise DatasetError(
-            f"{path} is refused: the pickle asks for {shortened(str(error), 120)}, and a pickle runs what it asks for",
+            f"{path} is refused: the pickle asks for {shortened(str(error), 120)}, and loading a pickle runs"
+            " what it asks for",
             "Only arrays of numbers and plain containers are read. Do not load it with other programs unless you trust"
             " its source.",
         ) from None
     except ValueError as error:
-        raise DatasetError(f"{path} is no whole pickle: {shortened(str(error), 120)}", _EXPECTED) from error
+        raise DatasetError(f"{path} is not a complete pickle: {shortened(str(error), 120)}", _EXPECTED) from error
     if not isinstance(found, dict):
         raise DatasetError(f"{path} holds a {type(found).__name__}", _EXPECTED)
     return _contents(path, found)
@@ -79,7 +80,9 @@ def _draws(path: Path, found: dict[Any, Any], start: FloatArray, box: FloatArray
         for draw, array in enumerate(arrays):
             value = _numbers(array)
             if value is None or value.shape != start.shape:
-                raise DatasetError(f"{path}: draw {draw} at time {time} is no array of shape {start.shape}", _EXPECTED)
+                raise DatasetError(
+                    f"{path}: draw {draw} at time {time} is not an array of shape {start.shape}", _EXPECTED
+                )
             ends[draw, time] = value
     at = _observed(path, indices, times, len(targets))
     order = np.argsort(at)

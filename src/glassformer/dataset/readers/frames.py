@@ -82,7 +82,7 @@ class Frames:
         left = available_memory()
         if left is not None and left < self._bytes:
             raise DatasetError(
-                f"{where}: positions take {self._bytes / 1e9:.1f} GB so far, as much again is needed, and"
+                f"{where}: positions take {self._bytes / 1e9:.1f} GB so far, as much again is needed, but only"
                 f" {left / 1e9:.1f} GB of memory are left",
                 "Split the file, or write frames less often.",
             )
@@ -105,7 +105,7 @@ class Frames:
         if (frame.ids is None) != (self._ids is None) or not np.array_equal(
             np.zeros(0) if frame.ids is None else frame.ids, np.zeros(0) if self._ids is None else self._ids
         ):
-            raise DatasetError(f"{where} has particles of other numbers than the first", remedy)
+            raise DatasetError(f"{where} has other particle ids than the first", remedy)
         changed = int((frame.types != self._types).sum())
         if changed:
             hint = "" if frame.ids is not None else " Without numbers of particles their order must stay the same."
@@ -116,7 +116,7 @@ class Frames:
     def contents(self, origin: Origin | None = None, notes: tuple[str, ...] = ()) -> Contents:
         """Return what the file holds. Raises `DatasetError` if it has no frame or too many types."""
         if not self._frames:
-            raise DatasetError(f"{self.path} holds no frame", "Is the file complete?")
+            raise DatasetError(f"{self.path} contains no frame", "Check that the file is complete.")
         assert self._types is not None
         names, species = type_names(self._types, self.path)
         steps, times = self._steps(), self._times()
@@ -176,7 +176,7 @@ def type_names(types: NDArray[np.generic], path: Path) -> tuple[tuple[str, ...],
     if len(found) > MOST_SPECIES:
         raise DatasetError(
             f"{path}: got {len(found)} types of particles; expected at most {MOST_SPECIES}",
-            "Is the column of types one of something else?",
+            "Check that the column of types is right.",
         )
     names = tuple(str(name) for name in found.tolist())
     for name in names:
@@ -201,18 +201,18 @@ def whole_numbers(values: FloatArray, what: str, where: str) -> IntArray:
 
 def _check_positions(frame: Frame, where: str) -> None:
     if not len(frame.positions):
-        raise ConfigurationError(f"{where} has no particles", "Expected one at least.")
+        raise ConfigurationError(f"{where} has no particles", "Expected at least one.")
     bad = ~np.isfinite(frame.positions).all(1)
     if bad.any():
         raise ConfigurationError(
             f"{where}: the positions of {counted(int(bad.sum()), 'particle')} are not finite numbers",
-            "The simulation failed there: leave the frame out.",
+            "The simulation failed there: remove the frame.",
         )
     far = (np.abs(frame.positions) > FARTHEST * frame.box).any(1)
     if far.any():
         raise ConfigurationError(
             f"{where}: {counted(int(far.sum()), 'particle')} lie more than {FARTHEST:g} box lengths away from the box",
-            "The simulation failed there, or the columns are others: leave the frame out.",
+            "The simulation failed there, or these columns are not positions: remove the frame.",
         )
 
 

@@ -45,10 +45,12 @@ def read_glassbench(path: Path) -> Contents:
         found = {name: real(array, name) for name, array in arrays.items()}
     except ValueError as error:
         raise DatasetError(
-            f"{path} is no GlassBench file: {error}", "Expected an .npz with types and initial_positions."
+            f"{path} is not a GlassBench file: {error}", "Expected an .npz with types and initial_positions."
         ) from error
     if types.ndim != 1 or types.dtype.kind not in "iuf" or not len(types):
-        raise DatasetError(f"{path}: got types {types.shape} of type {types.dtype}; expected (N,)", "Is it damaged?")
+        raise DatasetError(
+            f"{path}: got types {types.shape} of type {types.dtype}; expected (N,)", "The file may be damaged."
+        )
     start = _three_columns(found["initial_positions"], "initial_positions", len(types), path)
     flat = is_flat(start)
     mixture = "kob-andersen-2d" if flat else "kob-andersen"
@@ -78,7 +80,9 @@ def _three_columns(positions: FloatArray, name: str, particles: int, path: Path)
     """Return `positions` (N, 3), with z = 0 where there are two columns."""
     if positions.ndim != 2 or len(positions) != particles or positions.shape[1] not in (2, 3):
         expected = f"({particles}, 3) or ({particles}, 2)"
-        raise DatasetError(f"{path}: '{name}' has shape {positions.shape}; expected {expected}", "Is it damaged?")
+        raise DatasetError(
+            f"{path}: '{name}' has shape {positions.shape}; expected {expected}", "The file may be damaged."
+        )
     return np.pad(positions, [(0, 0), (0, 3 - positions.shape[1])])
 
 
@@ -89,7 +93,7 @@ def _propensities(
         return None
     if values.ndim != 2 or values.shape[1] != particles or (values < 0).any() or not np.isfinite(values).all():
         raise DatasetError(
-            f"{path}: 'md_prop' has shape {values.shape}, or values that are no distances",
+            f"{path}: 'md_prop' has shape {values.shape}, or values that are not distances",
             f"Expected (S, {particles}) numbers of 0 or more.",
         )
     if flat:

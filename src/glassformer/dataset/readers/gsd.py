@@ -52,7 +52,7 @@ def read_gsd(path: Path) -> Contents:
                 frames.add(_frame(_Chunks(file, number), f"{path}: frame {number + 1}"))
     except (RuntimeError, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
         problem = shortened(str(error), 200)
-        raise DatasetError(f"{path} is damaged, or no GSD file: {problem}", "Copy the file again.") from error
+        raise DatasetError(f"{path} is damaged, or not a GSD file: {problem}", "Copy the file again.") from error
     return frames.contents(Origin(source="HOOMD-blue"))
 
 

@@ -112,7 +112,7 @@ def _atoms(lines: Lines, header: _Header, comment: str) -> Frame:
     wanted = [0, x, x + 1, x + 2, *flags, *(() if labelled else (kind,))]
     table, words = lines.table(header.atoms, wanted, kind if labelled else None)
     if len(table) < header.atoms:
-        raise lines.error(f"got {len(table)} of {header.atoms} atoms", "Is the file complete?")
+        raise lines.error(f"got {len(table)} of {header.atoms} atoms", "Check that the file is complete.")
     where = str(lines.path)
     low, high = np.array([header.bounds[axis] for axis in "xyz"]).T
     positions = table[:, 1:4] - low

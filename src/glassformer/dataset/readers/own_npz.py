@@ -33,7 +33,7 @@ def read_own_npz(path: Path) -> Contents:
             raise ValueError("expected whole numbers for the species, and texts for their names")
         numbers = {name: real(arrays[name], name) for name in (*ARRAYS[1:2], "box", *OPTIONAL) if name in arrays}
     except ValueError as error:
-        raise DatasetError(f"{path} is no file of glassformer: {error}", _EXPECTED) from error
+        raise DatasetError(f"{path} is not a glassformer file: {error}", _EXPECTED) from error
     particles = len(kinds)
     _check_shapes(path, numbers, particles)
     if len(names) < 1 or not particles or kinds.min() < 0 or kinds.max() >= len(names):

@@ -77,7 +77,7 @@ def format_of(path: Path) -> str:
         raise DatasetError(f"{path} is an HDF5 file, such as a sample of a dataset", "Name the dataset's folder.")
     found = _by_contents(path, start) or _SUFFIXES.get(Path(path.name.removesuffix(".gz")).suffix.lower())
     if found is None:
-        raise DatasetError(f"{path} is in no known format", _EXPECTED)
+        raise DatasetError(f"{path} has an unknown format", _EXPECTED)
     return found
 
 

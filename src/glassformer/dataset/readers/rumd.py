@@ -49,7 +49,7 @@ def read_rumd(path: Path) -> Contents:
                 raise ValueError("it ends in its first line")
         except (ValueError, KeyError, DatasetError) as error:
             problem = str(error).splitlines()[0].removeprefix(f"{path}: ")
-            raise DatasetError(f"{path} is no RUMD configuration: {shortened(problem, 200)}", _EXPECTED) from error
+            raise DatasetError(f"{path} is not a RUMD configuration: {shortened(problem, 200)}", _EXPECTED) from error
     frames = Frames(path, FORMAT)
     for block in blocks:
         species = species_of(block.columns["type"], path, block.types)

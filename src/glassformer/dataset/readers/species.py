@@ -58,7 +58,7 @@ def _guessed(contents: Contents, names: Sequence[str]) -> dict[str, str]:
         return {kind: names[int(kind) - first] for kind in types}
     raise DatasetError(
         f"{contents.path} has particles of the types {', '.join(types)}; the mixture's species are {', '.join(names)}",
-        f"Say which is which: --species {_example(contents, names)}.",
+        f"Assign them: --species {_example(contents, names)}.",
     )
 
 

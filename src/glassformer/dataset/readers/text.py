@@ -136,11 +136,11 @@ def open_lines(path: Path) -> Iterator[Lines]:
 def open_bytes(path: Path) -> Iterator[io.BufferedReader | gzip.GzipFile]:
     """Yield `path` as a stream of bytes, decompressed where it is compressed by gzip.
 
-    Raises `DatasetError` if it does not exist, `StorageError` if it cannot be read or is no regular file.
+    Raises `DatasetError` if it does not exist, `StorageError` if it cannot be read or is not a regular file.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise StorageError(f"cannot read {path}: it is no regular file", "Give the name of a file.")
+            raise StorageError(f"cannot read {path}: it is not a regular file", "Give the name of a file.")
         with path.open("rb") as file:
             packed = file.read(2) == GZIP
             file.seek(0)

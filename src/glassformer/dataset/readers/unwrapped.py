@@ -9,7 +9,7 @@ from glassformer.core.errors import DatasetError
 
 
 def check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path: Path) -> None:
-    """Raise `DatasetError` if final positions are no numbers, wrapped into the box, or no continuation of the start.
+    """Raise `DatasetError` if final positions are not finite, are wrapped into the box, or do not continue the start.
 
     `end` and `displacements` (D, N, 3), `box` (3,).
     """
@@ -38,5 +38,5 @@ def check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path
     if msd > edge**2 / 4:
         raise DatasetError(
             f"{path}: got a mean squared displacement of {msd:.4g} in a box of edge {edge:.4g}",
-            "Are the final positions those of the same particles, in the same order, at a later time?",
+            "Check that the final positions are of the same particles, in the same order, at a later time.",
         )

@@ -39,14 +39,14 @@ def _predicted(sample: Sample, predictions: Predictions) -> dict[str, FloatArray
     remedy = "Predict the dataset that is exported: glassformer predict MODEL DATASET --out FILE."
     if predictions.particle_prediction is None:
         raise PredictionError(
-            "the predictions say nothing of single particles", "Train a network with a particle head."
+            "the predictions contain no values for single particles", "Train a network with a particle head."
         )
     if sample.identifier not in predictions.configurations:
         raise PredictionError(f"{sample.identifier} is not predicted", remedy)
     row = predictions.configurations.index(sample.identifier)
     configuration = sample.configuration
     if predictions.fingerprints and predictions.fingerprints[row] != configuration.fingerprint:
-        raise PredictionError(f"the predictions of {sample.identifier} are those of another structure", remedy)
+        raise PredictionError(f"the predictions of {sample.identifier} belong to another structure", remedy)
     values = predictions.particle_prediction[predictions.of_particles(row)].astype(np.float64)
     if len(values) != configuration.particles:
         raise PredictionError(

@@ -70,7 +70,7 @@ def collect_descriptors(
     if configuration.inherent_positions is None:
         raise ConfigurationError(
             "the descriptors read the inherent structure, and the configuration has none",
-            "Find it first: glassformer quench DATASET.",
+            "Compute it first: glassformer quench DATASET.",
         )
     chosen = DescriptorSettings() if settings is None else settings
     inherent = replace(configuration, positions=configuration.inherent_positions, inherent_positions=None)

@@ -54,7 +54,7 @@ class Neighbors:
         """Raise `ConfigurationError` if `what` needs neighbors up to `reach` and the list is shorter."""
         if reach > self.cutoff * (1 + 1e-12):
             raise ConfigurationError(
-                f"{what} reach to {reach:g}; the neighbors are listed up to {self.cutoff:g}", "List them further."
+                f"{what} reach to {reach:g}; the neighbor list extends to {self.cutoff:g}", "Extend the neighbor list."
             )
 
 

@@ -29,8 +29,8 @@ class Shells:
         fits = self.centers.ndim == 1 and len(self.centers) and self.widths.shape == self.centers.shape
         if not fits or (np.diff(self.centers) <= 0).any() or (self.widths <= 0).any():
             raise ConfigurationError(
-                "got shells whose centers do not rise, or without a positive width for each",
-                "Give rising centers and a positive width for each.",
+                "got shells whose centers do not increase, or without a positive width for each",
+                "Give increasing centers and a positive width for each.",
             )
 
     @property

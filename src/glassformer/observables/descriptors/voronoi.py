@@ -27,7 +27,9 @@ def voronoi_cells(configuration: Configuration) -> Descriptors:
         if cells is not None and np.isclose(cells[0].sum(), np.prod(box), rtol=1e-9):
             break
         if width > box.max():
-            raise ConfigurationError("the Voronoi cells do not fill the box", "Are particles in the same place?")
+            raise ConfigurationError(
+                "the Voronoi cells do not fill the box", "Check for particles at the same position."
+            )
         width *= 2
     volume, surface, faces = cells
     round_ = surface**2 / (4 * np.pi * volume) if dimension == 2 else surface**3 / (36 * np.pi * volume**2)
