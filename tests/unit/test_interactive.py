@@ -1,14 +1,18 @@
 """The curves of an interactive figure: those that are drawn, with their names, axes and units."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from glassformer.evaluate.analysis import OBSERVABLES
 from glassformer.report.figures import msd_figure, scattering_figure
 from glassformer.report.interactive import formula, panels
+from glassformer.report.observable_figure import draw
 from glassformer.report.page import in_page
+from glassformer.report.style import LINE_STYLES
 from tests.unit.test_report_words import dataset
 
 
@@ -77,3 +81,29 @@ def test_a_value_of_0_is_left_out_of_a_logarithmic_axis() -> None:
     axes.set_xscale("symlog", linthresh=0.1)
     axes.set_xlim(0, 10)
     assert panels(figure)[0]["x"] == {"title": "", "type": "log", "range": [-1.0, 1.0]}
+
+
+def test_dashes_and_open_symbols_are_those_that_are_drawn() -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    for number, style in enumerate(LINE_STYLES):
+        axes.plot([1, 2], [number, 1], color="C0", ls=style, label=f"line {number}")
+    axes.plot([1, 2], [1, 2], "s", mfc="none", label="open")
+    *lines, symbols = panels(figure)[0]["traces"]
+    assert lines[0]["line"]["dash"] == "solid"
+    assert len({trace["line"]["dash"] for trace in lines}) == len(LINE_STYLES)
+    # In widths of a line of 1.5 points, in pixels.
+    assert lines[7]["line"]["dash"] == "16px,4px,2px,4px,2px,4px"
+    assert symbols["marker"]["symbol"] == "square-open"
+
+
+def test_a_band_goes_with_its_curve_also_where_curves_share_a_colour() -> None:
+    times = np.array([0.0, 1.0, 10.0])
+    columns = {"time": times} | {f"f_{end}": np.array([1.0, 0.8, 0.4]) for end in "ab"}
+    columns |= {f"f_{end}_error": np.full(3, 0.01) for end in "ab"}
+    for points in (True, False):
+        figure = draw(replace(OBSERVABLES["collective"], points=points), {"T": columns}, {"T": "T = 0.5"}, "F")
+        assert figure is not None
+        (panel,) = panels(figure)
+        groups = [trace["legendgroup"] for trace in panel["traces"]]
+        assert sorted(groups) == ["T = 0.5, A", "T = 0.5, A", "T = 0.5, B", "T = 0.5, B"]

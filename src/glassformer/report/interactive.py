@@ -19,12 +19,11 @@ from matplotlib.lines import Line2D
 from glassformer.core.arrays import FloatArray
 from glassformer.report.figure_data import plain
 
-DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 SYMBOLS = {
     "o": "circle", ".": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
     "X": "x", "<": "triangle-left", ">": "triangle-right", "p": "pentagon", "h": "hexagon", "_": "line-ew-open",
 }  # fmt: skip
-GREEK = {"tau": "τ", "sigma": "σ", "alpha": "α", "rho": "ρ", "chi": "χ", "epsilon": "ε"}
+GREEK = {"tau": "τ", "sigma": "σ", "alpha": "α", "rho": "ρ", "chi": "χ", "epsilon": "ε", "pi": "π", "pm": "±"}
 # Digits that the page holds of a value.
 DIGITS = 6
 # Widths and sizes in points, as plotly counts pixels.
@@ -91,13 +90,13 @@ def _traces(axes: Axes, names: dict[str, str]) -> Iterator[dict[str, Any]]:
             for path in collection.get_paths():
                 x, y = np.asarray(path.vertices, float).T
                 yield {**_xy(x, y), "mode": "lines", "fill": "toself", "fillcolor": _rgba(shade), "line": {"width": 0},
-                       "hoverinfo": "skip", **_group("", to_hex(shade), names)}  # fmt: skip
+                       "hoverinfo": "skip", **_group(str(collection.get_label()), to_hex(shade), names)}  # fmt: skip
         elif isinstance(collection, LineCollection):
             ends = [np.vstack([np.asarray(one, float), [[np.nan, np.nan]]]) for one in collection.get_segments()]
             if ends:
                 color = to_hex(np.asarray(collection.get_color())[0])
                 yield {**_xy(*np.concatenate(ends).T), "mode": "lines", "line": {"color": color, "width": PIXELS},
-                       "hoverinfo": "skip", **_group("", color, names)}  # fmt: skip
+                       "hoverinfo": "skip", **_group(str(collection.get_label()), color, names)}  # fmt: skip
     for line in axes.lines:
         if line.get_transform() == axes.transData and np.size(line.get_xdata()):
             yield _of_line(line, names)
@@ -107,15 +106,23 @@ def _of_line(line: Line2D, names: dict[str, str]) -> dict[str, Any]:
     color, style, marker = _color(line), str(line.get_linestyle()), str(line.get_marker())
     parts = [part for part, there in (("lines", style != "None"), ("markers", marker in SYMBOLS)) if there]
     group, symbol = _group(str(line.get_label()), color, names), SYMBOLS.get(marker, "circle")
+    if str(line.get_markerfacecolor()) == "none":
+        symbol += "-open"
     return {
         **_xy(np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)),
         "mode": "+".join(parts) or "lines",
-        "line": {"color": color, "width": line.get_linewidth() * PIXELS, "dash": DASHES.get(style, "longdash")},
+        "line": {"color": color, "width": line.get_linewidth() * PIXELS, "dash": _dashes(line)},
         "marker": {"color": color, "size": line.get_markersize() * PIXELS, "symbol": symbol},
         "opacity": 1.0 if line.get_alpha() is None else line.get_alpha(),
         **({} if group["name"] else {"hoverinfo": "skip"}),
         **group,
     }
+
+
+def _dashes(line: Line2D) -> str:
+    """Return the lengths of a line's dashes and gaps: matplotlib calls all but its own four styles '--'."""
+    lengths = line._unscaled_dash_pattern[1]  # type: ignore[attr-defined]
+    return ",".join(f"{length * line.get_linewidth() * PIXELS:.3g}px" for length in lengths or []) or "solid"
 
 
 def _color(line: Line2D) -> str:
@@ -124,8 +131,11 @@ def _color(line: Line2D) -> str:
 
 
 def _group(label: str, color: str, names: dict[str, str]) -> dict[str, Any]:
-    """Return the entry of the legend to which a trace belongs: its own label, or that of its colour."""
-    own = "" if label.startswith("_") else formula(label.replace("\n", " "))
+    """Return the entry of the legend to which a trace belongs: its own label, or that of its colour.
+
+    A label that begins with an underscore is that of a curve with an entry, to which a band or error bar belongs.
+    """
+    own = "" if label.startswith("_child") else formula(label.removeprefix("_").replace("\n", " "))
     name = own or names.get(color, "")
     return {"name": name, "legendgroup": name or color}
 

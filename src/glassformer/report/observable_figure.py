@@ -107,9 +107,13 @@ def _plot(
     if not np.isfinite(error).any():
         return
     if "marker" in look:
-        axes.errorbar(x, y, np.nan_to_num(error), fmt="none", lw=1, color=color)
+        bars = axes.errorbar(x, y, np.nan_to_num(error), fmt="none", lw=1, color=color)
+        for collection in bars.lines[2]:
+            collection.set_label(f"_{label}")
     else:
-        axes.fill_between(x, y - np.nan_to_num(error), y + np.nan_to_num(error), color=color, alpha=BAND_ALPHA, lw=0)
+        error = np.nan_to_num(error)
+        look = {"color": color, "alpha": BAND_ALPHA, "lw": 0, "label": f"_{label}"}
+        axes.fill_between(x, y - error, y + error, **look)  # type: ignore[arg-type]
 
 
 def _entries(axes: Axes, shades: Mapping[str, str], looks: Mapping[str, dict[str, object]]) -> list[Artist]:
