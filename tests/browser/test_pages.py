@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -277,7 +278,8 @@ def test_pages_are_readable(
         assert (page.locator("h1").count(), page.locator("main").count()) == (1, 1)
         figures = page.locator("figure")
         assert figures.count() == page.locator("figure > figcaption").count() > 2
-        assert page.locator("figure > svg").count() == page.locator("figure > p.data a[download$='.csv']").count()
+        drawn = page.locator("figure > svg, figure > .plot > .drawn > svg")
+        assert drawn.count() == page.locator("figure > p.data a[download$='.csv']").count()
         # Every control has a name to those who do not see it.
         for control in page.locator("input").all():
             assert control.evaluate("(one) => one.labels.length") == 1
@@ -295,6 +297,50 @@ def test_the_demo_s_view_shows_its_configuration(chromium: Any, demo: Path) -> N
             assert different(before, after) > 0.02
             before = after
         assert reader.page.get_by_label("uncertainty", exact=True).count() == 0
+
+
+def test_curves_answer_to_the_mouse_and_the_legend(chromium: Any, demo: Path) -> None:
+    with Reader(chromium, demo) as reader:
+        plots = reader.page.locator(".plot")
+        assert plots.count() == 4
+        plot = plots.filter(has_text="MSD").filter(has_text="time t").first
+        plot.scroll_into_view_if_needed()
+        assert not plot.locator(".drawn").is_visible()
+        curve = plot.locator(".scatterlayer .trace", has=reader.page.locator(".js-line")).last
+        # The middle of what is drawn of a curve need not lie on it: along the diagonal somewhere does.
+        place = curve.locator(".js-line").bounding_box()
+        for step in range(40):
+            reader.page.mouse.move(
+                place["x"] + place["width"] * step / 40, place["y"] + place["height"] * (1 - step / 40)
+            )
+            if plot.locator(".hoverlayer .hovertext").count():
+                break
+        assert re.search(r"\d", plot.locator(".hoverlayer .hovertext").first.text_content())
+        entry = plot.locator(".legend .traces").first
+        assert "opacity: 0.5" not in entry.get_attribute("style")
+        entry.locator(".legendtoggle").click()
+        reader.page.wait_for_function("(one) => one.style.opacity === '0.5'", arg=entry.element_handle())
+        assert reader.wrong == []
+        assert [url for url in reader.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+def test_static_figures_stay_for_print_the_switch_and_no_javascript(chromium: Any, demo: Path) -> None:
+    with Reader(chromium, demo) as reader:
+        plot = reader.page.locator(".plot").first
+        assert plot.locator(".plot-stage").is_visible()
+        reader.page.emulate_media(media="print")
+        assert plot.locator(".drawn").is_visible()
+        assert not plot.locator(".plot-stage").is_visible()
+        reader.page.emulate_media(media="screen")
+        plot.get_by_role("button", name="Static figure").press("Enter")
+        assert plot.locator(".drawn").is_visible()
+        assert not plot.locator(".plot-stage").is_visible()
+        plot.get_by_role("button", name="Interactive figure").press("Enter")
+        assert plot.locator(".plot-stage").is_visible()
+    with Reader(chromium, demo, java_script_enabled=False) as reader:
+        plot = reader.page.locator(".plot").first
+        assert plot.locator(".drawn").is_visible()
+        assert not plot.locator(".plot-switch").is_visible()
 
 
 def test_on_paper_the_map_stands_for_the_view(chromium: Any, pages: dict[int, Path]) -> None:

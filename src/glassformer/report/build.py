@@ -22,12 +22,14 @@ from glassformer.evaluate.evaluation import ALL, Evaluation, evaluate
 from glassformer.report import words
 from glassformer.report.figures import msd_figure, prediction_figure, scattering_figure, training_figure
 from glassformer.report.naming import names_of, titles_of
-from glassformer.report.page import save, template
+from glassformer.report.page import plots, save, template
 from glassformer.report.particle_figures import learned_species, particle_figure
 from glassformer.report.propensity import Propensities, read_propensities
 from glassformer.report.run_file import read_run
 from glassformer.report.style import QUANTITIES, STYLE
 
+# Those that tell the values of their curves.
+INTERACTIVE = ("msd", "scattering", "predictions", "training")
 # What the page needs of every epoch.
 HISTORY = ("epoch", "train_loss", "val_mae", "kept")
 LOSSES = {"mse": "mean squared error", "mae": "mean absolute error", "huber": "Huber"}
@@ -55,6 +57,7 @@ def build_report(folder: Path) -> Path:
         figures = _draw(samples, predictions, histories, run, propensities, files.report.figures)
     page = template("demo.html.jinja").render(
         figures=figures,
+        plots=plots(),
         data=data,
         evaluation=evaluation,
         everything=ALL,
@@ -108,7 +111,7 @@ def _draw(
         figures |= propensities.figures(titles)
     for kind in learned_species(predictions):
         figures[f"particles-{predictions.species_names[kind]}"] = particle_figure(predictions, titles, kind)
-    return {name: save(figure, name, folder) for name, figure in figures.items()}
+    return {name: save(figure, name, folder, interactive=name in INTERACTIVE) for name, figure in figures.items()}
 
 
 def training_labels(run: Run | None, species: Sequence[str] = ("A", "B")) -> tuple[str, str]:

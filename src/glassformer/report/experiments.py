@@ -33,12 +33,14 @@ from glassformer.report.experiment_figures import curves_figure, errors_figure, 
 from glassformer.report.figures import scattering_figure, training_figure
 from glassformer.report.histogram import prediction_histograms
 from glassformer.report.naming import names_of, short_names, titles_of
-from glassformer.report.page import save, template
+from glassformer.report.page import plots, save, template
 from glassformer.report.run_file import read_run
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
 from glassformer.report.style import STYLE, at_time
 
 FORMATS = ("svg", "pdf", "png")
+# Figures of the liquid that tell the values of their curves.
+INTERACTIVE = ("species", "scattering")
 # Experiments whose predictions are drawn one by one: the thesis's training scenarios.
 SCENARIOS = ("one", "four", "structure", "replaced")
 # Those whose predictions at state points between are compared.
@@ -82,6 +84,7 @@ def build_experiments_report(folder: Path, order: Sequence[str]) -> Path:
             ],
         }
     page = template("experiments.html.jinja").render(
+        plots=plots(),
         results=scored,
         audits=[result for result in results if result.audit],
         comparisons=[(one, line) for one, other in compared for line in compare_rows(one.rows, other.rows)],
@@ -132,7 +135,8 @@ def _liquid(samples: Sequence[Sample], cooling: Path, report: ReportFolder) -> t
     if any(cooling.glob(f"*/*{SAMPLE_SUFFIX}")):
         drawn["cooling"], sentence = cooling_figure(read_dataset(cooling))
     distribution_animation(samples, report.animation)
-    return {name: save(figure, name, report.figures, FORMATS) for name, figure in drawn.items()}, sentence
+    figures = {name: save(figure, name, report.figures, FORMATS, name in INTERACTIVE) for name, figure in drawn.items()}
+    return figures, sentence
 
 
 def _overview(

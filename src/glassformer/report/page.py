@@ -4,28 +4,51 @@ import base64
 import functools
 import io
 import math
+from importlib import resources
 from pathlib import Path
 
 import jinja2
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from glassformer.core.files import write_atomically
 from glassformer.evaluate.paired import Difference
 from glassformer.report.figure_data import figure_data
+from glassformer.report.interactive import panels
+
+PLOT = Markup("""<div class="plot"><div class="drawn">{}</div><div class="plot-stage"></div>
+<button type="button" class="plot-switch" hidden></button>
+<script type="application/json" class="plot-data">{}</script></div>""")
 
 
-def save(figure: Figure, name: str, folder: Path, formats: tuple[str, ...] = ("svg", "png")) -> Markup:
+def save(
+    figure: Figure, name: str, folder: Path, formats: tuple[str, ...] = ("svg", "png"), interactive: bool = False
+) -> Markup:
     """Write `figure` to `folder` in these `formats`, SVG among them; return what `in_page` does."""
     for suffix in formats:
         write_atomically(folder / f"{name}.{suffix}", _drawn(figure, suffix))
-    return in_page(figure, name)
+    return in_page(figure, name, interactive)
 
 
-def in_page(figure: Figure, name: str) -> Markup:
-    """Return `figure` as SVG for a page, with a link to its data as CSV."""
+def in_page(figure: Figure, name: str, interactive: bool = False) -> Markup:
+    """Return `figure` as SVG for a page, with a link to its data as CSV.
+
+    `interactive`: curves tell their values, can be zoomed and hidden, on a page that holds `plots`.
+    """
     text = _drawn(figure, "svg").decode()
-    return Markup(_unique_ids(text[text.index("<svg") :], name)) + csv_link(name, figure_data(figure))
+    drawn = Markup(_unique_ids(text[text.index("<svg") :], name))
+    if interactive:
+        drawn = PLOT.format(drawn, htmlsafe_json_dumps(panels(figure)))
+    return drawn + csv_link(name, figure_data(figure))
+
+
+def plots() -> Markup:
+    """Return what a page with interactive figures holds after all of them: plotly.js and what starts it."""
+    folder = resources.files("glassformer.report") / "plotly"
+    library = base64.b64encode((folder / "plotly-basic.min.js").read_bytes()).decode()
+    licence = Markup((folder / "LICENSE").read_text(encoding="utf-8"))
+    return Markup(template("plots.html.jinja").render(library=library, licence=licence))
 
 
 def csv_link(name: str, text: str, words: str = "Data as CSV") -> Markup:
