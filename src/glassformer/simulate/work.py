@@ -55,9 +55,9 @@ def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progre
 class Tally:
     """Counts the work of tasks that other processes do, so that the bar is full when the last file is written."""
 
-    def __init__(self, progress: Progress, work: Mapping[str, float]) -> None:
+    def __init__(self, progress: Progress, work: Mapping[str, float], what: str = "simulate") -> None:
         self._progress, self._left = progress, {name: amount + FILE for name, amount in work.items()}
-        progress.start("simulate", sum(self._left.values()), "")
+        progress.start(what, sum(self._left.values()), "")
 
     def report(self, name: str, done: float, more: float) -> None:
         """Take a report of the task `name`: `done` was done, and `more` turned up. One that comes late is ignored."""
