@@ -237,7 +237,7 @@ def draws_there(task: Task, index: Index, verify: bool = True) -> int | None:
     was made with other parameters.
     """
     known = index.known(task.path)
-    if known is not None and known.parameter_hash == task.parameter_hash:
+    if known is not None and task.accepts(known.parameter_hash):
         return known.draws
     if not verify and task.path.exists():
         return task.campaign.draws

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 # What a driver leaves where there is an NVIDIA device, on Linux and in WSL.
 DEVICE_FILES = "/dev/nvidiactl", "/dev/dxg"
+# What may run the draws.
+ENGINES = "cuda", "lockstep", "lammps"
+# Part of a sample's parameter hash: raise it when a change to the kernels for CUDA changes their numbers.
+CUDA_VERSION = 1
 # Seeds with which a draw is tried, at most.
 SEEDS = 4
 
@@ -75,8 +79,6 @@ def engine_used(campaign: Campaign, handover: float | None = None, engine: str |
     engine = engine or engine_of(campaign)
     equilibrated = "" if campaign.equilibration.as_given else f"; equilibrated by {engine_version()}"
     if engine == "cuda":
-        from glassformer.simulate.lockstep.batch import VERSION as CUDA_VERSION
-
         return f"lockstep on CUDA {CUDA_VERSION}{equilibrated}"
     if engine == "lammps":
         return engine_version()

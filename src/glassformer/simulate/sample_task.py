@@ -21,7 +21,7 @@ from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, wri
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
-from glassformer.simulate.draws import Request, device_used, engine_used, run_draws, seeds_used
+from glassformer.simulate.draws import ENGINES, Request, device_used, engine_used, run_draws, seeds_used
 from glassformer.simulate.equilibration import (
     EQUILIBRATION_CHECKPOINT,
     PROTOCOL_VERSION,
@@ -62,9 +62,19 @@ class Task:
     @cached_property
     def parameter_hash(self) -> str:
         """Hash of everything that decides the sample's numbers."""
+        return self._hash(engine_used(self.campaign))
+
+    def accepts(self, found: str | None) -> bool:
+        """Tell whether a sample with the hash `found` is this one: with engine 'auto', whichever engine made it."""
+        if found == self.parameter_hash:
+            return True
+        others = ENGINES if self.campaign.engine == "auto" else ()
+        return any(found == self._hash(engine_used(self.campaign, engine=engine)) for engine in others)
+
+    def _hash(self, engine: str) -> str:
         made_by = {
             "index": self.index,
-            "engine": engine_used(self.campaign),
+            "engine": engine,
             "protocol": PROTOCOL_VERSION,
             "start": None if self.start is None else self.start.fingerprint,
         }
@@ -154,7 +164,7 @@ def sample_there(task: Task) -> Sample | None:
     if not task.path.exists():
         return None
     sample = read_sample(task.path)
-    if sample.facts.parameter_hash != task.parameter_hash:
+    if not task.accepts(sample.facts.parameter_hash):
         raise refuse(task, sample.facts, protocol(task))
     return sample
 
@@ -234,7 +244,11 @@ def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfini
     ensemble = more if old.ensemble is None else join(old.ensemble, more)
     tau_alpha = _relaxation_time(ensemble)
     held = math.nan if old.facts.equilibration_time is None else old.facts.equilibration_time
-    same_engine = old.ensemble is not None and handover is None
+    mine = old.facts.parameter_hash == task.parameter_hash
+    same_engine = old.ensemble is not None and handover is None and mine
+    engine = engine_used(task.campaign, handover) + device_used(task.campaign)
+    if not mine and old.ensemble is not None:
+        engine = f"{old.facts.engine}; draws from {old.draws} on: {engine}"
     changes = {
         "time_step": task.campaign.time_step,
         "tau_alpha": tau_alpha,
@@ -242,9 +256,7 @@ def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfini
         "equilibration_in_tau_alpha": held
         / ((old.facts.hold_tau_alpha or math.nan) if math.isnan(tau_alpha) else tau_alpha),
         "energy_drift": max(old.facts.energy_drift or 0.0, drift),
-        "engine": old.facts.engine
-        if same_engine
-        else engine_used(task.campaign, handover) + device_used(task.campaign),
+        "engine": old.facts.engine if same_engine else engine,
         "code_version": code_version(),
         "repeated_draws": _repeated(task, ensemble),
     }

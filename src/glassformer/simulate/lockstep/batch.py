@@ -16,8 +16,6 @@ from glassformer.simulate.isoconfigurational import CHUNK, Observations, Report,
 from glassformer.simulate.lockstep.cuda import LockstepCuda, best_width, free_bytes, vector_bytes
 from glassformer.simulate.schedule import observation_steps
 
-# Part of a sample's parameter hash: raise it when a change here or in the kernels changes its numbers.
-VERSION = 1
 # Steps between two checkpoints, a multiple of the steps between two refreshes.
 CHECKPOINT_STEPS = 5_000
 # Share of the device's free memory that vectors are planned for: lists may grow.

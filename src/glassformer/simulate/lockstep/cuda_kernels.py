@@ -16,6 +16,8 @@ import math
 import numpy as np
 from numba import cuda, float64, int32
 
+from glassformer.simulate.lockstep import coupling
+
 # Threads of a block, and of a block that serves a whole vector.
 WARP, WIDE = 32, 256
 # The dynamics are unstable when a particle moves this far, squared, in a step; its vector then stays as it is.
@@ -285,7 +287,7 @@ def prune(
     u, species, reach, counts, neighbors, separation, kept_counts, kept_neighbors, kept_separation, needed, clock,
     scale, longest, inner_skin,
 ):  # fmt: skip
-    """Where pruning is due: keep the neighbours within `reach` (S, S) in any draw; `needed`, column 1, as in `build`."""
+    """Where pruning is due: keep what is within `reach` (S, S) in any draw; column 1 of `needed` as in `build`."""
     i, v = cuda.blockIdx.x, cuda.blockIdx.y
     if not _pruning_is_due(v, clock, scale, longest, inner_skin):
         return
@@ -388,3 +390,57 @@ def forces(
                 virial[v, i, lane] = whole
     if i == 0 and row == 0 and lane == 0:
         _book(v, clock, scale, longest, inner_skin, outer_skin)
+
+
+_rescaling = cuda.jit(device=True)(coupling.rescaling)
+_pressure_of = cuda.jit(device=True)(coupling.pressure_of)
+_strain = cuda.jit(device=True)(coupling.strain)
+# Columns of `noise`: two standard normal numbers, a chi-squared one, temperature and pressure to hold.
+NORMAL, NORMAL_OF_VOLUME, REST, TEMPERATURE, PRESSURE = range(5)
+
+
+@cuda.jit
+def couple(
+    w, f, masses, half_kick, virial, noise, counter, volume, kinetic, factor, scale, decay, mobility, freedoms,
+    dimension,
+):  # fmt: skip
+    """Decide the velocities' `factor` (V,) and the next `scale` of vectors of one draw; `couple` number `counter` (V,).
+
+    `volume` (V, 2): volume at scale 1, and ln of the scale; `kinetic` (V,): K before. A block of `WIDE` threads is a
+    vector. With `decay` 1 the temperature is left alone, with `mobility` 0 the volume.
+    """
+    v, thread, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
+    energies = cuda.shared.array(WIDE, float64)
+    outwards = cuda.shared.array(WIDE, float64)
+    energy, outward = 0.0, 0.0
+    for i in range(thread, w.shape[1], threads):
+        for axis in range(3):
+            velocity = float64(w[v, i, axis, 0]) + float64(f[v, i, axis, 0]) * half_kick[v, i]
+            energy += 0.5 * masses[v, i] * velocity * velocity
+        outward += virial[v, i, 0]
+    energies[thread], outwards[thread] = energy, outward
+    cuda.syncthreads()
+    if thread == 0:
+        for k in range(1, threads):
+            energy += energies[k]
+            outward += outwards[k]
+        n = counter[v]
+        temperature = noise[n, v, TEMPERATURE]
+        alpha = _rescaling(energy, temperature, freedoms, decay, noise[n, v, NORMAL], noise[n, v, REST])
+        kinetic[v], factor[v], counter[v] = energy, alpha, n + 1
+        if mobility > 0:
+            now = volume[v, 0] * math.exp(dimension * volume[v, 1])
+            internal = _pressure_of(energy * alpha * alpha, outward, now, dimension)
+            wanted, normal = noise[n, v, PRESSURE], noise[n, v, NORMAL_OF_VOLUME]
+            volume[v, 1] += _strain(internal, wanted, temperature, now, mobility, normal) / dimension
+            scale[v, 1] = math.exp(volume[v, 1])
+
+
+@cuda.jit
+def rescale(w, f, half_kick, factor):
+    """Multiply the present velocities, w + F dt / (2 m), by `factor` (V,). A row is a particle."""
+    i, v = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, cuda.blockIdx.y
+    if i < w.shape[1] and factor[v] != 1:
+        for axis in range(3):
+            kick = f[v, i, axis, 0] * half_kick[v, i]
+            w[v, i, axis, 0] = factor[v] * (w[v, i, axis, 0] + kick) - kick
