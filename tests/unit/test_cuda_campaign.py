@@ -68,7 +68,8 @@ with tempfile.TemporaryDirectory() as folder:
     assert min(began) == 2
     for one, other in zip(whole, broken):
         first, second = read_sample(one.path), read_sample(other.path)
-        assert first.facts == second.facts
+        # As words: there are NaNs among them.
+    assert str(first.facts) == str(second.facts)
         assert first.facts.engine == "lockstep on CUDA 1 (on numba's CUDA simulator)"
         for name in vars(first.ensemble):
             assert np.array_equal(getattr(first.ensemble, name), getattr(second.ensemble, name), equal_nan=True), name
