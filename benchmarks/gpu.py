@@ -12,8 +12,9 @@ from glassformer.core.progress import Progress
 from glassformer.core.seeds import generator, named_seed
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.velocities import maxwell_boltzmann
-from glassformer.simulate.lockstep.cuda import LockstepCuda, best_width, check_device, device_name
+from glassformer.simulate.lockstep.cuda import LockstepCuda, check_device, device_name
 from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
+from glassformer.simulate.lockstep.widths import best_width
 
 EDGE, DENSITY, TEMPERATURE = 16, 1.2, 0.5
 PARTICLES = EDGE**3

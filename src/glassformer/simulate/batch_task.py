@@ -72,7 +72,8 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
             try:
                 if error is not None:
                     raise error
-                made += make_sample(task, report, unfinished, threads)
+                # Its draws are reported already.
+                made += make_sample(task, lambda done, more=0: None, unfinished, threads)
             except GlassformerError as problem:
                 failure = failure or named(task.name, problem)
     if failure is not None:

@@ -16,6 +16,7 @@ from glassformer.core.seeds import named_seed
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.isoconfigurational import DRAWS, Observations, Report, run_lammps_draw, vector_work, weighed
 from glassformer.simulate.lammps import engine_version
+from glassformer.simulate.lockstep.widths import best_width, device_work
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.unfinished import Unfinished
 
@@ -118,6 +119,7 @@ def run_draws(
         (error,) = run_on_device([request], threads)
         if error is not None:
             raise error
+        report = _silent
     groups = _groups(seeds, campaign)
     threads = threads if uses_lockstep(campaign) else 1
 
@@ -160,6 +162,8 @@ def run_on_device(requests: Sequence[Request], threads: int = 1) -> list[Unstabl
             name = _name(first, len(group))
             if request.unfinished.load(name) is None:
                 left.append((number, name, group))
+            else:
+                request.report(0, -device_work(len(group)) * int(observation_steps(request.campaign)[-1]))
             first += len(group)
     while left:
         tried = [_attempts(requests[number].unfinished, name, group) for number, name, group in left]
@@ -187,7 +191,12 @@ def _vector(request: Request, name: str, seeds: list[int]) -> "Vector":
         request.unfinished.save(f"{name}-running", arrays)
 
     checkpoint = request.unfinished.load(f"{name}-running")
-    return Vector(request.configuration, request.temperature, seeds, request.campaign, request.report, checkpoint, save)
+    report = weighed(request.report, device_work(len(seeds)) / len(seeds))
+    return Vector(request.configuration, request.temperature, seeds, request.campaign, report, checkpoint, save)
+
+
+def _silent(done: float, more: float = 0) -> None:
+    """Report to nobody: it is told already."""
 
 
 def seeds_used(seeds: list[int], campaign: Campaign, unfinished: Unfinished, first_draw: int = 0) -> list[int]:
@@ -202,13 +211,8 @@ def seeds_used(seeds: list[int], campaign: Campaign, unfinished: Unfinished, fir
 
 def _groups(seeds: list[int], campaign: Campaign) -> list[list[int]]:
     """Return the seeds of every vector, or of every draw on LAMMPS."""
-    engine = engine_of(campaign)
-    if engine == "cuda":
-        from glassformer.simulate.lockstep.cuda import best_width
-
-        size = best_width(len(seeds)) if seeds else 1
-    else:
-        size = DRAWS if engine == "lockstep" else 1
+    sizes = {"cuda": best_width(max(len(seeds), 1)), "lockstep": DRAWS, "lammps": 1}
+    size = sizes[engine_of(campaign)]
     return [seeds[first : first + size] for first in range(0, len(seeds), size)]
 
 

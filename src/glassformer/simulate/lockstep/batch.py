@@ -13,7 +13,8 @@ from glassformer.core.errors import UnstableError
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.isoconfigurational import CHUNK, Observations, Report, draw_velocities, record
-from glassformer.simulate.lockstep.cuda import LockstepCuda, best_width, free_bytes, vector_bytes
+from glassformer.simulate.lockstep.cuda import LockstepCuda, free_bytes, vector_bytes
+from glassformer.simulate.lockstep.widths import best_width
 from glassformer.simulate.schedule import observation_steps
 
 # Steps between two checkpoints, a multiple of the steps between two refreshes.

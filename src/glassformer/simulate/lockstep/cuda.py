@@ -20,6 +20,7 @@ from glassformer.simulate.lockstep.cuda_graph import Repeated
 from glassformer.simulate.lockstep.engine import INNER_SKIN, LARGEST_STEP, OUTER_SKIN
 from glassformer.simulate.lockstep.kernel import pair_table, polynomial_table
 from glassformer.simulate.lockstep.neighbors import CELL
+from glassformer.simulate.lockstep.widths import best_width
 
 # Neighbours per particle for which outer and inner lists have room at first, and how too short ones grow.
 OUTER_ROOM, INNER_ROOM, GROWTH = 320, 192, 1.3
@@ -28,8 +29,6 @@ OUTER_ROOM, INNER_ROOM, GROWTH = 320, 192, 1.3
 REFRESH_STEPS = 100
 # Steps that are launched together.
 TOGETHER = 10
-# Widths of a vector, and the bytes that a listed pair moves: its entry, and three numbers of every lane.
-WIDTHS, ENTRY_BYTES, LANE_BYTES = (32, 16, 8), 16, 12
 
 
 def check_device() -> None:
@@ -52,11 +51,6 @@ def device_name() -> str:
 def free_bytes() -> int:
     """Return how much of the device's memory is free."""
     return int(min(cuda.current_context().get_memory_info()[0], 2**62))
-
-
-def best_width(draws: int) -> int:
-    """Return the lanes of the vectors into which `draws` draws are cut: those that move the fewest bytes per pair."""
-    return min(WIDTHS, key=lambda width: -(-draws // width) * (ENTRY_BYTES + LANE_BYTES * width))
 
 
 def vector_bytes(particles: int, lanes: int, dtype: DTypeLike = np.float32) -> int:
@@ -104,6 +98,9 @@ class LockstepCuda:
         # The kernel keeps velocities half a step back.
         w = self._w.copy_to_host() - self._f.copy_to_host() * self._half_kick(self._dtype)
         self._w.copy_to_device(w)
+        # What was kept for doing steps again has the velocities of before.
+        for target, array in zip(self._before, self._state(), strict=True):
+            target.copy_to_device(array)
 
     def advance(self, steps: int) -> None:
         """Advance every draw by `steps`. Raises `EngineError` if the lists outgrow the device's memory."""
