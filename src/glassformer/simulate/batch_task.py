@@ -68,10 +68,10 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
             )
         )
         for task, unfinished in mine:
-            error: UnstableError | None = errors.get(task.name)
+            unstable: UnstableError | None = errors.get(task.name)
             try:
-                if error is not None:
-                    raise error
+                if unstable is not None:
+                    raise unstable
                 # Its draws are reported already.
                 made += make_sample(task, lambda done, more=0: None, unfinished, threads)
             except GlassformerError as problem:

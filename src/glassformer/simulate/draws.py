@@ -61,10 +61,10 @@ def device_found() -> bool:
     if not any(Path(name).exists() for name in DEVICE_FILES):
         return False
     try:
-        from numba import config, cuda
+        from glassformer.simulate.lockstep.cuda import SIMULATED, available
     except ImportError:
         return False
-    return bool(cuda.is_available()) and not config.ENABLE_CUDASIM
+    return available() and not SIMULATED
 
 
 def uses_lockstep(campaign: Campaign) -> bool:

@@ -89,7 +89,8 @@ def _follow(vectors: Sequence[Vector], lanes: int, threads: int) -> list[Observa
         def each(what: Callable[[int], None]) -> None:
             list(pool.map(what, [number for number in range(len(vectors)) if number not in failed]))
 
-        for step in np.union1d(steps, pauses).tolist():
+        stops = np.union1d(steps, pauses)
+        for step in stops[stops > engine.steps].tolist():
             while engine.steps < step:
                 count = min(CHUNK, step - engine.steps)
                 engine.advance(count)

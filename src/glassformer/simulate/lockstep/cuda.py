@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import config, cuda
+from numba import cuda
 from numpy.typing import DTypeLike, NDArray
 
 from glassformer.core.arrays import FloatArray
@@ -16,7 +16,7 @@ from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
 from glassformer.simulate.lockstep import cuda_kernels as kernels
-from glassformer.simulate.lockstep.cuda_graph import Repeated
+from glassformer.simulate.lockstep.cuda_graph import SIMULATED, Repeated
 from glassformer.simulate.lockstep.engine import INNER_SKIN, LARGEST_STEP, OUTER_SKIN
 from glassformer.simulate.lockstep.kernel import pair_table, polynomial_table
 from glassformer.simulate.lockstep.neighbors import CELL
@@ -31,9 +31,14 @@ REFRESH_STEPS = 100
 TOGETHER = 10
 
 
+def available() -> bool:
+    """Tell whether there is a CUDA device that numba can use, or its simulator."""
+    return bool(cuda.is_available())
+
+
 def check_device() -> None:
     """Raise `EngineError` if there is no CUDA device that numba can use."""
-    if not cuda.is_available():
+    if not available():
         raise EngineError(
             "no CUDA device that numba can use", "Install glassformer[cuda] on a machine with an NVIDIA GPU."
         )
@@ -42,7 +47,7 @@ def check_device() -> None:
 def device_name() -> str:
     """Return the name of the device in use. Raises `EngineError` if there is none."""
     check_device()
-    if config.ENABLE_CUDASIM:
+    if SIMULATED:
         return "numba's CUDA simulator"
     name = cuda.get_current_device().name
     return name.decode() if isinstance(name, bytes) else str(name)
@@ -87,7 +92,9 @@ class LockstepCuda:
         self._time_step, self._mixture, self._base = float(time_step), mixture, -1
         self._rows = kernels.WARP // self.lanes
         self._shape = len(configurations), self.particles, 3, self.lanes
+        self._compiled = False
         self._parameters(configurations)
+        self._clock: Any = cuda.to_device(np.zeros((len(configurations), 6)))
         self._u, self._low, self._f, self._u_then = (self._zeros(self._shape) for _ in range(4))
         self._w = cuda.to_device(np.stack([self._to_lanes(drawn) for drawn in velocities]))
         self._energy, self._virial = (self._zeros((*self._shape[:2], self.lanes)) for _ in range(2))
@@ -122,7 +129,7 @@ class LockstepCuda:
             if not self._had_room():
                 for target_array, array in zip(self._state(), self._before, strict=True):
                     target_array.copy_to_device(array)
-                clock = self._clock.copy_to_host()
+                clock: FloatArray = self._clock.copy_to_host()
                 clock[:, kernels.GREATEST2] = 0
                 self._clock.copy_to_device(clock)
                 self.steps, self._base = self._base, -1
@@ -166,8 +173,9 @@ class LockstepCuda:
 
     def total_energy(self, vector: int) -> FloatArray:
         """Return the kinetic plus the potential energy of a vector's draws, (D,)."""
-        squares: FloatArray = self.velocities(vector) ** 2
-        return 0.5 * (self._masses[vector][:, None] * squares).sum((1, 2)) + self.potential_energy(vector)
+        squares: FloatArray = self._masses[vector][:, None] * self.velocities(vector) ** 2
+        kinetic: FloatArray = 0.5 * squares.sum((1, 2))
+        return kinetic + self.potential_energy(vector)
 
     def listed_per_particle(self, vector: int) -> float:
         """Return the entries per particle in a vector's inner list, which holds each pair twice."""
@@ -199,7 +207,7 @@ class LockstepCuda:
         """Put on the device what stays as it is."""
         mixture, kind, number = self._mixture, self._dtype, len(configurations)
         table, polynomial = pair_table(mixture, np.float64), polynomial_table(mixture, np.float64)
-        self._plain, self._compiled = polynomial is None, False
+        self._plain = polynomial is None
         rest = np.zeros((*table.shape[:2], 3)) if polynomial is None else polynomial
         extended = np.concatenate([table, table[..., :1] / 12, table[..., 1:2] / 6, rest], -1)
         self._table = cuda.to_device(extended.astype(kind))
@@ -222,7 +230,6 @@ class LockstepCuda:
         self._widest = cuda.to_device(np.zeros((number, 3)))
         self._needed = cuda.to_device(np.zeros((number, 2), np.int32))
         self._scale = cuda.to_device(np.ones((number, 2), kind))
-        self._clock = cuda.to_device(np.zeros((number, 6)))
 
     def _launch_together(self, stream: Any) -> None:
         for _ in range(TOGETHER):

@@ -5,6 +5,8 @@ from typing import Any
 
 from numba import config, cuda
 
+SIMULATED = bool(getattr(config, "ENABLE_CUDASIM"))  # noqa: B009
+
 
 class Repeated:
     """A sequence of kernel launches that is the same every time: `launch` must launch on the stream that it is given.
@@ -16,7 +18,7 @@ class Repeated:
     def __init__(self, launch: Callable[[Any], None]) -> None:
         self._launch = launch
         self._graph: Any = None
-        self.stream = None if config.ENABLE_CUDASIM else cuda.stream()
+        self.stream: Any = None if SIMULATED else cuda.stream()
 
     def run(self) -> None:
         """Run the sequence once, after all that was launched before."""
