@@ -4,8 +4,9 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numba import cuda, float32
+from numba import cuda
 
+from benchmarks.gpu_bandwidth import read_bandwidths
 from benchmarks.isoconfigurational import POTENTIAL, TIME_STEP
 from glassformer.core.arrays import FloatArray
 from glassformer.core.progress import Progress
@@ -157,29 +158,3 @@ def measure_equilibration(
         "pressure": float(np.mean([engine.pressure(n) for n in range(number)])),
         "density": float(np.mean([PARTICLES / np.prod(engine.box(n)) for n in range(number)])),
     }
-
-
-@cuda.jit
-def _read(values, sums, repeats):  # type: ignore[no-untyped-def]
-    total, size = float32(0), values.shape[0]
-    for again in range(repeats):
-        # Another block's share each time, so that nothing stays in the first level of cache.
-        first = (cuda.grid(1) + again * 7919 * cuda.blockDim.x) % cuda.gridsize(1)
-        for n in range(first, size, cuda.gridsize(1)):
-            total += values[n]
-    sums[cuda.grid(1)] = total
-
-
-def read_bandwidths() -> tuple[float, float]:
-    """Return the bytes per second at which 16 MiB, and 2 GiB, are read again and again: of L2, and of the memory."""
-    found, blocks, threads = [], 2048, 256
-    sums = cuda.to_device(np.zeros(blocks * threads, np.float32))
-    for size, repeats in ((16 * 2**20, 200), (2 * 2**30, 4)):
-        values = cuda.to_device(np.ones(size // 4, np.float32))
-        _read[blocks, threads](values, sums, 1)
-        cuda.synchronize()
-        began = time.perf_counter()
-        _read[blocks, threads](values, sums, repeats)
-        cuda.synchronize()
-        found.append(size * repeats / (time.perf_counter() - began))
-    return found[0], found[1]

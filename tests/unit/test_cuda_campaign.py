@@ -74,7 +74,7 @@ with tempfile.TemporaryDirectory() as folder:
         assert str(first.facts) == str(second.facts)
         assert first.facts.engine == "lockstep on CUDA 1 (on numba's CUDA simulator)"
         for name in vars(first.ensemble):
-            assert np.array_equal(getattr(first.ensemble, name), getattr(second.ensemble, name), equal_nan=True), name
+            np.testing.assert_array_equal(getattr(first.ensemble, name), getattr(second.ensemble, name), name)
         assert first.ensemble.msd[0, -1, 0] > 0
 """
     )

@@ -61,7 +61,8 @@ def device_found() -> bool:
     if not any(Path(name).exists() for name in DEVICE_FILES):
         return False
     try:
-        from glassformer.simulate.lockstep.cuda import SIMULATED, available
+        from glassformer.simulate.lockstep.cuda import available
+        from glassformer.simulate.lockstep.cuda_graph import SIMULATED
     except ImportError:
         return False
     return available() and not SIMULATED

@@ -135,6 +135,11 @@ class LockstepCuda:
                 self.steps, self._base = self._base, -1
         self._note_unstable()
 
+    @property
+    def uses_graph(self) -> bool:
+        """Whether steps are launched as a CUDA graph."""
+        return self._repeated.recorded
+
     def check(self) -> None:
         """Raise `UnstableError` if any vector is unstable."""
         if self.unstable:
@@ -301,6 +306,9 @@ class LockstepCuda:
         self._outer, self._inner = None, None
         # The graph refers to the lists that were too short.
         self._repeated.close()
+        if not SIMULATED:
+            # numba frees arrays late.
+            cuda.current_context().deallocations.clear()
         self._outer = self._empty_list(max(outer, int(outer_needed * GROWTH)))
         self._inner = self._empty_list(max(inner, int(inner_needed * GROWTH)))
         self._needed.copy_to_device(np.zeros_like(self._needed.copy_to_host()))
