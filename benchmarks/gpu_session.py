@@ -98,9 +98,8 @@ def training() -> dict[str, Any]:
     """What the benchmark of training prints, if there is one."""
     if importlib.util.find_spec("benchmarks.gpu_training") is None:
         return {"skipped": "no benchmarks.gpu_training"}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu_training"], capture_output=True, text=True, timeout=TRAINING, check=False
-    )
+    command = [sys.executable, "-m", "benchmarks.gpu_training", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TRAINING, check=False)
     return {"output": done.stdout[-20_000:], "error": done.stderr[-4000:], "passed": done.returncode == 0}
 
 

@@ -129,8 +129,9 @@ class LockstepCuda:
             if not self._had_room():
                 for target_array, array in zip(self._state(), self._before, strict=True):
                     target_array.copy_to_device(array)
+                # What has become unstable in these steps will again; what was so before stands still.
                 clock: FloatArray = self._clock.copy_to_host()
-                clock[:, kernels.GREATEST2] = 0
+                clock[:, kernels.GREATEST2] = self._greatest2
                 self._clock.copy_to_device(clock)
                 self.steps, self._base = self._base, -1
         self._note_unstable()
@@ -293,7 +294,7 @@ class LockstepCuda:
             self._launch_forces(0)
             if self._had_room():
                 break
-        self._base = self.steps
+        self._base, self._greatest2 = self.steps, clock[:, kernels.GREATEST2].copy()
         for target, array in zip(self._before, self._state(), strict=True):
             target.copy_to_device(array)
 
