@@ -87,9 +87,7 @@ def scores(predictions: Predictions) -> FloatArray:
     if predictions.particle_prediction is not None:
         rows = range(len(predictions.configurations))
         return np.array([particle_scores(predictions, [row], 0)["A"].pcc_mean for row in rows])
-    assert predictions.msd_draws is not None
-    truth = np.log(predictions.msd_draws[:, :, 0, 0].mean(1))
-    errors: FloatArray = np.abs(predictions.prediction[:, 0] - truth)
+    errors: FloatArray = np.abs(predictions.prediction[:, 0] - predictions.label[:, 0])
     return errors
 
 

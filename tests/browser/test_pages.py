@@ -114,6 +114,8 @@ class Reader:
 
     def __init__(self, browser: Any, path: Path, width: int = 1200, **context: Any) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": 900}, **context)
+        # Milliseconds: the machine may be busy with other tests.
+        self.context.set_default_timeout(120_000)
         self.page = self.context.new_page()
         self.wrong: list[str] = []
         self.asked: list[str] = []
@@ -313,6 +315,7 @@ def test_curves_answer_to_the_mouse_and_the_legend(chromium: Any, demo: Path) ->
             reader.page.mouse.move(
                 place["x"] + place["width"] * step / 40, place["y"] + place["height"] * (1 - step / 40)
             )
+            reader.page.wait_for_timeout(50)
             if plot.locator(".hoverlayer .hovertext").count():
                 break
         assert re.search(r"\d", plot.locator(".hoverlayer .hovertext").first.text_content())

@@ -151,6 +151,7 @@ HELD = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("settings", "name"), HELD)
 def test_every_network_holds(settings: NetworkSettings, name: str) -> None:
     PROPERTIES[name].check(Subject.of(settings))

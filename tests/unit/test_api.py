@@ -227,6 +227,7 @@ def test_what_is_no_trajectory(changes: dict[str, Any], problem: str) -> None:
     assert problem in caught.value.problem
 
 
+@pytest.mark.long
 def test_a_quench_needs_no_file() -> None:
     (found,) = gf.quench([structure()])
     minimum = found.inherent
@@ -329,6 +330,7 @@ def with_draws(number: int, temperature: float = 0.5) -> gf.Structure:
     )
 
 
+@pytest.mark.long
 def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for number in range(5):

@@ -228,6 +228,7 @@ def test_bare_structures_are_listed(tmp_path: Path) -> None:
     assert "2 x 0" in run("info", tmp_path)
 
 
+@pytest.mark.long
 def test_a_bare_structure_is_a_configuration_to_be_followed(
     tiny_dataset: Path, tiny_campaign: Campaign, tmp_path: Path
 ) -> None:

@@ -12,7 +12,9 @@ from statistics import fmean
 
 import h5py
 import pytest
+from typer.testing import CliRunner
 
+from glassformer.cli.app import app
 from glassformer.cli.console import CONTINUE, StageProgress, duration
 from glassformer.cli.demo import run_demo
 from glassformer.core.recipe import Recipe, RecipeTarget
@@ -101,6 +103,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path
     return folder
 
 
+@pytest.mark.long
 def test_the_file_gives_the_same_data_as_the_library(folder: Path, tiny_dataset: Path) -> None:
     for path in sorted(tiny_dataset.glob("*/*.h5")):
         with h5py.File(path) as one, h5py.File(folder / "data" / path.parent.name / path.name) as two:
@@ -116,6 +119,7 @@ def test_help_loads_neither_torch_nor_matplotlib() -> None:
         assert command in done.stdout
 
 
+@pytest.mark.long
 def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.h5"
     done = glassformer("predict", folder / "training" / "fold-0" / "model.safetensors", folder / "data", "--out", out)
@@ -169,6 +173,7 @@ fully_connected = [8]
 """
 
 
+@pytest.mark.long
 def test_another_network_and_two_processes(folder: Path, tmp_path: Path) -> None:
     """The run's network is replaced by a file; two processes train it, and the screen shows it once."""
     (tmp_path / "network.toml").write_text(PARTICLE_NETWORK)
@@ -193,6 +198,7 @@ def test_another_network_and_two_processes(folder: Path, tmp_path: Path) -> None
     assert json.loads((tmp_path / "out" / "run.json").read_text())["network"]["head"] == "particle"
 
 
+@pytest.mark.long
 def test_a_leak_is_told_in_plain_words(folder: Path, tmp_path: Path) -> None:
     leaking = RUN.replace("[split]", 'draws = "each"\n[split]\nby = "draw"')
     (tmp_path / "run.toml").write_text(leaking)
@@ -202,6 +208,7 @@ def test_a_leak_is_told_in_plain_words(folder: Path, tmp_path: Path) -> None:
     assert "LEAKED" not in glassformer("evaluate", folder / "training" / "predictions.h5").stdout
 
 
+@pytest.mark.long
 def test_shipped_runs_and_networks_are_found_by_name(folder: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "out")
     refused(glassformer("train", "demo", folder / "data", *out), "was not observed at t = 1.63")
@@ -212,6 +219,7 @@ def test_shipped_runs_and_networks_are_found_by_name(folder: Path, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_every_process_of_a_training(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_text(RUN.replace("epochs = 3", "epochs = 100000"))
     command = ("train", tmp_path / "long.toml", folder / "data", "--out", tmp_path / "out")
@@ -341,6 +349,7 @@ def test_a_full_disk_is_told_and_nothing_is_left_half_written(folder: Path, tmp_
     assert ".tmp" not in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wait", [0.3, 3.0])
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(wait: float, tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_text(CAMPAIGN.replace("hold_time = 0.5", "hold_time = 500.0"))
@@ -371,6 +380,7 @@ def test_usage_errors_have_exit_code_2() -> None:
     assert glassformer("simulate", "absent.toml", "--out", "x").returncode == 2
 
 
+@pytest.mark.long
 def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Bond orders look as far as r = 3, less than half the box.
     (tmp_path / "campaign.toml").write_text(CAMPAIGN.replace("particles = 200", "particles = 300"))
@@ -393,7 +403,12 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     errors = [row["models"] for row in scores["scores"]["rows"] if row["state_point"] != "all"]
     for model, text in (("network", "a mean absolute error of {}"), ("state_point_mean", "configurations, has {}")):
         assert text.format(f"{fmean(error[model]['mae'] for error in errors):.2f}") in words
-    assert "glassformer propensity FILE --mixture kob-andersen" in words
+    for line in [line for line in printed.splitlines() if line.startswith("  glassformer ")]:
+        # What is suggested exists: a command that knows its options.
+        _, command, *rest = line.split()
+        told = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+        assert all(option in told for option in rest if option.startswith("--")), line
+    assert printed.count("  glassformer ") == 4
     assert {row["label"] for row in scores["data"]} == {"T0.50_P1.55", "T0.56_P0.17"}
     assert len(scores["scores"]["rows"]) == 6
     assert [(row["state_point"], row["species"]) for row in scores["propensity"]] == [

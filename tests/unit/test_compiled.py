@@ -1,5 +1,6 @@
 """Compiled functions on the disk: taken from there, and compiled again when what they call has changed."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -52,3 +53,43 @@ def test_a_damaged_cache_is_compiled_again(tmp_path: Path) -> None:
     for path in (tmp_path / "__pycache__").glob("*.nb[ic]"):
         path.write_bytes(path.read_bytes()[:50])
     assert ask(tmp_path) == (15, 0)
+
+
+def names_of_other_folders(path: Path) -> dict[str, str]:
+    """The names that a module of the package imports from modules of other folders, and from which."""
+    package = Path(glassformer.__file__).parent
+    return {
+        alias.asname or alias.name: node.module or ""
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("glassformer.")
+        for alias in node.names
+        if package.parent.joinpath(*(node.module or "").split(".")).parent != path.parent
+    }
+
+
+def compiled_functions(path: Path) -> list[ast.FunctionDef]:
+    """The functions of a module that are compiled: by `cached_njit`, or by what the module has made with it."""
+    module = ast.parse(path.read_text())
+    assigned = [node for node in module.body if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None]
+    made = {
+        target.id
+        for node in assigned if "cached_njit(" in ast.unparse(node.value)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target]) if isinstance(target, ast.Name)
+    }  # fmt: skip
+    return [
+        node
+        for node in module.body if isinstance(node, ast.FunctionDef)
+        if any("cached_njit(" in (by := ast.unparse(one)) or by in made for one in node.decorator_list)
+    ]  # fmt: skip
+
+
+def test_compiled_functions_read_nothing_of_other_folders() -> None:
+    """A change there would not be noticed."""
+    seen = 0
+    for path in Path(glassformer.__file__).parent.rglob("*.py"):
+        elsewhere = names_of_other_folders(path)
+        for function in compiled_functions(path):
+            seen += 1
+            used = {node.id for part in function.body for node in ast.walk(part) if isinstance(node, ast.Name)}
+            assert used.isdisjoint(elsewhere), (path.name, function.name)
+    assert seen > 40

@@ -72,6 +72,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_flipped_bit_changes_a_number_unseen(kind: str, tmp_path: Path) -> None:
     write, read = KINDS[kind]
@@ -129,6 +130,7 @@ JSON_KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", JSON_KINDS)
 def test_no_flipped_bit_changes_a_value_of_a_json_file_unseen(kind: str, tmp_path: Path) -> None:
     write, read = JSON_KINDS[kind]

@@ -287,6 +287,7 @@ def test_each_group_has_a_panel_with_both_histograms() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_animation_has_a_frame_a_time_and_is_the_same_again(tmp_path: Path) -> None:
     samples = watched(np.array([0.1, 1.0, 10.0, 50.0]), draws=(4,))
     distribution_animation(samples, tmp_path / "one" / "a.gif")
@@ -403,6 +404,7 @@ def test_without_a_knee_the_sentence_says_why() -> None:
         cooling_figure([synthetic_sample(0)])
 
 
+@pytest.mark.long
 def test_figures_can_be_drawn_of_few_runs(tmp_path: Path) -> None:
     """A single run of a single state point, which has no spread, and all in the report's style."""
     samples = watched(np.array([1.0, 10.0, 40.0]), ("T0.56_P0.17",), draws=(1,))

@@ -219,6 +219,7 @@ def label_of(axes: Axes, which: str) -> str:
     return str(owner.get_supxlabel() if which == "x" else owner.get_supylabel())
 
 
+@pytest.mark.long
 def test_axes_have_labels_with_units(figure: Figure) -> None:
     for axes in figure.axes:
         for which in "xy":
@@ -255,6 +256,7 @@ def entries(figure: Figure) -> list[tuple[Any, str]]:
     return found
 
 
+@pytest.mark.long
 def test_bands_and_bars_are_explained(figure: Figure) -> None:
     known = entries(figure)
     for axes in figure.axes:
@@ -276,6 +278,7 @@ def looks(line: Line2D) -> tuple[str, str]:
     return str(line.get_marker()), str(line.get_linestyle() if line.get_linewidth() else "None")
 
 
+@pytest.mark.long
 def test_legends_show_what_is_drawn(figure: Figure) -> None:
     drawn = [line for axes in figure.axes for line in axes.lines]
     segments = [one for axes in figure.axes for one in axes.collections if isinstance(one, LineCollection)]
@@ -296,6 +299,7 @@ def test_legends_show_what_is_drawn(figure: Figure) -> None:
                 assert any(line.get_marker() == marker and (line.get_linestyle() == style) for line in same), text
 
 
+@pytest.mark.long
 def test_no_two_series_look_alike(figure: Figure) -> None:
     for axes in figure.axes:
         seen: dict[tuple[str, ...], str] = {}
@@ -312,6 +316,7 @@ def test_no_two_series_look_alike(figure: Figure) -> None:
             assert seen.setdefault(look, label) == label
 
 
+@pytest.mark.long
 def test_texts_are_whole_and_overlap_nothing(figure: Figure) -> None:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -331,6 +336,7 @@ def test_texts_are_whole_and_overlap_nothing(figure: Figure) -> None:
             assert min(shared) < 2, f"{name} overlaps {other_name}"
 
 
+@pytest.mark.long
 def test_texts_can_be_read_at_half_size(figure: Figure) -> None:
     for text in figure.findobj(Text):
         assert not text.get_text() or text.get_fontsize() >= 8, text.get_text()

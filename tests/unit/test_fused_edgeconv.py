@@ -81,6 +81,7 @@ def close(found: Tensor, expected: Tensor, tolerance: float = 2e-5) -> bool:
     return float((found.double() - expected.double()).norm()) <= tolerance * float(expected.double().norm()) + 1e-12
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frozen", [False, True], ids=["measuring", "frozen"])
 @pytest.mark.parametrize("edge_features", [0, EDGE_FEATURES])
 @pytest.mark.parametrize("aggregation", ["max", "mean"])
@@ -276,6 +277,7 @@ def test_what_is_no_number_comes_through(aggregation: str) -> None:
     assert torch.equal(torch.isnan(found), torch.isnan(expected))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("aggregation", ["max", "mean"])
 @pytest.mark.parametrize(("name", "rate"), [("SGD", 0.01), ("Adam", 1e-3)])
 def test_training_follows_the_plain_path_to_rounding(

@@ -452,6 +452,7 @@ def test_what_cannot_be_quenched_is_named_and_the_rest_is_quenched(dataset: Path
 FEW = TINY_CAMPAIGN | {"configurations": 2}
 
 
+@pytest.mark.long
 def test_a_campaign_goes_on_in_a_quenched_dataset(dataset: Path, tmp_path: Path) -> None:
     few = check_settings(FEW, Campaign, "few")
     quench_dataset(dataset, Silent(), workers=2)

@@ -19,6 +19,9 @@ def test_the_curves_of_the_msd_are_those_of_the_samples() -> None:
     assert panel["x"]["title"] == "time t [τ<sub>LJ</sub>]"
     assert panel["y"]["title"] == "MSD ⟨ |r(t) - r(0)|<sup>2</sup> ⟩ [σ<sub>AA</sub><sup>2</sup>]"
     assert panel["shapes"] == [{"x": 0.5}]
+    # Powers of ten, as plotly counts them: all times lie within.
+    ends, times = panel["x"]["range"], samples[0].dynamics.times
+    assert ends[0] <= np.log10(times[0]) < np.log10(times[-1]) <= ends[1] < np.log10(times[-1]) + 0.2
     named = {trace["name"]: trace for trace in panel["traces"] if trace["name"] and "fill" not in trace}
     point = samples[0].facts.state_point
     members = [sample for sample in samples if sample.facts.state_point == point]

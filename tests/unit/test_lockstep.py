@@ -33,6 +33,7 @@ def relative(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.sqrt(((found - expected) ** 2).sum() / (expected**2).sum()))
 
 
+@pytest.mark.long
 @CONVENTIONS
 @pytest.mark.parametrize("draws", [3, 8, 16])
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 2e-6), (np.float64, 1e-12)])
@@ -84,6 +85,7 @@ def missing_pairs(engine: Lockstep, structure: Configuration, potential: Mixture
     return set(zip(first[near].tolist(), second[near].tolist(), strict=True)) - listed
 
 
+@pytest.mark.long
 @CONVENTIONS
 def test_no_pair_is_ever_missed(convention: str) -> None:
     structure, potential, random = equilibrium()[0], kob_andersen(convention), np.random.default_rng(0)

@@ -67,6 +67,7 @@ def liquid(name: str) -> tuple[Configuration, np.ndarray]:
         return engine.configuration(), engine.velocities()
 
 
+@pytest.mark.long
 @every_mixture
 def test_energy_forces_and_virial_equal_those_of_lammps(name: str) -> None:
     (structure, velocities), kind = liquid(name), mixture(name)
@@ -122,6 +123,7 @@ def test_what_vanishes_at_the_cutoff(name: str, truncation: str, continuous: int
         assert (np.abs(derivative) < 1e-13).all() == (order < continuous)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["lammps", "lockstep"])
 # Of a potential that jumps at its cutoff the energy does not converge: it is left out.
 @pytest.mark.parametrize("name", [name for name in EVERY if not name.endswith("cut")])
@@ -320,6 +322,7 @@ hold_time = 1.0
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", shipped_mixtures())
 def test_a_campaign_of_each_from_simulation_to_observables(name: str, tmp_path: Path) -> None:
     """What the draws' files hold is what LAMMPS's own computes say of the same run."""

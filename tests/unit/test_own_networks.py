@@ -73,6 +73,7 @@ def installed(folder: Path, *words: object) -> "subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.long
 def test_the_guide_s_network_goes_the_whole_way(here: Path) -> None:
     marker = f"\nopen({str(here / 'imported')!r}, 'w').close()\n"
     (here / "mynetwork.py").write_text(NETWORK + marker)
@@ -115,6 +116,7 @@ def forget() -> None:
     sys.modules.pop("mynetwork", None)
 
 
+@pytest.mark.long
 def test_a_model_says_what_it_needs(trained: Path, here: Path) -> None:
     model = read_model(trained, allowed=[NAME])
     assert re.fullmatch(r"mynetwork\.py sha256 [0-9a-f]{16}", model.network_code)
@@ -351,6 +353,7 @@ def test_a_network_that_breaks_a_property_is_found(name: str, here: Path) -> Non
     assert caught.value.remedy.endswith((".", ")"))
 
 
+@pytest.mark.long
 def test_the_command_tests_a_network(here: Path) -> None:
     (here / "mynetwork.py").write_text(NETWORK)
     done = CliRunner().invoke(app, ["networks", NAME, "--check"], catch_exceptions=False)
@@ -372,6 +375,7 @@ def test_the_command_tests_a_network(here: Path) -> None:
     assert "got 0 networks with --check" in str(refused.exception)
 
 
+@pytest.mark.long
 def test_a_network_that_ships_is_tested_by_its_name() -> None:
     done = CliRunner().invoke(app, ["networks", "continuous-filter", "--check", "--json"], catch_exceptions=False)
     outcomes = json.loads(done.output)

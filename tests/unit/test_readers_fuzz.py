@@ -13,6 +13,7 @@ def test_valid_files_are_read(tmp_path: Path) -> None:
         assert isinstance(read(contents, name, tmp_path), Contents), name
 
 
+@pytest.mark.long
 def test_damaged_files_give_results_or_typed_errors(tmp_path: Path) -> None:
     pytest.importorskip("hypothesis")
     from tests.fuzz.changes import fuzz

@@ -134,6 +134,7 @@ def test_the_page_says_how_many_configurations_were_predicted(tmp_path: Path) ->
     assert "5 of them are predicted, by networks that had not seen them in training." in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("network", "draws", "expected"),
     [
@@ -213,6 +214,7 @@ def test_one_of_everything(tmp_path: Path) -> None:
     assert "1 fold" in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("species", ["A", "B", "both"])
 def test_particles_have_a_table_and_a_figure(species: str, tmp_path: Path) -> None:
     samples = dataset()
@@ -296,6 +298,7 @@ def test_a_plateau_is_said_to_be_seen_where_it_is(tmp_path: Path) -> None:
     assert "its slope for A falls to 0.14 at T = 0.50, P = 1.55 and 0.14 at T = 0.56, P = 0.17." in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("label", "facts", "name"),
     [

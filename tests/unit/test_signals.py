@@ -60,6 +60,7 @@ def long(tmp_path: Path) -> Path:
     return tmp_path / "long.toml"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whom", ["process", "group"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_stopped_simulation_says_how_to_continue(number: signal.Signals, whom: str, long: Path) -> None:
@@ -107,6 +108,7 @@ def test_an_ignored_hangup_stays_ignored(long: Path) -> None:
     assert "stopped by SIGTERM" in process.communicate(timeout=30)[1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delay", [0.0, 0.2, 0.6, 1.2])
 def test_ctrl_c_while_workers_start_is_not_lost(delay: float, tiny_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_text(RUN.replace("epochs = 3", "epochs = 100000"))
@@ -213,6 +215,7 @@ def signal_and_wait(number: signal.Signals) -> None:
     time.sleep(0.3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["> /dev/full", ">&-", "| head -c 1 > /dev/null"])
 def test_a_lost_log_does_not_stop_the_work(how: str, tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(CAMPAIGN)

@@ -113,6 +113,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_two_processes_go_on_as_they_would_have(tmp_path: Path) -> None:
     """Killed and resumed, to the bit; and batch norms hold the statistics of the whole training set."""
     run = make_run({"dropout": 0.2}, {"batch_size": 2, "epochs": 2})

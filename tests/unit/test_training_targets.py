@@ -101,6 +101,7 @@ def at_random(index: int) -> Sample:
     return replace(sample, ensemble=changed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("head", ["system", "particle"])
 @pytest.mark.parametrize("network", network_settings.NETWORKS)
 def test_every_network_can_learn_one_batch_by_heart(network: str, head: str) -> None:

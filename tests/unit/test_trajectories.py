@@ -322,6 +322,7 @@ def test_options_of_trajectories_are_for_files(tmp_path: Path) -> None:
         analyse(tmp_path, time_step=0.005)
 
 
+@pytest.mark.long
 def test_the_guide(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the page does what the page says."""
     guide = (Path(__file__).parents[2] / "docs" / "guide" / "lammps-dump.md").read_text()

@@ -32,7 +32,7 @@ def print_findings(
     console.print(
         "  glassformer propensity FILE --mixture kob-andersen --temperature 0.44 --report page.html", soft_wrap=True
     )
-    console.print("  glassformer analyse TRAJECTORY --mixture kob-andersen --report page.html", soft_wrap=True)
+    console.print("  glassformer analyse TRAJECTORY --mixture kob-andersen --time-step 0.005", soft_wrap=True)
 
 
 def liquid(summaries: Sequence[StatePointSummary]) -> str:

@@ -123,7 +123,7 @@ class Model:
 def write_model(path: Path, model: Model) -> None:
     """Write `model` to `path`, whole or not at all. Raises `StorageError`."""
     header: dict[str, Any] = {"format": FORMAT, "version": VERSION, "run": model.run.model_dump(mode="json")}
-    header |= {name: _values(getattr(model, name)) for name in _PLAIN}
+    header |= {name: _values(getattr(model, name)) for name in _PLAIN if name != "device" or model.device}
     tensors = {f"{_WEIGHTS}{name}": weight for name, weight in model.weights.items()}
     if model.signatures is not None:
         tensors[_SIGNATURES] = model.signatures
