@@ -1,70 +1,31 @@
 """The GPU's kernels on numba's CUDA simulator, at small N, in a process of their own."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PRELUDE = """
-import sys
-
-import numpy as np
-from glassformer.core.errors import ConfigurationError, EngineError
-from glassformer.physics.box import wrap
-from glassformer.physics.configuration import Configuration
-from glassformer.physics.pair import interactions
-from glassformer.simulate.lockstep import cuda as module
-from glassformer.simulate.lockstep.cuda import LockstepCuda
-from glassformer.simulate.lockstep.engine import Lockstep
-from tests.conftest import rattled_lattice
-from tests.liquids import unit_masses, with_cutoff
-
-# The simulator starts a thread for a thread and polls them: few lanes, short lists, and quick changes between threads.
-sys.setswitchinterval(1e-5)
-module.LANES = module.kernels.LANES = 4
-module.INNER_SKIN, module.OUTER_SKIN = 0.1, 0.25
-potential = with_cutoff(1.2)
-structures = [rattled_lattice(4, seed, spacing=1.08) for seed in (0, 1)]
-velocities = np.stack([np.stack([unit_masses(10 * c + d, 64, 2.0) for d in range(3)]) for c in range(2)])
-"""
-
-
-def simulated(code: str) -> None:
-    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_forces_and_energies_equal_the_reference() -> None:
-    simulated("""
-engine = LockstepCuda(structures[:1], potential, 0.01, velocities[:1])
-expected, drawn = interactions(structures[0], potential), velocities[0]
-assert engine.forces().shape == (1, 3, 64, 3)
-for force in engine.forces()[0]:
-    assert np.sqrt(((force - expected.force) ** 2).sum() / (expected.force ** 2).sum()) < 2e-6
-np.testing.assert_allclose(engine.total_energy()[0], expected.energy.sum() + 0.5 * (drawn ** 2).sum((1, 2)), rtol=1e-5)
-""")
+from tests.unit.cuda_simulator import simulated
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_trajectories_are_those_of_the_cpu_while_lists_change() -> None:
-    simulated("""
-engine = LockstepCuda(structures, potential, 0.01, velocities)
-assert (engine.displacements() == 0).all()
-engine.advance(12)
-for c in range(2):
-    cpu = Lockstep(structures[c], potential, 0.01, velocities[c])
-    cpu.advance(12)
-    np.testing.assert_allclose(engine.displacements()[c], cpu.displacements(), atol=2e-5)
-    np.testing.assert_allclose(engine.velocities()[c], cpu.velocities(), atol=5e-4)
-    np.testing.assert_allclose(engine.total_energy()[c], cpu.total_energy(), rtol=1e-5)
-    assert np.abs(cpu.displacements()).max() > 0.2
+@pytest.mark.parametrize(("lanes", "draws"), [(4, 3), (2, 2), (1, 1)])
+def test_trajectories_are_those_of_the_cpu_while_lists_change(lanes: int, draws: int) -> None:
+    simulated(f"""
+engine = LockstepCuda(structures[:1], potential, 0.01, [velocities[0][:{draws}]], {lanes}, np.float64)
+expected = interactions(structures[0], potential)
+for force in engine.forces(0):
+    np.testing.assert_allclose(force, expected.force, atol=1e-11)
+np.testing.assert_allclose(engine.potential_energy(0), expected.energy.sum(), atol=1e-12)
+cpu = Lockstep(structures[0], potential, 0.01, velocities[0][:{draws}], np.float64)
+cpu.advance(7)
+engine.advance(7)
+np.testing.assert_allclose(engine.displacements(0), cpu.displacements(), atol=1e-12)
+np.testing.assert_allclose(engine.velocities(0), cpu.velocities(), atol=1e-11)
+np.testing.assert_allclose(engine.total_energy(0), cpu.total_energy(), atol=1e-10)
+np.testing.assert_allclose(engine.virial(0), cpu.virial(), atol=1e-9)
+assert engine.displacements(0).shape == ({draws}, 27, 3)
+assert np.abs(cpu.displacements()).max() > 0.1
 # The outer list is younger than the start.
 assert np.abs(engine._u_then.copy_to_host()).max() > 0.1
 """)
@@ -72,58 +33,88 @@ assert np.abs(engine._u_then.copy_to_host()).max() > 0.1
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_too_short_lists_grow_and_the_steps_are_done_again() -> None:
+def test_single_precision_agrees_with_the_cpu_s() -> None:
     simulated("""
-expected = LockstepCuda(structures[:1], potential, 0.01, velocities[:1])
-expected.advance(2)
-module.OUTER_ROOM = 5
-engine = LockstepCuda(structures[:1], potential, 0.01, velocities[:1])
-assert engine._outer[1].shape[2] > 5
-# Lists that are too short for the pairs that the first step will find: it is done, and done again.
-engine._outer, engine._inner = engine._empty_list(6), engine._empty_list(4)
-engine._moved = module.cuda.to_device(np.full(1, 1e30))
-engine._strayed2 = module.cuda.to_device(np.full(1, np.float32(1e30)))
-begun, begin = [], engine._begin
-engine._begin = lambda: (begun.append(engine._inner[1].shape[2]), begin())
-engine.advance(2)
-assert begun and engine._inner[1].shape[2] > 4
-np.testing.assert_allclose(engine.displacements(), expected.displacements(), atol=1e-6)
-assert engine.steps == 2
+engine = LockstepCuda(structures[:1], potential, 0.01, [velocities[0][:2]])
+cpu = Lockstep(structures[0], potential, 0.01, velocities[0][:2])
+assert engine.lanes == 2
+engine.advance(3)
+cpu.advance(3)
+np.testing.assert_allclose(engine.displacements(0), cpu.displacements(), atol=1e-6)
+np.testing.assert_allclose(engine.forces(0), cpu.forces(), atol=1e-3)
 """)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_too_short_lists_grow_and_a_vector_does_what_it_does_alone() -> None:
+    simulated("""
+module.REFRESH_STEPS = 3
+alone = LockstepCuda(structures[:1], potential, 0.01, [velocities[0][:2]])
+alone.advance(4)
+module.OUTER_ROOM = 3
+together = LockstepCuda(structures, potential, 0.01, [v[:2] for v in velocities])
+assert together._outer[1].shape[2] > 3
+# Lists that are too short for the pairs that the first steps will find: these are done again.
+together._inner = together._empty_list(1)
+clock = together._clock.copy_to_host()
+clock[:, [module.kernels.MOVED, module.kernels.STRAYED2]] = 1e30
+together._clock.copy_to_device(clock)
+together._base = 0
+begun, begin = [], together._refresh
+together._refresh = lambda: (begun.append(together.steps), begin())
+together.advance(4)
+assert begun == [0, 3] and together._inner[1].shape[2] > 1
+assert np.array_equal(together.displacements(0), alone.displacements(0))
+assert np.array_equal(together.velocities(0), alone.velocities(0))
+assert together.steps == 4
+""")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_an_unstable_vector_stands_still_and_costs_no_other() -> None:
+    simulated("""
+module.kernels.WARP, widths.WIDTHS = 2, (2,)
+drawn = [velocities[0][:2] * np.array([1, 1e3])[:, None, None], velocities[1][:2]]
+engine = LockstepCuda(structures, potential, 0.01, drawn)
+engine.advance(2)
+assert engine.unstable == {0}
+try:
+    engine.check()
+except UnstableError as problem:
+    assert problem.draws == (1,) and "unstable" in str(problem)
+else:
+    raise AssertionError
+alone = LockstepCuda(structures[1:], potential, 0.01, drawn[1:])
+alone.advance(2)
+assert np.array_equal(engine.displacements(1), alone.displacements(0))
+""")
+
+
 def test_what_cannot_run_is_refused() -> None:
     simulated("""
-def refused(error, message, *arguments):
+def refused(message, *arguments):
     try:
         LockstepCuda(*arguments)
-    except error as problem:
+    except ConfigurationError as problem:
         assert message in str(problem), problem
     else:
         raise AssertionError(message)
 
-refused(ConfigurationError, "1 to 4 draws", structures, potential, 0.01, np.zeros((2, 5, 64, 3)))
-refused(ConfigurationError, "expected one size", [structures[0], rattled_lattice(5)], potential, 0.01, velocities)
-long = with_cutoff(2.0)
-refused(ConfigurationError, "for lists on the GPU", structures, long, 0.01, velocities)
-fast = LockstepCuda(structures[:1], potential, 0.01, velocities[:1] * 1e3)
-try:
-    fast.advance(2)
-except EngineError as problem:
-    assert "unstable" in str(problem)
-else:
-    raise AssertionError
-flow = velocities[:1] + np.arange(3)[None, :, None, None] * 15.0
-apart = LockstepCuda(structures[:1], potential, 0.01, flow)
-try:
-    apart.advance(4)
-except EngineError as problem:
-    assert "drifted too far apart" in str(problem)
-else:
-    raise AssertionError
+refused("1 to 4 draws", structures, potential, 0.01, [np.zeros((5, 27, 3))] * 2, 4)
+refused("expected one size", [structures[0], rattled_lattice(4)], potential, 0.01, velocities)
+refused("2 vectors for 1", structures[:1], potential, 0.01, velocities)
+refused("divisor of 4", structures, potential, 0.01, velocities, 3)
+refused("two cutoffs", structures, with_cutoff(2.0), 0.01, velocities)
 """)
+
+
+@pytest.mark.parametrize(("draws", "width"), [(1, 8), (8, 8), (10, 16), (16, 16), (20, 8), (24, 8), (32, 32), (64, 32)])
+def test_draws_are_cut_into_vectors_that_move_the_fewest_bytes(draws: int, width: int) -> None:
+    from glassformer.simulate.lockstep.widths import best_width
+
+    assert best_width(draws) == width
 
 
 @pytest.mark.skipif(os.environ.get("NUMBA_ENABLE_CUDASIM") == "1", reason="the simulator stands for a device")

@@ -137,12 +137,14 @@ def test_the_commands(tiny_dataset: Path, capsys: pytest.CaptureFixture[str], kn
     app(["plan", "thesis", "--workers", "2", "--json"], standalone_mode=False)
     planned = json.loads(capsys.readouterr().out)
     assert len(planned["costs"]) == 7
-    assert planned["rates"] == {"engine": "LAMMPS", "equilibration": 1000.0, "draws": 500.0, "measured_particles": 0}
+    rates = {"engine": "LAMMPS", "equilibration": 1000.0, "draws": 500.0, "measured_particles": 0, "others": {}}
+    assert planned["rates"] == rates
     app(["plan", "demo", "--set", "configurations=3", "--only", "T0.50"], standalone_mode=False)
     text = capsys.readouterr().out
     assert "T0.50_P1.55" in text
     assert "T0.56" not in text
     assert "core-hours" in text
+    assert "shortest way first: LAMMPS" in " ".join(text.split())
     app(["status", str(tiny_dataset)], standalone_mode=False)
     assert "No run is in progress" in capsys.readouterr().out
     app(["status", str(tiny_dataset), "--json"], standalone_mode=False)

@@ -47,7 +47,7 @@ def test_the_thesis_as_it_was_meant() -> None:
         pressures = [stage.pressures[0] for stage in stages if stage.pressures is not None]
         np.testing.assert_allclose(pressures, 0.4888 + share * ((point.pressure or 0) - 0.4888), atol=1e-9)
         for stage in stages:
-            assert stage.steps * 0.001 >= 5 * np.exp(0.62 / (stage.temperatures[0] - 0.387)) - 0.001
+            assert stage.steps * 0.001 >= 5 * np.exp(0.25 / (stage.temperatures[0] - 0.41)) - 0.001
 
 
 def test_the_estimate_is_the_thesis_s() -> None:

@@ -117,7 +117,7 @@ def test_a_repeated_vector_starts_anew_and_not_from_its_checkpoint(
     wanted = [3, named_seed(4, "again"), 5, 6]
     monkeypatch.setattr(ensemble, "CHECKPOINT_STEPS", 50)
     expected, _ = run_draws(structure, 0.7, wanted, settings, ignore, Unfinished(tmp_path / "d" / "a.h5", "k"))
-    unfinished, record, failed = Unfinished(tmp_path / "d" / "b.h5", "k"), isoconfigurational._record, []
+    unfinished, record, failed = Unfinished(tmp_path / "d" / "b.h5", "k"), isoconfigurational.record, []
 
     def late(displacements: Any, seen: Any, *more: Any) -> None:
         if more[2] > 200 and not failed:
@@ -126,7 +126,7 @@ def test_a_repeated_vector_starts_anew_and_not_from_its_checkpoint(
             displacements[1] = np.nan
         record(displacements, seen, *more)
 
-    monkeypatch.setattr(isoconfigurational, "_record", late)
+    monkeypatch.setattr(isoconfigurational, "record", late)
     found, _ = run_draws(structure, 0.7, SEEDS, settings, ignore, unfinished)
     assert failed
     assert np.array_equal(expected.msd, found.msd)

@@ -118,6 +118,13 @@ def print_plan(plan: "Plan") -> None:
         f"Estimate: {_span(*plan.core_hours)} core-hours and {_size(plan.bytes)} in total;"
         f" {_wall(*plan.wall_hours)} on {counted(plan.workers, 'core')}."
     )
+    unit = {"cuda": "hours of this device"}
+    ways = sorted(plan.draw_hours.items(), key=lambda item: item[1])
+    console.print(
+        "Draws, shortest way first: "
+        + "; ".join(f"{name}, {_hours(hours)} {unit.get(name, 'core-hours')}" for name, hours in ways)
+        + "."
+    )
     console.print(
         "Equilibration takes at least two windows of holding and at most most_windows. Draws in lockstep become slower"
         " as they diverge: long runs of a hot liquid take longer than estimated.",

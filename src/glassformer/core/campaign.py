@@ -77,8 +77,9 @@ class Campaign(Settings):
     draws: Count
     # Lennard-Jones particles fly through each other at longer steps.
     time_step: TimeStep = 0.005
-    # What runs the draws. 'auto': lockstep where the processor can, and LAMMPS once the draws have drifted apart.
-    engine: Literal["auto", "lammps", "lockstep"] = "auto"
+    # What runs the draws. 'auto': a CUDA device where there is one; else lockstep where the processor can, and LAMMPS
+    # once the draws have drifted apart.
+    engine: Literal["auto", "lammps", "lockstep", "cuda"] = "auto"
     particle_times: tuple[Time, ...] = ()
     # Keep every draw's displacements at the particle times: 12 bytes per particle, time and draw.
     keep_displacements: bool = False

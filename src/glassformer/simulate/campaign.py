@@ -26,11 +26,12 @@ from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.starts import read_starts
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
-from glassformer.simulate.draws import engine_used
+from glassformer.simulate.batch_task import batches, simulate_batch
+from glassformer.simulate.draws import engine_of, engine_used
 from glassformer.simulate.lammps import load_lammps
 from glassformer.simulate.mismatch import earlier_campaign, refuse_another
 from glassformer.simulate.pool import run_tasks
-from glassformer.simulate.sample_task import Task, sample_there, simulate_sample
+from glassformer.simulate.sample_task import Task, equilibrate_sample, sample_there, simulate_sample
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
 from glassformer.simulate.stages import fewest_steps
@@ -121,7 +122,8 @@ def run_campaign(
     Raises `DatasetError` if the folder holds samples of other parameters, `SettingsError`, both before anything is
     written; `StorageError`; and what the configurations raise, naming each.
     """
-    load_lammps()
+    if campaign.engine != "cuda" or not campaign.equilibration.as_given:
+        load_lammps()
     chosen = choice.of(tasks(campaign, dataset))
     engine_used(campaign)
     refuse_small_boxes(campaign)
@@ -138,9 +140,13 @@ def run_campaign(
         if not missing:
             return 0
         warn_of_cost(campaign, sum(missing.values()), workers, progress)
-        tally = Tally(progress, {task.name: work for task, work in missing.items()})
-        run = runner or _local(min(workers, len(missing)), max(1, workers // len(missing)))
-        made, failures = run(list(missing), tally, partial(refuse_if_moved, dataset))
+        check = partial(refuse_if_moved, dataset)
+        if runner is None and engine_of(campaign) == "cuda":
+            made, failures = _on_device(missing, progress, workers, check)
+        else:
+            tally = Tally(progress, {task.name: work for task, work in missing.items()})
+            run = runner or _local(min(workers, len(missing)), max(1, workers // len(missing)))
+            made, failures = run(list(missing), tally, check)
         raise_failures(failures, len(missing))
         absent = [task.path for task in missing if not task.path.exists()]
         if absent:
@@ -158,6 +164,29 @@ def _local(workers: int, threads: int) -> Runner:
         return run_tasks(missing, simulate_sample, tally, workers, threads, check)
 
     return run
+
+
+def _on_device(
+    missing: dict[Task, float], progress: Progress, workers: int, check: Callable[[], None]
+) -> tuple[dict[str, Any], dict[str, Exception]]:
+    """Equilibrate on the processor, a configuration per worker, then follow all draws on the CUDA device, in one."""
+    to_equilibrate = {
+        task: float(fewest_steps(task.campaign, task.point))
+        for task in missing
+        if not task.campaign.equilibration.as_given and not task.path.exists()
+    }
+    failures: dict[str, Exception] = {}
+    if to_equilibrate:
+        tally = Tally(progress, {task.name: work for task, work in to_equilibrate.items()}, "equilibrate")
+        count = min(workers, len(to_equilibrate))
+        _, failures = run_tasks(list(to_equilibrate), equilibrate_sample, tally, count, 1, check)
+    ready = {task: work for task, work in missing.items() if task.name not in failures}
+    together = batches(list(ready))
+    if not together:
+        return {}, failures
+    tally = Tally(progress, {batch.name: sum(ready[task] for task in batch.tasks) for batch in together})
+    made, failed = run_tasks(together, simulate_batch, tally, 1, workers, check)
+    return made, failures | failed
 
 
 def _missing(chosen: Sequence[Task], dataset: Path, verify: bool) -> dict[Task, float]:
@@ -208,7 +237,7 @@ def draws_there(task: Task, index: Index, verify: bool = True) -> int | None:
     was made with other parameters.
     """
     known = index.known(task.path)
-    if known is not None and known.parameter_hash == task.parameter_hash:
+    if known is not None and task.accepts(known.parameter_hash):
         return known.draws
     if not verify and task.path.exists():
         return task.campaign.draws

@@ -236,14 +236,14 @@ def follow(
             report(engine.draws * count)
         now = step
         if step in steps:
-            _record(engine.displacements(), seen, configuration, campaign, step, steps)
+            record(engine.displacements(), seen, configuration, campaign, step, steps)
         if step in pauses and pause(step):
             return int(now)
     seen.last_energy[:] = engine.total_energy()
     return int(now)
 
 
-def _record(
+def record(
     displacements: FloatArray,
     seen: Observations,
     configuration: Configuration,
@@ -251,6 +251,7 @@ def _record(
     step: int,
     steps: IntArray,
 ) -> None:
+    """Write what is seen of `displacements` (D, N, 3) at `step` into `seen`. Raises `UnstableError`."""
     at = int(np.searchsorted(steps, step))
     unstable = tuple(np.flatnonzero(~np.isfinite(displacements).all((1, 2))).tolist())
     if unstable:

@@ -51,9 +51,7 @@ def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
     if facts.engine is not None and not _same_engine(facts.engine, engine_used(task.campaign)):
         found.append(engine)
         # As it is written in a campaign; which processors can run lockstep decides 'auto'.
-        name = (
-            "lammps" if facts.engine.startswith("LAMMPS") else "auto" if " and LAMMPS" in facts.engine else "lockstep"
-        )
+        name = _named(facts.engine)
         hint = f' (set engine = "{name}")'
     if not found:
         found = [f"glassformer: {facts.code_version} in {HOLDER}, {code_version()} in {ASKER}"]
@@ -121,7 +119,15 @@ def _recorded(task: "Task", facts: Facts, protocol: str) -> list[str]:
     return differences({**old, "protocol": facts.protocol}, {**new, "protocol": protocol}, HOLDER, ASKER)
 
 
+def _named(engine: str) -> str:
+    """Return the name in a campaign of the engine that a sample calls `engine`."""
+    if "CUDA" in engine:
+        return "cuda"
+    return "lammps" if engine.startswith("LAMMPS") else "auto" if " and LAMMPS" in engine else "lockstep"
+
+
 def _same_engine(made_by: str, asked: str) -> bool:
-    """Tell whether the engines are the same, apart from where LAMMPS took over some draws."""
+    """Tell whether the engines are the same, apart from where LAMMPS took over some draws and from the device."""
+    made_by = made_by.partition(" (on ")[0]
     before, taken, after = made_by.partition(", which took over some draws")
     return asked == (before + ";" + after.partition(";")[2] if taken else made_by)

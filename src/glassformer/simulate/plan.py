@@ -3,7 +3,8 @@
 import functools
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import draws_there, tasks
-from glassformer.simulate.draws import uses_lockstep
+from glassformer.simulate.draws import engine_of
 from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.isoconfigurational import DRAWS, array_sizes
 from glassformer.simulate.lammps import Lammps
+from glassformer.simulate.lockstep.widths import WIDTHS
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
 from glassformer.simulate.stages import fewest_steps, most_steps
@@ -33,6 +35,8 @@ SECONDS, FIRST_STEPS = 0.6, 20
 MEASURED_PARTICLES = 1000
 MELT_TEMPERATURE, MELT_TIME_STEP, MELT_STEPS = 1.0, 0.005, 500
 DRAWN_TEMPERATURE = 0.5
+# Draws with which a device is measured: a million particles of them.
+DEVICE_DRAWS = 1024
 # More than a measurement can take.
 MOST_STEPS = 1_000_000_000
 
@@ -41,6 +45,7 @@ MOST_STEPS = 1_000_000_000
 class Rates:
     """Steps per second of one core: of the equilibration in LAMMPS, and of draws, each counted by itself.
 
+    With engine 'cuda' those of draws are the whole device's. `others`: those of draws by other engines, by their names.
     `measured_particles`: the size at which they were measured, if it is not the campaign's; they are scaled from there.
     """
 
@@ -48,6 +53,7 @@ class Rates:
     equilibration: float
     draws: float
     measured_particles: int = 0
+    others: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scaled(self) -> str:
@@ -97,12 +103,22 @@ class Plan:
         """The least and the most, with all workers busy; a configuration takes one core, so few leave some idle."""
         busy = max(1, min(self.workers, sum(cost.configurations for cost in self.costs)))
         least, most = self.core_hours
-        return least / busy, most / busy
+        if self.rates.engine != "cuda":
+            return least / busy, most / busy
+        draws = sum(cost.draw_hours for cost in self.costs)
+        return (least - draws) / busy + draws, (most - draws) / busy + draws
 
     @property
     def bytes(self) -> int:
         """Size of the files."""
         return sum(cost.bytes for cost in self.costs)
+
+    @property
+    def draw_hours(self) -> dict[str, float]:
+        """Hours of a core, or of the device, that the draws take with each engine that was measured here."""
+        hours = sum(cost.draw_hours for cost in self.costs)
+        rates = {self.rates.engine: self.rates.draws, **self.rates.others}
+        return {name: hours * self.rates.draws / rate for name, rate in rates.items()}
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -167,7 +183,7 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
     """
     particles = min(campaign.particles, MEASURED_PARTICLES)
     progress.say(f"measuring the rates of this machine, N = {particles} (seconds)")
-    lockstep = uses_lockstep(campaign)
+    engine = engine_of(campaign)
     scale = particles / campaign.particles
     equilibration, draws = _measured(
         mixture_of(campaign.mixture),
@@ -175,21 +191,24 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
         campaign.state_points[0].pressure is not None,
         campaign.state_points[0].density or campaign.equilibration.start_density,
         campaign.equilibration.time_step,
-        campaign.time_step if lockstep else None,
+        campaign.time_step,
+        engine,
     )
+    others = {"LAMMPS": scale * equilibration} if engine != "lammps" else {}
     return Rates(
-        "lockstep" if lockstep else "LAMMPS",
+        "LAMMPS" if engine == "lammps" else engine,
         scale * equilibration,
         scale * draws,
         0 if particles == campaign.particles else particles,
+        others,
     )
 
 
 @functools.cache
 def _measured(
-    mixture: Mixture, particles: int, npt: bool, density: float, time_step: float, lockstep_step: float | None
+    mixture: Mixture, particles: int, npt: bool, density: float, time_step: float, draw_step: float, engine_name: str
 ) -> tuple[float, float]:
-    """Return the steps per second of the equilibration, and of draws: in full vectors if lockstep has a time step."""
+    """Return the steps per second of the equilibration, and of draws: in full vectors with lockstep, on either."""
     liquid, velocities = _liquid(mixture, particles, density)
     damping = 100 * time_step
     with Lammps(liquid, mixture, time_step, velocities) as engine:
@@ -198,14 +217,20 @@ def _measured(
             pressures = (engine.pressure(), engine.pressure())
             engine.begin_npt((MELT_TEMPERATURE, MELT_TEMPERATURE), pressures, MOST_STEPS, damping)
         equilibration = _rate(engine.advance)
-    if lockstep_step is None:
+    if engine_name == "lammps":
         return equilibration, equilibration
-    from glassformer.simulate.lockstep.engine import Lockstep
-
-    seeds = [named_seed(0, "plan", draw) for draw in range(DRAWS)]
+    number = DRAWS if engine_name == "lockstep" else DEVICE_DRAWS
+    seeds = [named_seed(0, "plan", draw) for draw in range(number)]
     masses = mixture.masses_of(liquid.species)
     drawn = np.stack([maxwell_boltzmann(seed, masses, DRAWN_TEMPERATURE, mixture.dimension) for seed in seeds])
-    return equilibration, DRAWS * _rate(Lockstep(liquid, mixture, lockstep_step, drawn).advance)
+    if engine_name == "lockstep":
+        from glassformer.simulate.lockstep.engine import Lockstep
+
+        return equilibration, number * _rate(Lockstep(liquid, mixture, draw_step, drawn).advance)
+    from glassformer.simulate.lockstep.cuda import LockstepCuda
+
+    vectors = np.split(drawn, number // max(WIDTHS))
+    return equilibration, number * _rate(LockstepCuda([liquid] * len(vectors), mixture, draw_step, vectors).advance)
 
 
 def _liquid(mixture: Mixture, particles: int, density: float) -> tuple[Configuration, Any]:

@@ -21,7 +21,7 @@ from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, wri
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
-from glassformer.simulate.draws import engine_used, run_draws, seeds_used
+from glassformer.simulate.draws import ENGINES, Request, device_used, engine_used, run_draws, seeds_used
 from glassformer.simulate.equilibration import (
     EQUILIBRATION_CHECKPOINT,
     PROTOCOL_VERSION,
@@ -62,9 +62,19 @@ class Task:
     @cached_property
     def parameter_hash(self) -> str:
         """Hash of everything that decides the sample's numbers."""
+        return self._hash(engine_used(self.campaign))
+
+    def accepts(self, found: str | None) -> bool:
+        """Tell whether a sample with the hash `found` is this one: with engine 'auto', whichever engine made it."""
+        if found == self.parameter_hash:
+            return True
+        others = ENGINES if self.campaign.engine == "auto" else ()
+        return any(found == self._hash(engine_used(self.campaign, engine=engine)) for engine in others)
+
+    def _hash(self, engine: str) -> str:
         made_by = {
             "index": self.index,
-            "engine": engine_used(self.campaign),
+            "engine": engine,
             "protocol": PROTOCOL_VERSION,
             "start": None if self.start is None else self.start.fingerprint,
         }
@@ -79,28 +89,50 @@ def simulate_sample(task: Task, report: Report = lambda done, more=0: None, thre
     The dataset's folder must exist: one that was moved is not made again.
     Raises `DatasetError`, `EngineError` or `StorageError`; `HeldError` if another process makes the sample.
     """
-    with _claimed(task) as lock:
-        unfinished = Unfinished(task.path, task.parameter_hash, lock)
-        old = sample_there(task)
-        missing = old is None or old.draws < task.campaign.draws
-        if missing:
-            sample = (
-                _new_sample(task, report, unfinished, threads)
-                if old is None
-                else _with_more_draws(task, old, report, unfinished, threads)
-            )
+    with claimed(task) as lock:
+        return make_sample(task, report, Unfinished(task.path, task.parameter_hash, lock), threads)
 
-            def write() -> None:
-                unfinished.check_home()
-                write_sample(task.path, sample)
 
-            patiently(write)
-        unfinished.clear()
+def make_sample(task: Task, report: Report, unfinished: Unfinished, threads: int) -> bool:
+    """Simulate what is missing of `task`, whose lock is held, and write its file; return whether anything was."""
+    old = sample_there(task)
+    missing = old is None or old.draws < task.campaign.draws
+    if missing:
+        sample = (
+            _new_sample(task, report, unfinished, threads)
+            if old is None
+            else _with_more_draws(task, old, report, unfinished, threads)
+        )
+
+        def write() -> None:
+            unfinished.check_home()
+            write_sample(task.path, sample)
+
+        patiently(write)
+    unfinished.clear()
     return missing
 
 
+def equilibrate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
+    """Make the equilibrated configuration of `task` and keep it beside the sample's place, unless the sample exists."""
+    with claimed(task) as lock:
+        if sample_there(task) is None:
+            _equilibrated(task, report, Unfinished(task.path, task.parameter_hash, lock))
+
+
+def request_draws(task: Task, report: Report, unfinished: Unfinished) -> Request | None:
+    """Return the request for the draws that `task` misses, or None if it misses none."""
+    old = sample_there(task)
+    first = 0 if old is None else old.draws
+    if first >= task.campaign.draws:
+        return None
+    configuration = _equilibrated(task, report, unfinished).configuration if old is None else old.configuration
+    seeds = tuple(_seed(task, draw) for draw in range(first, task.campaign.draws))
+    return Request(configuration, task.point.temperature, seeds, task.campaign, report, unfinished, first)
+
+
 @contextmanager
-def _claimed(task: Task) -> Iterator[Lock]:
+def claimed(task: Task) -> Iterator[Lock]:
     """Hold the lock of the task's sample, and remove the temporary files of those who held it before.
 
     Raises `HeldError`; `StorageError` also if the dataset's folder does not exist any more.
@@ -132,7 +164,7 @@ def sample_there(task: Task) -> Sample | None:
     if not task.path.exists():
         return None
     sample = read_sample(task.path)
-    if sample.facts.parameter_hash != task.parameter_hash:
+    if not task.accepts(sample.facts.parameter_hash):
         raise refuse(task, sample.facts, protocol(task))
     return sample
 
@@ -152,7 +184,7 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
         time_step=campaign.time_step,
         seed=campaign.seed,
         index=task.index,
-        engine=engine_used(campaign, handover),
+        engine=engine_used(campaign, handover) + device_used(campaign),
         protocol=protocol(task),
         parameter_hash=task.parameter_hash,
         code_version=code_version(),
@@ -212,7 +244,11 @@ def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfini
     ensemble = more if old.ensemble is None else join(old.ensemble, more)
     tau_alpha = _relaxation_time(ensemble)
     held = math.nan if old.facts.equilibration_time is None else old.facts.equilibration_time
-    same_engine = old.ensemble is not None and handover is None
+    mine = old.facts.parameter_hash == task.parameter_hash
+    same_engine = old.ensemble is not None and handover is None and mine
+    engine = engine_used(task.campaign, handover) + device_used(task.campaign)
+    if not mine and old.ensemble is not None:
+        engine = f"{old.facts.engine}; draws from {old.draws} on: {engine}"
     changes = {
         "time_step": task.campaign.time_step,
         "tau_alpha": tau_alpha,
@@ -220,7 +256,7 @@ def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfini
         "equilibration_in_tau_alpha": held
         / ((old.facts.hold_tau_alpha or math.nan) if math.isnan(tau_alpha) else tau_alpha),
         "energy_drift": max(old.facts.energy_drift or 0.0, drift),
-        "engine": old.facts.engine if same_engine else engine_used(task.campaign, handover),
+        "engine": old.facts.engine if same_engine else engine,
         "code_version": code_version(),
         "repeated_draws": _repeated(task, ensemble),
     }

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.words import counted
-from glassformer.simulate.draws import uses_lockstep
+from glassformer.simulate.draws import engine_of, uses_lockstep
 from glassformer.simulate.isoconfigurational import DRAWS, LAMMPS_COST, vector_work
+from glassformer.simulate.lockstep.widths import device_work
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.stages import fewest_steps
 
@@ -19,7 +20,10 @@ LOCKSTEP_RATE, LAMMPS_RATE, MUCH = 25e6, 1.8e6, 50.0
 
 def counted_draws(campaign: Campaign, draws: int) -> float:
     """Return as how many draws `draws` new draws of one configuration count: lockstep runs them in vectors."""
-    if not uses_lockstep(campaign):
+    engine = engine_of(campaign)
+    if engine == "cuda":
+        return device_work(draws)
+    if engine == "lammps":
         return draws
     whole, rest = divmod(draws, DRAWS)
     return whole * DRAWS + (vector_work(rest) if rest else 0)
@@ -43,6 +47,9 @@ def sample_work(campaign: Campaign, point: StatePointSettings, draws_there: int 
 
 def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progress) -> None:
     """Say how long `work` will take, roughly, if it is so long that it may not have been meant."""
+    if engine_of(campaign) == "cuda":
+        # How fast this device is, `plan` measures.
+        return
     hours = work * campaign.particles / (LOCKSTEP_RATE if uses_lockstep(campaign) else LAMMPS_RATE) / 3600
     if hours > MUCH:
         span = f"{hours / workers:,.0f} hours" if hours / workers < 72 else f"{hours / workers / 24:,.0f} days"
@@ -55,9 +62,9 @@ def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progre
 class Tally:
     """Counts the work of tasks that other processes do, so that the bar is full when the last file is written."""
 
-    def __init__(self, progress: Progress, work: Mapping[str, float]) -> None:
+    def __init__(self, progress: Progress, work: Mapping[str, float], what: str = "simulate") -> None:
         self._progress, self._left = progress, {name: amount + FILE for name, amount in work.items()}
-        progress.start("simulate", sum(self._left.values()), "")
+        progress.start(what, sum(self._left.values()), "")
 
     def report(self, name: str, done: float, more: float) -> None:
         """Take a report of the task `name`: `done` was done, and `more` turned up. One that comes late is ignored."""

@@ -1,191 +1,362 @@
-"""The lockstep structure on a GPU: a warp is a particle, its 32 threads are the draws, blocks run over particles.
+"""The lockstep structure on a GPU: a block of one warp is a particle, its threads are draws and entries of its list.
 
-Grids are (particles, configurations) of 32 threads, so `cuda.syncthreads_or` asks all draws of a particle at once.
-Arrays: displacements u, what rounding cut off them `low`, half-step velocities w, forces f, each (C, N, 3, 32) float32;
-lists are whole ones, of fixed room: `counts` (C, N), `neighbors` (C, N, K), `separation` (C, N, K, 3). `box` (C, 3) and
-`reference` (C, N, 3) are float64. What happens in a step is decided on the device, from `moved` (C,), the bound of how
-far anything went since the last pruning, `speed2` (C,) and `strayed2` (C,), the greatest squared speed of this step and
-move since the last outer list: no kernel waits for the host. Symbols are those of `kernel.py`.
+A vector is up to `lanes` draws of one configuration that share a list; a warp of 32 threads has `lanes` columns, the
+draws, and 32 / lanes rows, which share out the list: 32 draws use one row, 8 draws four, a single trajectory 32.
+Grids are (particles, vectors), or (particles / rows, vectors) where a row is a particle.
+
+Arrays: displacements u, what rounding cut off them `low`, half-step velocities w, forces f, each (V, N, 3, lanes), in
+float32 or float64; `scale` (V, 2), how much boxes and positions are stretched, before and after the last coupling:
+separations are s (d0 + u_i - u_j). Lists hold every pair twice and have fixed room: `counts` (V, N), `neighbors`
+(V, N, K), `separation` (V, N, K, 3). `clock` (V, 6) float64 decides on the device what is due, so no kernel waits for
+the host. Vectors never read each other's data: what one does depends on no other. Symbols are those of `kernel.py`.
 """
 
 import math
 
 import numpy as np
-from numba import cuda, float32, int32
+from numba import cuda, float64, int32
 
-LANES = 32
+from glassformer.simulate.lockstep import coupling
+
+# Threads of a block, and of a block that serves a whole vector.
+WARP, WIDE = 32, 256
+# The dynamics are unstable when a particle moves this far, squared, in a step; its vector then stays as it is.
+LARGEST_STEP2 = 1.0
 ZERO, ONE, HALF, TWO, FOUR = np.float32(0), np.float32(1), np.float32(0.5), np.float32(2), np.float32(4)
+# Columns of `clock`: the bound of how far anything went since the last pruning, the greatest squared move of this step
+# and since the last outer list, the greatest of any step, and the scales when lists were pruned and built.
+MOVED, STEP2, STRAYED2, GREATEST2, PRUNED_AT, BUILT_AT = range(6)
 
 
 @cuda.jit(device=True)
-def _pruning_is_due(c, moved, speed2, time_step, inner_skin):
-    return 2 * (moved[c] + math.sqrt(speed2[c]) * time_step) > inner_skin
+def _pruning_is_due(v, clock, scale, longest, inner_skin):
+    s = scale[v, 1]
+    # Of unstable dynamics no list is made: it could have any length.
+    if not max(clock[v, STEP2], clock[v, GREATEST2]) < LARGEST_STEP2:
+        return False
+    shrunk = max(0.0, 1 - s / clock[v, PRUNED_AT]) * (longest + inner_skin)
+    return not 2 * s * (clock[v, MOVED] + math.sqrt(clock[v, STEP2])) + shrunk <= inner_skin
 
 
 @cuda.jit(device=True)
-def _building_is_due(c, moved, speed2, strayed2, time_step, inner_skin, outer_skin):
-    due = 2 * math.sqrt(strayed2[c]) + inner_skin > outer_skin
-    return due and _pruning_is_due(c, moved, speed2, time_step, inner_skin)
+def _building_is_due(v, clock, scale, longest, inner_skin, outer_skin):
+    s = scale[v, 1]
+    shrunk = max(0.0, 1 - s / clock[v, BUILT_AT]) * (longest + outer_skin)
+    due = not 2 * s * math.sqrt(clock[v, STRAYED2]) + shrunk + inner_skin <= outer_skin
+    return due and _pruning_is_due(v, clock, scale, longest, inner_skin)
 
 
 @cuda.jit(device=True)
-def _keep_greatest(value, target, c):
-    """Raise `target[c]` to the greatest `value` of the block's threads."""
-    lane = cuda.threadIdx.x
-    values = cuda.shared.array(LANES, float32)
-    values[lane] = value
+def _keep_greatest(value, target, v, column):
+    """Raise `target[v, column]` to the greatest `value` of the block's threads."""
+    thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
+    values = cuda.shared.array(WARP, float64)
+    values[thread] = value
     cuda.syncthreads()
-    if lane == 0:
+    if thread == 0:
         greatest = values[0]
-        for k in range(1, LANES):
-            greatest = max(greatest, values[k])
-        cuda.atomic.max(target, c, greatest)
+        for k in range(1, cuda.blockDim.x * cuda.blockDim.y):
+            # A NaN must not be passed over.
+            if not values[k] <= greatest:
+                greatest = values[k]
+        if greatest != greatest:
+            greatest = math.inf
+        cuda.atomic.max(target, (v, column), greatest)
+    cuda.syncthreads()
 
 
 @cuda.jit
-def leap(u, low, w, f, kick, time_step, speed2):
-    """w += F dt / m, u += w dt, compensated; the greatest squared speed goes to `speed2`."""
-    i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-    total = ZERO
-    for axis in range(3):
-        velocity = w[c, i, axis, lane] + f[c, i, axis, lane] * kick[c, i]
-        before = u[c, i, axis, lane]
-        step = velocity * time_step + low[c, i, axis, lane]
-        after = before + step
-        low[c, i, axis, lane] = step - (after - before)
-        u[c, i, axis, lane] = after
-        w[c, i, axis, lane] = velocity
-        total += velocity * velocity
-    _keep_greatest(total, speed2, c)
+def leap(u, low, w, f, u_then, kick, time_step, scale, clock):
+    """w += F dt / m, u += w dt / s, compensated; a coupling's new scale divides w. A row is a particle."""
+    i, v = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, cuda.blockIdx.y
+    lane = cuda.threadIdx.x
+    moved2, strayed2 = ZERO, ZERO
+    if i < u.shape[1] and clock[v, GREATEST2] < LARGEST_STEP2:
+        stretch, shrink = time_step / scale[v, 0], scale[v, 0] / scale[v, 1]
+        for axis in range(3):
+            velocity = w[v, i, axis, lane] + f[v, i, axis, lane] * kick[v, i]
+            before = u[v, i, axis, lane]
+            step = velocity * stretch + low[v, i, axis, lane]
+            after = before + step
+            low[v, i, axis, lane] = step - (after - before)
+            u[v, i, axis, lane] = after
+            w[v, i, axis, lane] = velocity * shrink
+            strayed = after - u_then[v, i, axis, lane]
+            moved2 += step * step
+            strayed2 += strayed * strayed
+    _keep_greatest(moved2, clock, v, STEP2)
+    _keep_greatest(strayed2, clock, v, STRAYED2)
 
 
 @cuda.jit
-def stray(u, u_then, moved, speed2, strayed2, time_step, inner_skin):
-    """Where pruning is due: how far the particle is from where it was when the outer list was built."""
-    i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-    if not _pruning_is_due(c, moved, speed2, time_step, inner_skin):
+def bound(u, u_then, reference, box, center, half, position, clock, scale, longest, inner_skin, outer_skin):
+    """Where building is due: the box that holds a particle in all draws, `center` and `half`-widths (V, N, 3).
+
+    Centers lie in the first periodic box; `position` is the reference position, moved with them. A row is a particle.
+    """
+    i, v = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, cuda.blockIdx.y
+    lane, lanes = cuda.threadIdx.x, cuda.blockDim.x
+    if not _building_is_due(v, clock, scale, longest, inner_skin, outer_skin):
         return
-    total = ZERO
+    if i < u.shape[1]:
+        for axis in range(3):
+            u_then[v, i, axis, lane] = u[v, i, axis, lane]
+        # An axis each, as far as there are lanes.
+        for axis in range(lane, 3, lanes):
+            least = greatest = u[v, i, axis, 0]
+            for k in range(1, lanes):
+                least, greatest = min(least, u[v, i, axis, k]), max(greatest, u[v, i, axis, k])
+            middle = reference[v, i, axis] + 0.5 * (float64(least) + float64(greatest))
+            shift = math.floor(middle / box[v, axis]) * box[v, axis]
+            center[v, i, axis] = middle - shift
+            position[v, i, axis] = reference[v, i, axis] - shift
+            half[v, i, axis] = 0.5 * (float64(greatest) - float64(least))
+
+
+@cuda.jit(device=True)
+def _cell_of(v, i, center, box, cells):
+    cell = 0
     for axis in range(3):
-        difference = u[c, i, axis, lane] - u_then[c, i, axis, lane]
-        total += difference * difference
-    _keep_greatest(total, strayed2, c)
+        place = int32(center[v, i, axis] / box[v, axis] * cells[v, axis])
+        cell = cell * cells[v, axis] + max(0, min(place, cells[v, axis] - 1))
+    return cell
 
 
 @cuda.jit
-def bound(u, u_then, reference, bounds, moved, speed2, strayed2, time_step, inner_skin, outer_skin):
-    """Where building is due: the box that holds the particle in all draws, centre and half-width, to `bounds`."""
-    i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-    if not _building_is_due(c, moved, speed2, strayed2, time_step, inner_skin, outer_skin):
+def sort(
+    center, half, box, cells, starts, order, widest, clock, scale, longest, inner_skin, outer_skin,
+):  # fmt: skip
+    """Where building is due: particles by cell, `order` (V, N) from `starts` (V, 2, M), in the order of their numbers.
+
+    `widest` (V, 3): greatest half-widths. A block of `WIDE` threads is a vector; starts[v, 1] is its scratch.
+    """
+    v, thread, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
+    if not _building_is_due(v, clock, scale, longest, inner_skin, outer_skin):
         return
-    values = cuda.shared.array(LANES, float32)
+    number, particles = cells[v, 0] * cells[v, 1] * cells[v, 2], center.shape[1]
+    for cell in range(thread, number + 1, threads):
+        starts[v, 0, cell] = 0
+    if thread < 3:
+        widest[v, thread] = 0.0
+    cuda.syncthreads()
+    for i in range(thread, particles, threads):
+        cuda.atomic.add(starts, (v, 0, _cell_of(v, i, center, box, cells) + 1), 1)
+        for axis in range(3):
+            cuda.atomic.max(widest, (v, axis), half[v, i, axis])
+    cuda.syncthreads()
+    if thread == 0:
+        for cell in range(number):
+            starts[v, 1, cell] = starts[v, 0, cell]
+            starts[v, 0, cell + 1] += starts[v, 0, cell]
+    cuda.syncthreads()
+    for i in range(thread, particles, threads):
+        order[v, cuda.atomic.add(starts, (v, 1, _cell_of(v, i, center, box, cells)), 1)] = i
+    cuda.syncthreads()
+    for cell in range(thread, number, threads):
+        for n in range(starts[v, 0, cell] + 1, starts[v, 0, cell + 1]):
+            i, at = order[v, n], n
+            while at > starts[v, 0, cell] and order[v, at - 1] > i:
+                order[v, at] = order[v, at - 1]
+                at -= 1
+            order[v, at] = i
+
+
+@cuda.jit(device=True)
+def _apart(low, high, cell, edge, widest):
+    """Distance along one axis between a stretch and the particles of a cell, which reach `widest` past its walls."""
+    return max(cell * edge - widest - high, low - (cell + 1) * edge - widest, 0.0)
+
+
+@cuda.jit(device=True)
+def _near(v, i, j, shifts, center, half, limit):
+    """Tell whether the boxes of i and of the image of j come within `limit` of each other."""
+    gap2 = 0.0
     for axis in range(3):
-        values[lane] = u[c, i, axis, lane]
-        u_then[c, i, axis, lane] = values[lane]
+        distance = abs(center[v, i, axis] - center[v, j, axis] - shifts[axis])
+        gap = max(distance - half[v, i, axis] - half[v, j, axis], 0.0)
+        gap2 += gap * gap
+    return gap2 <= limit * limit
+
+
+@cuda.jit(device=True)
+def _list_cell(
+    v, i, cell, shifts, near, found, hits, count, u, center, half, position, order, starts, species, reach,
+    neighbors, separation, s,
+):  # fmt: skip
+    """Append those particles of one cell that are within `reach` of i in any draw; return how many i has then."""
+    lane, row, lanes, rows = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
+    thread, threads, room = row * lanes + lane, lanes * rows, neighbors.shape[2]
+    for first in range(starts[v, 0, cell], starts[v, 0, cell + 1], threads):
+        near[thread] = 0
+        if first + thread < starts[v, 0, cell + 1]:
+            j = order[v, first + thread]
+            limit = reach[species[v, i], species[v, j]] / s * 1.000001
+            if j != i and _near(v, i, j, shifts, center, half, limit):
+                near[thread] = 1
         cuda.syncthreads()
-        if lane == 0:
-            least, greatest = values[0], values[0]
-            for k in range(1, LANES):
-                least, greatest = min(least, values[k]), max(greatest, values[k])
-            bounds[c, i, axis] = reference[c, i, axis] + 0.5 * (np.float64(least) + np.float64(greatest))
-            bounds[c, i, 3 + axis] = 0.5 * (np.float64(greatest) - np.float64(least))
+        rank, total = 0, 0
+        for k in range(threads):
+            rank += near[k] if k < thread else 0
+            total += near[k]
+        if near[thread]:
+            found[rank] = order[v, first + thread]
         cuda.syncthreads()
+        for k in range(row, total + row, rows):
+            if lane == 0:
+                hits[row] = 0
+            cuda.syncthreads()
+            if k < total:
+                j, distance2 = found[k], ZERO
+                for axis in range(3):
+                    d0 = position[v, i, axis] - position[v, j, axis] - shifts[axis]
+                    d = s * (d0 + (u[v, i, axis, lane] - u[v, j, axis, lane]))
+                    distance2 += d * d
+                limit = reach[species[v, i], species[v, j]]
+                if distance2 < limit * limit:
+                    hits[row] = 1
+            cuda.syncthreads()
+            place = count
+            for r in range(rows):
+                place += hits[r] if r < row else 0
+                count += hits[r]
+            if k < total and hits[row] and lane == 0 and place < room:
+                j = found[k]
+                neighbors[v, i, place] = j
+                for axis in range(3):
+                    separation[v, i, place, axis] = position[v, i, axis] - position[v, j, axis] - shifts[axis]
+            cuda.syncthreads()
+    return count
 
 
 @cuda.jit
 def build(
-    u, reference, bounds, box, species, reach, counts, neighbors, separation, needed, too_far,
-    moved, speed2, strayed2, time_step, inner_skin, outer_skin,
+    u, center, half, position, box, cells, starts, order, widest, species, reach, counts, neighbors, separation,
+    needed, clock, scale, longest, inner_skin, outer_skin,
 ):  # fmt: skip
-    """Where building is due: all neighbours within `reach` (S, S) in any draw.
+    """Where building is due: all neighbours within `reach` (S, S) in any draw, each image of a particle by itself.
 
-    `needed` (C,) becomes the room needed where lists are too short, `too_far` (C,) 1 where draws are so far apart that
-    two images of a neighbour could matter.
+    `needed` (V, 2): column 0 becomes the room needed where lists are too short.
     """
-    i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-    if not _building_is_due(c, moved, speed2, strayed2, time_step, inner_skin, outer_skin):
+    i, v, lane, row = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x, cuda.threadIdx.y
+    if not _building_is_due(v, clock, scale, longest, inner_skin, outer_skin):
         return
-    particles, room = u.shape[1], neighbors.shape[2]
-    near = cuda.shared.array(LANES, int32)
-    count = 0
-    for first in range(0, particles, LANES):
-        near[lane] = 0
-        j = first + lane
-        if j < particles and j != i:
-            limit, gap2 = reach[species[c, i], species[c, j]], 0.0
-            for axis in range(3):
-                edge, wide = box[c, axis], bounds[c, i, 3 + axis] + bounds[c, j, 3 + axis]
-                distance = bounds[c, i, axis] - bounds[c, j, axis]
-                distance -= edge * round(distance / edge)
-                gap = max(abs(distance) - wide, 0.0)
-                gap2 += gap * gap
-                if wide + limit > 0.5 * edge:
-                    too_far[c] = 1
-            if gap2 < limit * limit:
-                near[lane] = 1
-        cuda.syncthreads()
-        for n in range(min(LANES, particles - first)):
-            if near[n]:
-                j = first + n
-                limit, distance2 = reach[species[c, i], species[c, j]], ZERO
-                for axis in range(3):
-                    images = round((bounds[c, i, axis] - bounds[c, j, axis]) / box[c, axis])
-                    d0 = np.float32(reference[c, i, axis] - reference[c, j, axis] - images * box[c, axis])
-                    d = d0 + (u[c, i, axis, lane] - u[c, j, axis, lane])
-                    distance2 += d * d
-                    if lane == 0 and count < room:
-                        separation[c, i, count, axis] = d0
-                if cuda.syncthreads_or(int32(distance2 < limit * limit)):
-                    if lane == 0 and count < room:
-                        neighbors[c, i, count] = j
-                    count += 1
-        cuda.syncthreads()
-    if lane == 0:
-        counts[c, i] = min(count, room)
-        if count > room:
-            cuda.atomic.max(needed, c, count)
+    # A line each: the simulator tells shared arrays apart by their lines.
+    near = cuda.shared.array(WARP, int32)
+    found = cuda.shared.array(WARP, int32)
+    hits = cuda.shared.array(WARP, int32)
+    count, s = 0, scale[v, 1]
+    extent = (longest + outer_skin) / s * 1.000001
+    edges = box[v, 0] / cells[v, 0], box[v, 1] / cells[v, 1], box[v, 2] / cells[v, 2]
+    lows = center[v, i, 0] - half[v, i, 0], center[v, i, 1] - half[v, i, 1], center[v, i, 2] - half[v, i, 2]
+    highs = center[v, i, 0] + half[v, i, 0], center[v, i, 1] + half[v, i, 1], center[v, i, 2] + half[v, i, 2]
+    wide = widest[v, 0], widest[v, 1], widest[v, 2]
+    reaches = extent + wide[0], extent + wide[1], extent + wide[2]
+    for x in range(
+        int32(math.floor((lows[0] - reaches[0]) / edges[0])), int32(math.floor((highs[0] + reaches[0]) / edges[0])) + 1
+    ):
+        gap_x = _apart(lows[0], highs[0], x, edges[0], wide[0])
+        x_wrap = int32(math.floor(x / cells[v, 0]))
+        for y in range(
+            int32(math.floor((lows[1] - reaches[1]) / edges[1])),
+            int32(math.floor((highs[1] + reaches[1]) / edges[1])) + 1,
+        ):
+            gap_y = _apart(lows[1], highs[1], y, edges[1], wide[1])
+            y_wrap = int32(math.floor(y / cells[v, 1]))
+            for z in range(
+                int32(math.floor((lows[2] - reaches[2]) / edges[2])),
+                int32(math.floor((highs[2] + reaches[2]) / edges[2])) + 1,
+            ):
+                gap_z = _apart(lows[2], highs[2], z, edges[2], wide[2])
+                z_wrap = int32(math.floor(z / cells[v, 2]))
+                if gap_x * gap_x + gap_y * gap_y + gap_z * gap_z <= extent * extent:
+                    cell = (x - x_wrap * cells[v, 0]) * cells[v, 1] + y - y_wrap * cells[v, 1]
+                    cell = cell * cells[v, 2] + z - z_wrap * cells[v, 2]
+                    shifts = x_wrap * box[v, 0], y_wrap * box[v, 1], z_wrap * box[v, 2]
+                    count = _list_cell(
+                        v, i, cell, shifts, near, found, hits, count, u, center, half, position, order, starts,
+                        species, reach, neighbors, separation, s,
+                    )  # fmt: skip
+    if lane == 0 and row == 0:
+        counts[v, i] = min(count, neighbors.shape[2])
+        if count > neighbors.shape[2]:
+            cuda.atomic.max(needed, (v, 0), count)
 
 
 @cuda.jit
 def prune(
-    u, species, reach, counts, neighbors, separation, kept_counts, kept_neighbors, kept_separation, needed,
-    moved, speed2, time_step, inner_skin,
+    u, species, reach, counts, neighbors, separation, kept_counts, kept_neighbors, kept_separation, needed, clock,
+    scale, longest, inner_skin,
 ):  # fmt: skip
-    """Where pruning is due: keep the neighbours within `reach` (S, S) in any draw."""
-    i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-    if not _pruning_is_due(c, moved, speed2, time_step, inner_skin):
+    """Where pruning is due: keep what is within `reach` (S, S) in any draw; column 1 of `needed` as in `build`."""
+    i, v = cuda.blockIdx.x, cuda.blockIdx.y
+    if not _pruning_is_due(v, clock, scale, longest, inner_skin):
         return
-    room, count = kept_neighbors.shape[2], 0
-    for k in range(counts[c, i]):
-        j = neighbors[c, i, k]
-        limit, distance2 = reach[species[c, i], species[c, j]], ZERO
-        for axis in range(3):
-            d = separation[c, i, k, axis] + (u[c, i, axis, lane] - u[c, j, axis, lane])
-            distance2 += d * d
-        if cuda.syncthreads_or(int32(distance2 < limit * limit)):
-            if lane < 3 and count < room:
-                kept_separation[c, i, count, lane] = separation[c, i, k, lane]
-                kept_neighbors[c, i, count] = j
-            count += 1
-    if lane == 0:
-        kept_counts[c, i] = min(count, room)
+    lane, row, rows = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.y
+    hits = cuda.shared.array(WARP, int32)
+    room, count, s = kept_neighbors.shape[2], 0, scale[v, 1]
+    for k in range(row, counts[v, i] + row, rows):
+        if lane == 0:
+            hits[row] = 0
+        cuda.syncthreads()
+        if k < counts[v, i]:
+            j, distance2 = neighbors[v, i, k], ZERO
+            for axis in range(3):
+                d = s * (separation[v, i, k, axis] + (u[v, i, axis, lane] - u[v, j, axis, lane]))
+                distance2 += d * d
+            limit = reach[species[v, i], species[v, j]]
+            if distance2 < limit * limit:
+                hits[row] = 1
+        cuda.syncthreads()
+        place = count
+        for r in range(rows):
+            place += hits[r] if r < row else 0
+            count += hits[r]
+        if k < counts[v, i] and hits[row] and lane == 0 and place < room:
+            kept_neighbors[v, i, place] = neighbors[v, i, k]
+            for axis in range(3):
+                kept_separation[v, i, place, axis] = separation[v, i, k, axis]
+        cuda.syncthreads()
+    if lane == 0 and row == 0:
+        kept_counts[v, i] = min(count, room)
         if count > room:
-            cuda.atomic.max(needed, c, count)
+            cuda.atomic.max(needed, (v, 1), count)
+
+
+@cuda.jit(device=True)
+def _book(v, clock, scale, longest, inner_skin, outer_skin):
+    """Book the step of vector v, of whose lists nothing is due any more."""
+    if _pruning_is_due(v, clock, scale, longest, inner_skin):
+        if _building_is_due(v, clock, scale, longest, inner_skin, outer_skin):
+            clock[v, BUILT_AT] = scale[v, 1]
+        clock[v, MOVED] = 0.0
+        clock[v, PRUNED_AT] = scale[v, 1]
+    else:
+        clock[v, MOVED] += math.sqrt(clock[v, STEP2])
+    clock[v, GREATEST2] = max(clock[v, GREATEST2], clock[v, STEP2])
+    clock[v, STEP2] = clock[v, STRAYED2] = 0.0
+    scale[v, 0] = scale[v, 1]
 
 
 @cuda.jit
-def forces(u, f, counts, neighbors, separation, species, table, plain, energy):
-    """Write the force on every particle in every draw, and to `energy` (C, N, 32) half its pairs' energies."""
-    i, c, lane = cuda.blockIdx.x, cuda.blockIdx.y, cuda.threadIdx.x
-    x, y, z = u[c, i, 0, lane], u[c, i, 1, lane], u[c, i, 2, lane]
-    fx, fy, fz, total = ZERO, ZERO, ZERO, ZERO
-    for k in range(counts[c, i]):
-        j = neighbors[c, i, k]
-        dx = separation[c, i, k, 0] + (x - u[c, j, 0, lane])
-        dy = separation[c, i, k, 1] + (y - u[c, j, 1, lane])
-        dz = separation[c, i, k, 2] + (z - u[c, j, 2, lane])
+def forces(
+    u, f, counts, neighbors, separation, species, table, plain, energy, virial, clock, scale, longest, inner_skin,
+    outer_skin,
+):  # fmt: skip
+    """Write the force on every particle in every draw, and half its pairs' energy and r . F, (V, N, lanes) each.
+
+    Also books the step in `clock`, which it does not read otherwise.
+    """
+    i, v = cuda.blockIdx.x, cuda.blockIdx.y
+    lane, row, lanes, rows = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
+    x, y, z, s = u[v, i, 0, lane], u[v, i, 1, lane], u[v, i, 2, lane], scale[v, 1]
+    fx, fy, fz, total, outward = ZERO, ZERO, ZERO, ZERO, ZERO
+    for k in range(row, counts[v, i], rows):
+        j = neighbors[v, i, k]
+        dx = s * (separation[v, i, k, 0] + (x - u[v, j, 0, lane]))
+        dy = s * (separation[v, i, k, 1] + (y - u[v, j, 1, lane]))
+        dz = s * (separation[v, i, k, 2] + (z - u[v, j, 2, lane]))
         r2 = dx * dx + dy * dy + dz * dz
-        a, b = species[c, i], species[c, j]
+        a, b = species[v, i], species[v, j]
         if r2 < table[a, b, 2]:
             inverse2 = ONE / r2
             inverse6 = inverse2 * inverse2 * inverse2
@@ -197,19 +368,79 @@ def forces(u, f, counts, neighbors, separation, species, table, plain, energy):
                 total += linear * r + (square + fourth * r2) * r2
             fx, fy, fz = fx + g * dx, fy + g * dy, fz + g * dz
             total += inverse6 * (inverse6 * table[a, b, 4] - table[a, b, 5]) - table[a, b, 3]
-    f[c, i, 0, lane], f[c, i, 1, lane], f[c, i, 2, lane] = fx, fy, fz
-    energy[c, i, lane] = HALF * total
+            outward += g * r2
+    if rows == 1:
+        f[v, i, 0, lane], f[v, i, 1, lane], f[v, i, 2, lane] = fx, fy, fz
+        energy[v, i, lane], virial[v, i, lane] = HALF * total, HALF * outward
+    else:
+        parts = cuda.shared.array((5, WARP), float64)
+        thread = row * lanes + lane
+        parts[0, thread], parts[1, thread], parts[2, thread] = fx, fy, fz
+        parts[3, thread], parts[4, thread] = HALF * total, HALF * outward
+        cuda.syncthreads()
+        for quantity in range(row, 5, rows):
+            whole = 0.0
+            for r in range(rows):
+                whole += parts[quantity, r * lanes + lane]
+            if quantity < 3:
+                f[v, i, quantity, lane] = whole
+            elif quantity == 3:
+                energy[v, i, lane] = whole
+            else:
+                virial[v, i, lane] = whole
+    if i == 0 and row == 0 and lane == 0:
+        _book(v, clock, scale, longest, inner_skin, outer_skin)
+
+
+_rescaling = cuda.jit(device=True)(coupling.rescaling)
+_pressure_of = cuda.jit(device=True)(coupling.pressure_of)
+_strain = cuda.jit(device=True)(coupling.strain)
+# Columns of `noise`: two standard normal numbers, a chi-squared one, temperature and pressure to hold.
+NORMAL, NORMAL_OF_VOLUME, REST, TEMPERATURE, PRESSURE = range(5)
 
 
 @cuda.jit
-def finish(moved, speed2, strayed2, fastest2, time_step, inner_skin):
-    """Book the step, one thread per configuration; `fastest2` (C,) is the greatest squared speed so far."""
-    c = cuda.grid(1)
-    if c < moved.shape[0]:
-        if _pruning_is_due(c, moved, speed2, time_step, inner_skin):
-            moved[c] = 0.0
-            strayed2[c] = ZERO
-        else:
-            moved[c] += math.sqrt(speed2[c]) * time_step
-        fastest2[c] = max(fastest2[c], speed2[c])
-        speed2[c] = ZERO
+def couple(
+    w, f, masses, half_kick, virial, noise, counter, volume, kinetic, factor, scale, decay, mobility, freedoms,
+    dimension,
+):  # fmt: skip
+    """Decide the velocities' `factor` (V,) and the next `scale` of vectors of one draw; `couple` number `counter` (V,).
+
+    `volume` (V, 2): volume at scale 1, and ln of the scale; `kinetic` (V,): K before. A block of `WIDE` threads is a
+    vector. With `decay` 1 the temperature is left alone, with `mobility` 0 the volume.
+    """
+    v, thread, threads = cuda.blockIdx.x, cuda.threadIdx.x, cuda.blockDim.x
+    energies = cuda.shared.array(WIDE, float64)
+    outwards = cuda.shared.array(WIDE, float64)
+    energy, outward = 0.0, 0.0
+    for i in range(thread, w.shape[1], threads):
+        for axis in range(3):
+            velocity = float64(w[v, i, axis, 0]) + float64(f[v, i, axis, 0]) * half_kick[v, i]
+            energy += 0.5 * masses[v, i] * velocity * velocity
+        outward += virial[v, i, 0]
+    energies[thread], outwards[thread] = energy, outward
+    cuda.syncthreads()
+    if thread == 0:
+        for k in range(1, threads):
+            energy += energies[k]
+            outward += outwards[k]
+        n = counter[v]
+        temperature = noise[n, v, TEMPERATURE]
+        alpha = _rescaling(energy, temperature, freedoms, decay, noise[n, v, NORMAL], noise[n, v, REST])
+        kinetic[v], factor[v], counter[v] = energy, alpha, n + 1
+        if mobility > 0:
+            now = volume[v, 0] * math.exp(dimension * volume[v, 1])
+            internal = _pressure_of(energy * alpha * alpha, outward, now, dimension)
+            wanted, normal = noise[n, v, PRESSURE], noise[n, v, NORMAL_OF_VOLUME]
+            volume[v, 1] += _strain(internal, wanted, temperature, now, mobility, normal) / dimension
+            scale[v, 1] = math.exp(volume[v, 1])
+
+
+@cuda.jit
+def rescale(w, f, half_kick, factor):
+    """Multiply the present velocities, w + F dt / (2 m), by `factor` (V,). A row is a particle."""
+    i, v = cuda.blockIdx.x * cuda.blockDim.y + cuda.threadIdx.y, cuda.blockIdx.y
+    if i < w.shape[1] and factor[v] != 1:
+        for axis in range(3):
+            kick = f[v, i, axis, 0] * half_kick[v, i]
+            w[v, i, axis, 0] = factor[v] * (w[v, i, axis, 0] + kick) - kick

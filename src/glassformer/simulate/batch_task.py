@@ -1,0 +1,83 @@
+"""Many samples as one task: their draws share the launches on a CUDA device."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassformer.core.errors import GlassformerError, UnstableError
+from glassformer.core.failures import named
+from glassformer.core.lock import HeldError
+from glassformer.simulate.draws import run_on_device
+from glassformer.simulate.isoconfigurational import Report
+from glassformer.simulate.sample_task import Task, claimed, make_sample, request_draws
+from glassformer.simulate.unfinished import Unfinished
+
+# Configurations of a batch, at most: 64 of 32 draws of 4096 particles are 8 million particles, which fill any card;
+# a larger batch would only hold more locks for longer.
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tasks whose draws are followed together."""
+
+    tasks: tuple[Task, ...]
+
+    @property
+    def name(self) -> str:
+        """The names of the first and the last sample."""
+        first, last = self.tasks[0].name, self.tasks[-1].name
+        return first if first == last else f"{first} to {last}"
+
+    @property
+    def lock(self) -> Path | None:
+        """None: every sample has its own."""
+        return None
+
+
+def batches(tasks: Sequence[Task]) -> list[Batch]:
+    """Return `tasks` in batches, those of a state point together."""
+    together = sorted(tasks, key=lambda task: (task.point.label, task.index))
+    return [Batch(tuple(together[first : first + BATCH])) for first in range(0, len(together), BATCH)]
+
+
+def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, threads: int = 1) -> int:
+    """Simulate what is missing of the batch's samples and write their files; return how many were made.
+
+    `threads` evaluate observations. What other processes hold is left to them. Raises what the first sample that
+    failed raised, naming it, after the others are made; `HeldError` if others still hold a sample.
+    """
+    failure: Exception | None = None
+    held: HeldError | None = None
+    made = 0
+    with ExitStack() as stack:
+        mine: list[tuple[Task, Unfinished]] = []
+        for task in batch.tasks:
+            try:
+                lock = stack.enter_context(claimed(task))
+                mine.append((task, Unfinished(task.path, task.parameter_hash, lock)))
+            except HeldError as error:
+                held = error
+        requests = [(task, request_draws(task, report, unfinished)) for task, unfinished in mine]
+        errors = dict(
+            zip(
+                [task.name for task, request in requests if request is not None],
+                run_on_device([request for _, request in requests if request is not None], threads),
+                strict=True,
+            )
+        )
+        for task, unfinished in mine:
+            unstable: UnstableError | None = errors.get(task.name)
+            try:
+                if unstable is not None:
+                    raise unstable
+                # Its draws are reported already.
+                made += make_sample(task, lambda done, more=0: None, unfinished, threads)
+            except GlassformerError as problem:
+                failure = failure or named(task.name, problem)
+    if failure is not None:
+        raise failure
+    if held is not None:
+        raise held
+    return made

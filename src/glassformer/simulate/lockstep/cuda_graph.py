@@ -1,0 +1,75 @@
+"""Many kernel launches as one: a CUDA graph, so that small systems do not wait for the launches."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from numba import config, cuda
+
+SIMULATED = bool(getattr(config, "ENABLE_CUDASIM"))  # noqa: B009
+
+
+class Repeated:
+    """A sequence of kernel launches that is the same every time: `launch` must launch on the stream that it is given.
+
+    Recorded once by stream capture and replayed as a CUDA graph. `launch` must have run before, so that its kernels
+    are compiled; it may not allocate or copy. It is called again every time on numba's simulator, and where the
+    driver cannot record it, with a warning.
+    """
+
+    def __init__(self, launch: Callable[[Any], None]) -> None:
+        self._launch = launch
+        self._graph: Any = None
+        self._stream: Any = None if SIMULATED else cuda.stream()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a graph is in use."""
+        return self._graph is not None
+
+    def run(self) -> None:
+        """Run the sequence once, after all that was launched before."""
+        if self._graph is None and self._stream is not None:
+            try:
+                self._graph = self._record()
+            except (RuntimeError, ImportError) as error:
+                warnings.warn(f"kernels are launched one by one: no CUDA graph could be made ({error})", stacklevel=2)
+                self._stream = None
+        if self._graph is None:
+            self._launch(0)
+            return
+        from cuda.bindings import driver
+
+        _checked(driver.cuGraphLaunch(self._graph, driver.CUstream(int(self._stream))))
+
+    def close(self) -> None:
+        """Free the graph: its kernels refer to arrays that are to be replaced."""
+        if self._graph is not None:
+            from cuda.bindings import driver
+
+            self._stream.synchronize()
+            _checked(driver.cuGraphExecDestroy(self._graph))
+            self._graph = None
+
+    def _record(self) -> Any:
+        from cuda.bindings import driver
+
+        handle = driver.CUstream(int(self._stream))
+        # What the default stream still does must be done before.
+        cuda.synchronize()
+        _checked(driver.cuStreamBeginCapture(handle, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED))
+        try:
+            self._launch(self._stream)
+        finally:
+            ended = driver.cuStreamEndCapture(handle)
+        (graph,) = _checked(ended)
+        (executable,) = _checked(driver.cuGraphInstantiate(graph, 0))
+        _checked(driver.cuGraphDestroy(graph))
+        return executable
+
+
+def _checked(result: tuple[Any, ...]) -> tuple[Any, ...]:
+    status, *values = result
+    if int(status) != 0:
+        raise RuntimeError(f"the CUDA driver returned {status!r}")
+    return tuple(values)

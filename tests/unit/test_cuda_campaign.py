@@ -1,0 +1,80 @@
+"""Campaigns whose draws run on a CUDA device, on numba's simulator."""
+
+import pytest
+
+from tests.unit.cuda_simulator import simulated
+
+CAMPAIGN = """
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from glassformer.core.campaign import Campaign
+from glassformer.dataset.sample import read_sample
+from glassformer.simulate.batch_task import batches, simulate_batch
+from glassformer.simulate.sample_task import Task, simulate_sample
+from glassformer.simulate.unfinished import Unfinished
+from glassformer.core.mixture import shipped_mixture
+
+module.kernels.WARP, widths.WIDTHS = 2, (2,)
+batch.CHECKPOINT_STEPS = module.REFRESH_STEPS = 2
+table = shipped_mixture("kob-andersen").model_copy(update={"cutoff": ((1.2, 1.2), (1.2, 1.2)), "cutoff_in_sigma": None})
+starts = [rattled_lattice(3, seed, spacing=1.08) for seed in (0, 1)]
+starts = [replace(start, species=np.repeat([0, 1], [22, 5]).astype(np.uint8)) for start in starts]
+campaign = Campaign.model_validate(dict(
+    seed=3, particles=100, mixture=table.model_dump(), configurations=2, draws=2, engine="cuda", time_step=0.01,
+    particle_times=[0.03], equilibration=dict(as_given=True, start_from="starts"),
+    schedule=dict(first=1, count=2, last=5), state_points=[dict(temperature=0.5, density=starts[0].density)]))
+# Fewer than a campaign may have: the simulator is slow.
+campaign = campaign.model_copy(update={"particles": 27})
+
+def tasks(folder):
+    Path(folder).mkdir()
+    point = campaign.state_points[0]
+    return [Task(campaign, point, index, Path(folder) / point.label / f"c{index:04d}.h5", starts[index])
+            for index in range(2)]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_killed_batch_resumed_one_by_one_makes_the_same_samples() -> None:
+    simulated(
+        CAMPAIGN
+        + """
+with tempfile.TemporaryDirectory() as folder:
+    whole, broken = tasks(folder + "/a"), tasks(folder + "/b")
+    (together,) = batches(whole)
+    assert simulate_batch(together) == 2
+    save, saved = Unfinished.save, []
+    class Killed(Exception): pass
+    def dying(self, name, arrays):
+        save(self, name, arrays)
+        saved.append(name)
+        if len(saved) == 2:
+            raise Killed
+    Unfinished.save = dying
+    try:
+        simulate_batch(batches(broken)[0])
+    except Killed:
+        pass
+    Unfinished.save = save
+    assert saved == ["draws-0-1-running"] * 2
+    began = []
+    advance = LockstepCuda.advance
+    def watched(self, steps):
+        began.append(self.steps)
+        advance(self, steps)
+    LockstepCuda.advance = watched
+    for task in broken:
+        simulate_sample(task)
+    assert min(began) == 2
+    for one, other in zip(whole, broken):
+        first, second = read_sample(one.path), read_sample(other.path)
+        # As words: there are NaNs among them.
+        assert str(first.facts) == str(second.facts)
+        assert first.facts.engine == "lockstep on CUDA 1 (on numba's CUDA simulator)"
+        for name in vars(first.ensemble):
+            np.testing.assert_array_equal(getattr(first.ensemble, name), getattr(second.ensemble, name), name)
+        assert first.ensemble.msd[0, -1, 0] > 0
+"""
+    )
