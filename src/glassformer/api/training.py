@@ -31,6 +31,7 @@ from glassformer.train.propensity import Trained, train_predictor
 if TYPE_CHECKING:
     from glassformer.train.checkpoint import Model
     from glassformer.train.device import Device
+    from glassformer.train.nodes import Member
 
 AnyRun = str | Path | Mapping[str, Any] | Run | Recipe
 
@@ -111,10 +112,11 @@ def train_network(
     processes: int = 1,
     start: "Model | None" = None,
     device: "Device" = "auto",
+    member: "Member | None" = None,
 ) -> Path:
     """Train the networks of `run`, and return the path of the prediction file. Raises as `train`.
 
-    With `start`, from the weights of a trained network.
+    With `start`, from the weights of a trained network; as `member` of the processes that srun or torchrun started.
     """
     if not isinstance(data, str | Path | Structure) and len(data) > 1 and isinstance(data[0], str | Path):
         raise SettingsError(
@@ -123,7 +125,7 @@ def train_network(
     samples = samples_at(data)
     from glassformer.train.training import train_run
 
-    return train_run(run, samples, out, stages, threads, allow_unequilibrated, processes, start, device)
+    return train_run(run, samples, out, stages, threads, allow_unequilibrated, processes, start, device, member)
 
 
 def train_propensity(

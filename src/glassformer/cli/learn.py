@@ -54,6 +54,9 @@ def train(
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Processes that train one network together, such as one per GPU.")
     ] = 1,
+    distributed: Annotated[
+        bool, flag("--distributed", "Be one of the processes that srun or torchrun started, on one or more nodes.")
+    ] = False,
     device: Device = "auto",
     allow_unequilibrated: Annotated[
         bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
@@ -81,30 +84,17 @@ def train(
     if recipe:
         if start is not None:
             raise SettingsError("got --from with a recipe; only networks start from weights", "Leave --from out.")
+        if distributed:
+            raise SettingsError("got --distributed with a recipe; one process trains it", "Leave --distributed out.")
         from glassformer.cli.propensity_training import train_and_print
 
         train_and_print(load_recipe(run), datasets, out, threads)
         return
-    from glassformer.api.training import train_network
-    from glassformer.cli.tables import print_evaluation
+    from glassformer.cli.network_training import Machine, train_and_score
     from glassformer.core.run import load_run
-    from glassformer.dataset.predictions import read_predictions
-    from glassformer.evaluate.evaluation import evaluate as score
 
-    settings = load_run(run, network)
-    model = None
-    if start is not None:
-        from glassformer.train.checkpoint import read_model
-
-        model = read_model(start, allowed=(settings.network.name,))
-    with progress() as stages:
-        path = train_network(settings, datasets, out, threads, stages, allow_unequilibrated, processes, model, device)
-    predictions = read_predictions(path)
-    if {"test", "leaked"}.isdisjoint(predictions.roles):
-        console.print(f"{start} has seen all configurations of {datasets[0]} in training: none is scored.")
-    else:
-        print_evaluation(score(predictions))
-    console.print(f"predictions of all folds: {path}", soft_wrap=True)
+    machine = Machine(threads, processes, device, distributed)
+    train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start)
 
 
 def predict(

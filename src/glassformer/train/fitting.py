@@ -13,6 +13,7 @@ from glassformer.core.progress import Progress
 from glassformer.train.archive import read_archive, write_archive
 from glassformer.train.data import Loader
 from glassformer.train.learner import Learner
+from glassformer.train.nodes import from_first
 from glassformer.train.schedule import finished, kept_epoch
 
 KEPT_FILE = "kept.ckpt"
@@ -35,10 +36,11 @@ def fit(learner: Learner, train: Loader, validation: Loader, place: Place, progr
     Raises `CheckpointError` if what the folder holds is damaged or of another run, `TrainingError` if it diverges.
     """
     settings, resume = learner.settings, place.folder / RESUME_FILE
-    # Of several processes the first writes. Another has read before, as no epoch ends without it.
+    # Of several processes the first writes and reads: on another node a file may appear later.
     writes = learner.rank == 0
-    if resume.exists():
-        learner.restore(_read(resume, place.identity))
+    state = from_first(lambda: _read(resume, place.identity) if resume.exists() else None)
+    if state is not None:
+        learner.restore(state)
         progress.expect(-len(learner.history))
         progress.say(f"{place.name} continues after epoch {len(learner.history)}")
     with _events(place.folder / "tensorboard", writes and settings.tensorboard) as write_events:

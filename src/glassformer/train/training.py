@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -37,12 +37,10 @@ from glassformer.train.examples import build_graphs
 from glassformer.train.fitting import remove_checkpoints
 from glassformer.train.fold import Task, train_fold
 from glassformer.train.memory import keep_large_blocks
+from glassformer.train.nodes import PATIENCE, Member, from_first, joined
 from glassformer.train.prediction import merge, predict
 from glassformer.train.processes import run_together
 from glassformer.train.target import Target
-
-# A process waits for the first, which makes a model between two folds; if that one dies, all are ended from outside.
-PATIENCE = timedelta(days=30)
 
 
 def train_run(
@@ -55,6 +53,7 @@ def train_run(
     processes: int = 1,
     start: Model | None = None,
     device: Device = "auto",
+    member: Member | None = None,
 ) -> Path:
     """Train `run` on `samples` into the folder `out`; return the path of the prediction file.
 
@@ -62,7 +61,8 @@ def train_run(
     predicted by the one network that had not seen it. A killed run continues from the last whole epoch and ends with
     the same numbers: on a CPU with the same number of threads and processes, on GPUs if `training.deterministic`;
     otherwise a GPU adds in another order each time. `processes` train one network together, each on its share of every
-    batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share alone. `device`:
+    batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share alone. `member`:
+    which this process is of several that srun or torchrun started, on one or more nodes that share `out`. `device`:
     'auto' is a GPU if there is one; graphs stay on it. Every fold starts from the weights of `start`, if given, whose
     network must be the run's; what that model has seen keeps its role, in the new models and in the predictions. Bare
     structures are refused; so are samples that were found not to be in equilibrium, unless `allow_unequilibrated`.
@@ -72,26 +72,42 @@ def train_run(
     refuse_bare(samples)
     if not allow_unequilibrated:
         refuse_unequilibrated(samples)
-    place = choose_device(device)
+    place = choose_device(device, 0 if member is None else member.gpu)
     if place.type == "cuda":
         _refuse_too_many(processes)
     # Before anything is written: what cannot be trained is refused here.
     task = replace(_task(run, samples, out, max(1, threads // processes), start), device=place)
-    run = task.run
     _prepare_torch(task, threads)
-    graphs = build_graphs(task.samples, run.network, place)
-    _refuse_other_run(out, task.identity, run)
-    with exclusive(out):
-        remove_temporaries(out)
-        write_json(out / RUN_FILE, {"parameter_hash": task.identity} | run.model_dump(mode="json"))
-        task = within_budget(task, graphs, progress, processes)
-        missing = _missing(task, run.training.epochs, progress)
-        if processes == 1:
-            _train_folds((task, missing), graphs, progress)
-        elif missing:
+    graphs = build_graphs(task.samples, task.run.network, place)
+    rank, together = (0, processes) if member is None else (member.rank, member.size)
+    with ExitStack() as stack:
+        if member is not None:
+            stack.enter_context(joined(member, out, place))
+        settings, missing = from_first(lambda: _begin(stack, task, graphs, progress, together))
+        task = replace(task, run=settings)
+        if processes > 1 and missing:
             run_together(_train_share, (task, missing), processes, progress)
-        write_predictions(out / PREDICTIONS_FILE, _predict_folds(task, graphs))
+        else:
+            _train_folds((task, missing), graphs, progress, rank, together)
+        if rank == 0:
+            write_predictions(out / PREDICTIONS_FILE, _predict_folds(task, graphs))
     return out / PREDICTIONS_FILE
+
+
+def _begin(
+    stack: ExitStack, task: Task, graphs: Sequence[list[GraphBatch]], progress: Progress, processes: int
+) -> tuple[Run, list[int]]:
+    """Take the folder until `stack` ends; return the run, with the epochs that fit its budget, and the missing folds.
+
+    Raises `CheckpointError` if the folder holds another run, `StorageError` if another process writes there.
+    """
+    out = task.out
+    _refuse_other_run(out, task.identity, task.run)
+    stack.enter_context(exclusive(out))
+    remove_temporaries(out)
+    write_json(out / RUN_FILE, {"parameter_hash": task.identity} | task.run.model_dump(mode="json"))
+    within = within_budget(task, graphs, progress, processes)
+    return within.run, _missing(within, task.run.training.epochs, progress)
 
 
 def run_identity(run: Run, samples: Sequence[Sample]) -> str:
@@ -173,11 +189,10 @@ Work = tuple[Task, list[int]]
 def _train_share(work: Work, progress: Progress, rank: int, processes: int) -> None:
     """Do one process's part; each builds the graphs for itself, which is sooner done than sending them."""
     task, missing = work
-    _prepare_torch(task, task.threads)
     on_gpus = task.device.type == "cuda"
     if on_gpus:
         task = replace(task, device=torch.device("cuda", rank))
-        torch.cuda.set_device(task.device)
+    _prepare_torch(task, task.threads)
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=PATIENCE, rank=rank, world_size=processes)
     graphs = build_graphs(task.samples, task.run.network, task.device)
     _train_folds((task, missing), graphs, progress, rank, processes)
@@ -187,6 +202,9 @@ def _train_share(work: Work, progress: Progress, rank: int, processes: int) -> N
 def _prepare_torch(task: Task, threads: int) -> None:
     """Let this process compute with so many `threads`, keep its memory, and be deterministic where it should be."""
     torch.set_num_threads(threads)
+    if task.device.type == "cuda":
+        # Where NCCL looks for what it sends.
+        torch.cuda.set_device(task.device)
     be_deterministic(task.device.type == "cpu" or task.run.training.deterministic)
     keep_large_blocks()
 
