@@ -12,7 +12,8 @@ from tests.unit.test_distributed import SLURM, command, folder, weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 __all__ = ["folder"]
-NAMES = ("glassformer-0", "glassformer-1")
+# Other runs of the tests may be at work beside this one.
+NAMES = tuple(f"glassformer-{os.getpid()}-{number}" for number in range(2))
 
 
 def ip(*words: str) -> None:
@@ -20,7 +21,7 @@ def ip(*words: str) -> None:
 
 
 @pytest.fixture
-def two_nodes() -> Iterator[tuple[str, str]]:
+def two_nodes() -> Iterator[tuple[str, ...]]:
     """Namespaces whose only way to each other is 10.77.0.0/24, which no name resolves to."""
     if shutil.which("ip") is None or os.geteuid() != 0:
         pytest.skip("needs ip (iproute2) and root, to make network namespaces")
@@ -41,7 +42,7 @@ def two_nodes() -> Iterator[tuple[str, str]]:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
-def test_a_training_goes_across_nodes(folder: Path, two_nodes: tuple[str, str]) -> None:
+def test_a_training_goes_across_nodes(folder: Path, two_nodes: tuple[str, ...]) -> None:
     words = command(folder, 3, "nodes", "--distributed")
     of_srun = SLURM | {"SLURM_LOCALID": "0", "SLURM_STEP_TASKS_PER_NODE": "1(x2)"}
     processes = [
