@@ -95,7 +95,11 @@ def split(number: int, fold: int) -> tuple[list[int], list[int]]:
 
 def standardised(subjects: Sequence[Subject], training: Sequence[int]) -> list[Item]:
     """Return every subject with targets less the mean, over the spread, of its species in training."""
-    examples = [Example(one.graph, one.targets, np.ones(len(one.species), np.bool_)) for one in subjects]
+    graphs = [[one.graph] for one in subjects]
+    examples = [
+        Example(graphs, number, 0, str(number), one.species, one.targets, np.ones(len(one.species), np.bool_))
+        for number, one in enumerate(subjects)
+    ]
     mean, std = scale_of([examples[index] for index in training], each_species=True, kinds=MOST_SPECIES)
     return make_items(examples, mean, std)
 

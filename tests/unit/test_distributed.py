@@ -54,7 +54,7 @@ def test_what_torchrun_and_srun_say() -> None:
     assert (member.rank, member.size, member.local_rank, member.start) == (5, 8, 1, "")
     assert member.threads >= 1
     of_srun = SLURM | {"SLURM_PROCID": "1", "SLURM_LOCALID": "0", "SLURM_CPUS_PER_TASK": "6"}
-    assert Member.of_environment(of_srun) == Member(1, 2, 0, 6, "12-0-0")
+    assert Member.of_environment(of_srun) == Member(1, 2, 0, 2, 6, "12-0-0")
     again = Member.of_environment(of_srun | {"SLURM_RESTART_COUNT": "1"})
     assert again.start != Member.of_environment(of_srun).start
 
@@ -68,7 +68,8 @@ def test_the_cores_of_a_node_are_shared_by_its_tasks(
 ) -> None:
     monkeypatch.setattr(nodes, "cores", lambda: 24)
     known = SLURM | {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": str(node)}
-    assert Member.of_environment(known | {"SLURM_STEP_TASKS_PER_NODE": tasks}).threads == 24 // number
+    member = Member.of_environment(known | {"SLURM_STEP_TASKS_PER_NODE": tasks})
+    assert (member.on_node, member.threads) == (number, 24 // number)
 
 
 @pytest.mark.parametrize("known", [{}, {"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}])
@@ -81,7 +82,7 @@ def test_without_a_launcher_there_is_none(known: Mapping[str, str]) -> None:
 def test_a_task_that_sees_one_gpu_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for seen, expected in ((1, 0), (4, 3), (0, 0)):
         monkeypatch.setattr(torch.cuda, "device_count", lambda seen=seen: seen)
-        assert Member(7, 8, 3, 1).gpu == expected
+        assert Member(7, 8, 3, 4, 1).gpu == expected
 
 
 def test_alone_the_first_is_this_process() -> None:
@@ -95,7 +96,7 @@ def _refuse() -> None:
 
 
 def test_one_member_meets_itself(tmp_path: Path) -> None:
-    with joined(Member(0, 1, 0, 1, "a"), tmp_path / "out", torch.device("cpu")):
+    with joined(Member(0, 1, 0, 1, 1, "a"), tmp_path / "out", torch.device("cpu")):
         assert from_first(lambda: "agreed") == "agreed"
         with pytest.raises(DatasetError):
             from_first(_refuse)
@@ -198,7 +199,7 @@ def test_what_the_first_refuses_all_refuse(folder: Path, expected: list[bytes]) 
     with both(folder, 60, "local") as processes:
         texts = [one.communicate(timeout=120)[0] for one in processes]
     assert [one.returncode for one in processes] == [2, 2]
-    assert all("holds a run with other settings or data: epochs" in text for text in texts), texts
+    assert all("holds a run with other settings or data: training.epochs" in text for text in texts), texts
     assert weights(folder, "local") == expected
 
 

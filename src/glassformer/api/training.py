@@ -1,6 +1,7 @@
 """Training, of a network or a propensity model, on data with draws."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from glassformer.baselines.propensity_model import PropensityPredictor
 from glassformer.core.cores import cores
 from glassformer.core.errors import SettingsError
 from glassformer.core.layout import MODEL_SUFFIX, TrainingFolder
+from glassformer.core.memory import available_memory
 from glassformer.core.presets import is_recipe, load_recipe
 from glassformer.core.progress import Progress, Silent
 from glassformer.core.recipe import Recipe
 from glassformer.core.run import Run, load_run
 from glassformer.core.settings import check_settings
+from glassformer.dataset.folder import stream_dataset
 from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.evaluation import evaluate
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from glassformer.train.checkpoint import Model
     from glassformer.train.device import Device
     from glassformer.train.nodes import Member
+
+# Of the memory, the part for samples: in training, graphs are asked for more often.
+SAMPLES_SHARE = 0.25
 
 AnyRun = str | Path | Mapping[str, Any] | Run | Recipe
 
@@ -113,19 +119,36 @@ def train_network(
     start: "Model | None" = None,
     device: "Device" = "auto",
     member: "Member | None" = None,
+    memory: float | None = None,
 ) -> Path:
     """Train the networks of `run`, and return the path of the prediction file. Raises as `train`.
 
     With `start`, from the weights of a trained network; as `member` of the processes that srun or torchrun started.
+    `memory`: bytes that this process and those that it starts may take for samples and graphs.
     """
     if not isinstance(data, str | Path | Structure) and len(data) > 1 and isinstance(data[0], str | Path):
         raise SettingsError(
             f"got {len(data)} datasets; a network is trained on one", "Put its state points into one folder."
         )
-    samples = samples_at(data)
+    if memory is None:
+        memory = (available_memory() or math.inf) / 2 / (1 if member is None else member.on_node)
+    # This process holds samples and graphs, too, beside those that it starts.
+    of_each = memory / (processes + (processes > 1))
+    samples = _samples_within(data, SAMPLES_SHARE * of_each, stages.say)
     from glassformer.train.training import train_run
 
-    return train_run(run, samples, out, stages, threads, allow_unequilibrated, processes, start, device, member)
+    of_graphs = (1 - SAMPLES_SHARE) * of_each
+    return train_run(
+        run, samples, out, stages, threads, allow_unequilibrated, processes, start, device, member, of_graphs
+    )
+
+
+def _samples_within(data: AnyStructures, memory: float, say: Callable[[str], None]) -> Sequence[Sample]:
+    """Return the samples of `samples_at`; those of one dataset need not be in memory all at once."""
+    paths = [data] if isinstance(data, str | Path) else [] if isinstance(data, Structure) else data
+    if len(paths) == 1 and isinstance(paths[0], str | Path) and Path(paths[0]).is_dir():
+        return stream_dataset(Path(paths[0]), memory, say)
+    return samples_at(data)
 
 
 def train_propensity(

@@ -58,6 +58,15 @@ def train(
         bool, flag("--distributed", "Be one of the processes that srun or torchrun started, on one or more nodes.")
     ] = False,
     device: Device = "auto",
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="GB",
+            help="Memory for samples and graphs; what does not fit is read again in every epoch.",
+            show_default="half of what is free",
+        ),
+    ] = None,
     allow_unequilibrated: Annotated[
         bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
     ] = False,
@@ -93,7 +102,7 @@ def train(
     from glassformer.cli.network_training import Machine, train_and_score
     from glassformer.core.run import load_run
 
-    machine = Machine(threads, processes, device, distributed)
+    machine = Machine(threads, processes, device, distributed, memory)
     train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start)
 
 

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Machine:
-    """What trains: `processes` of this machine, or with `distributed` those that srun or torchrun started."""
+    """What trains: `processes` of this machine, or with `distributed` those that srun or torchrun started.
+
+    `memory`: GB that they may take, half of what is free if it is not given.
+    """
 
     threads: int
     processes: int
     device: "Device"
     distributed: bool
+    memory: float | None
 
     def member(self) -> "Member | None":
         """Return which of the distributed processes this is, or None. Raises `SettingsError`."""
@@ -53,8 +57,9 @@ def train_and_score(
     threads = machine.threads if member is None else min(machine.threads, member.threads)
     with progress() if first else nullcontext(Silent()) as stages:
         path = train_network(
-            run, datasets, out, threads, stages, allow_unequilibrated, machine.processes, model, machine.device, member
-        )
+            run, datasets, out, threads, stages, allow_unequilibrated, machine.processes, model, machine.device, member,
+            None if machine.memory is None else 1e9 * machine.memory,
+        )  # fmt: skip
     if not first:
         return
     predictions = read_predictions(path)

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ def fingerprint(*arrays: NDArray[np.generic]) -> str:
     It tells to the last bit what a result was made from. Whether two structures are the same is another question:
     `glassformer.physics.signature`.
     """
+    return fingerprint_of(arrays)
+
+
+def fingerprint_of(arrays: Iterable[NDArray[np.generic]]) -> str:
+    """Return the `fingerprint` of `arrays`, of which one at a time need be in memory."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())

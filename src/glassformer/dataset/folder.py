@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import storage_error
 from glassformer.core.layout import SAMPLE_SUFFIX
 from glassformer.core.provenance import fingerprint, parameter_hash
+from glassformer.core.sequences import OnDemand, bytes_of
 from glassformer.dataset.consistency import check_definitions, check_state_points, refuse_copies, refuse_same
 from glassformer.dataset.digest import Digest
 from glassformer.dataset.index import Index
@@ -53,6 +55,23 @@ def read_dataset(dataset: Path) -> list[Sample]:
     that do not belong together.
     """
     return _read(sample_paths(dataset), sizes=True)
+
+
+def stream_dataset(dataset: Path, memory: float, say: Callable[[str], None] = lambda text: None) -> Sequence[Sample]:
+    """Return the samples of `read_dataset`, in its order; if they take more than `memory` bytes, not all at once.
+
+    Then a sample that does not fit is read each time that it is asked for. Raises `DatasetError` as `read_dataset`.
+    """
+    paths = sample_paths(dataset)
+    first = bytes_of(read_sample(paths[0]))
+    if len(paths) * first <= memory:
+        return read_dataset(dataset)
+    list_dataset(dataset, say)
+    return OnDemand(len(paths), partial(_numbered, paths), memory)
+
+
+def _numbered(paths: Sequence[Path], number: int) -> Sample:
+    return _named(read_sample(paths[number]), paths[number])
 
 
 def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) -> list[Digest]:

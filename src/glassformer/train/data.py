@@ -17,9 +17,9 @@ from glassformer.train.examples import Example
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A graph with its standardised labels (R, K) and which of them count (R,)."""
+    """An example, its standardised labels (R, K) and which of them count (R,)."""
 
-    graph: GraphBatch
+    example: Example
     label: Tensor
     learned: Tensor
 
@@ -49,12 +49,12 @@ def make_items(examples: Sequence[Example], mean: FloatArray, std: FloatArray) -
     """Return `examples` with labels (label - mean) / std; `mean` and `std` (K,), or (S, K) of each species."""
 
     def standardised(example: Example) -> FloatArray:
-        species = example.graph.species.cpu().numpy()
+        species = example.species
         label: FloatArray = (example.label - of_species(mean, species)) / of_species(std, species)
         return label
 
     return [
-        Item(example.graph, torch.from_numpy(standardised(example)).float(), torch.from_numpy(example.learned))
+        Item(example, torch.from_numpy(standardised(example)).float(), torch.from_numpy(example.learned))
         for example in examples
     ]
 
@@ -129,12 +129,12 @@ class Loader:
 
     def graphs(self, epoch: int) -> Iterator[GraphBatch]:
         """Return every world-th of the batches that all graphs make; a graph that several draws share comes once."""
-        ordered = (self.items[index].graph for batch in self.order.batches(epoch) for index in batch)
-        once = list({id(graph): graph for graph in ordered}.values())
+        ordered = (self.items[index].example for batch in self.order.batches(epoch) for index in batch)
+        once = list({example.key: example for example in ordered}.values())
         # Parts as alike as can be: each counts alike in what is measured over them.
         parts = np.array_split(np.arange(len(once)), -(-len(once) // self.order.batch_size))
         for number in range(self.rank, len(parts), self.world):
-            yield join([once[index] for index in parts[number]])
+            yield join([once[index].graph for index in parts[number]])
 
     def _share(self, batch: Sequence[Item]) -> Batch:
         places = tuple(range(self.rank, len(batch), self.world))
@@ -142,7 +142,7 @@ class Loader:
         learned = torch.cat([item.learned for item in mine])
         everyone = sum(int(item.learned.sum()) for item in batch)
         return Batch(
-            join([item.graph for item in mine]),
+            join([item.example.graph for item in mine]),
             torch.cat([item.label for item in mine]),
             learned,
             places or (0,),

@@ -1,5 +1,6 @@
 """What a network learns from: the graphs of samples and the labels that belong to them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -7,9 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from glassformer.core.arrays import FloatArray
+from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.network_settings import NetworkSettings
+from glassformer.core.sequences import OnDemand
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import CPU, GraphBatch, build_graph
 from glassformer.graph.inputs import node_vectors
@@ -21,23 +23,65 @@ from glassformer.train.target import Target
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A graph and its labels (R, K) as `Target.labels` returns them, of which the rows `learned` (R,) count."""
+    """A graph and its labels (R, K) as `Target.labels` returns them, of which the rows `learned` (R,) count.
 
-    graph: GraphBatch
+    `graphs[sample][number]` is the graph, which need not be in memory. `structure`: fingerprint of the configuration;
+    `species` (N,): those of its particles.
+    """
+
+    graphs: Sequence[list[GraphBatch]]
+    sample: int
+    number: int
+    structure: str
+    species: ByteArray
     label: FloatArray
     learned: NDArray[np.bool_]
 
+    @property
+    def graph(self) -> GraphBatch:
+        """The graph, built again if it was not kept."""
+        return self.graphs[self.sample][self.number]
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What examples with one graph have in common."""
+        return self.structure, self.number
+
 
 def build_graphs(
-    samples: Sequence[Sample], settings: NetworkSettings, device: torch.device = CPU
-) -> list[list[GraphBatch]]:
+    samples: Sequence[Sample], settings: NetworkSettings, device: torch.device = CPU, memory: float = math.inf
+) -> Sequence[list[GraphBatch]]:
     """Return the graphs of every sample, on `device`: one, or one per draw if the network reads velocities.
 
-    Raises `SettingsError` or `DatasetError`.
+    Those that do not fit into `memory` bytes are built each time that they are asked for.
+    Raises `SettingsError` or `DatasetError`, here and not later.
     """
-    velocities = [draw_velocities(sample) for sample in samples] if "velocity" in settings.inputs else None
-    configurations = [sample.configuration for sample in samples]
-    return configuration_graphs(configurations, [sample.mixture for sample in samples], settings, velocities, device)
+    graphs = OnDemand(len(samples), _Builder(samples, settings, device).build, memory)
+    for _ in graphs:
+        # What cannot be built is refused before anything begins.
+        pass
+    return graphs
+
+
+class _Builder:
+    """Builds the graphs of samples; those of a structure that several samples share are built once."""
+
+    def __init__(self, samples: Sequence[Sample], settings: NetworkSettings, device: torch.device) -> None:
+        self._samples, self._settings, self._device = samples, settings, device
+        self._last: tuple[str, GraphBatch] | None = None
+
+    def build(self, number: int) -> list[GraphBatch]:
+        """Return the graphs of sample `number`."""
+        sample, settings = self._samples[number], self._settings
+        configuration = sample.configuration
+        velocities = draw_velocities(sample) if "velocity" in settings.inputs else None
+        # Single draws of a structure follow each other.
+        key = configuration.fingerprint
+        if self._last is None or self._last[0] != key:
+            first = None if velocities is None else velocities[0]
+            self._last = key, build_graph(configuration, settings, sample.mixture, first, self._device)
+        graph = self._last[1]
+        return [graph] if velocities is None else _with_velocities(graph, configuration, settings, velocities)
 
 
 def configuration_graphs(
@@ -52,14 +96,11 @@ def configuration_graphs(
     `mixtures`: the liquid of each. Raises `SettingsError` if a configuration has too few particles or lacks an input
     that the network reads.
     """
-    known: dict[str, GraphBatch] = {}
     graphs = []
     for number, (configuration, mixture) in enumerate(zip(configurations, mixtures, strict=True)):
         draws = None if velocities is None else velocities[number]
-        key = configuration.fingerprint
-        if key not in known:
-            known[key] = build_graph(configuration, settings, mixture, None if draws is None else draws[0], device)
-        graphs.append([known[key]] if draws is None else _with_velocities(known[key], configuration, settings, draws))
+        graph = build_graph(configuration, settings, mixture, None if draws is None else draws[0], device)
+        graphs.append([graph] if draws is None else _with_velocities(graph, configuration, settings, draws))
     return graphs
 
 
@@ -96,11 +137,16 @@ def draw_velocities(sample: Sample) -> list[FloatArray]:
 def build_examples(
     target: Target, samples: Sequence[Sample], graphs: Sequence[list[GraphBatch]]
 ) -> list[list[Example]]:
-    """Return the examples of every sample: one, or one per draw. Raises `DatasetError`."""
+    """Return the examples of every sample: one, or one per draw; `graphs` are those of all. Raises `DatasetError`."""
+    return [_examples(target, sample, graphs, number) for number, sample in enumerate(samples)]
+
+
+def _examples(target: Target, sample: Sample, graphs: Sequence[list[GraphBatch]], number: int) -> list[Example]:
+    species, structure, labels = sample.configuration.species, sample.configuration.fingerprint, target.labels(sample)
+    learned = target.learned(species)
+    # Draws share a graph unless the network reads their velocities.
+    own = len(labels) > 1 and len(graphs[number]) > 1
     return [
-        [
-            Example(of_sample[draw % len(of_sample)], label, target.learned(sample.configuration.species))
-            for draw, label in enumerate(target.labels(sample))
-        ]
-        for sample, of_sample in zip(samples, graphs, strict=True)
+        Example(graphs, number, draw if own else 0, structure, species, label, learned)
+        for draw, label in enumerate(labels)
     ]

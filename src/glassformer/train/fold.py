@@ -1,5 +1,6 @@
 """One fold of the cross-validation: from samples to a trained model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Run
 from glassformer.core.seeds import named_seed
+from glassformer.core.sequences import Chosen
 from glassformer.dataset.predictions import Role
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.splits import Fold
@@ -40,7 +42,8 @@ from glassformer.train.target import Target
 class Task:
     """All that the folds of a run share: its settings and target, the samples and their names, and the folder.
 
-    `start`: the model whose weights every fold starts from, if any. `device`: where this process trains.
+    `start`: the model whose weights every fold starts from, if any. `device`: where this process trains; `memory`: the
+    bytes that its graphs may take.
     """
 
     run: Run
@@ -53,6 +56,7 @@ class Task:
     threads: int
     start: Model | None = None
     device: torch.device = CPU
+    memory: float = math.inf
 
     def folder(self, number: int) -> Path:
         """Return the folder of fold `number`."""
@@ -75,8 +79,7 @@ def train_fold(
     if rank:
         return
     model = _model(task, fold, start.mean, start.std, kept_weights(place))
-    known = [task.samples[i] for i in fold.train]
-    model = calibration(model, known, [graphs[i] for i in fold.train], task.device)
+    model = calibration(model, Chosen(task.samples, fold.train), Chosen(graphs, fold.train), task.device)
     kept = kept_epoch(task.run.training, learner.errors)
     history = [line | {"kept": epoch == kept} for epoch, line in enumerate(learner.history)]
     write_json(task.folder(number) / HISTORY_FILE, {"epochs": history})
@@ -121,9 +124,11 @@ def prepare_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]], ra
 def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: dict[str, torch.Tensor]) -> Model:
     target, samples = task.target, task.samples
     roles, known = _what_it_knows(task, fold)
-    trained = [samples[i] for i in fold.train]
-    labels = np.stack([target.mean_label(sample) for sample in trained])
-    density = np.array([sample.configuration.density for sample in trained])
+    trained = Chosen(samples, fold.train)
+    known_of = [
+        (sample.facts.state_point, target.mean_label(sample), sample.configuration.density) for sample in trained
+    ]
+    state_points, labels, density = zip(*known_of, strict=True)
     return Model(
         run=task.run,
         times=tuple(target.times.tolist()),
@@ -135,8 +140,8 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         signatures=torch.from_numpy(together(known)),
         species=target.names,
         scope=Scope.of(trained),
-        state_point_mean=StatePointMean.fit([sample.facts.state_point for sample in trained], labels),
-        density_fit=DensityFit.fit(density, labels),
+        state_point_mean=StatePointMean.fit(state_points, np.stack(labels)),
+        density_fit=DensityFit.fit(np.array(density), np.stack(labels)),
         parameter_hash=task.identity,
         code_version=code_version(),
         network_code=network_code(task.run.network),
@@ -154,9 +159,10 @@ def _what_it_knows(task: Task, fold: Fold) -> tuple[dict[str, Role], list[FloatA
     known: dict[str, FloatArray] = {}
     # A structure on several sides, of which single draws were dealt out, has been trained on.
     for role, indices in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
-        configurations = [task.samples[i].configuration for i in indices]
-        roles |= {one.fingerprint: task.role_before(one) if role == "test" else role for one in configurations}  # type: ignore[misc]
-        known |= {one.fingerprint: one.signature for one in configurations}
+        for index in indices:
+            one = task.samples[index].configuration
+            roles[one.fingerprint] = task.role_before(one) if role == "test" else role  # type: ignore[assignment]
+            known[one.fingerprint] = one.signature
     if task.start is not None:
         before = task.start.known_signatures()
         roles = {one: role for one, role in task.start.roles.items() if one not in roles} | roles
@@ -178,7 +184,7 @@ def scale_of(examples: Sequence[Example], each_species: bool, kinds: int) -> tup
     labels = np.concatenate([example.label[example.learned] for example in examples])
     if not each_species:
         return standardise(labels)
-    species = np.concatenate([example.graph.species.cpu().numpy()[example.learned] for example in examples])
+    species = np.concatenate([example.species[example.learned] for example in examples])
     mean, std = np.zeros((kinds, labels.shape[1])), np.ones((kinds, labels.shape[1]))
     for kind in np.unique(species):
         mean[kind], std[kind] = standardise(labels[species == kind])
@@ -196,12 +202,14 @@ def _of(examples: Sequence[list[Example]], indices: Sequence[int]) -> list[Examp
 def _baseline_mae(task: Task, examples: Sequence[list[Example]], fold: Fold) -> float:
     """Return the mean absolute error that the state points' means, of each species, make on the validation set."""
 
+    state_points = {index: task.samples[index].facts.state_point for index in (*fold.train, *fold.validation)}
+
     def groups(indices: Sequence[int]) -> dict[tuple[str, int], FloatArray]:
         found: dict[tuple[str, int], list[FloatArray]] = {}
         for index in indices:
-            state_point = task.samples[index].facts.state_point
+            state_point = state_points[index]
             for example in examples[index]:
-                species = example.graph.species.cpu().numpy() if len(example.label) > 1 else np.zeros(1)
+                species = example.species if len(example.label) > 1 else np.zeros(1)
                 for kind in np.unique(species[example.learned]):
                     rows = example.label[example.learned & (species == kind)]
                     found.setdefault((state_point, int(kind)), []).append(rows)

@@ -39,7 +39,7 @@ _SIOCGIFADDR = 0x8915
 
 @dataclass(frozen=True)
 class Member:
-    """One process of `size`, number `rank`; on its node it is number `local_rank` and has so many `threads`.
+    """One process of `size`, number `rank`; on its node it is number `local_rank` of `on_node`, with so many `threads`.
 
     `start`: tells one start of the processes from another; empty if the launcher itself says where they meet.
     """
@@ -47,6 +47,7 @@ class Member:
     rank: int
     size: int
     local_rank: int
+    on_node: int
     threads: int
     start: str = ""
 
@@ -62,15 +63,16 @@ class Member:
         if "TORCHELASTIC_RUN_ID" in known:
             on_node = int(known.get("LOCAL_WORLD_SIZE", 1))
             rank, size, local_rank = (int(known[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-            return cls(rank, size, local_rank, max(1, cores() // on_node))
+            return cls(rank, size, local_rank, on_node, max(1, cores() // on_node))
         if "SLURM_STEP_ID" in known and "SLURM_STEP_NUM_TASKS" in known:
             names = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
             rank, size, local_rank = (int(known[name]) for name in names)
             # A job that was requeued has its number again.
             of_start = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT")
-            threads = int(known.get("SLURM_CPUS_PER_TASK", 0)) or max(1, cores() // _on_this_node(known))
+            on_node = _on_this_node(known)
+            threads = int(known.get("SLURM_CPUS_PER_TASK", 0)) or max(1, cores() // on_node)
             start = "-".join(known.get(name, "0") for name in of_start)
-            return cls(rank, size, local_rank, threads, start)
+            return cls(rank, size, local_rank, on_node, threads, start)
         raise SettingsError(
             "got --distributed, and this process was started neither by srun nor by torchrun",
             "Start it as `srun glassformer train ... --distributed`, or leave the option out.",

@@ -1,17 +1,17 @@
 """From a trained model and samples to a prediction file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from glassformer.core.arrays import FloatArray
+from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.provenance import code_version
 from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws
-from glassformer.dataset.predictions import Predictions, join, pad
+from glassformer.dataset.predictions import Predictions, Role, join, pad
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch
 from glassformer.physics.configuration import Configuration
@@ -55,7 +55,7 @@ def predict_configurations(
         model.target.learned_or_refused(configuration.species, f"configuration number {number}")
     device = device or choose_device()
     graphs = configuration_graphs(configurations, mixtures, model.run.network, velocities, device)
-    return _predicted(model, configurations, graphs, device)
+    return _predicted(model, [one.species for one in configurations], graphs, device)
 
 
 def predict(
@@ -73,25 +73,23 @@ def predict(
     `DatasetError` if a target time or the learned species is missing.
     """
     target, network = model.target, model.run.network
-    for sample in samples:
-        target.learned_or_refused(sample.configuration.species, sample.identifier)
     # First: what has no answer there is refused before the network runs.
-    answers = answers_of(target, samples)
-    configurations = [sample.configuration for sample in samples]
+    structures, answers = _looked_at(model, samples)
     device = device or choose_device()
     graphs = build_graphs(samples, network, device) if graphs is None else graphs
-    predicted = _predicted(model, configurations, graphs, device)
-    state_points = tuple(sample.facts.state_point for sample in samples)
-    density = np.array([configuration.density for configuration in configurations])
+    species = [one.species for one in structures]
+    predicted = _predicted(model, species, graphs, device)
+    state_points = tuple(one.state_point for one in structures)
+    density = np.array([one.density for one in structures])
     return Predictions(
         network=network.name,
         parameter_hash=model.parameter_hash,
         code_version=code_version(),
         notices=departures(model.scope, samples),
-        fingerprints=tuple(configuration.fingerprint for configuration in configurations),
-        configurations=tuple(sample.identifier for sample in samples),
+        fingerprints=tuple(one.fingerprint for one in structures),
+        configurations=tuple(one.name for one in structures),
         state_points=state_points,
-        roles=tuple(model.role_of(configuration) or "test" for configuration in configurations),
+        roles=tuple(one.role for one in structures),
         times=target.times,
         density=density,
         prediction=predicted.log_means,
@@ -102,76 +100,119 @@ def predict(
         species_names=target.names,
         device=device_name(device),
         **answers,
-        **_of_particles(configurations, predicted),
+        **_of_particles(species, predicted),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Structure:
+    """What is kept of a sample's structure: samples may be read anew whenever they are asked for."""
+
+    name: str
+    fingerprint: str
+    state_point: str
+    role: Role
+    density: float
+    species: ByteArray
+
+    @classmethod
+    def of(cls, model: Model, sample: Sample) -> "_Structure":
+        one = sample.configuration
+        model.target.learned_or_refused(one.species, sample.identifier)
+        role = model.role_of(one) or "test"
+        return cls(sample.identifier, one.fingerprint, sample.facts.state_point, role, one.density, one.species)
+
+
+def _looked_at(model: Model, samples: Sequence[Sample]) -> tuple[list[_Structure], dict[str, Any]]:
+    """Return the structures of `samples`, and the answers of `answers_of`, in one pass. Raises `DatasetError`."""
+    structures: list[_Structure] = []
+
+    def each() -> Iterator[Sample]:
+        for sample in samples:
+            structures.append(_Structure.of(model, sample))
+            yield sample
+
+    answers = answers_of(model.target, each())
+    return structures, answers
 
 
 def _predicted(
-    model: Model, configurations: Sequence[Configuration], graphs: Sequence[list[GraphBatch]], device: torch.device
+    model: Model, species: Sequence[ByteArray], graphs: Sequence[list[GraphBatch]], device: torch.device
 ) -> Predicted:
     target, factors, mean = model.target, np.array(model.calibration), np.array(model.label_mean)
     mean = mean if mean.ndim == 1 else mean[target.kind]
-    species = (one.species for one in configurations)
     outputs = list(zip(network_outputs(model, graphs, device), species, strict=True))
     return Predicted(
-        np.stack([target.of_configuration(output, species, factors, mean) for output, species in outputs]),
-        [target.of_each_particle(output, species, factors) for output, species in outputs]
-        if target.of_particles
-        else None,
+        np.stack([target.of_configuration(output, kinds, factors, mean) for output, kinds in outputs]),
+        [target.of_each_particle(output, kinds, factors) for output, kinds in outputs] if target.of_particles else None,
     )
 
 
-def _of_particles(configurations: Sequence[Configuration], predicted: Predicted) -> dict[str, Any]:
+def _of_particles(species: Sequence[ByteArray], predicted: Predicted) -> dict[str, Any]:
     """Return the arrays of `Predictions` that say what is predicted of which particles, none without such a head."""
     if predicted.particles is None:
         return {}
     return {
-        "particles": np.array([one.particles for one in configurations], np.int64),
-        "particle_species": np.concatenate([one.species for one in configurations]),
+        "particles": np.array([len(one) for one in species], np.int64),
+        "particle_species": np.concatenate(species),
         "particle_prediction": np.concatenate(predicted.particles).astype(np.float32),
     }
 
 
-def answers_of(target: Target, samples: Sequence[Sample]) -> dict[str, Any]:
+def answers_of(target: Target, samples: Iterable[Sample]) -> dict[str, Any]:
     """Return the arrays of `Predictions` that say what the draws of `samples` did, NaN for bare structures.
 
     None of them if there are no draws at all. Where means over draws alone are known, MSD is NaN if propensities are
     predicted. Raises `DatasetError` if draws were not observed at a time of the target, or the quantity is not known.
     """
-    times, quantity = target.times, target.quantity
+    found = [_Answer.of(target, sample) for sample in samples]
+    if all(one.draws is None for one in found):
+        return {}
+    unknown = np.full((1, len(target.times)), np.nan)
     answers: dict[str, Any] = {}
-    followed = [sample.ensemble is not None for sample in samples]
-    if not any(followed):
-        return answers
-    # Propensities are an answer without MSD; MSD is none without it.
-    known = [
-        has and (quantity != "propensity" or one.dynamics.msd is not None)
-        for one, has in zip(samples, followed, strict=True)
-    ]
-
-    def unknown(*lengths: int) -> FloatArray:
-        return np.full((*lengths, len(times)), np.nan)
-
-    if any(known):
-        msd = [
-            msd_draws(one, times, target.kind) if has else unknown(1) for one, has in zip(samples, known, strict=True)
-        ]
-        answers["msd_draws"] = np.stack(pad(msd))
-    if quantity == "propensity":
-        answers["propensity_draws"] = _propensities(samples, times, target.kind)
+    if any(one.msd is not None for one in found):
+        answers["msd_draws"] = np.stack(pad([unknown if one.msd is None else one.msd for one in found]))
+    if target.quantity == "propensity":
+        # With as many places as there are draws.
+        most = np.full((max(one.draws or 0 for one in found), len(target.times)), np.nan)
+        of_each = [unknown if one.propensity is None else one.propensity for one in found]
+        answers["propensity_draws"] = np.stack(pad([most, *of_each])[1:])
     if target.of_particles:
-        labels = [
-            particle_labels(one, times, quantity) if has else unknown(one.configuration.particles)
-            for one, has in zip(samples, followed, strict=True)
-        ]
-        kinds = len(target.names)
-        ceilings = [
-            pearson_ceilings(one, times, quantity, kinds) if has else unknown(kinds)
-            for one, has in zip(samples, followed, strict=True)
-        ]
+        labels, ceilings = zip(*(one.particles for one in found), strict=True)
         answers["particle_label"] = np.concatenate(labels).astype(np.float32)
         answers["particle_ceiling"] = np.stack(ceilings)
     return answers
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What the draws of one sample did: None where there are none, or it is not known.
+
+    `particles`: with a particle head, the labels (N, K) and ceilings (S, K), NaN without draws; else nothing.
+    """
+
+    draws: int | None
+    msd: FloatArray | None
+    propensity: FloatArray | None
+    particles: tuple[FloatArray, ...]
+
+    @classmethod
+    def of(cls, target: Target, sample: Sample) -> "_Answer":
+        times, quantity, kinds = target.times, target.quantity, len(target.names)
+        has = sample.ensemble is not None
+        # Propensities are an answer without MSD; MSD is none without it.
+        followed = has and (quantity != "propensity" or sample.dynamics.msd is not None)
+        particles: tuple[FloatArray, ...] = ()
+        if target.of_particles and has:
+            particles = particle_labels(sample, times, quantity), pearson_ceilings(sample, times, quantity, kinds)
+        elif target.of_particles:
+            particles = tuple(np.full((rows, len(times)), np.nan) for rows in (sample.configuration.particles, kinds))
+        return cls(
+            sample.draws if has else None,
+            msd_draws(sample, times, target.kind) if followed else None,
+            propensity_draws(sample, times, target.kind) if has and quantity == "propensity" else None,
+            particles,
+        )
 
 
 @torch.no_grad()
@@ -221,11 +262,3 @@ def merge(parts: Sequence[Predictions]) -> Predictions:
     if len(set(together.configurations)) < len(together.configurations):
         raise PredictionError("a configuration is predicted by two folds", "Train again into a new folder.")
     return join([together], [np.argsort(np.array(together.configurations)).tolist()])
-
-
-def _propensities(samples: Sequence[Sample], times: FloatArray, species: int) -> FloatArray:
-    """Return the mean propensity in every draw, (C, D, K), with as many places as there are draws."""
-    draws = max(sample.draws for sample in samples)
-    nothing = np.full((1, len(times)), np.nan)
-    found = [nothing if sample.ensemble is None else propensity_draws(sample, times, species) for sample in samples]
-    return np.stack(pad([np.full((draws, len(times)), np.nan), *found])[1:])

@@ -37,14 +37,16 @@ class Scope:
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> "Scope":
         """Return the scope of a training set of `samples`."""
-        temperatures = [sample.facts.temperature for sample in samples]
-        densities = [sample.configuration.density for sample in samples]
-        shares = np.array([_fractions(sample, max(one.mixture.kinds for one in samples)) for sample in samples])
-        labels = sorted({sample.facts.state_point for sample in samples})
+        # In one pass: samples may be read anew whenever they are asked for.
+        seen = [_Seen.of(sample) for sample in samples]
+        kinds = max(len(one.fractions) for one in seen)
+        shares = np.array([(*one.fractions, *(0.0,) * (kinds - len(one.fractions))) for one in seen])
+        labels = sorted({one.state_point for one in seen})
+        temperatures, densities = [one.temperature for one in seen], [one.density for one in seen]
         return cls(
-            tuple(sorted({sample.facts.mixture.identity for sample in samples})),
+            tuple(sorted({one.mixture for one in seen})),
             tuple(labels),
-            tuple(_point([sample for sample in samples if sample.facts.state_point == label]) for label in labels),
+            tuple(_point([one for one in seen if one.state_point == label]) for label in labels),
             (min(temperatures), max(temperatures)),
             (min(densities), max(densities)),
             tuple((float(least), float(most)) for least, most in zip(shares.min(0), shares.max(0), strict=True)),
@@ -129,9 +131,27 @@ def departures(scope: Scope | None, samples: Sequence[Sample]) -> tuple[str, ...
     )
 
 
-def _point(samples: Sequence[Sample]) -> tuple[float, float]:
-    densities = [sample.configuration.density for sample in samples]
-    return samples[0].facts.temperature, sum(densities) / len(densities)
+@dataclass(frozen=True)
+class _Seen:
+    """What counts of a sample."""
+
+    mixture: str
+    state_point: str
+    temperature: float
+    density: float
+    fractions: tuple[float, ...]
+
+    @classmethod
+    def of(cls, sample: Sample) -> "_Seen":
+        facts, fractions = sample.facts, _fractions(sample, sample.mixture.kinds)
+        return cls(
+            facts.mixture.identity, facts.state_point, facts.temperature, sample.configuration.density, tuple(fractions)
+        )
+
+
+def _point(seen: Sequence[_Seen]) -> tuple[float, float]:
+    densities = [one.density for one in seen]
+    return seen[0].temperature, sum(densities) / len(densities)
 
 
 def _margin(sample: Sample) -> float:

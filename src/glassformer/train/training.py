@@ -1,5 +1,6 @@
 """Train a run: one network a fold, each resumable, and the predictions of all folds for what they had not seen."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,10 +16,11 @@ from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.json_files import read_json, write_json
 from glassformer.core.layout import PREDICTIONS_FILE, RUN_FILE, TrainingFolder
 from glassformer.core.network_settings import OwnNetworkSettings
-from glassformer.core.progress import Progress
-from glassformer.core.provenance import fingerprint, parameter_hash
+from glassformer.core.progress import Progress, Silent
+from glassformer.core.provenance import fingerprint, fingerprint_of, parameter_hash
 from glassformer.core.run import Run
 from glassformer.core.runs import exclusive
+from glassformer.core.sequences import Chosen, OnDemand
 from glassformer.core.temporaries import remove_temporaries
 from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.folder import refuse_bare, refuse_unequilibrated
@@ -54,18 +56,23 @@ def train_run(
     start: Model | None = None,
     device: Device = "auto",
     member: Member | None = None,
+    memory: float = math.inf,
 ) -> Path:
     """Train `run` on `samples` into the folder `out`; return the path of the prediction file.
 
     out/fold-<n>/model.safetensors and history.json for every fold, out/predictions.h5 for all: each configuration
     predicted by the one network that had not seen it. A killed run continues from the last whole epoch and ends with
     the same numbers: on a CPU with the same number of threads and processes, on GPUs if `training.deterministic`;
-    otherwise a GPU adds in another order each time. `processes` train one network together, each on its share of every
-    batch: on as many GPUs, or on the CPU with `threads` among them; batch norms then see that share alone. `member`:
-    which this process is of several that srun or torchrun started, on one or more nodes that share `out`. `device`:
-    'auto' is a GPU if there is one; graphs stay on it. Every fold starts from the weights of `start`, if given, whose
-    network must be the run's; what that model has seen keeps its role, in the new models and in the predictions. Bare
-    structures are refused; so are samples that were found not to be in equilibrium, unless `allow_unequilibrated`.
+    otherwise a GPU adds in another order each time. Bare structures are refused; so are samples that were found not to
+    be in equilibrium, unless `allow_unequilibrated`.
+
+    `processes` train one network together, each on its share of every batch: on as many GPUs, or on the CPU with
+    `threads` among them; batch norms then see that share alone. `member`: which this process is of several that srun or
+    torchrun started, on one or more nodes that share `out`; the first returns last. `device`: 'auto' is a GPU if there
+    is one; graphs stay on it. `memory`: bytes for the graphs of each process, at most half of what a GPU has free;
+    graphs that do not fit are built again in every epoch, from `samples`, which need not be in memory either. Every
+    fold starts from the weights of `start`, if given, whose network must be the run's; what that model has seen keeps
+    its role, in the new models and in the predictions.
     Raises `CheckpointError` if `out` holds another run, `DatasetError`, `SettingsError`, `StorageError`,
     `TrainingError`.
     """
@@ -78,7 +85,8 @@ def train_run(
     # Before anything is written: what cannot be trained is refused here.
     task = replace(_task(run, samples, out, max(1, threads // processes), start), device=place)
     _prepare_torch(task, threads)
-    graphs = build_graphs(task.samples, task.run.network, place)
+    task = replace(task, memory=memory)
+    graphs = _graphs(task, progress)
     rank, together = (0, processes) if member is None else (member.rank, member.size)
     with ExitStack() as stack:
         if member is not None:
@@ -194,9 +202,22 @@ def _train_share(work: Work, progress: Progress, rank: int, processes: int) -> N
         task = replace(task, device=torch.device("cuda", rank))
     _prepare_torch(task, task.threads)
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=PATIENCE, rank=rank, world_size=processes)
-    graphs = build_graphs(task.samples, task.run.network, task.device)
-    _train_folds((task, missing), graphs, progress, rank, processes)
+    _train_folds((task, missing), _graphs(task, Silent()), progress, rank, processes)
     distributed.destroy_process_group()
+
+
+def _graphs(task: Task, progress: Progress) -> Sequence[list[GraphBatch]]:
+    memory = task.memory
+    if task.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(task.device)
+        memory = min(memory, free / 2)
+    graphs = build_graphs(task.samples, task.run.network, task.device, memory)
+    if isinstance(graphs, OnDemand) and graphs.kept < len(graphs):
+        progress.say(
+            f"{len(graphs) - graphs.kept} of {len(graphs)} graphs do not fit into {memory / 1e9:.3g} GB: they are built"
+            " again in every epoch"
+        )
+    return graphs
 
 
 def _prepare_torch(task: Task, threads: int) -> None:
@@ -232,7 +253,7 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
     tested = task.parts[number].test
     path = TrainingFolder(task.out).fold(number).model
     model = read_model(path, allowed=(task.run.network.name,))
-    predictions = predict(model, [task.samples[i] for i in tested], [graphs[i] for i in tested], task.device)
+    predictions = predict(model, Chosen(task.samples, tested), Chosen(graphs, tested), task.device)
     names = tuple(task.names[i] for i in tested)
     if task.run.split.by == "draw":
         predictions = replace(predictions, configurations=names, roles=tuple("leaked" for _ in names))
@@ -255,8 +276,8 @@ def _identity(run: Run, target: Target, samples: Sequence[Sample], start: Model 
     ]
     if run.network.reads_inherent:
         # Not part of a configuration's fingerprint: they may be sought again, and found elsewhere.
-        sought = [sample.configuration.inherent_positions for sample in samples]
-        content += [["inherent", fingerprint(*(positions for positions in sought if positions is not None))]]
+        sought = (sample.configuration.inherent_positions for sample in samples)
+        content += [["inherent", fingerprint_of(positions for positions in sought if positions is not None)]]
     parameters = {"run": run.model_dump(mode="json"), "times": target.times.tolist(), "data": content}
     if isinstance(run.network, OwnNetworkSettings):
         # What cannot be made is told before anything is written.
