@@ -196,7 +196,7 @@ def test_the_knee_of_the_volume_is_fitted(samples: list[Sample], tmp_path: Path)
     assert fits[0]["fit"] == "T_g from V(T)"
     assert fits[0]["temperature"] == pytest.approx(0.4, abs=0.01)
     assert "T_g from V(T),T0.50_P1.55,temperature,0." in (tmp_path / "fits.csv").read_text()
-    with pytest.raises(DatasetError, match="too shortly"):
+    with pytest.raises(DatasetError, match="too short an equilibration"):
         volume(samples)
 
 
@@ -279,12 +279,12 @@ def test_what_one_draw_of_one_configuration_leaves_undefined_has_no_figure(tmp_p
     analyse(one, [], tmp_path / "all", said.append)
     assert folders(tmp_path / "all") == set(DEFAULT) - {"chi4", "propensity"}
     assert said == [
-        f"{name}, T0.50_P1.55: left out: all values are undefined at T0.50_P1.55; it takes two draws of each"
+        f"{name}, T0.50_P1.55: left out: all values are undefined at T0.50_P1.55; it needs two draws of each"
         " configuration"
         for name in ("chi4", "propensity")
     ]
     # By name it is an error, before anything is written.
-    with pytest.raises(DatasetError, match=r"undefined at T0.50_P1.55; it takes two draws"):
+    with pytest.raises(DatasetError, match=r"undefined at T0.50_P1.55; it needs two draws"):
         analyse(one, ["msd", "chi4"], tmp_path / "named")
     assert not (tmp_path / "named").exists()
 

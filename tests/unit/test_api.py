@@ -280,7 +280,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("Give the time step of the run: --time-step 0.005.", "Give the time step of the run: time_step=0.005."),
         ("For example --species 1=A,2=B.", "For example species='1=A,2=B'."),
         ("or take the whole ones with --incomplete.", "or take the whole ones with incomplete."),
-        ("Give both: --model MODEL --time T; or", "Name both: model=MODEL time=T; or"),
+        ("Give both: --model MODEL --time T; or", "Give both: model=MODEL time=T; or"),
         ("Train: glassformer train propensity DATASET --out DIR. Or --label X.", None),
         ("a - b -- c", "a - b -- c"),
     ],

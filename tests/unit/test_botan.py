@@ -83,7 +83,7 @@ def test_damage_is_refused(tmp_path: Path) -> None:
         ({"positions": np.full((4, 100, 3), "x")}, DatasetError, "is not a BOTAN file"),
         ({"positions": np.full((4, 100, 3), 1e300)}, DatasetError, "final positions are"),
         ({"positions": np.zeros((4, 100, 3), complex)}, DatasetError, "'positions' has type complex128"),
-        ({"positions": np.zeros((0, 100, 3))}, DatasetError, "There must be one draw"),
+        ({"positions": np.zeros((0, 100, 3))}, DatasetError, "At least one draw"),
         ({"types": (np.arange(100) >= 65).astype(int)}, ConfigurationError, "got 65 A particles of 100"),
         ({"positions": np.zeros((100, 3))}, DatasetError, "got shapes"),
     ],

@@ -95,7 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path
     (folder / "run.toml").write_text(RUN)
     done = glassformer("simulate", folder / "campaign.toml", "--out", folder / "data", "--workers", 2)
     assert done.returncode == 0, done.stderr
-    assert "8 configurations made" in done.stdout
+    assert "8 configurations simulated" in done.stdout
     done = glassformer("train", folder / "run.toml", folder / "data", "--out", folder / "training", "--threads", 1)
     assert done.returncode == 0, done.stderr
     done = glassformer("report", folder)
@@ -213,7 +213,7 @@ def test_shipped_runs_and_networks_are_found_by_name(folder: Path, tmp_path: Pat
     out = ("--out", tmp_path / "out")
     refused(glassformer("train", "demo", folder / "data", *out), "was not observed at t = 1.63")
     refused(glassformer("train", "default", folder / "data", *out), "how far each particle went until t = 2")
-    refused(glassformer("train", "thesys", folder / "data", *out), "there is not a run file thesys")
+    refused(glassformer("train", "thesys", folder / "data", *out), "there is no run file thesys")
     network = ("--network", "particlenet-glas")
     refused(glassformer("train", "thesis", folder / "data", *out, *network), "did you mean 'particlenet-glass'?")
     assert list(tmp_path.iterdir()) == []

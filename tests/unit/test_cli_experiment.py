@@ -172,7 +172,7 @@ def test_a_study_that_cannot_be_run_writes_nothing(folder: Path, tmp_path: Path)
     for old, new, message in (
         ('train = ["T0.50"]', 'train = ["T0.44"]', "T0.44"),
         ("neighbors = 6", "neighbours = 6", "neighbors"),
-        ('campaign = "campaign.toml"', 'campaign = "missing.toml"', "there is not a campaign file"),
+        ('campaign = "campaign.toml"', 'campaign = "missing.toml"', "there is no campaign file"),
         ("times = [1.065]", "times = [1.1]", "1.1"),
     ):
         (tmp_path / "study.toml").write_text(STUDY.replace(old, new))

@@ -288,7 +288,7 @@ def test_contents_are_checked_behind_a_checksum_that_fits_too(tmp_path: Path) ->
     write_sample(tmp_path / "c0000.h5", synthetic_sample())
     with edited(tmp_path / "c0000.h5") as file:
         put(file, SPECIES, shape=(N,), dtype="u1", external=[("/etc/passwd", 0, N)])
-    with pytest.raises(DatasetError, match="'species' lies in another file"):
+    with pytest.raises(DatasetError, match="'species' is stored in another file"):
         read_sample(tmp_path / "c0000.h5")
 
 

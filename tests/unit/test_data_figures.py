@@ -394,13 +394,13 @@ def test_the_sentence_holds_the_knee_and_the_figure_marks_it() -> None:
 
 def test_without_a_knee_the_sentence_says_why() -> None:
     for sample, reason in (
-        (cooled((0.2, 0.2)), "the slope does not rise"),
+        (cooled((0.2, 0.2)), "the slope does not increase"),
         (cooled((0.1, 0.3), np.linspace(0.5, 2.9, 400)), "the pressure changes by"),
     ):
         figure, sentence = cooling_figure([sample])
         assert sentence.startswith(f"There is no T_g: {reason}")
         assert not figure.axes[0].patches
-    with pytest.raises(DatasetError, match="too shortly"):
+    with pytest.raises(DatasetError, match="too short an equilibration"):
         cooling_figure([synthetic_sample(0)])
 
 

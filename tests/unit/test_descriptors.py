@@ -351,7 +351,7 @@ def test_what_cannot_be_described() -> None:
         Descriptors(("a",), np.zeros((2, 2), np.float32))
     with pytest.raises(ConfigurationError, match="the same number"):
         join(Descriptors(("a",), np.zeros((2, 1), np.float32)), Descriptors(("b",), np.zeros((3, 1), np.float32)))
-    with pytest.raises(ConfigurationError, match="centers do not rise"):
+    with pytest.raises(ConfigurationError, match="centers do not increase"):
         Shells(np.array([1.0, 1.0]), np.array([0.1, 0.1]))
 
 

@@ -72,7 +72,7 @@ def test_glassbench_files_become_scored_baselines(tmp_path: Path, monkeypatch: p
     (tmp_path / "propensity.toml").write_text(run)
     printed = typed("glassbench.md")
     assert "propensities" in printed["glassformer info N4096T0.44_1.npz"]
-    assert "mean propensities alone, without MSD and F_s" in printed["glassformer info glassbench"]
+    assert "only mean propensities, without MSD and F_s" in printed["glassformer info glassbench"]
     rows = json.loads(printed["glassformer baselines glassbench --json"])
     assert {(row["time"], row["species"]) for row in rows} == {
         (time, name) for time in (0.13, 1.3, 13, 130, 412, 1300, 4120, 13000, 41200, 130000) for name in "AB"

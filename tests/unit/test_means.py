@@ -60,7 +60,7 @@ def test_they_are_written_and_read(tmp_path: Path) -> None:
         ),
         (
             lambda full, means: {"particle_times": np.zeros(0), "displacement_mean": full.displacement_mean[:0]},
-            "mean propensities at no time",
+            "mean propensities without times",
         ),
         (lambda full, means: {"displacement_mean": full.displacement_mean[:, :50]}, "propensities of 50 particles"),
         (lambda full, means: {"seeds": np.zeros(0, np.int64)}, "got 0 draws"),

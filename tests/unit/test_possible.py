@@ -85,8 +85,11 @@ REFUSED: dict[str, tuple[str, Callable[[Sample], Sample]]] = {
         r"an overlap below 1 - MSD / 0.3\^2",
         lambda sample: draws(overlap=one((0, 0), 0.01))(with_msd(sample, 0.5 * sample.ensemble.msd)),
     ),
-    "an inherent structure in one place": ("99 particles lie where", inherent(lambda places: 0 * places + 1.0)),
-    "another inherent structure": ("that of another configuration", inherent(lambda places: places[::-1])),
+    "an inherent structure in one place": (
+        "99 particles have the position of another",
+        inherent(lambda places: 0 * places + 1.0),
+    ),
+    "another inherent structure": ("belongs to another configuration", inherent(lambda places: places[::-1])),
 }
 
 

@@ -60,7 +60,7 @@ def test_state_points_are_chosen_by_their_labels() -> None:
 
 
 def test_an_unknown_campaign_is_told_which_there_are() -> None:
-    with pytest.raises(SettingsError, match="there is not a campaign file thesys") as caught:
+    with pytest.raises(SettingsError, match="there is no campaign file thesys") as caught:
         load_campaign("thesys")
     assert "thesis-as-run" in caught.value.remedy
 

@@ -146,7 +146,7 @@ DUMP = frame("id type x y z")
         (DUMP.replace("\n3 2 -3.0", "\n3 2 inf"), "positions of 1 particle are not finite"),
         (DUMP.replace("\n3 2 -3.0", "\n3 2 1e30"), "more than 1e[+]07 box lengths away"),
         (DUMP + frame("id type x y z", (0, 1, 2), 5), "frame 2 has 3 particles; the first has 4"),
-        (DUMP + frame("id type x y z", step=5).replace("\n3 2 ", "\n7 2 "), "frame 2 has particles of other numbers"),
+        (DUMP + frame("id type x y z", step=5).replace("\n3 2 ", "\n7 2 "), "frame 2 has other particle ids"),
         (DUMP + frame("id type x y z", step=5).replace("\n3 2 ", "\n3 1 "), "frame 2: 1 particle changed type"),
         (DUMP.replace("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n3"), "where a frame begins"),
         (DUMP.replace("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n0"), "NUMBER OF ATOMS"),
@@ -328,7 +328,7 @@ def test_the_contents_tell_the_format_before_the_suffix(tmp_path: Path) -> None:
             read_file(written(tmp_path / "a.what", text))
     with pytest.raises(DatasetError, match="there is no file"):
         read_file(tmp_path / "none.data")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         read_file(tmp_path)
 
 

@@ -48,5 +48,5 @@ def test_particle_times_are_observed_too() -> None:
 
 @pytest.mark.parametrize(("time", "nearest"), [(1.0025, "1"), (0.0001, "0.005"), (1.63001, "1.63")])
 def test_particle_times_are_whole_steps(time: float, nearest: str) -> None:
-    with pytest.raises(SettingsError, match=f"no multiple of time_step = 0.005; the nearest is {nearest}"):
+    with pytest.raises(SettingsError, match=f"not a multiple of time_step = 0.005; the nearest is {nearest}"):
         particle_steps(campaign(particle_times=[time]))

@@ -144,10 +144,10 @@ def test_a_network_may_be_replaced_by_name_or_file(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_neither_a_file_nor_ships_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="there is not a run file thesys") as caught:
+    with pytest.raises(SettingsError, match="there is no run file thesys") as caught:
         load_run("thesys")
     assert caught.value.remedy == "These ship: default, demo, propensity-network, thesis (glassformer train --list)."
-    with pytest.raises(SettingsError, match="there is not a run file"):
+    with pytest.raises(SettingsError, match="there is no run file"):
         load_run(str(tmp_path / "absent.toml"))
 
 

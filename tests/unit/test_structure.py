@@ -58,7 +58,12 @@ def test_shells_of_a_cubic_lattice() -> None:
 
 @pytest.mark.parametrize(
     ("edges", "match"),
-    [([0, 1, 2.1], "half the shortest"), ([0, 1, 1], "rising"), ([-1, 1], "rising"), ([1], "rising")],
+    [
+        ([0, 1, 2.1], "half the shortest"),
+        ([0, 1, 1], "not increasing"),
+        ([-1, 1], "not increasing"),
+        ([1], "not increasing"),
+    ],
 )
 def test_edges_that_cannot_be(edges: list[float], match: str) -> None:
     with pytest.raises(ConfigurationError, match=match):
