@@ -21,14 +21,15 @@ import numpy as np
 from parsl.executors.high_throughput.errors import WorkerLost
 
 from glassformer.core.campaign import Campaign
+from glassformer.core.parsl_runner import Coordinator
 from glassformer.core.progress import Silent
 from glassformer.core.provenance import code_version
 from glassformer.core.settings import check_settings
+from glassformer.core.tally import Tally
 from glassformer.simulate.campaign import tasks
 from glassformer.simulate.lockstep.simd import host_description
-from glassformer.simulate.parsl_runner import Coordinator
 from glassformer.simulate.sample_task import Task
-from glassformer.simulate.work import Tally, sample_work
+from glassformer.simulate.work import sample_work
 
 POINTS = 7
 HOUR = 3600.0
@@ -44,7 +45,7 @@ class Cluster:
         self._number = itertools.count()
         self.now, self.begun, self.losses = 0.0, 0, 0
 
-    def take(self, task: Task, engine: str, threads: int) -> "concurrent.futures.Future[bool]":
+    def take(self, task: Task) -> "concurrent.futures.Future[bool]":
         """Take a task, as Parsl's app does."""
         future: concurrent.futures.Future[bool] = concurrent.futures.Future()
         self._waiting.append(future)
@@ -81,7 +82,7 @@ def measure(dataset: Path, number: int, workers: int, lost: float) -> dict[str, 
     prepared = time.process_time() - began
     cluster = Cluster(workers, lost)
     began, waited = time.process_time(), time.perf_counter()
-    coordinator = Coordinator(cluster.take, chosen, tally, 1)
+    coordinator = Coordinator(cluster.take, chosen, tally)
     while coordinator.unfinished:
         coordinator.give()
         cluster.advance()

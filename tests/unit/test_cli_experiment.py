@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -202,3 +204,21 @@ def test_an_estimate_is_measured_on_few_particles() -> None:
     few, many = (estimate_training(settings, particles) for particles in (250, 2500))
     assert 0 < few < many
     assert many / few == pytest.approx(10, rel=0.9)
+
+
+@pytest.mark.long
+def test_a_study_through_parsl_is_the_same(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("parsl", reason="needs Parsl: pip install 'glassformer[parsl]'")
+    words = ["experiment", folder / "study.toml", "--out", "out", "--parsl", "workstation"]
+    typed = [sys.executable, "-m", "glassformer", *map(str, words)]
+    done = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for path in (folder / "out").glob("data/*/*.h5"):
+        assert (tmp_path / path.relative_to(folder)).read_bytes() == path.read_bytes()
+    for name in ("cold", "both", "none", "slow"):
+        ours, theirs = ((parent / "out" / "training" / name) for parent in (tmp_path, folder))
+        assert read_result(ours / "result.json") == read_result(theirs / "result.json")
+        known = sorted(path.relative_to(theirs) for path in theirs.rglob("*") if path.is_file())
+        assert sorted(path.relative_to(ours) for path in ours.rglob("*") if path.is_file()) == known
+        for path in known:
+            assert (ours / path).read_bytes() == (theirs / path).read_bytes(), path

@@ -9,15 +9,15 @@ import pytest
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError, SettingsError
-from glassformer.core.progress import Silent
-from glassformer.simulate.campaign import run_campaign, tasks
-from glassformer.simulate.parsl_runner import (
+from glassformer.core.parsl_runner import (
     config_file,
     load_config,
     ready_configs,
     run_on_parsl,
-    simulate_remotely,
 )
+from glassformer.core.progress import Silent
+from glassformer.simulate.campaign import run_campaign, tasks
+from glassformer.simulate.sample_task import simulate_remotely
 from tests.unit.test_sharing import contents, hidden
 
 pytest.importorskip("parsl", reason="needs Parsl: pip install 'glassformer[parsl]'")
@@ -47,7 +47,7 @@ def test_a_file_that_makes_none_is_told(tmp_path: Path) -> None:
 
 def test_a_campaign_through_parsl_is_the_same(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
     few = tiny_campaign.model_copy(update={"configurations": 1})
-    runner = partial(run_on_parsl, load_config(config_file("workstation")), 1)
+    runner = partial(run_on_parsl, config_file("workstation"))
     assert run_campaign(few, tmp_path / "data", Silent(), 1, runner=runner) == 2
     assert contents(tmp_path / "data") == {n: w for n, w in contents(tiny_dataset).items() if "c0000" in n}
     assert hidden(tmp_path / "data") == []
@@ -55,7 +55,7 @@ def test_a_campaign_through_parsl_is_the_same(tiny_campaign: Campaign, tiny_data
 
 def test_a_node_with_another_engine_refuses(tiny_campaign: Campaign, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="runs the draws with LAMMPS"):
-        simulate_remotely(tasks(tiny_campaign, tmp_path)[0], "lockstep 2", 1)
+        simulate_remotely(tasks(tiny_campaign, tmp_path)[0], "lockstep 2")
     assert list(tmp_path.iterdir()) == []
 
 

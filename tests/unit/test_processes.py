@@ -15,10 +15,10 @@ import pytest
 
 from glassformer.core.errors import EngineError
 from glassformer.core.failures import raise_failures
+from glassformer.core.pool import run_tasks
 from glassformer.core.processes import Ended, Workers
 from glassformer.core.progress import Silent
-from glassformer.simulate.pool import run_tasks
-from glassformer.simulate.work import FILE, Tally
+from glassformer.core.tally import FILE, Tally
 
 
 def count(pipe: Connection, number: int) -> None:

@@ -10,6 +10,7 @@ from glassformer.cli.console import StageProgress
 from glassformer.core.campaign import Campaign
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
+from glassformer.core.tally import Tally
 from glassformer.simulate import plan as plan_module
 from glassformer.simulate import work
 from glassformer.simulate.campaign import tasks
@@ -17,7 +18,7 @@ from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.plan import Rates, plan_campaign
 from glassformer.simulate.sample_task import simulate_sample
 from glassformer.simulate.stages import fewest_steps
-from glassformer.simulate.work import Tally, counted_draws, sample_work
+from glassformer.simulate.work import counted_draws, sample_work
 from tests.conftest import TINY_CAMPAIGN
 
 # Time units of a fake clock: LAMMPS's step, and a step of a vector of 16 draws, as measured.

@@ -167,6 +167,7 @@ def experiment(
     ] = [],  # noqa: B006
     dry_run: Annotated[bool, flag("--dry-run", "Estimate the cost and stop.")] = False,
     workers: Workers = ALL_CORES,
+    parsl: cluster.Parsl = "",
     list_them: Annotated[bool, flag("--list", "List the shipped studies, or the experiments of STUDY.")] = False,
     show: Annotated[bool, flag("--show", "Print the study file, as a template to edit.")] = False,
 ) -> None:
@@ -191,7 +192,7 @@ def experiment(
     elif dry_run:
         print_cost(settings, scale, only, folder, workers)
     else:
-        run_study(settings, scale, only, folder, workers)
+        run_study(settings, scale, only, folder, workers, cluster.runner(parsl))
 
 
 @app.command()
@@ -220,7 +221,7 @@ def simulate(
         print_table(["campaign", "description"], [list(row) for row in campaign_presets().items()], ["left", "left"])
         return
     if show and parsl:
-        from glassformer.simulate.parsl_runner import config_file
+        from glassformer.core.parsl_runner import config_file
 
         print_file(config_file(parsl))
         return

@@ -13,7 +13,8 @@ from glassformer.cli.options import CampaignArgument, Changes, Only
 from glassformer.core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from glassformer.simulate.campaign import Choice, Runner
+    from glassformer.core.parsl_runner import Runner
+    from glassformer.simulate.campaign import Choice
 
 Parsl = Annotated[
     str,
@@ -58,9 +59,12 @@ def runner(parsl: str) -> "Runner | None":
     """Return what runs tasks by the Parsl configuration `parsl`, or None if that is empty. Raises `SettingsError`."""
     if not parsl:
         return None
-    from glassformer.simulate.parsl_runner import config_file, load_config, run_on_parsl
+    from glassformer.core.parsl_runner import config_file, load_config, run_on_parsl
 
-    return partial(run_on_parsl, load_config(config_file(parsl)), 1)
+    path = config_file(parsl)
+    # A mistake is told before anything begins.
+    load_config(path)
+    return partial(run_on_parsl, path)
 
 
 def sbatch(

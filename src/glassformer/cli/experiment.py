@@ -25,14 +25,20 @@ from glassformer.simulate.schedule import observation_steps, particle_steps
 
 if TYPE_CHECKING:
     # Importing it takes seconds, for torch.
+    from glassformer.core.parsl_runner import Runner
     from glassformer.evaluate.results import ExperimentResult
 
 # Time of a training beside its steps: validation, recomputing the batch norms, tests.
 OVERHEAD = 1.5
 
 
-def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers: int) -> None:
-    """Run what is missing of `study` in `out`: data/, cooling/, training/, report/ and results.json."""
+def run_study(
+    study: Study, scale: str, only: Sequence[str], out: Path, workers: int, runner: "Runner | None" = None
+) -> None:
+    """Run what is missing of `study` in `out`: data/, cooling/, training/, report/ and results.json.
+
+    `runner` does simulations and trainings elsewhere; inherent structures are sought on this machine.
+    """
     began = time.monotonic()
     settings = study.at(scale)
     # Errors in the study are reported before hours are spent on data.
@@ -40,8 +46,8 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
     with exclusive(out):
         remove_temporaries(out)
         with progress() as stages:
-            _simulate(settings, out, workers, stages)
-            results = _train(study, scale, only, out, workers, stages)
+            _simulate(settings, out, workers, stages, runner)
+            results = _train(study, scale, only, out, workers, stages, runner)
         page, known = _report(study, scale, out)
     print_results(results, known, load_campaign(settings.campaign).mixture.species[0])
     failed = [one.name for one in study.chosen(only) if one.name not in {result.name for result in results}]
@@ -54,18 +60,18 @@ def run_study(study: Study, scale: str, only: Sequence[str], out: Path, workers:
     console.print(f"The numbers: {OutFolder(out).results}", soft_wrap=True)
 
 
-def _simulate(scale: Scale, out: Path, workers: int, stages: Progress) -> None:
+def _simulate(scale: Scale, out: Path, workers: int, stages: Progress, runner: "Runner | None") -> None:
     from glassformer.simulate.campaign import run_campaign
     from glassformer.simulate.quench import quench_dataset
 
     if scale.cooling:
-        run_campaign(load_campaign(scale.cooling), OutFolder(out).cooling, stages, workers)
-    run_campaign(load_campaign(scale.campaign), OutFolder(out).data, stages, workers)
+        run_campaign(load_campaign(scale.cooling), OutFolder(out).cooling, stages, workers, runner=runner)
+    run_campaign(load_campaign(scale.campaign), OutFolder(out).data, stages, workers, runner=runner)
     quench_dataset(OutFolder(out).data, stages, workers)
 
 
 def _train(
-    study: Study, scale: str, only: Sequence[str], out: Path, workers: int, stages: Progress
+    study: Study, scale: str, only: Sequence[str], out: Path, workers: int, stages: Progress, runner: "Runner | None"
 ) -> "list[ExperimentResult]":
     from glassformer.dataset.folder import read_dataset
     from glassformer.experiments.runner import run_experiments
@@ -74,7 +80,7 @@ def _train(
     ageing = sum(sample.facts.equilibrated is False for sample in samples)
     if ageing:
         stages.say(not_in_equilibrium(ageing, len(samples)))
-    return run_experiments(study, scale, only, OutFolder(out).data, out, stages, workers)
+    return run_experiments(study, scale, only, OutFolder(out).data, out, stages, workers, runner)
 
 
 def _report(study: Study, scale: str, out: Path) -> "tuple[Path, list[ExperimentResult]]":

@@ -171,6 +171,11 @@ class TrainingFolder:
         return self.path / RUN_FILE
 
     @property
+    def lock(self) -> Path:
+        """The file that is locked while networks are trained."""
+        return self.path / LOCK_FILE
+
+    @property
     def budget(self) -> Path:
         """The epochs that fit, where time is limited."""
         return self.path / BUDGET_FILE

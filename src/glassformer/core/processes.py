@@ -1,6 +1,6 @@
 """Worker processes: how they are started and watched, how they end with the process that started them, and of what.
 
-Both pools stand on this: that of the campaigns, `simulate.pool`, and that of the trainings, `train.processes`.
+Both pools stand on this: that of the campaigns, `core.pool`, and that of the trainings, `train.processes`.
 """
 
 import multiprocessing

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ import torch
 from glassformer.baselines.density_curve import DensityCurve
 from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError, PredictionError
 from glassformer.core.experiment import Experiment, Study
+from glassformer.core.files import refuse_if_moved
 from glassformer.core.layout import OutFolder, TrainingFolder, names_state_point
-from glassformer.core.progress import Progress
+from glassformer.core.lock import HeldError, living_owner
+from glassformer.core.parsl_runner import Runner
+from glassformer.core.progress import Progress, Silent
 from glassformer.core.provenance import parameter_hash
 from glassformer.core.run import Run, Split
+from glassformer.core.tally import Tally
 from glassformer.dataset.folder import data_hash, read_dataset
 from glassformer.dataset.labels import log_mean
 from glassformer.dataset.predictions import Predictions, read_predictions, write_predictions
@@ -83,18 +88,48 @@ class Order:
     threads: int
 
 
+@dataclass(frozen=True)
+class Task:
+    """An experiment as a task for any worker that sees the folders; `lock` is held while its networks are trained."""
+
+    name: str
+    lock: Path | None
+    order: Order
+
+
+def train_remotely(task: Task) -> None:
+    """Do one experiment in a worker of Parsl. Raises as `train_run` does; `HeldError` if another process is at it."""
+    (work,) = plan_work(task.order.study, task.order.scale, [task.name], read_dataset(task.order.data), task.order.out)
+    owner = None if task.lock is None else living_owner(task.lock)
+    if owner is not None:
+        raise HeldError(owner)
+    _run_one(work, Silent(), task.order.threads)
+
+
 def run_experiments(
-    study: Study, scale: str, only: Sequence[str], data: Path, out: Path, progress: Progress, workers: int
+    study: Study,
+    scale: str,
+    only: Sequence[str],
+    data: Path,
+    out: Path,
+    progress: Progress,
+    workers: int,
+    runner: Runner | None = None,
 ) -> list[ExperimentResult]:
     """Train, test and score the experiments of `study` that `only` names, or all; what is done is not done again.
 
     On CPUs, experiments run side by side, as many as there are `workers`, which share the threads: networks are too
     small to keep several threads busy. out/training/<name>/fold-<n>/test.h5 holds a network's predictions,
     out/training/<name>/result.json the scores. Configurations that are not in equilibrium are used: the report says
-    which. An experiment that fails is said to have failed, and has no result. Raises `SettingsError`,
-    `DatasetError` if a state point is missing, and what else `train_run` raises.
+    which. An experiment that fails is said to have failed, and has no result. `runner` takes the place of processes on
+    this machine: there each experiment is one task, on one thread. Raises `SettingsError`, `DatasetError` if a state
+    point is missing, and what else `train_run` raises.
     """
     work = plan_work(study, scale, only, read_dataset(data), out)
+    if runner is not None:
+        order = Order(study, scale, (), data.absolute(), out.absolute(), 1)
+        _elsewhere(work, order, runner, progress)
+        return [read_result(one.files.result) for one in work if (one.files.result).exists()]
     processes = 1 if torch.cuda.is_available() else min(workers, len(work))
     parts = tuple(tuple(one.experiment.name for one in part) for part in share(work, processes))
     order = Order(study, scale, parts, data, out, max(1, workers // processes))
@@ -104,6 +139,13 @@ def run_experiments(
     else:
         run_together(_run_share, order, processes, progress, one_network=False)
     return [read_result(one.files.result) for one in work if (one.files.result).exists()]
+
+
+def _elsewhere(work: Sequence[Work], order: Order, runner: Runner, progress: Progress) -> None:
+    # The longest first, so that none is left for the end.
+    tasks = [Task(one.experiment.name, one.files.lock, order) for one in sorted(work, key=lambda one: -one.cost)]
+    tally = Tally(progress, {one.experiment.name: float(one.epochs) for one in work}, "train")
+    runner(train_remotely, tasks, tally, partial(refuse_if_moved, order.out))
 
 
 def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[Sample], out: Path) -> list[Work]:

@@ -17,8 +17,11 @@ from glassformer.core.files import refuse_if_moved
 from glassformer.core.json_files import write_json
 from glassformer.core.layout import DatasetFolder, unfinished_folder
 from glassformer.core.lock import HeldError, held
+from glassformer.core.parsl_runner import Runner
+from glassformer.core.pool import run_tasks
 from glassformer.core.progress import Progress
 from glassformer.core.runs import shared, sharing
+from glassformer.core.tally import Tally
 from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.words import counted
 from glassformer.dataset.index import Index
@@ -30,13 +33,12 @@ from glassformer.simulate.batch_task import batches, simulate_batch
 from glassformer.simulate.draws import engine_of, engine_used
 from glassformer.simulate.lammps import load_lammps
 from glassformer.simulate.mismatch import earlier_campaign, refuse_another
-from glassformer.simulate.pool import run_tasks
-from glassformer.simulate.sample_task import Task, equilibrate_sample, sample_there, simulate_sample
+from glassformer.simulate.sample_task import Task, equilibrate_sample, sample_there, simulate_remotely, simulate_sample
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
 from glassformer.simulate.stages import fewest_steps
 from glassformer.simulate.unfinished import Unfinished
-from glassformer.simulate.work import Tally, sample_work, warn_of_cost
+from glassformer.simulate.work import sample_work, warn_of_cost
 
 # Attempts to write campaign.json, which other runs write at the same moment.
 ATTEMPTS = 600
@@ -101,10 +103,6 @@ class Choice:
         return [task for task in mine if self.names is None or task.name in self.names]
 
 
-# How the tasks are done: tasks, tally, and a check to call several times a second; returns results and failures.
-Runner = Callable[[list[Task], Tally, Callable[[], None]], tuple[dict[str, Any], dict[str, Exception]]]
-
-
 def run_campaign(
     campaign: Campaign,
     dataset: Path,
@@ -124,7 +122,8 @@ def run_campaign(
     """
     if campaign.engine != "cuda" or not campaign.equilibration.as_given:
         load_lammps()
-    chosen = choice.of(tasks(campaign, dataset))
+    # Elsewhere, the current folder may be another one.
+    chosen = choice.of(tasks(campaign, dataset if runner is None else dataset.absolute()))
     engine_used(campaign)
     refuse_small_boxes(campaign)
     for point in campaign.state_points:
@@ -145,8 +144,12 @@ def run_campaign(
             made, failures = _on_device(missing, progress, workers, check)
         else:
             tally = Tally(progress, {task.name: work for task, work in missing.items()})
-            run = runner or _local(min(workers, len(missing)), max(1, workers // len(missing)))
-            made, failures = run(list(missing), tally, check)
+            if runner is not None:
+                work = partial(simulate_remotely, engine=engine_used(campaign))
+                made, failures = runner(work, list(missing), tally, check)
+            else:
+                count, threads = min(workers, len(missing)), max(1, workers // len(missing))
+                made, failures = run_tasks(list(missing), simulate_sample, tally, count, threads, check)
         raise_failures(failures, len(missing))
         absent = [task.path for task in missing if not task.path.exists()]
         if absent:
@@ -155,15 +158,6 @@ def run_campaign(
                 "Move them back, and run the same command again.",
             )
     return sum(made.values())
-
-
-def _local(workers: int, threads: int) -> Runner:
-    def run(
-        missing: list[Task], tally: Tally, check: Callable[[], None]
-    ) -> tuple[dict[str, Any], dict[str, Exception]]:
-        return run_tasks(missing, simulate_sample, tally, workers, threads, check)
-
-    return run
 
 
 def _on_device(

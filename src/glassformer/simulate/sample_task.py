@@ -1,6 +1,7 @@
 """One sample as a task: from the parameters of a configuration and its draws to its file."""
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from glassformer.core.campaign import Campaign, StatePointSettings
+from glassformer.core.errors import EngineError
 from glassformer.core.files import patiently, storage_error
 from glassformer.core.layout import configuration_id, sample_lock, unfinished_folder
 from glassformer.core.lock import Lock
@@ -91,6 +93,17 @@ def simulate_sample(task: Task, report: Report = lambda done, more=0: None, thre
     """
     with claimed(task) as lock:
         return make_sample(task, report, Unfinished(task.path, task.parameter_hash, lock), threads)
+
+
+def simulate_remotely(task: Task, engine: str) -> bool:
+    """Simulate `task` in a worker of Parsl. Raises as `simulate_sample` does; `EngineError` if its engine differs."""
+    here = engine_used(task.campaign)
+    if here != engine:
+        raise EngineError(
+            f"{os.uname().nodename} runs the draws with {here}; the coordinator by {engine}",
+            "Set engine in the campaign to what all nodes can run, such as lammps.",
+        )
+    return simulate_sample(task)
 
 
 def make_sample(task: Task, report: Report, unfinished: Unfinished, threads: int) -> bool:

@@ -10,6 +10,7 @@ from glassformer.core.errors import DatasetError, StorageError
 from glassformer.core.failures import describe
 from glassformer.core.files import read_whole, storage_error
 from glassformer.core.layout import DatasetFolder, set_aside
+from glassformer.core.pool import run_tasks
 from glassformer.core.progress import Progress
 from glassformer.core.runs import exclusive
 from glassformer.core.words import counted
@@ -18,7 +19,6 @@ from glassformer.dataset.folder import read_digest, samples_in
 from glassformer.dataset.index import Index, key
 from glassformer.simulate.campaign import Choice, run_campaign, tasks
 from glassformer.simulate.mismatch import read_campaign
-from glassformer.simulate.pool import run_tasks
 
 WHOLE, OTHER_VERSION, MISSING, DAMAGED = "whole", "of another version", "missing", "damaged"
 

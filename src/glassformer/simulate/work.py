@@ -1,7 +1,5 @@
 """How much work a simulation is, in one unit for both engines: a progress bar and a plan count it alike."""
 
-from collections.abc import Mapping
-
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.progress import Progress
 from glassformer.core.words import counted
@@ -11,8 +9,6 @@ from glassformer.simulate.lockstep.widths import device_work
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.stages import fewest_steps
 
-# Writing the sample's file, in the same unit: so that nothing is complete before its file is.
-FILE = 1.0
 # Particle steps per second and core, of draws in lockstep and of LAMMPS, on processors of 2023 with AVX-512; and
 # core-hours that are worth a word.
 LOCKSTEP_RATE, LAMMPS_RATE, MUCH = 25e6, 1.8e6, 50.0
@@ -57,37 +53,3 @@ def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progre
             f"This campaign takes about {hours:,.0f} core-hours, {span} on {counted(workers, 'core')}, at the rates of"
             " other machines; `glassformer plan` measures this one. Ctrl-C stops it at any time."
         )
-
-
-class Tally:
-    """Counts the work of tasks that other processes do, so that the bar is full when the last file is written."""
-
-    def __init__(self, progress: Progress, work: Mapping[str, float], what: str = "simulate") -> None:
-        self._progress, self._left = progress, {name: amount + FILE for name, amount in work.items()}
-        progress.start(what, sum(self._left.values()), "")
-
-    def report(self, name: str, done: float, more: float) -> None:
-        """Take a report of the task `name`: `done` was done, and `more` turned up. One that comes late is ignored."""
-        if name in self._left:
-            self._left[name] += more - done
-            self._progress.expect(more)
-            self._progress.advance(done)
-
-    def finish(self, name: str) -> None:
-        """Count the task `name` as done, whatever its reports said so far."""
-        left = self._left.pop(name)
-        self._progress.advance(left, f"{name} done{self._to_go()}")
-
-    def fail(self, name: str, reason: str) -> None:
-        """Take what is left of the task `name` off the work, and say why."""
-        left = self._left.pop(name)
-        self._progress.say(f"{name} failed: {reason}")
-        self._progress.advance(0, f"{name} failed{self._to_go()}")
-        self._progress.expect(-left)
-
-    def say(self, text: str) -> None:
-        """Print one line."""
-        self._progress.say(text)
-
-    def _to_go(self) -> str:
-        return f", {len(self._left)} to go" if self._left else ""

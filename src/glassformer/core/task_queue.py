@@ -56,7 +56,7 @@ class Queue:
         self._looked = time.monotonic()
         if not self._said:
             self._said = True
-            self._say(f"{task.name} is being simulated by another run ({owner or 'unknown'}): the runs share the work")
+            self._say(f"{task.name} is being made by another run ({owner or 'unknown'}): the runs share the work")
 
     def _look_again(self) -> None:
         """Take up, every few seconds, what is held no more: finished, or left by a run that has ended."""

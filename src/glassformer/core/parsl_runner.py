@@ -1,7 +1,7 @@
 """Tasks on whatever Parsl reaches: processes of a workstation, jobs of a cluster, nodes with GPUs.
 
-Parsl starts, watches and ends the workers. What is done, and by whom, is decided by the samples and their locks alone,
-as on one machine: results are the same bytes, and runs with and without Parsl share a campaign.
+Parsl starts, watches and ends the workers. What is done, and by whom, is decided by the files and their locks alone, as
+on one machine: results are the same bytes, and runs with and without Parsl share a campaign.
 Y. Babuji et al., Proceedings of HPDC 2019, 25 (2019).
 """
 
@@ -15,6 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from types import FrameType
@@ -23,10 +24,15 @@ from typing import Any
 from glassformer.core.errors import EngineError, FullDiskError, GlassformerError, SettingsError
 from glassformer.core.failures import describe, named
 from glassformer.core.lock import HeldError, release_all
-from glassformer.simulate.draws import engine_used
-from glassformer.simulate.pool import POLL, Tally
-from glassformer.simulate.queue import Queue
-from glassformer.simulate.sample_task import Task, simulate_sample
+from glassformer.core.pool import POLL
+from glassformer.core.tally import Listener
+from glassformer.core.task_queue import Queue, Task
+
+# What a worker of Parsl does with a task; it is sent there, so it is a function of a module, or partial of one.
+Remote = Callable[[Any], Any]
+# How tasks are done elsewhere: what is done with each, the tasks, tally, and a check to call several times a second;
+# returns results and failures by the names of the tasks.
+Runner = Callable[[Remote, Sequence[Task], Listener, Callable[[], None]], tuple[dict[str, Any], dict[str, Exception]]]
 
 # Times that a task is begun again whose worker or node was lost.
 ATTEMPTS = 5
@@ -67,32 +73,27 @@ def load_config(path: Path) -> Any:
 
 
 def run_on_parsl(
-    config: Any, threads: int, tasks: Sequence[Task], tally: Tally, check: Callable[[], None]
+    path: Path, work: Remote, tasks: Sequence[Task], tally: Listener, check: Callable[[], None]
 ) -> tuple[dict[str, Any], dict[str, Exception]]:
-    """Simulate `tasks` on the workers of the Parsl configuration `config`, `threads` vectors of draws at a time each.
+    """Call `work(task)` for each of `tasks` on the workers of the Parsl configuration in the file `path`.
 
-    Returns and raises as `simulate.pool.run_tasks` does. A task whose worker, node or job is lost is begun again, from
-    its last checkpoint, at most `ATTEMPTS` times.
+    Returns and raises as `core.pool.run_tasks` does. A task whose worker, node or job is lost is begun again, from its
+    last checkpoint, at most `ATTEMPTS` times.
     """
-    with _loaded(config) as simulate:
-        coordinator = Coordinator(simulate, tasks, tally, threads)
+    # Parsl uses a configuration once.
+    with _loaded(load_config(path)) as call:
+        coordinator = Coordinator(partial(call, work), tasks, tally)
         while coordinator.unfinished:
             coordinator.watch(POLL)
             check()
     return coordinator.results, coordinator.failures
 
 
-def simulate_remotely(task: Task, engine: str, threads: int) -> bool:
-    """Simulate `task` in a worker of Parsl. Raises as `simulate_sample` does; `EngineError` if its engine differs."""
-    here = engine_used(task.campaign)
-    if here != engine:
-        raise EngineError(
-            f"{os.uname().nodename} runs the draws with {here}; the coordinator by {engine}",
-            "Set engine in the campaign to what all nodes can run, such as lammps.",
-        )
+def _call(work: Remote, task: Any) -> Any:
+    """Do a task in a worker of Parsl."""
     _free_locks_on_signals()
     try:
-        return simulate_sample(task, threads=threads)
+        return work(task)
     except (GlassformerError, HeldError):
         raise
     except Exception as error:
@@ -125,7 +126,7 @@ def _loaded(config: Any) -> Iterator[Callable[..., Any]]:
         os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         kernel = parsl.load(config)
         try:
-            yield parsl.python_app(simulate_remotely, data_flow_kernel=kernel)
+            yield parsl.python_app(_call, data_flow_kernel=kernel)
         finally:
             kernel.cleanup()
             parsl.clear()
@@ -134,13 +135,13 @@ def _loaded(config: Any) -> Iterator[Callable[..., Any]]:
 class Coordinator:
     """What Parsl was given, what is left, and what has failed.
 
-    `simulate(task, engine, threads)` gives it a task and returns a future.
+    `call(task)` gives it a task and returns a future.
     """
 
-    def __init__(self, simulate: Callable[..., Any], tasks: Sequence[Task], tally: Tally, threads: int) -> None:
-        self._simulate, self._tally, self._threads = simulate, tally, threads
+    def __init__(self, call: Callable[[Any], Any], tasks: Sequence[Task], tally: Listener) -> None:
+        self._call, self._tally = call, tally
         self._left = Queue(tasks, tally.say)
-        self._running: dict[concurrent.futures.Future[bool], Task] = {}
+        self._running: dict[concurrent.futures.Future[Any], Task] = {}
         self._begun: dict[str, int] = {}
         self.results: dict[str, Any] = {}
         self.failures: dict[str, Exception] = {}
@@ -165,10 +166,9 @@ class Coordinator:
     def give(self) -> None:
         """Give Parsl what it can take."""
         while len(self._running) < AHEAD and (task := self._left.next()) is not None:
-            assert isinstance(task, Task)
-            self._running[self._simulate(task, engine_used(task.campaign), self._threads)] = task
+            self._running[self._call(task)] = task
 
-    def _hear(self, task: Task, future: "concurrent.futures.Future[bool]") -> None:
+    def _hear(self, task: Task, future: "concurrent.futures.Future[Any]") -> None:
         error = future.exception()
         if error is None:
             self.results[task.name] = future.result()

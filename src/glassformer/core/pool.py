@@ -5,32 +5,17 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any
 
 from glassformer.core.errors import EngineError, FullDiskError, GlassformerError
 from glassformer.core.failures import describe, named
 from glassformer.core.lock import HeldError, clear_dead
 from glassformer.core.processes import Ended, Worker, Workers, cause_of_death
-from glassformer.simulate.queue import Queue, Task
+from glassformer.core.tally import Listener
+from glassformer.core.task_queue import Queue, Task
 
 # Seconds between two looks at what the workers have reported.
 POLL = 0.2
-
-
-class Tally(Protocol):
-    """Is told how the tasks get on, by their names: `simulate.work.Tally`."""
-
-    def report(self, name: str, done: float, more: float) -> None:
-        """Take the steps that were done and how many more there are than expected."""
-
-    def finish(self, name: str) -> None:
-        """Take that it is done."""
-
-    def fail(self, name: str, reason: str) -> None:
-        """Take that it failed."""
-
-    def say(self, text: str) -> None:
-        """Print one line."""
 
 
 # The task, what receives the steps done and how many more there are than expected, and threads; returns its result.
@@ -38,7 +23,7 @@ Work = Callable[[Any, Callable[..., None], int], Any]
 
 
 def run_tasks(
-    tasks: Sequence[Task], work: Work, tally: Tally, workers: int, threads: int, check: Callable[[], None]
+    tasks: Sequence[Task], work: Work, tally: Listener, workers: int, threads: int, check: Callable[[], None]
 ) -> tuple[dict[str, Any], dict[str, Exception]]:
     """Call `work(task, report, threads)` for each of `tasks`, in `workers` processes; `tally` counts what is done,
     and `check` is called several times a second: what it raises stops all.
@@ -67,7 +52,7 @@ def run_tasks(
 class _Pool:
     """Which worker does what, what is left to do, and what has failed."""
 
-    def __init__(self, processes: Workers, tasks: Sequence[Task], work: Work, tally: Tally, threads: int) -> None:
+    def __init__(self, processes: Workers, tasks: Sequence[Task], work: Work, tally: Listener, threads: int) -> None:
         self._processes, self._work, self._tally, self._threads = processes, work, tally, threads
         self._left = Queue(tasks, tally.say)
         self._sums: dict[str, tuple[float, float]] = {}
