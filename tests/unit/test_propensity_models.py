@@ -364,14 +364,14 @@ def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
     short = ("--draws", "2", "--begin", "0.1", "--end", "0.5")
     done = run("cage", str(folder), *short)
     assert done.returncode == 0, done.stderr
-    assert "8 configurations sampled; 0 had" in done.stdout
+    assert "8 configurations sampled; 0 already had" in done.stdout
     made = read_dataset(folder)
     assert {sample.cage.kind for sample in made if sample.cage} == {"restricted"}
     assert made[0].cage is not None
     assert not np.allclose(made[0].cage.positions, made[0].configuration.positions)
     assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short).stdout
     again = run("cage", str(folder), *short, "--radius", "0.5")
-    assert "8 configurations sampled; 0 had" in again.stdout
+    assert "8 configurations sampled; 0 already had" in again.stdout
     assert {sample.cage.radius for sample in read_dataset(folder) if sample.cage} == {0.5}
     assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short, "--radius", "0.5").stdout
     # The model reads them, and answers for a structure whose cages it has to find itself.
