@@ -369,11 +369,11 @@ def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
     assert {sample.cage.kind for sample in made if sample.cage} == {"restricted"}
     assert made[0].cage is not None
     assert not np.allclose(made[0].cage.positions, made[0].configuration.positions)
-    assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short).stdout
+    assert "0 configurations sampled; 8 already had" in run("cage", str(folder), *short).stdout
     again = run("cage", str(folder), *short, "--radius", "0.5")
     assert "8 configurations sampled; 0 already had" in again.stdout
     assert {sample.cage.radius for sample in read_dataset(folder) if sample.cage} == {0.5}
-    assert "0 configurations sampled; 8 had" in run("cage", str(folder), *short, "--radius", "0.5").stdout
+    assert "0 configurations sampled; 8 already had" in run("cage", str(folder), *short, "--radius", "0.5").stdout
     # The model reads them, and answers for a structure whose cages it has to find itself.
     trained = train_predictor(made, recipe(reads="restricted", name="caged"), Silent())
     assert all(name.startswith("cage.") for name in trained.predictor.columns)
