@@ -156,4 +156,4 @@ def test_processes_on_gpus_meet_by_nccl_each_on_its_own(monkeypatch: pytest.Monk
     for device in ("cuda", "cpu"):
         with pytest.raises(MetError):
             training._train_share((replace(task, device=torch.device(device)), [0]), Silent(), 1, 2)
-    assert taken == [False, "cuda:1", "nccl", True, "gloo"]
+    assert taken == ["cuda:1", False, "nccl", True, "gloo"]

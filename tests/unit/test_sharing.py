@@ -105,7 +105,7 @@ def test_what_another_run_makes_is_waited_for_and_then_made_if_it_is_not(
     other.start()
     assert run_campaign(few, tmp_path, said, 1) == 2
     other.join()
-    assert "is being simulated by another run (process 7 on node042)" in said.lines[0]
+    assert "is being made by another run (process 7 on node042)" in said.lines[0]
     assert contents(tmp_path) == {name: whole for name, whole in contents(tiny_dataset).items() if "c0000" in name}
     assert hidden(tmp_path) == []
 

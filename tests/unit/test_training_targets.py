@@ -285,7 +285,7 @@ def test_labels_standardised_by_species(tmp_path: Path) -> None:
     examples = [one for of in build_examples(model.target, known, build_graphs(known, run.network)) for one in of]
     items = make_items(examples, np.array(model.label_mean), np.array(model.label_std))
     for kind in (0, 1):
-        found = torch.cat([item.label[item.graph.species == kind] for item in items])
+        found = torch.cat([item.label[item.example.graph.species == kind] for item in items])
         np.testing.assert_allclose([found.mean(), found.std(correction=0)], [0, 1], atol=1e-5)
     for values in output_layer(model):
         values.zero_()
