@@ -37,6 +37,7 @@ sync_api = pytest.importorskip(
 )
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.long,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium"),
 ]
 # WebGL on the processor: test machines have no GPU.

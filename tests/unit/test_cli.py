@@ -68,6 +68,26 @@ epochs = 3
 batch_size = 2
 """
 
+STRUCTURE_AWARE = """
+seed = 3
+[targets]
+times = [1.065, "last"]
+[split]
+folds = 2
+[network]
+name = "continuous-filter"
+inputs = ["species", "inherent-energy"]
+cutoff = 1.5
+radial_functions = 4
+steps = 1
+width = 4
+head = "system"
+fully_connected = [4]
+[training]
+epochs = 2
+batch_size = 2
+"""
+
 # Of few columns: it is about files, not physics.
 PROPENSITIES = Recipe(
     name="tiny",
@@ -385,9 +405,10 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     # Bond orders look as far as r = 3, less than half the box.
     (tmp_path / "campaign.toml").write_text(CAMPAIGN.replace("particles = 200", "particles = 300"))
     (tmp_path / "run.toml").write_text(RUN)
-    results = []
+    (tmp_path / "second.toml").write_text(STRUCTURE_AWARE)
+    files, results = [tmp_path / f"{name}.toml" for name in ("campaign", "run", "second")], []
     for _ in range(2):
-        run_demo(tmp_path / "demo", tmp_path / "campaign.toml", tmp_path / "run.toml", PROPENSITIES, workers=2)
+        run_demo(tmp_path / "demo", *files, PROPENSITIES, workers=2)
         results.append((tmp_path / "demo" / "results.json").read_bytes())
     printed = capsys.readouterr().out
     assert results[0] == results[1]
@@ -400,9 +421,14 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     assert "8 of 8 configurations are shown to be in equilibrium" in words
     assert f"have a Pearson correlation of {row['ridge']['pcc_mean']:.2f} at T0.50_P1.55" in words
     assert f"(best single descriptor: {max(row['baselines'].values()):.2f}" in words
-    errors = [row["models"] for row in scores["scores"]["rows"] if row["state_point"] != "all"]
-    for model, text in (("network", "a mean absolute error of {}"), ("state_point_mean", "configurations, has {}")):
-        assert text.format(f"{fmean(error[model]['mae'] for error in errors):.2f}") in words
+    for part, model, text in (
+        ("scores", "network", "{} for ParticleNet"),
+        ("scores", "state_point_mean", "{} for the mean of the state point"),
+        ("scores", "density_fit", "{} for the density alone"),
+        ("structure_aware", "network", "{} for a structure-aware network"),
+    ):
+        errors = [row["models"] for row in scores[part]["rows"] if row["state_point"] != "all"]
+        assert text.format(f"{fmean(error[model]['mae'] for error in errors):.3f}") in words
     for line in [line for line in printed.splitlines() if line.startswith("  glassformer ")]:
         # What is suggested exists: a command that knows its options.
         _, command, *rest = line.split()
@@ -419,6 +445,10 @@ def test_the_demo_from_nothing_and_again(tmp_path: Path, capsys: pytest.CaptureF
     assert printed.count("the propensity model of T0.56_P0.17 exists already and is kept") == 1
     page = (tmp_path / "demo" / "report" / "index.html").read_text()
     assert "Which particles will move?" in page
+    assert "<th>structure-<br>aware<br>network</th>" in page
+    for part in ("scores", "structure_aware"):
+        first = scores[part]["rows"][0]["models"]["network"]
+        assert f"{first['mae']:.3f} ± {first['mae_error']:.3f}" in page
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.4, "4 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")])

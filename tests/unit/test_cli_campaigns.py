@@ -13,6 +13,8 @@ from glassformer.core.presets import campaign_presets, preset
 from glassformer.dataset.folder import read_dataset
 from tests.unit.test_cli import CAMPAIGN, RUN, glassformer, refused
 
+pytestmark = pytest.mark.long
+
 SMALL = ("--set", "particles=200", "--set", "configurations=1", "--set", "draws=2", "--set", "engine=lammps")
 SHORT = (*SMALL, "--set", "state_points.hold_time=0.4")
 QUICK = (*SHORT, "--set", "particle_times=[0.5]", "--set", "schedule.until=0.5")

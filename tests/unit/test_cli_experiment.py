@@ -17,9 +17,11 @@ from glassformer.core.layout import TrainingFolder
 from glassformer.core.presets import load_campaign, load_network
 from glassformer.core.progress import Silent
 from glassformer.evaluate.results import read_result, write_result
-from glassformer.report.build import read_histories
+from glassformer.report.trained import read_histories
 from glassformer.train.network_costs import estimate_training
 from tests.unit.test_cli import CAMPAIGN, glassformer
+
+pytestmark = pytest.mark.long
 
 STUDY = """
 title = "Tiny"
@@ -206,7 +208,6 @@ def test_an_estimate_is_measured_on_few_particles() -> None:
     assert many / few == pytest.approx(10, rel=0.9)
 
 
-@pytest.mark.long
 def test_a_study_through_parsl_is_the_same(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("parsl", reason="needs Parsl: pip install 'glassformer[parsl]'")
     words = ["experiment", folder / "study.toml", "--out", "out", "--parsl", "workstation"]

@@ -23,8 +23,8 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset.predictions import read_predictions, write_predictions
 from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.evaluate.results import read_result, write_result
-from glassformer.report.build import read_histories
 from glassformer.report.run_file import read_run
+from glassformer.report.trained import read_histories
 from glassformer.simulate.mismatch import read_campaign
 from glassformer.train.archive import read_archive, write_archive
 from glassformer.train.checkpoint import read_model

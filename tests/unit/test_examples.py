@@ -13,6 +13,8 @@ from tests.conftest import rattled_lattice
 from tests.unit.test_guides import glassbench_like
 from tests.unit.test_imports import dump, works
 
+pytestmark = pytest.mark.long
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHORT = ("my_trajectory.py", "my_prediction.py", "my_network.py", "thesis_in_small.py", "propensity_map.py")
 

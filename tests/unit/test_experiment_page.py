@@ -23,6 +23,8 @@ from glassformer.evaluate.results import ExperimentResult, write_result
 from glassformer.report.experiments import build_experiments_report
 from tests.unit.test_report_words import COLD, HOT, dataset, predictions, settings, text_of
 
+pytestmark = pytest.mark.long
+
 RUN = settings(targets={"times": [1.0]})
 
 

@@ -36,7 +36,6 @@ from glassformer.evaluate.results import ExperimentResult
 from glassformer.observables.mode_coupling import schematic_correlator
 from glassformer.report import comparison, mode_coupling
 from glassformer.report.animation import distribution_animation
-from glassformer.report.build import training_labels
 from glassformer.report.cooling import cooling_figure
 from glassformer.report.experiment_figures import curves_figure, errors_figure, ratio_figure
 from glassformer.report.figures import (
@@ -54,6 +53,7 @@ from glassformer.report.prediction import distribution_figure as distribution_of
 from glassformer.report.propensity_figures import correlation_figure, map_figure
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
 from glassformer.report.style import STYLE
+from glassformer.report.trained import training_labels
 from tests.unit.test_data_figures import SEVEN, cooled, watched
 from tests.unit.test_held_out import held_out
 from tests.unit.test_report_words import COLD, HOT, dataset, predictions, settings

@@ -19,6 +19,8 @@ from glassformer.simulate.lammps import Lammps
 from tests.conftest import TINY_CAMPAIGN, rattled_lattice
 from tests.liquids import kob_andersen
 
+pytestmark = pytest.mark.long
+
 NAMES = {
     "accent": "josé",
     "greek": "ΔT",

@@ -18,6 +18,8 @@ from glassformer.dataset.sample import write_sample
 from glassformer.dataset.summary import summarise
 from tests.conftest import synthetic_sample
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def dataset() -> Iterator[Path]:

@@ -17,7 +17,8 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset, sample_paths
 from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.evaluate.results import read_result
-from glassformer.report.build import build_report, read_histories
+from glassformer.report.build import build_report
+from glassformer.report.trained import read_histories
 from glassformer.train.training import train_run
 from tests.conftest import TINY_RUN
 

@@ -11,6 +11,8 @@ import torch
 from benchmarks.gpu_training import least_bytes, limit_seconds
 from benchmarks.network_task import Shape, training_gflop
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:

@@ -21,6 +21,8 @@ from glassformer.simulate.lammps import Lammps
 from tests.conftest import synthetic_sample
 from tests.unit.test_imports import fails, works
 
+pytestmark = pytest.mark.long
+
 GUIDES = Path(__file__).parents[2] / "docs" / "guide"
 
 

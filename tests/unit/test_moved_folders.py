@@ -17,6 +17,8 @@ from glassformer.simulate.unfinished import Unfinished
 from tests.unit.test_cli import CAMPAIGN, RUN
 from tests.unit.test_signals import members, start, wait_until
 
+pytestmark = pytest.mark.long
+
 
 def test_writing_into_a_folder_that_was_moved(tmp_path: Path) -> None:
     folder = tmp_path / "data"

@@ -26,6 +26,8 @@ from glassformer.cli.app import app
 from glassformer.core.errors import EngineError, SettingsError
 from glassformer.core.progress import Silent
 
+pytestmark = pytest.mark.long
+
 # One thread: on a busy machine two wait for each other.
 TINY = Shape(particles=150, threads=1)
 ARGUMENTS = ["--particles", "150", "--rounds", "1", "--threads", "1", "--json"]

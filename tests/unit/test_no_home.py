@@ -12,6 +12,8 @@ import pytest
 
 import glassformer
 
+pytestmark = pytest.mark.long
+
 UNSET = ("NUMBA_CACHE_DIR", "MPLCONFIGDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
 RUN = """
 seed = 3

@@ -32,6 +32,8 @@ from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import Trained, train_predictor
 
+pytestmark = pytest.mark.long
+
 # Small boxes: half an edge of 300 particles at density 1.2 is 3.15.
 SMALL = {"reach": 2.8, "degrees": [2, 4, 6], "generations": 3}
 CAMPAIGN: dict[str, Any] = {
@@ -103,7 +105,6 @@ def structure(sample: Sample, folder: Path, to: str = "extxyz") -> Path:
     return export([sample], to, folder)[0]
 
 
-@pytest.mark.long
 def test_what_was_left_out_is_predicted(trained: Trained, samples: list[Sample]) -> None:
     assert (trained.predictor.card.temperatures, trained.predictor.card.configurations) == ((0.6, 0.8), (4, 4))
     predicted, labels, ceilings = trained.answers(0.6, 1, 0)
@@ -116,7 +117,6 @@ def test_what_was_left_out_is_predicted(trained: Trained, samples: list[Sample])
     assert np.corrcoef(*together)[0, 1] > 0.3
 
 
-@pytest.mark.long
 def test_left_out_means_left_out(samples: list[Sample]) -> None:
     # The labels of a configuration change nothing in what is predicted for it.
     first = train_predictor(samples, recipe(seed=1), Silent())
@@ -223,7 +223,6 @@ def test_a_page_about_one_prediction(trained: Trained, samples: list[Sample], da
         assert (refused.returncode, problem in refused.stderr, asked.exists()) == (2, True, False)
 
 
-@pytest.mark.long
 def test_predictions_are_scored_where_the_model_had_not_seen(
     samples: list[Sample], dataset: Path, tmp_path: Path
 ) -> None:
@@ -305,7 +304,6 @@ def test_fifty_particles_are_too_few(samples: list[Sample], tmp_path: Path) -> N
     assert "box" in done.stderr
 
 
-@pytest.mark.long
 def test_training_as_typed(dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text(
@@ -357,7 +355,6 @@ def test_a_window_is_no_prediction_of_itself(samples: list[Sample]) -> None:
         train_predictor(some, recipe(reads="window"), Silent())
 
 
-@pytest.mark.long
 def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     shutil.copytree(dataset, folder)

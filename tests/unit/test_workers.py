@@ -10,6 +10,8 @@ import pytest
 
 from tests.conftest import TINY_CAMPAIGN
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 SIMULATE = f"""
 from pathlib import Path

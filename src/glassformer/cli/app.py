@@ -143,7 +143,8 @@ def demo(
     from glassformer.cli.demo import run_demo
     from glassformer.core.presets import CAMPAIGNS, RUNS, load_recipe, preset
 
-    run_demo(out, preset(CAMPAIGNS, "demo"), preset(RUNS, "demo"), load_recipe("demo-propensity"), workers)
+    runs = preset(RUNS, "demo"), preset(RUNS, "demo-structure")
+    run_demo(out, preset(CAMPAIGNS, "demo"), *runs, load_recipe("demo-propensity"), workers)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 from glassformer.cli.console import console, duration, progress
 from glassformer.core.campaign import Campaign
 from glassformer.core.files import write_atomically
-from glassformer.core.layout import OutFolder
+from glassformer.core.layout import STRUCTURE_AWARE, OutFolder
 from glassformer.core.progress import Progress
 from glassformer.core.recipe import Recipe
 from glassformer.core.run import Run
@@ -17,44 +17,43 @@ from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.words import counted
 
 
-def run_demo(out: Path, campaign_file: Path, run_file: Path, recipe: Recipe, workers: int) -> None:
-    """Run the whole path into `out`: data/, training/, propensity/, report/ and results.json."""
+def run_demo(
+    out: Path, campaign_file: Path, run_file: Path, structure_aware: Path, recipe: Recipe, workers: int
+) -> None:
+    """Run the whole path into `out`: data/, propensity/, training/, report/ and results.json.
+
+    `structure_aware`: the run file of the second network, which may read inherent structures.
+    """
     began = time.monotonic()
-    campaign, run = load_settings(campaign_file, Campaign), load_settings(run_file, Run)
+    campaign = load_settings(campaign_file, Campaign)
+    run, second = (load_settings(path, Run) for path in (run_file, structure_aware))
     with exclusive(out):
         remove_temporaries(out)
         remove_temporaries(OutFolder(out).report.path)
         with progress() as stages:
-            _simulate_and_train(campaign, run, out, workers, stages)
-            _train_propensities(recipe, out, workers, stages)
+            _simulate(campaign, out, workers, stages)
+            _train(run, second, recipe, out, workers, stages)
         _report(out)
     console.print(f"\nThe demo took {duration(time.monotonic() - began)}.")
 
 
-def _simulate_and_train(campaign: Campaign, run: Run, out: Path, workers: int, stages: Progress) -> None:
+def _simulate(campaign: Campaign, out: Path, workers: int, stages: Progress) -> None:
     from glassformer.simulate.campaign import run_campaign
 
     points = counted(len(campaign.state_points), "state point")
     each, draws = counted(campaign.configurations, "configuration"), counted(campaign.draws, "draw")
     console.print(f"{campaign.mixture.name}, N = {campaign.particles}: {points} x {each} x {draws}")
     run_campaign(campaign, OutFolder(out).data, stages, workers)
-    # Only now: importing torch takes seconds, and the workers above do without it.
-    from glassformer.cli.tables import not_in_equilibrium
-    from glassformer.dataset.folder import read_dataset
-    from glassformer.train.training import train_run
-
-    samples = read_dataset(OutFolder(out).data)
-    ageing = sum(sample.facts.equilibrated is False for sample in samples)
-    if ageing:
-        stages.say(not_in_equilibrium(ageing, len(samples)))
-    train_run(run, samples, OutFolder(out).training().path, stages, workers, allow_unequilibrated=True)
 
 
-def _train_propensities(recipe: Recipe, out: Path, workers: int, stages: Progress) -> None:
-    # Only now: numba, which it imports, takes a second.
+def _train(run: Run, second: Run, recipe: Recipe, out: Path, workers: int, stages: Progress) -> None:
+    # Only now: importing torch and numba takes seconds, and the workers of the simulation do without.
+    from glassformer.cli.demo_training import train_networks
     from glassformer.cli.propensity_act import train_propensities
 
+    # First, for it finds the inherent structures.
     train_propensities(recipe, out, workers, stages)
+    train_networks(run, second, out, workers, stages)
 
 
 def _report(out: Path) -> None:
@@ -72,13 +71,15 @@ def _report(out: Path) -> None:
 
     page = build_report(out)
     summaries = summarise(read_dataset(OutFolder(out).data))
-    predictions = read_predictions(OutFolder(out).training().predictions)
-    evaluation = evaluate(predictions)
+    trainings = OutFolder(out).training(), OutFolder(out).training(STRUCTURE_AWARE)
+    predictions = [read_predictions(training.predictions) for training in trainings]
+    first, second = map(evaluate, predictions)
     rows = held_out_rows([read_held_out(path) for path in OutFolder(out).held_out()])
     results = {
         "data": [summary.as_json() for summary in summaries],
         "propensity": [row.as_json() for row in rows],
-        "scores": evaluation.as_json(),
+        "scores": first.as_json(),
+        "structure_aware": second.as_json(),
     }
     write_atomically(OutFolder(out).results, (json.dumps(results, indent=1) + "\n").encode())
     console.print()
@@ -86,6 +87,9 @@ def _report(out: Path) -> None:
     console.print()
     print_held_out(rows)
     console.print()
-    print_evaluation(evaluation)
-    console.print(f"The numbers: {OutFolder(out).results}\n", soft_wrap=True)
-    print_findings(summaries, rows, evaluation, predictions, page)
+    console.print("ParticleNet:")
+    print_evaluation(first)
+    console.print("\nStructure-aware network:")
+    print_evaluation(second, legend=False)
+    console.print(f"\nThe numbers: {OutFolder(out).results}\n", soft_wrap=True)
+    print_findings(summaries, rows, (first, second), predictions[0].species, page)

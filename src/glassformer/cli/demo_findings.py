@@ -6,24 +6,23 @@ from pathlib import Path
 
 from glassformer.cli.console import console
 from glassformer.core.words import counted
-from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.summary import StatePointSummary
-from glassformer.evaluate.evaluation import ALL, Evaluation
+from glassformer.evaluate.evaluation import ALL, Evaluation, Row
 from glassformer.evaluate.held_out import HeldOutRow
 
 
 def print_findings(
     summaries: Sequence[StatePointSummary],
     rows: Sequence[HeldOutRow],
-    evaluation: Evaluation,
-    predictions: Predictions,
+    evaluations: tuple[Evaluation, Evaluation],
+    species: str,
     page: Path,
 ) -> None:
     """Print one paragraph on each act of the demo, where the report is, and commands for a structure of one's own."""
     for title, text in (
         ("The liquid", liquid(summaries)),
         ("Which particles will move", particles(rows)),
-        ("How far a whole configuration moves", whole(evaluation, predictions.species)),
+        ("How far a whole configuration moves", whole(*evaluations, species)),
     ):
         console.print(f"{title}. {text}\n")
     console.print("Figures, and a view of the particles that can be turned, are in the report:")
@@ -68,15 +67,25 @@ def particles(rows: Sequence[HeldOutRow]) -> str:
     )
 
 
-def whole(evaluation: Evaluation, species: str) -> str:
-    """Return whether the network predicts a configuration's mean better than the mean of its state point does."""
-    rows = [row for row in evaluation.rows if row.state_point != ALL]
-    better = sum(row.models["network"].mae < row.models["state_point_mean"].mae for row in rows)
-    network, mean = (sum(row.models[name].mae for row in rows) / len(rows) for name in ("network", "state_point_mean"))
+def whole(particlenet: Evaluation, structure_aware: Evaluation, species: str) -> str:
+    """Return how well both networks predict a configuration's mean, beside the mean of its state point."""
+    rows, others = ([row for row in one.rows if row.state_point != ALL] for one in (particlenet, structure_aware))
+    mean, density = (_mean_error(rows, name) for name in ("state_point_mean", "density_fit"))
+    first, second = _mean_error(rows, "network"), _mean_error(others, "network")
     text = (
-        f"ParticleNet predicts ln MSD of {species} particles for configurations that it never saw with a mean absolute"
-        f" error of {network:.2f}; the mean of each state point, learned from the same configurations, has {mean:.2f}."
+        f"Mean absolute error of ln MSD of {species} particles, for configurations that no network saw: {mean:.3f} for"
+        f" the mean of the state point, {density:.3f} for the density alone, {first:.3f} for ParticleNet, which reads"
+        f" the neighbors' positions, and {second:.3f} for a structure-aware network, which also reads each particle's"
+        " energy in the structure and in the inherent structure."
     )
-    if better < len(rows) / 2:
-        text += " So few configurations do not teach it more than the state point itself tells."
-    return text
+    better = sum(row.models["network"].mae < row.models["state_point_mean"].mae for row in others)
+    if better > len(others) / 2:
+        return (
+            f"{text} Structure tells more than the state point does: its error is smaller in {better} of {len(others)}"
+            " cases."
+        )
+    return f"{text} So few configurations do not teach the networks more than the state point tells."
+
+
+def _mean_error(rows: Sequence[Row], name: str) -> float:
+    return sum(row.models[name].mae for row in rows) / len(rows)

@@ -230,8 +230,11 @@ def _largest(one: "PublishedComparison", columns: int) -> list[str]:
     return cells + [""] * (2 * columns - len(cells))
 
 
-def print_evaluation(evaluation: Evaluation) -> None:
-    """Print MAE and R^2 of the network beside its baselines, and how well it sorts particles."""
+def print_evaluation(evaluation: Evaluation, legend: bool = True) -> None:
+    """Print MAE and R^2 of the network beside its baselines, and how well it sorts particles.
+
+    Without `legend`, the columns are explained above.
+    """
     print_table(
         ["state point", "t", "n", "MAE", "MAE (mean)", "MAE (rho)", "R2", "R2 (mean)", "R2 (rho)", "R2 max"],
         [
@@ -247,11 +250,12 @@ def print_evaluation(evaluation: Evaluation) -> None:
         ],
     )
     scored = "draws of configurations that it saw" if evaluation.leaked else "configurations that the network never saw"
-    console.print(
+    meaning = (
         f"MAE and R2 of {evaluation.label} for {scored}; n: configurations. (mean): the state-point mean instead of the"
-        " network; (rho): a linear function of the density; R2 max: the highest R2 that the noise of the draws allows.",
-        style="dim",
+        " network; (rho): a linear function of the density; R2 max: the highest R2 that the noise of the draws allows."
     )
+    if legend:
+        console.print(meaning, style="dim")
     print_particle_scores(evaluation)
     if evaluation.leaked:
         console.print(

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOCK_FILE, INDEX_FILE = ".lock", ".index"
+# The folder of the demo's second network, within that of its first.
+STRUCTURE_AWARE = "structure-aware"
 SAMPLE_SUFFIX = ".h5"
 # Of a propensity model.
 MODEL_SUFFIX = ".h5"

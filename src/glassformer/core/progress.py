@@ -33,3 +33,25 @@ class Silent:
 
     def say(self, text: str) -> None:
         """Ignore it."""
+
+
+class Part:
+    """The progress of one among several that share a stage: it begins none, and says its name."""
+
+    def __init__(self, whole: Progress, name: str) -> None:
+        self._whole, self._name = whole, name
+
+    def start(self, stage: str, total: float, unit: str) -> None:
+        """It has begun already."""
+
+    def advance(self, amount: float, note: str = "") -> None:
+        """Pass it on, with the name."""
+        self._whole.advance(amount, f"{self._name}: {note}" if note else "")
+
+    def expect(self, amount: float) -> None:
+        """Pass it on."""
+        self._whole.expect(amount)
+
+    def say(self, text: str) -> None:
+        """Pass it on, with the name."""
+        self._whole.say(f"{self._name}: {text}")

@@ -16,7 +16,7 @@ from glassformer.core.files import refuse_if_moved
 from glassformer.core.layout import OutFolder, TrainingFolder, names_state_point
 from glassformer.core.lock import HeldError, living_owner
 from glassformer.core.parsl_runner import Runner
-from glassformer.core.progress import Progress, Silent
+from glassformer.core.progress import Part, Progress, Silent
 from glassformer.core.provenance import parameter_hash
 from glassformer.core.run import Run, Split
 from glassformer.core.tally import Tally
@@ -170,7 +170,7 @@ def _run_share(order: Order, progress: Progress, rank: int, processes: int) -> N
         return
     for one in plan_work(order.study, order.scale, order.parts[rank], read_dataset(order.data), order.out):
         try:
-            _run_one(one, _Part(progress, one), order.threads)
+            _run_one(one, Part(progress, one.experiment.name), order.threads)
         except FullDiskError:
             raise
         except GlassformerError as error:
@@ -198,28 +198,6 @@ def share(work: Sequence[Work], processes: int) -> list[list[Work]]:
     for one in sorted(work, key=lambda one: -one.cost):
         min(parts, key=lambda part: (sum(other.cost for other in part), len(part))).append(one)
     return parts
-
-
-class _Part:
-    """The progress of one experiment among several: it begins no stage of its own."""
-
-    def __init__(self, whole: Progress, work: Work) -> None:
-        self._whole, self._name = whole, work.experiment.name
-
-    def start(self, stage: str, total: float, unit: str) -> None:
-        """It has begun already."""
-
-    def advance(self, amount: float, note: str = "") -> None:
-        """Pass it on, with the experiment's name."""
-        self._whole.advance(amount, f"{self._name}: {note}" if note else "")
-
-    def expect(self, amount: float) -> None:
-        """Pass it on."""
-        self._whole.expect(amount)
-
-    def say(self, text: str) -> None:
-        """Pass it on, with the experiment's name."""
-        self._whole.say(f"{self._name}: {text}")
 
 
 def _known(work: Work, identity: str) -> ExperimentResult | None:

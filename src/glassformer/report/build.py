@@ -9,31 +9,28 @@ from markupsafe import Markup
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import write_atomically
-from glassformer.core.json_files import Number, checked, read_json
-from glassformer.core.layout import OutFolder, TrainingFolder, configuration_of
+from glassformer.core.layout import STRUCTURE_AWARE, OutFolder, configuration_of
 from glassformer.core.provenance import code_version
-from glassformer.core.run import Run
-from glassformer.core.words import counted, listed
+from glassformer.core.words import counted
 from glassformer.dataset.folder import read_dataset
-from glassformer.dataset.predictions import Predictions, read_predictions
+from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import mixture_words, mixtures_of
 from glassformer.dataset.summary import StatePointSummary, summarise
-from glassformer.evaluate.evaluation import ALL, Evaluation, evaluate
+from glassformer.evaluate.evaluation import ALL, ModelScore, Row
 from glassformer.report import liquid_words, words
-from glassformer.report.figures import msd_figure, prediction_figure, scattering_figure, training_figure
+from glassformer.report.figures import msd_figure, scattering_figure
 from glassformer.report.naming import names_of, titles_of
 from glassformer.report.page import plots, save, template
 from glassformer.report.particle_figures import learned_species, particle_figure
 from glassformer.report.propensity import Propensities, read_propensities
-from glassformer.report.run_file import read_run
-from glassformer.report.style import QUANTITIES, STYLE
+from glassformer.report.style import STYLE
+from glassformer.report.trained import Trained
 
 # Those that tell the values of their curves.
 INTERACTIVE = ("msd", "scattering", "predictions", "training")
-# What the page needs of every epoch.
-HISTORY = ("epoch", "train_loss", "val_mae", "kept")
-LOSSES = {"mse": "mean squared error", "mae": "mean absolute error", "huber": "Huber"}
+# What knows no structure, by its name among the scores, as the table calls it.
+BASELINES = (("state_point_mean", "state-point mean"), ("density_fit", "density alone"))
 
 
 def build_report(folder: Path) -> Path:
@@ -53,28 +50,30 @@ def build_report(folder: Path) -> Path:
             "Train on the data first, or report on the data alone:"
             f" glassformer analyse {files.data} --report page.html.",
         )
-    predictions = read_predictions(training.predictions)
-    histories = read_histories(training)
-    run = read_run(training, predictions.parameter_hash)
-    evaluation = evaluate(predictions)
-    _refuse_foreign(predictions, samples, files)
+    second = files.training(STRUCTURE_AWARE)
+    trained = [Trained.read(training, "ParticleNet" if second.predictions.exists() else "network")]
+    if second.predictions.exists():
+        trained.append(Trained.read(second, "structure-aware network"))
+    for one in trained:
+        _refuse_foreign(one.predictions, samples, files)
     propensities = read_propensities(files, samples)
     data = summarise(samples)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        figures = _draw(samples, predictions, histories, run, propensities, files.report.figures)
+        figures = _draw(samples, trained, propensities, files.report.figures)
+    first = trained[0]
     page = template("demo.html.jinja").render(
         figures=figures,
         plots=plots(),
         data=data,
-        evaluation=evaluation,
+        trained=trained,
+        models=[*(one.title for one in trained), *(title for _, title in BASELINES)],
+        rows=_rows(trained),
+        evaluation=first.evaluation,
         everything=ALL,
-        predictions=predictions,
-        particle_letters=[predictions.species_names[kind] for kind in learned_species(predictions)],
+        particle_letters=[first.predictions.species_names[kind] for kind in learned_species(first.predictions)],
         code_version=code_version(),
         facts=provenance(samples),
-        histories=histories,
-        run=run,
-        text=_text(samples, data, predictions, evaluation, histories, run, propensities),
+        text=_text(samples, data, trained, propensities),
         propensity=None if propensities is None else propensities.section(names_of(samples)),
     )
     write_atomically(files.report.page, page.encode())
@@ -99,63 +98,58 @@ def _refuse_foreign(predictions: Predictions, samples: Sequence[Sample], files: 
         )
 
 
+def _rows(trained: Sequence[Trained]) -> list[tuple[Row, list[ModelScore]]]:
+    """Return each row of the table with the scores of the networks, then of the baselines.
+
+    Several networks were tested on the same configurations.
+    """
+    others = [{(row.state_point, row.time): row for row in one.evaluation.rows} for one in trained[1:]]
+    return [
+        (
+            row,
+            [
+                row.models["network"],
+                *(other[row.state_point, row.time].models["network"] for other in others),
+                *(row.models[name] for name, _ in BASELINES),
+            ],
+        )
+        for row in trained[0].evaluation.rows
+    ]
+
+
 def _draw(
-    samples: Sequence[Sample],
-    predictions: Predictions,
-    histories: list[list[dict[str, float]]],
-    run: Run | None,
-    propensities: Propensities | None,
-    folder: Path,
+    samples: Sequence[Sample], trained: Sequence[Trained], propensities: Propensities | None, folder: Path
 ) -> dict[str, Markup]:
-    titles, followed = titles_of(samples), followed_in_time(samples)
-    figures = {
-        "predictions": prediction_figure(predictions, titles),
-        "training": training_figure(histories, *training_labels(run, predictions.species_names)),
-    }
+    titles, followed, predictions = titles_of(samples), followed_in_time(samples), trained[0].predictions
+    figures = trained[0].figures(titles)
+    for one in trained[1:]:
+        figures |= {f"{name}-{STRUCTURE_AWARE}": figure for name, figure in one.figures(titles).items()}
     if followed:
         figures |= {"msd": msd_figure(followed, predictions.times), "scattering": scattering_figure(followed)}
     if propensities is not None:
         figures |= propensities.figures(titles)
     for kind in learned_species(predictions):
         figures[f"particles-{predictions.species_names[kind]}"] = particle_figure(predictions, titles, kind)
-    return {name: save(figure, name, folder, interactive=name in INTERACTIVE) for name, figure in figures.items()}
-
-
-def training_labels(run: Run | None, species: Sequence[str] = ("A", "B")) -> tuple[str, str]:
-    """Return the name of the loss, and what the validation error is of, with its unit; `species`: their names."""
-    if run is None:
-        return "", "the labels"
-    targets, one_by_one = run.targets, run.network.head == "particle"
-    symbol, unit = QUANTITIES[targets.quantity]
-    if one_by_one and targets.quantity == "squared-displacement":
-        symbol = "$|r(t) - r(0)|^2$"
-    learned: Sequence[str] = species[:1]
-    if one_by_one and targets.species in species:
-        learned = [targets.species]
-    elif one_by_one and targets.species != "A":
-        learned = species
-    whose = listed(learned) + (" particles" if one_by_one else "")
-    return LOSSES[
-        run.training.loss
-    ], f"ln {symbol} of {whose}" if targets.scale == "log" else f"{symbol} of {whose}  {unit}"
+    return {
+        name: save(figure, name, folder, interactive=name.partition("-")[0] in INTERACTIVE)
+        for name, figure in figures.items()
+    }
 
 
 def _text(
     samples: Sequence[Sample],
     data: Sequence[StatePointSummary],
-    predictions: Predictions,
-    evaluation: Evaluation,
-    histories: list[list[dict[str, float]]],
-    run: Run | None,
+    trained: Sequence[Trained],
     propensities: Propensities | None,
 ) -> dict[str, Any]:
     """Return the sentences of the page."""
-    followed = followed_in_time(samples)
+    followed, first = followed_in_time(samples), trained[0]
+    predictions, evaluation, run = first.predictions, first.evaluation, first.run
     label = words.label_words(predictions)
     return {
         "lead": words.lead(samples, predictions, run, propensities is not None),
         "label": label,
-        "result": words.result(evaluation, predictions, run),
+        "results": [words.result(one.evaluation, one.predictions, one.run) for one in trained],
         "note": words.note(evaluation, samples, label, run),
         "particles": words.particle_note(evaluation, samples),
         "predictions": words.prediction_caption(predictions),
@@ -163,12 +157,12 @@ def _text(
         "scattering": liquid_words.scattering_caption(followed, data) if followed else "",
         "not_followed": liquid_words.not_followed(samples, followed),
         "equilibrium": liquid_words.equilibrium_note(samples, data),
-        "training": words.training_caption(histories, run, evaluation.leaked),
+        "training": [words.training_caption(one.histories, one.run, one.evaluation.leaked) for one in trained],
         "told": "" if run is None else words.told(run),
         "quantity": words.quantity_definition(predictions),
         "names": names_of(samples),
         "examined": {row.label: liquid_words.examined(samples, row) for row in data},
-        "folds": counted(len(histories), "fold"),
+        "folds": [counted(len(one.histories), "fold") for one in trained],
         "unit": "draws" if evaluation.leaked else "configurations",
     }
 
@@ -186,21 +180,3 @@ def provenance(samples: Sequence[Sample]) -> dict[str, str]:
         values = [getattr(sample.facts, name) for sample in samples]
         made[name] = "; ".join(dict.fromkeys(str(value) for value in values if value is not None)) or "not stated"
     return made | {"mixture": "; ".join(mixture_words(mixture) for mixture in mixtures_of(samples))}
-
-
-def read_histories(training: TrainingFolder) -> list[list[dict[str, float]]]:
-    """Return the training histories of all folds in `training`, in order. Raises `DatasetError`, `StorageError`."""
-    return [_read_history(fold.history) for fold in training.folds() if fold.history.exists()]
-
-
-def _read_history(path: Path) -> list[dict[str, float]]:
-    what, remedy = "training history", f"Delete {path.parent} and train again."
-    values = read_json(path, DatasetError, what, remedy)
-    # Older versions wrote the list alone.
-    values = values.get("epochs", values) if isinstance(values, dict) else values
-    lines = checked(values, list[dict[str, Number]], path, DatasetError, what, remedy)
-    missing = [name for name in HISTORY if not all(name in line for line in lines)]
-    if missing or not any(line["kept"] for line in lines):
-        reason = f"'{missing[0]}' is missing" if missing else "no epoch is marked as kept"
-        raise DatasetError(f"{path} is not a {what}: {reason}", remedy)
-    return lines

@@ -28,7 +28,7 @@ from glassformer.evaluate.paired import difference
 from glassformer.evaluate.results import ExperimentResult, pairs, read_result
 from glassformer.report import experiment_words, liquid_words, words
 from glassformer.report.animation import distribution_animation
-from glassformer.report.build import provenance, read_histories, training_labels
+from glassformer.report.build import provenance
 from glassformer.report.cooling import cooling_figure
 from glassformer.report.experiment_figures import curves_figure, errors_figure, predicted, ratio_figure, simulated
 from glassformer.report.figures import scattering_figure, training_figure
@@ -38,6 +38,7 @@ from glassformer.report.page import plots, save, template
 from glassformer.report.run_file import read_run
 from glassformer.report.spread import band_figure, distribution_figure, linear_figure, species_figure
 from glassformer.report.style import STYLE, at_time
+from glassformer.report.trained import read_histories, training_labels
 
 FORMATS = ("svg", "pdf", "png")
 # Figures of the liquid that tell the values of their curves.
