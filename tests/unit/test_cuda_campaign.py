@@ -86,6 +86,7 @@ def test_a_batch_is_equilibrated_on_the_device_and_killed_and_resumed_there() ->
     simulated(
         CAMPAIGN
         + """
+module.TOGETHER = 2
 campaign = campaign.model_copy(update={"equilibration": Campaign.model_validate(dict(
     campaign.model_dump() | dict(particles=100, equilibration=dict(
         time_step=0.01, hold_in_tau_alpha=0.01, most_windows=2, box="as-it-fell",

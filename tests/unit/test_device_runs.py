@@ -104,13 +104,21 @@ def test_what_fails_costs_no_other() -> None:
     assert isinstance(found[2], UnstableError)
 
 
-def test_an_error_of_the_device_reaches_every_run() -> None:
+@pytest.mark.parametrize("error", [EngineError("the device's memory is full", "Follow fewer."), TypeError("a mistake")])
+@pytest.mark.parametrize("when", ["begin", "advance"])
+def test_whatever_goes_wrong_on_the_device_reaches_every_run(error: Exception, when: str) -> None:
+    class Broken(SideBySide):
+        def advance(self, steps: int) -> None:
+            raise error
+
     def refuse(*arguments: Any) -> Any:
-        raise EngineError("the device's memory is full", "Follow fewer.")
+        if when == "begin":
+            raise error
+        return Broken(with_cutoff(1.5), TIME_STEP, *arguments)
 
     conductor = Conductor(with_cutoff(1.5), TIME_STEP, 2, refuse, lambda particles: 100)
     found = together(conductor, [run_of(conductor, seed, PATHS[0]) for seed in (0, 1)])
-    assert all(isinstance(error, EngineError) for error in found)
+    assert found == [error, error]
 
 
 def test_unwrapped_positions_go_on_across_segments() -> None:

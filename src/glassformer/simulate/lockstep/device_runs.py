@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.core.errors import EngineError, GlassformerError
+from glassformer.core.errors import EngineError
 from glassformer.core.seeds import named_seed
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
@@ -96,7 +96,8 @@ class Conductor:
             steps, engine = min(run.wanted for run in members), members[0].engine
             try:
                 engine.advance(steps)
-            except GlassformerError as error:
+            # Whatever it is: who is not told would wait for ever.
+            except Exception as error:
                 for run in members:
                     run.error = error
                     self._advancing.remove(run)
@@ -127,7 +128,7 @@ class Conductor:
                 [run.seed_of_segment for run in runs],
                 damping,
             )
-        except GlassformerError as error:
+        except Exception as error:
             for run in runs:
                 run.error = error
             return
@@ -171,7 +172,7 @@ class DeviceRun:
         self._images = np.zeros_like(start.positions) if images is None else images
         self.engine: Any = None
         self.number, self.wanted, self._gone = 0, 0, 0
-        self.error: GlassformerError | None = None
+        self.error: Exception | None = None
         self.bath, self.damping = Bath((1.0, 1.0)), 1.0
 
     @property
