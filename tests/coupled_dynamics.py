@@ -84,3 +84,13 @@ def run_coupled(
     q, v, table = start.positions.copy(), velocities.copy(), pair_table(mixture, np.float64)
     seen = _run(q, v, start.box, start.species.astype(np.int64), table, time_step, noise, every, decay, mobility)
     return q, v, seen
+
+
+def forces_of(
+    start: Configuration, scale: float, mixture: Mixture, positions: FloatArray
+) -> tuple[FloatArray, float, float]:
+    """Return forces (N, 3), U and the sum of r . F where `positions` in the box of `start` are stretched by `scale`."""
+    force = np.zeros_like(positions)
+    table = pair_table(mixture, np.float64)
+    energy, virial = _forces(positions, start.box, scale, start.species.astype(np.int64), table, force)
+    return force, float(energy), float(virial)

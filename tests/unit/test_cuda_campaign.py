@@ -78,3 +78,53 @@ with tempfile.TemporaryDirectory() as folder:
         assert first.ensemble.msd[0, -1, 0] > 0
 """
     )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_batch_is_equilibrated_on_the_device_and_killed_and_resumed_there() -> None:
+    simulated(
+        CAMPAIGN
+        + """
+module.TOGETHER = 2
+campaign = campaign.model_copy(update={"equilibration": Campaign.model_validate(dict(
+    campaign.model_dump() | dict(particles=100, equilibration=dict(
+        time_step=0.01, hold_in_tau_alpha=0.01, most_windows=2, box="as-it-fell",
+        stages=[dict(temperature=0.6, duration=0.02), dict(temperature="target", duration=0.02, ramp=True)]),
+        state_points=[dict(temperature=0.5, density=1.0, hold_time=0.08)]))).equilibration,
+    "state_points": (campaign.state_points[0].model_copy(update={"density": 1.0, "hold_time": 0.08}),)})
+
+def tasks(folder):
+    Path(folder).mkdir()
+    point = campaign.state_points[0]
+    return [Task(campaign, point, index, Path(folder) / point.label / f"c{index:04d}.h5") for index in range(2)]
+
+with tempfile.TemporaryDirectory() as folder:
+    whole, broken = tasks(folder + "/a"), tasks(folder + "/b")
+    (together,) = batches(whole)
+    assert simulate_batch(together) == 2
+    save, saved = Unfinished.save, []
+    def dying(self, name, arrays):
+        save(self, name, arrays)
+        saved.append(name)
+        if len(saved) == 5:
+            raise EngineError("killed", "")
+    Unfinished.save = dying
+    try:
+        simulate_batch(batches(broken)[0])
+    except EngineError:
+        pass
+    Unfinished.save = save
+    assert set(saved[:5]) == {"equilibration"}
+    for task in broken:
+        simulate_sample(task)
+    for one, other in zip(whole, broken):
+        first, second = read_sample(one.path), read_sample(other.path)
+        assert str(first.facts) == str(second.facts)
+        assert first.facts.engine == "lockstep on CUDA 1; equilibrated there (on numba's CUDA simulator)"
+        np.testing.assert_array_equal(first.configuration.positions, second.configuration.positions)
+        np.testing.assert_array_equal(first.equilibration.windows, second.equilibration.windows)
+        np.testing.assert_array_equal(first.ensemble.msd, second.ensemble.msd)
+        assert abs(first.configuration.density - 1) < 1e-9
+"""
+    )

@@ -1,6 +1,7 @@
-"""Many samples as one task: their draws share the launches on a CUDA device."""
+"""Many samples as one task: their equilibrations, and then their draws, share the launches on a CUDA device."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from pathlib import Path
 from glassformer.core.errors import GlassformerError, UnstableError
 from glassformer.core.failures import named
 from glassformer.core.lock import HeldError
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.simulate.draws import run_on_device
 from glassformer.simulate.isoconfigurational import Report
-from glassformer.simulate.sample_task import Task, claimed, make_sample, request_draws
+from glassformer.simulate.sample_task import Task, claimed, equilibrate_sample, make_sample, request_draws
 from glassformer.simulate.unfinished import Unfinished
 
 # Configurations of a batch, at most: 64 of 32 draws of 4096 particles are 8 million particles, which fill any card;
@@ -59,6 +61,9 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
                 mine.append((task, Unfinished(task.path, task.parameter_hash, lock)))
             except HeldError as error:
                 held = error
+        unsettled = _equilibrate_together(mine, report)
+        failure = next((named(name, error) for name, error in unsettled.items()), None)
+        mine = [(task, unfinished) for task, unfinished in mine if task.name not in unsettled]
         requests = [(task, request_draws(task, report, unfinished)) for task, unfinished in mine]
         errors = dict(
             zip(
@@ -81,3 +86,35 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
     if held is not None:
         raise held
     return made
+
+
+def _equilibrate_together(mine: Sequence[tuple[Task, Unfinished]], report: Report) -> dict[str, GlassformerError]:
+    """Make the equilibrated configurations that are missing, each in a thread; return the errors of those that failed.
+
+    The threads wait for one another wherever the device moves all their particles.
+    """
+    waiting = [
+        (task, unfinished)
+        for task, unfinished in mine
+        if not task.campaign.equilibration.as_given and not task.path.exists()
+    ]
+    if not waiting:
+        return {}
+    from glassformer.simulate.lockstep.device_runs import Conductor
+
+    campaign = waiting[0][0].campaign
+    conductor = Conductor(mixture_of(campaign.mixture), campaign.equilibration.time_step, len(waiting))
+    errors: dict[str, GlassformerError] = {}
+
+    def one(task: Task, unfinished: Unfinished) -> None:
+        try:
+            equilibrate_sample(task, report, unfinished, conductor)
+        except GlassformerError as error:
+            errors[task.name] = error
+        finally:
+            conductor.leave()
+
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        for future in [pool.submit(one, *each) for each in waiting]:
+            future.result()
+    return errors

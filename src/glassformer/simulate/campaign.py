@@ -33,7 +33,7 @@ from glassformer.simulate.batch_task import batches, simulate_batch
 from glassformer.simulate.draws import engine_of, engine_used
 from glassformer.simulate.lammps import load_lammps
 from glassformer.simulate.mismatch import earlier_campaign, refuse_another
-from glassformer.simulate.sample_task import Task, equilibrate_sample, sample_there, simulate_remotely, simulate_sample
+from glassformer.simulate.sample_task import Task, sample_there, simulate_remotely, simulate_sample
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
 from glassformer.simulate.stages import fewest_steps
@@ -120,7 +120,7 @@ def run_campaign(
     Raises `DatasetError` if the folder holds samples of other parameters, `SettingsError`, both before anything is
     written; `StorageError`; and what the configurations raise, naming each.
     """
-    if campaign.engine != "cuda" or not campaign.equilibration.as_given:
+    if engine_of(campaign) != "cuda":
         load_lammps()
     # Elsewhere, the current folder may be another one.
     chosen = choice.of(tasks(campaign, dataset if runner is None else dataset.absolute()))
@@ -163,24 +163,10 @@ def run_campaign(
 def _on_device(
     missing: dict[Task, float], progress: Progress, workers: int, check: Callable[[], None]
 ) -> tuple[dict[str, Any], dict[str, Exception]]:
-    """Equilibrate on the processor, a configuration per worker, then follow all draws on the CUDA device, in one."""
-    to_equilibrate = {
-        task: float(fewest_steps(task.campaign, task.point))
-        for task in missing
-        if not task.campaign.equilibration.as_given and not task.path.exists()
-    }
-    failures: dict[str, Exception] = {}
-    if to_equilibrate:
-        tally = Tally(progress, {task.name: work for task, work in to_equilibrate.items()}, "equilibrate")
-        count = min(workers, len(to_equilibrate))
-        _, failures = run_tasks(list(to_equilibrate), equilibrate_sample, tally, count, 1, check)
-    ready = {task: work for task, work in missing.items() if task.name not in failures}
-    together = batches(list(ready))
-    if not together:
-        return {}, failures
-    tally = Tally(progress, {batch.name: sum(ready[task] for task in batch.tasks) for batch in together})
-    made, failed = run_tasks(together, simulate_batch, tally, 1, workers, check)
-    return made, failures | failed
+    """Equilibrate and follow all draws on the CUDA device, batch by batch, in one process."""
+    together = batches(list(missing))
+    tally = Tally(progress, {batch.name: sum(missing[task] for task in batch.tasks) for batch in together})
+    return run_tasks(together, simulate_batch, tally, 1, workers, check)
 
 
 def _missing(chosen: Sequence[Task], dataset: Path, verify: bool) -> dict[Task, float]:

@@ -79,9 +79,8 @@ def engine_used(campaign: Campaign, handover: float | None = None, engine: str |
     `engine`: another than the one that this machine uses.
     """
     engine = engine or engine_of(campaign)
-    equilibrated = "" if campaign.equilibration.as_given else f"; equilibrated by {engine_version()}"
     if engine == "cuda":
-        return f"lockstep on CUDA {CUDA_VERSION}{equilibrated}"
+        return f"lockstep on CUDA {CUDA_VERSION}{'' if campaign.equilibration.as_given else '; equilibrated there'}"
     if engine == "lammps":
         return engine_version()
     from glassformer.simulate.lockstep.ensemble import VERSION

