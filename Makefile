@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: help setup demo test long slow slurm lint docs clean
+.PHONY: help setup demo test test-fast long slow slurm lint docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    simulate, train, evaluate and report: a few minutes on 2 cores"
 	@echo "make test    the tests: a few minutes on 2 cores"
+	@echo "make test-fast  the quick ones among them: a minute"
 	@echo "make long    commands and trainings from beginning to end"
 	@echo "make slow    the statistical and long physics tests"
 	@echo "make slurm   a campaign on a SLURM that is started here, if it is installed"
@@ -35,6 +36,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(PYTEST)
+
+test-fast: $(STAMP)
+	@$(PYTEST) --fast
 
 long: $(STAMP)
 	@$(PYTEST) -m long

@@ -57,6 +57,8 @@ TINY_RUN = {
     "training": {"epochs": 4, "batch_size": 2},
 }
 
+# Tests, and files with fixtures, that took more than half a second: `python -m tests.slower LOG` writes it.
+SLOWER = Path(__file__).with_name("slower.txt")
 # Seconds that a slow test may take: the longest stop and continue a command 20 times.
 SLOW_TIMEOUT = 3600
 
@@ -69,7 +71,17 @@ def pytest_configure() -> None:
             signal.signal(number, handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help=f"leave out the tests that {SLOWER.name} lists")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--fast"):
+        leave_out = set(SLOWER.read_text().split())
+        names = [(item.nodeid.partition("::")[0], item.nodeid.partition("[")[0]) for item in items]
+        kept = [item for item, of in zip(items, names, strict=True) if leave_out.isdisjoint(of)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
     for item in items:
         if "slow" in Path(item.fspath).parts:
             item.add_marker(pytest.mark.slow)

@@ -29,7 +29,7 @@ TIME_STEP = 0.005
 
 def conductor_of(active: int, mixture: Any = None, room: int = 100) -> Conductor:
     mixture = mixture or with_cutoff(1.5)
-    return Conductor(mixture, TIME_STEP, active, partial(SideBySide, mixture, TIME_STEP), lambda particles: room)
+    return Conductor(mixture, TIME_STEP, active, 1, partial(SideBySide, mixture, TIME_STEP), lambda particles: room)
 
 
 def together(conductor: Conductor, runs: Sequence[Any]) -> list[Any]:
@@ -116,9 +116,57 @@ def test_whatever_goes_wrong_on_the_device_reaches_every_run(error: Exception, w
             raise error
         return Broken(with_cutoff(1.5), TIME_STEP, *arguments)
 
-    conductor = Conductor(with_cutoff(1.5), TIME_STEP, 2, refuse, lambda particles: 100)
+    conductor = Conductor(with_cutoff(1.5), TIME_STEP, 2, 1, refuse, lambda particles: 100)
     found = together(conductor, [run_of(conductor, seed, PATHS[0]) for seed in (0, 1)])
     assert found == [error, error]
+
+
+def test_without_a_device_none_waits_for_ever() -> None:
+    def room(particles: int) -> int:
+        raise EngineError("the device is in use", "Wait.")
+
+    conductor = Conductor(with_cutoff(1.5), TIME_STEP, 2, 1, partial(SideBySide, with_cutoff(1.5), TIME_STEP), room)
+    found = together(conductor, [run_of(conductor, seed, PATHS[0]) for seed in (0, 1)])
+    assert all(isinstance(error, EngineError) for error in found)
+
+
+@pytest.mark.parametrize("room", [1, 2])
+def test_no_more_runs_have_a_place_than_fit(room: int) -> None:
+    most = []
+
+    class Counted(SideBySide):
+        alive = 0
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            Counted.alive += len(self._starts)
+            most.append(Counted.alive)
+
+        def __del__(self) -> None:
+            Counted.alive -= len(self._starts)
+
+    mixture = with_cutoff(1.5)
+    conductor = Conductor(mixture, TIME_STEP, 4, 1, partial(Counted, mixture, TIME_STEP), lambda particles: room)
+    found = together(conductor, [run_of(conductor, seed, path) for seed, path in enumerate(PATHS)])
+    assert max(most) <= room
+    np.testing.assert_array_equal(found[2][0], run_of(conductor_of(1), 2, PATHS[2])()[0])
+
+
+def test_one_that_does_not_fit_costs_no_other() -> None:
+    """Together two find no room in the lists, in the midst of a segment; alone one of them does."""
+
+    class Narrow(SideBySide):
+        def advance(self, steps: int) -> None:
+            if self.steps + steps > 3 and bad in self._seeds:
+                raise EngineError("neighbour lists need more memory", "Follow fewer.")
+            super().advance(steps)
+
+    mixture = with_cutoff(1.5)
+    conductor = Conductor(mixture, TIME_STEP, 2, 1, partial(Narrow, mixture, TIME_STEP), lambda particles: 100)
+    bad = DeviceRun(conductor, rattled_lattice(4, 1), np.zeros((64, 3)), 1, 1).seed_of_segment
+    found = together(conductor, [run_of(conductor, seed, PATHS[0]) for seed in (0, 1)])
+    np.testing.assert_array_equal(found[0][0], run_of(conductor_of(1), 0, PATHS[0])()[0])
+    assert isinstance(found[1], EngineError)
 
 
 def test_unwrapped_positions_go_on_across_segments() -> None:

@@ -61,7 +61,7 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
                 mine.append((task, Unfinished(task.path, task.parameter_hash, lock)))
             except HeldError as error:
                 held = error
-        unsettled = _equilibrate_together(mine, report)
+        unsettled = _equilibrate_together(mine, report, threads)
         failure = next((named(name, error) for name, error in unsettled.items()), None)
         mine = [(task, unfinished) for task, unfinished in mine if task.name not in unsettled]
         requests = [(task, request_draws(task, report, unfinished)) for task, unfinished in mine]
@@ -88,10 +88,12 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
     return made
 
 
-def _equilibrate_together(mine: Sequence[tuple[Task, Unfinished]], report: Report) -> dict[str, GlassformerError]:
+def _equilibrate_together(
+    mine: Sequence[tuple[Task, Unfinished]], report: Report, threads: int
+) -> dict[str, GlassformerError]:
     """Make the equilibrated configurations that are missing, each in a thread; return the errors of those that failed.
 
-    The threads wait for one another wherever the device moves all their particles.
+    The threads wait for one another wherever the device moves all their particles; `threads` compute at a time.
     """
     waiting = [
         (task, unfinished)
@@ -103,7 +105,7 @@ def _equilibrate_together(mine: Sequence[tuple[Task, Unfinished]], report: Repor
     from glassformer.simulate.lockstep.device_runs import Conductor
 
     campaign = waiting[0][0].campaign
-    conductor = Conductor(mixture_of(campaign.mixture), campaign.equilibration.time_step, len(waiting))
+    conductor = Conductor(mixture_of(campaign.mixture), campaign.equilibration.time_step, len(waiting), threads)
     errors: dict[str, GlassformerError] = {}
 
     def one(task: Task, unfinished: Unfinished) -> None:

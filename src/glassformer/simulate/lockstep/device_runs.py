@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from numba import cuda
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
@@ -22,6 +23,7 @@ from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair_forces import PairForces
 from glassformer.simulate.lockstep.cuda import free_bytes, vector_bytes
 from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
+from glassformer.simulate.lockstep.cuda_graph import SIMULATED
 
 T = TypeVar("T")
 
@@ -37,7 +39,8 @@ Together = Callable[[Sequence[Configuration], Sequence[FloatArray], Sequence[Bat
 class Conductor:
     """Advances the runs of `active` threads together: whenever all of them wait for it.
 
-    `together` makes the trajectories of a group, by default on the device; `room`: how many of so many particles fit.
+    `threads` compute on the processor meanwhile. `together` makes the trajectories of a group, by default on the
+    device; `room`: how many of so many particles fit.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Conductor:
         mixture: Mixture,
         time_step: float,
         active: int = 1,
+        threads: int = 1,
         together: Together | None = None,
         room: Callable[[int], int] | None = None,
     ) -> None:
@@ -54,6 +58,8 @@ class Conductor:
         self._turn = threading.Condition()
         self._beginning: list[DeviceRun] = []
         self._advancing: list[DeviceRun] = []
+        # Of the threads, so many may compute on the processor at a time.
+        self.processor = threading.Semaphore(threads)
 
     def begin(self, run: "DeviceRun") -> None:
         """Wait until all are ready for a segment, and give `run` its place in one. Raises `EngineError`."""
@@ -82,10 +88,17 @@ class Conductor:
         """If nobody is left to wait for, advance those that want to, or else begin segments."""
         if len(self._beginning) + len(self._advancing) < self._active:
             return
-        if self._advancing:
-            self._advance_all()
-        elif self._beginning:
-            self._begin_all()
+        try:
+            if self._advancing:
+                self._advance_all()
+            elif self._beginning:
+                self._begin_all()
+        # Whatever it is: who is not told would wait for ever.
+        except Exception as error:
+            for run in (*self._beginning, *self._advancing):
+                run.error = error
+            self._beginning.clear()
+            self._advancing.clear()
         self._turn.notify_all()
 
     def _advance_all(self) -> None:
@@ -93,44 +106,60 @@ class Conductor:
         for run in self._advancing:
             groups.setdefault(id(run.engine), []).append(run)
         for members in groups.values():
-            steps, engine = min(run.wanted for run in members), members[0].engine
-            try:
-                engine.advance(steps)
-            # Whatever it is: who is not told would wait for ever.
-            except Exception as error:
-                for run in members:
-                    run.error = error
-                    self._advancing.remove(run)
-                continue
+            self._advance_group(members, min(run.wanted for run in members))
+        self._advancing[:] = [run for run in self._advancing if run.wanted > 0 and run.error is None]
+
+    def _advance_group(self, members: list["DeviceRun"], steps: int) -> None:
+        """Advance runs with one engine; if that fails, each by itself, so that one does not cost the others."""
+        try:
+            members[0].engine.advance(steps)
+        except Exception as error:
+            if len(members) == 1:
+                members[0].error = error
+                return
             for run in members:
-                run.wanted -= steps
-                if run.number in engine.unstable:
-                    run.error = engine.instability(run.number)
-                if run.wanted == 0 or run.error is not None:
-                    self._advancing.remove(run)
+                # From the segment's start, in lists of its own.
+                self._give_places([run])
+                if run.error is None:
+                    self._catch_up(run, steps)
+            return
+        for run in members:
+            run.note(steps)
+
+    def _catch_up(self, run: "DeviceRun", steps: int) -> None:
+        try:
+            run.engine.advance(run.gone + steps)
+        except Exception as error:
+            run.error = error
+            return
+        run.note(steps)
 
     def _begin_all(self) -> None:
+        """Begin the segments of as many runs as fit at a time; the others wait until these have ended theirs."""
+        room = max(1, self._room(self._beginning[0].start.particles))
+        chosen, self._beginning[:] = self._beginning[:room], self._beginning[room:]
         alike: dict[tuple[Any, ...], list[DeviceRun]] = {}
-        for run in self._beginning:
+        for run in chosen:
             alike.setdefault((run.bath.pressures is None, run.damping, run.start.particles), []).append(run)
-        for (_, damping, particles), runs in alike.items():
-            room = max(1, self._room(particles))
-            for first in range(0, len(runs), room):
-                self._give_places(runs[first : first + room], damping)
-        self._beginning.clear()
+        for runs in alike.values():
+            self._give_places(runs)
 
-    def _give_places(self, runs: list["DeviceRun"], damping: float) -> None:
+    def _give_places(self, runs: list["DeviceRun"]) -> None:
+        """Give `runs` an engine; if that fails, each one of its own."""
         try:
             engine = self._together(
                 [run.start for run in runs],
                 [run.start_velocities for run in runs],
                 [run.bath for run in runs],
                 [run.seed_of_segment for run in runs],
-                damping,
+                runs[0].damping,
             )
         except Exception as error:
+            if len(runs) == 1:
+                runs[0].error = error
+                return
             for run in runs:
-                run.error = error
+                self._give_places([run])
             return
         for number, run in enumerate(runs):
             run.engine, run.number = engine, number
@@ -147,6 +176,9 @@ class Conductor:
 
 
 def _device_room(particles: int) -> int:
+    if not SIMULATED:
+        # numba frees late what the runs of the segment before have left.
+        cuda.current_context().deallocations.clear()
     return int(SHARE * free_bytes() / vector_bytes(particles, 1))
 
 
@@ -154,7 +186,8 @@ class DeviceRun:
     """One trajectory among others; `simulate.runs.Run` says what its methods do.
 
     `start`, `start_velocities`: where its segment begins; `images` (N, 3): the boxes that its particles have crossed
-    before. `order`: its number among those of one `seed`; `done`: steps of all segments before.
+    before; `gone`: steps of the present segment; `wanted`: those that it waits for. `order`: its number among those of
+    one `seed`; `done`: steps of all segments before.
     """
 
     def __init__(
@@ -171,7 +204,7 @@ class DeviceRun:
         self.start, self.start_velocities = start, velocities
         self._images = np.zeros_like(start.positions) if images is None else images
         self.engine: Any = None
-        self.number, self.wanted, self._gone = 0, 0, 0
+        self.number, self.wanted, self.gone = 0, 0, 0
         self.error: Exception | None = None
         self.bath, self.damping = Bath((1.0, 1.0)), 1.0
 
@@ -196,14 +229,20 @@ class DeviceRun:
         self._begin(Bath(temperatures, None, -done, steps), damping_time)
 
     def _begin(self, bath: Bath, damping: float) -> None:
-        self.bath, self.damping, self._gone = bath, damping, 0
+        self.bath, self.damping, self.gone = bath, damping, 0
         self._conductor.begin(self)
 
     def advance(self, steps: int) -> None:
         """Advance by `steps`, together with the others."""
         self.wanted = steps
         self._conductor.advance(self)
-        self._gone += steps
+
+    def note(self, steps: int) -> None:
+        """Take that the engine has advanced by `steps`, and whether this run has become unstable."""
+        self.wanted -= steps
+        self.gone += steps
+        if self.number in self.engine.unstable:
+            self.error = self.engine.instability(self.number)
 
     def renew(self) -> NDArray[Any]:
         """End the segment; return what the next begins with, as bytes."""
@@ -216,9 +255,9 @@ class DeviceRun:
         if flat:
             positions[:, 2] = self.start.positions[:, 2]
         velocities = self.velocities()
-        self._done += self._gone
+        self._done += self.gone
         self.start, self.start_velocities = Configuration(positions, self.start.species, box), velocities
-        self._images, self.engine, self._gone = images, None, 0
+        self._images, self.engine, self.gone = images, None, 0
         state: dict[str, Any] = {"positions": positions, "box": box, "velocities": velocities, "images": images}
         stream = io.BytesIO()
         np.savez(stream, **state, number=np.array(self._order), done=np.array(self._done))
@@ -273,6 +312,10 @@ class DeviceStarter:
 
         On the processor. Raises `EngineError` if forces stay without bounds.
         """
+        with self._conductor.processor:
+            return self._relaxed(configuration)
+
+    def _relaxed(self, configuration: Configuration) -> Configuration:
         forces, positions = PairForces(configuration, self._conductor.mixture), configuration.positions.copy()
         for _ in range(MOVES):
             with np.errstate(over="ignore", invalid="ignore"):
