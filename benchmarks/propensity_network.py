@@ -97,7 +97,7 @@ def standardised(subjects: Sequence[Subject], training: Sequence[int]) -> list[I
     """Return every subject with targets less the mean, over the spread, of its species in training."""
     graphs = [[one.graph] for one in subjects]
     examples = [
-        Example(graphs, number, 0, str(number), one.species, one.targets, np.ones(len(one.species), np.bool_))
+        Example(graphs, number, 0, (str(number), 0, 0), one.species, one.targets, np.ones(len(one.species), np.bool_))
         for number, one in enumerate(subjects)
     ]
     mean, std = scale_of([examples[index] for index in training], each_species=True, kinds=MOST_SPECIES)

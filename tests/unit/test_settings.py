@@ -124,7 +124,7 @@ def test_shipped_runs_are_valid_and_found_by_name(name: str) -> None:
 
 
 def test_the_shipped_runs_are_what_they_say() -> None:
-    assert SHIPPED_RUNS == ["default", "demo", "propensity-network", "thesis"]
+    assert SHIPPED_RUNS == ["default", "demo", "demo-structure", "propensity-network", "thesis"]
     thesis = load_run("thesis").training
     assert (thesis.batch_size, thesis.epochs, thesis.optimizer, thesis.loss) == (16, 30, "adam", "mse")
     assert (thesis.learning_rate, thesis.late_from_epoch, thesis.late_learning_rate) == (1e-3, 10, 1e-4)
@@ -146,7 +146,10 @@ def test_a_network_may_be_replaced_by_name_or_file(tmp_path: Path) -> None:
 def test_a_run_that_is_neither_a_file_nor_ships_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no run file thesys") as caught:
         load_run("thesys")
-    assert caught.value.remedy == "These ship: default, demo, propensity-network, thesis (glassformer train --list)."
+    assert (
+        caught.value.remedy
+        == "These ship: default, demo-structure, demo, propensity-network, thesis (glassformer train --list)."
+    )
     with pytest.raises(SettingsError, match="there is no run file"):
         load_run(str(tmp_path / "absent.toml"))
 

@@ -15,7 +15,10 @@ from glassformer.core.sequences import Chosen, OnDemand, bytes_of
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset, stream_dataset
 from glassformer.dataset.sample import Sample, write_sample
-from glassformer.train.examples import build_graphs
+from glassformer.dataset.splits import single_draws
+from glassformer.train.data import loader, make_items
+from glassformer.train.examples import build_examples, build_graphs
+from glassformer.train.target import Target
 from glassformer.train.training import train_run
 from tests.conftest import TINY_RUN, synthetic_sample
 from tests.unit.test_training import Recorder
@@ -156,6 +159,26 @@ def test_processes_stream_for_themselves(dataset: Path, tmp_path: Path) -> None:
     for fold in ("fold-0", "fold-1"):
         name = f"{fold}/model.safetensors"
         assert (tmp_path / "streamed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("inputs", "number"), [(["species"], 2), (["species", "velocity"], 6)])
+def test_batch_norms_are_measured_over_every_graph_once(inputs: list[str], number: int) -> None:
+    """Also where single draws are the samples: three of each of two structures."""
+    run = run_of(network={"inputs": inputs}, targets={"draws": "each", "times": [1.0]})
+    samples = single_draws([synthetic_sample(index, particles=60) for index in range(2)])
+    target = Target.of(run.targets, run.network.head, np.array([1.0]))
+    examples = build_examples(target, samples, build_graphs(samples, run.network))
+    items = make_items([one for of_sample in examples for one in of_sample], np.zeros(1), np.ones(1))
+    assert sum(len(graph.counts) for graph in loader(items, 4, 1).graphs(0)) == number
+
+
+def test_what_elements_share_is_counted_once() -> None:
+    shared = np.zeros(100)
+    numbers = OnDemand(4, lambda number: [shared, np.full(10, number)], memory=1200)
+    list(numbers)
+    # 800 bytes once, and four times 80.
+    assert numbers.kept == 4
+    assert bytes_of([shared, (shared, {"again": shared})]) == 800
 
 
 def test_a_structure_is_built_once_for_draws_that_follow_each_other() -> None:

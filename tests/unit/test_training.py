@@ -412,7 +412,7 @@ def test_progress_counts_what_this_run_does_and_nothing_else(
     second = Recorder()
     train_run(tiny_run, samples, tmp_path / "run", second, threads=1)
     assert (second.total, second.done) == (2, 2)
-    assert second.said == ["fold 1 of 2 is there already", "fold 2 of 2 continues after epoch 2"]
+    assert second.said == ["fold 1 of 2 already exists", "fold 2 of 2 continues after epoch 2"]
     line = json.loads((trained / "fold-1" / "history.json").read_text())["epochs"][-1]
     baseline = f"(state-point mean {line['val_mae_baseline']:.3f})"
     assert second.notes[-1] == f"fold 2 of 2, validation MAE {line['val_mae']:.3f} {baseline}"

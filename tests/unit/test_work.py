@@ -194,4 +194,4 @@ def liquid(particles: int) -> Any:
 
 
 def test_work_has_one_constant() -> None:
-    assert work.lammps_cost(campaign(engine="lockstep")) == pytest.approx(25 / 1.8, rel=0.05)
+    assert work.equilibration_cost(campaign(engine="lockstep")) == pytest.approx(25 / 1.8, rel=0.05)

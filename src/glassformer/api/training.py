@@ -124,16 +124,16 @@ def train_network(
     """Train the networks of `run`, and return the path of the prediction file. Raises as `train`.
 
     With `start`, from the weights of a trained network; as `member` of the processes that srun or torchrun started.
-    `memory`: bytes that this process and those that it starts may take for samples and graphs.
+    `memory`: bytes that all these processes on this machine may take for samples and graphs.
     """
     if not isinstance(data, str | Path | Structure) and len(data) > 1 and isinstance(data[0], str | Path):
         raise SettingsError(
             f"got {len(data)} datasets; a network is trained on one", "Put its state points into one folder."
         )
-    if memory is None:
-        memory = (available_memory() or math.inf) / 2 / (1 if member is None else member.on_node)
-    # This process holds samples and graphs, too, beside those that it starts.
-    of_each = memory / (processes + (processes > 1))
+    free = available_memory()
+    of_node = memory if memory is not None else math.inf if free is None else free / 2
+    # A process that starts others holds samples and graphs, too, beside them.
+    of_each = of_node / (processes + (processes > 1) if member is None else member.on_node)
     samples = _samples_within(data, SAMPLES_SHARE * of_each, stages.say)
     from glassformer.train.training import train_run
 

@@ -62,7 +62,7 @@ def runner(parsl: str) -> "Runner | None":
     from glassformer.core.parsl_runner import config_file, load_config, run_on_parsl
 
     path = config_file(parsl)
-    # A mistake is told before anything begins.
+    # Mistakes are reported before anything starts.
     load_config(path)
     return partial(run_on_parsl, path)
 

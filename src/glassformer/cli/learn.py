@@ -63,7 +63,7 @@ def train(
         typer.Option(
             min=0.0,
             metavar="GB",
-            help="Memory for samples and graphs; what does not fit is read again in every epoch.",
+            help="Memory per machine for samples and graphs; what does not fit is read again in every epoch.",
             show_default="half of what is free",
         ),
     ] = None,

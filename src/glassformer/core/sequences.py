@@ -1,7 +1,7 @@
 """Sequences whose elements are made when they are asked for, so that more of them can be used than fit into memory."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Generic, TypeVar, overload
 
@@ -11,13 +11,15 @@ T = TypeVar("T")
 class OnDemand(Sequence[T], Generic[T]):
     """`number` elements, each made by `make(index)`; the first that fit into `memory` bytes are kept.
 
-    What is kept stays: elements used in turn, epoch after epoch, would otherwise push out each other. In another
+    What is kept stays: elements used in turn, epoch after epoch, would otherwise push each other out. In another
     process, to which it is sent, it starts with nothing kept.
     """
 
     def __init__(self, number: int, make: Callable[[int], T], memory: float = math.inf) -> None:
         self._number, self._make, self._memory = number, make, memory
         self._kept: dict[int, T] = {}
+        # What elements share, as single draws of a structure do, takes its bytes once.
+        self._counted: set[int] = set()
         self._left = memory
 
     def __len__(self) -> int:
@@ -34,10 +36,12 @@ class OnDemand(Sequence[T], Generic[T]):
         if place in self._kept:
             return self._kept[place]
         made = self._make(place)
-        size = bytes_of(made) if self._memory < math.inf else 0
+        arrays = {id(one): one.nbytes for one in arrays_of(made)} if self._memory < math.inf else {}
+        size = sum(size for name, size in arrays.items() if name not in self._counted)
         if size <= self._left:
             self._kept[place] = made
             self._left -= size
+            self._counted |= arrays.keys()
         return made
 
     @property
@@ -46,7 +50,7 @@ class OnDemand(Sequence[T], Generic[T]):
         return len(self._kept)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"_kept": {}, "_left": self._memory}
+        return vars(self) | {"_kept": {}, "_counted": set(), "_left": self._memory}
 
 
 class Chosen(Sequence[T], Generic[T]):
@@ -69,13 +73,21 @@ class Chosen(Sequence[T], Generic[T]):
 
 
 def bytes_of(value: Any) -> int:
-    """Return the bytes of the arrays and tensors that `value` holds: in fields, lists, tuples and dictionaries."""
+    """Return the bytes of all different arrays and tensors that `value` holds."""
+    return sum({id(one): int(one.nbytes) for one in arrays_of(value)}.values())
+
+
+def arrays_of(value: Any) -> Iterator[Any]:
+    """Return the arrays and tensors that `value` holds: in fields, lists, tuples and dictionaries."""
     if hasattr(value, "nbytes"):
-        return int(value.nbytes)
+        yield value
+        return
+    parts: Iterable[Any] = ()
     if is_dataclass(value):
-        return sum(bytes_of(getattr(value, field.name)) for field in fields(value))
-    if isinstance(value, list | tuple):
-        return sum(map(bytes_of, value))
-    if isinstance(value, dict):
-        return sum(map(bytes_of, value.values()))
-    return 0
+        parts = [getattr(value, field.name) for field in fields(value)]
+    elif isinstance(value, list | tuple):
+        parts = value
+    elif isinstance(value, dict):
+        parts = value.values()
+    for part in parts:
+        yield from arrays_of(part)

@@ -63,8 +63,13 @@ def stream_dataset(dataset: Path, memory: float, say: Callable[[str], None] = la
     Then a sample that does not fit is read each time that it is asked for. Raises `DatasetError` as `read_dataset`.
     """
     paths = sample_paths(dataset)
-    first = bytes_of(read_sample(paths[0]))
-    if len(paths) * first <= memory:
+    try:
+        sizes = [path.stat().st_size for path in paths]
+    except OSError as error:
+        raise storage_error("read", dataset, error) from error
+    # Samples of other sizes, or with more times, have larger files.
+    expected = bytes_of(read_sample(paths[0])) * sum(sizes) / max(1, sizes[0])
+    if expected <= memory:
         return read_dataset(dataset)
     list_dataset(dataset, say)
     return OnDemand(len(paths), partial(_numbered, paths), memory)

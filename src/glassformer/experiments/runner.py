@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from glassformer.baselines.density_curve import DensityCurve
-from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError, PredictionError
+from glassformer.core.errors import DatasetError, FullDiskError, GlassformerError, PredictionError, StorageError
 from glassformer.core.experiment import Experiment, Study
 from glassformer.core.files import refuse_if_moved
 from glassformer.core.layout import OutFolder, TrainingFolder, names_state_point
@@ -90,7 +90,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Task:
-    """An experiment as a task for any worker that sees the folders; `lock` is held while its networks are trained."""
+    """An experiment as a task for any worker that sees the folders; training its networks takes the `lock`."""
 
     name: str
     lock: Path | None
@@ -100,10 +100,13 @@ class Task:
 def train_remotely(task: Task) -> None:
     """Do one experiment in a worker of Parsl. Raises as `train_run` does; `HeldError` if another process is at it."""
     (work,) = plan_work(task.order.study, task.order.scale, [task.name], read_dataset(task.order.data), task.order.out)
-    owner = None if task.lock is None else living_owner(task.lock)
-    if owner is not None:
-        raise HeldError(owner)
-    _run_one(work, Silent(), task.order.threads)
+    try:
+        _run_one(work, Silent(), task.order.threads)
+    except StorageError:
+        owner = None if task.lock is None else living_owner(task.lock)
+        if owner is None:
+            raise
+        raise HeldError(owner) from None
 
 
 def run_experiments(
@@ -142,10 +145,16 @@ def run_experiments(
 
 
 def _elsewhere(work: Sequence[Work], order: Order, runner: Runner, progress: Progress) -> None:
-    # The longest first, so that none is left for the end.
-    tasks = [Task(one.experiment.name, one.files.lock, order) for one in sorted(work, key=lambda one: -one.cost)]
-    tally = Tally(progress, {one.experiment.name: float(one.epochs) for one in work}, "train")
-    runner(train_remotely, tasks, tally, partial(refuse_if_moved, order.out))
+    # The longest first, so that none is left for the end; what is there already needs no job.
+    left = [one for one in sorted(work, key=lambda one: -one.cost) if _known(one, _identity(one)) is None]
+    for one in work:
+        if one not in left:
+            _run_one(one, Silent(), order.threads)
+            progress.say(f"{one.experiment.name}: already exists")
+    if left:
+        tasks = [Task(one.experiment.name, one.files.lock, order) for one in left]
+        tally = Tally(progress, {one.experiment.name: float(one.epochs) for one in left}, "train")
+        runner(train_remotely, tasks, tally, partial(refuse_if_moved, order.out))
 
 
 def plan_work(study: Study, scale: str, only: Sequence[str], samples: Sequence[Sample], out: Path) -> list[Work]:

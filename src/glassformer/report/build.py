@@ -37,9 +37,8 @@ def build_report(folder: Path) -> Path:
     """Write the report of `folder` and return the path of its page.
 
     Reads sample files, predictions, the run's settings, training histories and, if there are any, held-out
-    propensities; writes report/index.html, which needs
-    nothing beside it, and every figure as SVG and PNG in report/figures. Raises `DatasetError`, `PredictionError`,
-    `StorageError`.
+    propensities; writes report/index.html, which needs nothing beside it, and every figure as SVG and PNG in
+    report/figures. Raises `DatasetError`, `PredictionError`, `StorageError`.
     """
     files = OutFolder(folder)
     training = files.training()
@@ -104,6 +103,12 @@ def _rows(trained: Sequence[Trained]) -> list[tuple[Row, list[ModelScore]]]:
     Several networks were tested on the same configurations.
     """
     others = [{(row.state_point, row.time): row for row in one.evaluation.rows} for one in trained[1:]]
+    asked = {(row.state_point, row.time) for row in trained[0].evaluation.rows}
+    if any(other.keys() != asked for other in others):
+        raise DatasetError(
+            f"{trained[1].title} was tested at other state points or times than {trained[0].title}",
+            f"Train both on the same data, or move the folder {STRUCTURE_AWARE} elsewhere.",
+        )
     return [
         (
             row,

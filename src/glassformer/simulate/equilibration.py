@@ -1,7 +1,7 @@
 """From a start to equilibrium: the run that makes a configuration, with its proof, from checkpoint to checkpoint.
 
-At every checkpoint, and at every stage's end, LAMMPS's state goes through its restart file, whether the run was stopped
-there or not: a resumed run is the same to the last bit.
+At every checkpoint, and at every stage's end, the run is renewed: LAMMPS's state goes through its restart file, whether
+the run was stopped there or not, so that a resumed run is the same to the last bit.
 """
 
 import math
@@ -79,9 +79,9 @@ def equilibrate(
 ) -> Equilibrated:
     """Make configuration number `index` at `point`: minimise, go through the stages, hold until equilibrium is seen.
 
-    With a pressure every run is Nose-Hoover NPT, with a density NVT. `start` takes the place of the random start and
-    the stages: it is brought to the state point's density, if it has one, and held. `starter` takes the place of
-    LAMMPS. Raises `EngineError`, `StorageError`.
+    With a pressure every run is NPT, with a density NVT: Nose-Hoover in LAMMPS, else as `starter` does it. `start`
+    takes the place of the random start and the stages: it is brought to the state point's density, if it has one, and
+    held. `starter` takes the place of LAMMPS. Raises `EngineError`, `StorageError`.
     """
     run = _Run(campaign, point, index, report, unfinished, start, starter)
     run.to_the_end()

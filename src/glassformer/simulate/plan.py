@@ -65,7 +65,10 @@ class Rates:
 
 @dataclass(frozen=True)
 class Cost:
-    """What is missing at one state point: configurations, core-hours (least and most), bytes."""
+    """What is missing at one state point: configurations, hours (least and most), bytes.
+
+    Hours of a core; with engine 'cuda', of the device.
+    """
 
     label: str
     configurations: int
@@ -176,7 +179,9 @@ def sample_bytes(campaign: Campaign) -> int:
 
 
 def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
-    """Measure the rates of this machine, one core each, in seconds: on at most `MEASURED_PARTICLES`, scaled from there.
+    """Measure the rates of one core of this machine, or of its device, in seconds.
+
+    On at most `MEASURED_PARTICLES`, scaled from there.
 
     What was measured once in this process is not measured again.
     """

@@ -106,7 +106,7 @@ def simulate_remotely(task: Task, engine: str) -> bool:
     here = engine_used(task.campaign)
     if here != engine:
         raise EngineError(
-            f"{os.uname().nodename} runs the draws with {here}; the coordinator by {engine}",
+            f"{os.uname().nodename} runs the draws with {here}; the coordinator with {engine}",
             "Set engine in the campaign to what all nodes can run, such as lammps.",
         )
     return simulate_sample(task)
@@ -308,5 +308,6 @@ def protocol(task: Task) -> str:
         return "given configuration, as it is"
     ensemble = "NPT" if task.point.pressure is not None else "NVT"
     stages = len(approach(task.campaign, task.point))
-    way = f"random, minimise, {stages} {ensemble} stages" if stages else "given configuration"
+    relaxed = "overlaps removed" if engine_of(task.campaign) == "cuda" else "minimise"
+    way = f"random, {relaxed}, {stages} {ensemble} stages" if stages else "given configuration"
     return f"{way}, {ensemble} windows of {hold(task.campaign, task.point).steps} steps"

@@ -26,7 +26,7 @@ def within_budget(task: Task, graphs: Sequence[list[GraphBatch]], progress: Prog
     if processes > 1:
         raise SettingsError(
             f"got training.seconds = {training.seconds:g} and {processes} processes; a budget of time is for one",
-            "Leave --processes out.",
+            "Train it in one process: leave --processes and --distributed out.",
         )
     path = TrainingFolder(task.out).budget
     if not path.exists():

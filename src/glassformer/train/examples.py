@@ -25,14 +25,14 @@ from glassformer.train.target import Target
 class Example:
     """A graph and its labels (R, K) as `Target.labels` returns them, of which the rows `learned` (R,) count.
 
-    `graphs[sample][number]` is the graph, which need not be in memory. `structure`: fingerprint of the configuration;
+    `graphs[sample][number]` is the graph, which need not be in memory; examples that have it in common have one `key`.
     `species` (N,): those of its particles.
     """
 
     graphs: Sequence[list[GraphBatch]]
     sample: int
     number: int
-    structure: str
+    key: tuple[str, int, int]
     species: ByteArray
     label: FloatArray
     learned: NDArray[np.bool_]
@@ -41,11 +41,6 @@ class Example:
     def graph(self) -> GraphBatch:
         """The graph, built again if it was not kept."""
         return self.graphs[self.sample][self.number]
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What examples with one graph have in common."""
-        return self.structure, self.number
 
 
 def build_graphs(
@@ -56,11 +51,21 @@ def build_graphs(
     Those that do not fit into `memory` bytes are built each time that they are asked for.
     Raises `SettingsError` or `DatasetError`, here and not later.
     """
-    graphs = OnDemand(len(samples), _Builder(samples, settings, device).build, memory)
+    graphs = Graphs(samples, settings, device, memory)
     for _ in graphs:
         # What cannot be built is refused before anything begins.
         pass
     return graphs
+
+
+class Graphs(OnDemand[list[GraphBatch]]):
+    """The graphs of samples; `of_draws`: every draw has one of its own, since the network reads velocities."""
+
+    def __init__(
+        self, samples: Sequence[Sample], settings: NetworkSettings, device: torch.device, memory: float
+    ) -> None:
+        super().__init__(len(samples), _Builder(samples, settings, device).build, memory)
+        self.of_draws = "velocity" in settings.inputs
 
 
 class _Builder:
@@ -142,11 +147,12 @@ def build_examples(
 
 
 def _examples(target: Target, sample: Sample, graphs: Sequence[list[GraphBatch]], number: int) -> list[Example]:
-    species, structure, labels = sample.configuration.species, sample.configuration.fingerprint, target.labels(sample)
+    species, structure = sample.configuration.species, sample.configuration.fingerprint
     learned = target.learned(species)
-    # Draws share a graph unless the network reads their velocities.
-    own = len(labels) > 1 and len(graphs[number]) > 1
-    return [
-        Example(graphs, number, draw if own else 0, structure, species, label, learned)
-        for draw, label in enumerate(labels)
-    ]
+    of_draws = isinstance(graphs, Graphs) and graphs.of_draws
+    found = []
+    for draw, label in enumerate(target.labels(sample)):
+        # Single draws of a structure may be samples, too.
+        key = (structure, number, draw) if of_draws else (structure, 0, 0)
+        found.append(Example(graphs, number, draw if of_draws else 0, key, species, label, learned))
+    return found

@@ -27,19 +27,20 @@ from glassformer.core.files import make_folder, write_atomically
 
 T = TypeVar("T")
 
-# A process waits for the first, which makes a model between two folds; if that one dies, all are ended from outside.
+# A process waits for the first, which makes a model between two folds; if that one dies, the launcher ends all.
 PATIENCE = timedelta(days=30)
 # Seconds that processes wait for each other at the start: the nodes read the data at different speeds.
 MEETING = 900.0
 # Seconds until an address counts as out of reach.
 REACH = 3.0
+_AGAIN = "Restart all of them; finished epochs are kept."
 # The request for the IPv4 address of an interface (linux/sockios.h).
 _SIOCGIFADDR = 0x8915
 
 
 @dataclass(frozen=True)
 class Member:
-    """One process of `size`, number `rank`; on its node it is number `local_rank` of `on_node`, with so many `threads`.
+    """One process of `size`, number `rank`; on its node it is number `local_rank` of `on_node`, with `threads` threads.
 
     `start`: tells one start of the processes from another; empty if the launcher itself says where they meet.
     """
@@ -53,8 +54,17 @@ class Member:
 
     @property
     def gpu(self) -> int:
-        """The number of its GPU among those that it sees: srun may show each task its own alone."""
-        return self.local_rank % max(1, torch.cuda.device_count())
+        """The number of its GPU among those that it sees: srun may show each task only its own GPU.
+
+        Raises `SettingsError` if several tasks would share one.
+        """
+        seen = torch.cuda.device_count()
+        if 1 < seen < self.on_node:
+            raise SettingsError(
+                f"got {self.on_node} tasks on a node with {seen} GPUs; each task needs one",
+                f"Use {seen} tasks per node.",
+            )
+        return self.local_rank % max(1, seen)
 
     @classmethod
     def of_environment(cls, variables: Mapping[str, str] | None = None) -> "Member":
@@ -105,16 +115,21 @@ def joined(member: Member, folder: Path, device: torch.device) -> Iterator[None]
         else:
             distributed.init_process_group(backend, timeout=PATIENCE)
         yield
+        # Not after an error: with NCCL this may wait for processes that wait for this one.
+        distributed.destroy_process_group()
     except (RuntimeError, DistError) as error:
         if isinstance(error, DistError) or "gloo" in str(error).lower() or "closed by peer" in str(error):
             raise TrainingError(
-                f"process {member.rank} of {member.size} lost the others: {str(error).splitlines()[0]}",
-                "One of them has ended: its own message says why. Start all again; finished epochs are kept.",
+                f"process {member.rank} of {member.size} cannot communicate with the others:"
+                f" {str(error).splitlines()[0]}",
+                "One of them may have ended: its own message says why. Restart all of them; finished epochs are kept.",
             ) from error
         raise
     finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+        if member.rank == 0:
+            with suppress(OSError):
+                # Only if it is empty, as after a refusal.
+                folder.rmdir()
 
 
 def from_first(make: Callable[[], T]) -> T:
@@ -129,8 +144,12 @@ def from_first(make: Callable[[], T]) -> T:
     if first:
         try:
             found[0] = make()
-        except GlassformerError as error:
-            found[1] = error
+        except Exception as error:
+            known = isinstance(error, GlassformerError)
+            found[1] = error if known else TrainingError(f"process 0 failed: {type(error).__name__}: {error}", _AGAIN)
+            if not known:
+                distributed.broadcast_object_list(found)
+                raise
     distributed.broadcast_object_list(found)
     if found[1] is not None:
         raise found[1]
@@ -148,7 +167,7 @@ def _meet(member: Member, folder: Path) -> TCPStore:
     except DistError as error:
         raise TrainingError(
             f"process {member.rank} of {member.size} did not meet the others: {str(error).splitlines()[0]}",
-            "Look for the messages of the other processes, and start all again.",
+            f"Look at the messages of the other processes. {_AGAIN}",
         ) from error
 
 
@@ -157,14 +176,22 @@ def _invite(member: Member, folder: Path, path: Path) -> TCPStore:
         "localhost", 0, member.size, is_master=True, timeout=timedelta(seconds=MEETING), wait_for_workers=False
     )
     make_folder(folder)
-    write_atomically(path, json.dumps({"addresses": _addresses(), "port": store.port}).encode())
+    for left in folder.glob(".meeting-*"):
+        # Of a start that was killed while it waited.
+        with suppress(OSError):
+            left.unlink()
+    addresses = _addresses()
+    write_atomically(path, json.dumps({"addresses": addresses, "port": store.port}).encode())
     try:
-        # Each other process says by which of the addresses it came.
+        # Each other process says by which of the addresses it came. On this node the first will do; from elsewhere it
+        # is the first that leads here.
         used = [store.get(f"reached by {rank}").decode() for rank in range(1, member.size)]
     finally:
         with suppress(OSError):
             path.unlink(missing_ok=True)
-    _use_interface_of(next((one for one in used if not one.startswith("127.")), "127.0.0.1"))
+    last = max(used, key=addresses.index, default="127.0.0.1")
+    store.set("address", last)
+    _use_interface_of(last)
     return store
 
 
@@ -180,7 +207,9 @@ def _accept(member: Member, path: Path) -> TCPStore:
                 theirs, int(found["port"]), member.size, timeout=timedelta(seconds=MEETING), wait_for_workers=False
             )
             store.set(f"reached by {member.rank}", theirs)
-            _use_interface_of(own)
+            # On the node of the first process, its interface.
+            here = theirs in _interfaces().values()
+            _use_interface_of(store.get("address").decode() if here else own)
             return store
         time.sleep(0.2)
     raise TrainingError(
@@ -213,7 +242,7 @@ def _interfaces() -> dict[str, str]:
     found = {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         for _, name in socket.if_nameindex():
-            # One without an address has none to tell.
+            # Interfaces without an address raise an error.
             with suppress(OSError):
                 answer = fcntl.ioctl(probe.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
                 found[name] = socket.inet_ntoa(answer[20:24])
@@ -226,4 +255,5 @@ def _use_interface_of(address: str) -> None:
     if name is not None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
         if name != "lo":
-            os.environ.setdefault("NCCL_SOCKET_IFNAME", name)
+            # Without the sign it would be the beginning of a name.
+            os.environ.setdefault("NCCL_SOCKET_IFNAME", f"={name}")

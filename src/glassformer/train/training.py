@@ -187,7 +187,7 @@ def _missing(task: Task, expected: int, progress: Progress) -> list[int]:
             missing.append(number)
             continue
         progress.expect(-epochs)
-        progress.say(f"fold {number + 1} of {number_of_folds} is there already")
+        progress.say(f"fold {number + 1} of {number_of_folds} already exists")
     return missing
 
 

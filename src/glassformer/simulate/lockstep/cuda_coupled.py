@@ -25,9 +25,9 @@ COMPRESSIBILITY = 0.02
 
 @dataclass(frozen=True)
 class Bath:
-    """What a trajectory is held at: `temperature`, and `pressure` where the volume may change.
+    """What a trajectory is held at: `temperatures`, and `pressures` where the volume may change.
 
-    From one value at step `first` linearly to the other `steps` later.
+    From the first value at step `first` linearly to the second, `steps` later.
     """
 
     temperatures: tuple[float, float]
