@@ -1,6 +1,7 @@
 """Samples and graphs that do not fit into memory: made again when they are asked for, to the same results."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def samples_of(number: int) -> list[Sample]:
-    return [synthetic_sample(index, POINTS[index % 2], particles=60) for index in range(number)]
+    """Return samples whose draws' velocities follow from their seeds."""
+    samples = [synthetic_sample(index, POINTS[index % 2], particles=60) for index in range(number)]
+    return [replace(one, facts=one.facts.model_copy(update={"engine": "LAMMPS"})) for one in samples]
 
 
 def written(folder: Path, samples: list[Sample]) -> Path:
@@ -165,7 +168,7 @@ def test_processes_stream_for_themselves(dataset: Path, tmp_path: Path) -> None:
 def test_batch_norms_are_measured_over_every_graph_once(inputs: list[str], number: int) -> None:
     """Also where single draws are the samples: three of each of two structures."""
     run = run_of(network={"inputs": inputs}, targets={"draws": "each", "times": [1.0]})
-    samples = single_draws([synthetic_sample(index, particles=60) for index in range(2)])
+    samples = single_draws(samples_of(2))
     target = Target.of(run.targets, run.network.head, np.array([1.0]))
     examples = build_examples(target, samples, build_graphs(samples, run.network))
     items = make_items([one for of_sample in examples for one in of_sample], np.zeros(1), np.ones(1))
