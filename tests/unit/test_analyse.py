@@ -54,6 +54,7 @@ def rows(path: Path) -> dict[str, np.ndarray]:
     return dict(zip(names, np.array(lines, float).T, strict=True))
 
 
+@pytest.mark.long
 def test_every_observable_has_a_table_a_state_point_and_a_figure(samples: list[Sample], tmp_path: Path) -> None:
     analyse([longer(sample) for sample in samples], list(OBSERVABLES), tmp_path)
     for name in OBSERVABLES:
@@ -71,6 +72,7 @@ def test_every_observable_has_a_table_a_state_point_and_a_figure(samples: list[S
             assert (tmp_path / name / f"{name}.{suffix}").stat().st_size > 1000
 
 
+@pytest.mark.long
 def test_the_page_holds_every_observable_its_caption_and_the_fits(samples: list[Sample], tmp_path: Path) -> None:
     fits = analyse([longer(sample) for sample in samples], list(OBSERVABLES), tmp_path, page=tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -168,6 +168,7 @@ def test_files_are_read_as_import_reads_them(tmp_path: Path) -> None:
         gf.read(path, mixture="kob-andersen", temperature=0.6, species={1: "B", 2: "A"})
 
 
+@pytest.mark.long
 def test_datasets_are_read_and_averaged_as_analyse_does(tiny_dataset: Path) -> None:
     samples, found = read_dataset(tiny_dataset), gf.read(tiny_dataset)
     assert [one.name for one in found] == [sample.identifier for sample in samples]

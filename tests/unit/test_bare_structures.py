@@ -245,6 +245,7 @@ def test_a_bare_structure_is_a_configuration_to_be_followed(
     same(read_sample(DatasetFolder(tmp_path).sample(label, 0)), whole)
 
 
+@pytest.mark.long
 def test_a_bare_structure_is_quenched(tmp_path: Path) -> None:
     samples = [of_ones_own(rattled_lattice(6, seed)) for seed in (0, 1)]
     for number, sample in enumerate(samples):

@@ -60,6 +60,7 @@ def test_a_draw_can_be_repeated_from_its_file(tiny_dataset: Path) -> None:
     assert squared[sample.configuration.species == 0].mean() == pytest.approx(sample.ensemble.msd[1, 9, 0], rel=1e-9)
 
 
+@pytest.mark.long
 def test_one_worker_makes_the_same_bytes_as_two(tiny_dataset: Path, tmp_path: Path) -> None:
     run_campaign(check_settings(SMALL, Campaign, "small"), tmp_path / "data", Silent(), workers=1)
     made, expected = contents(tmp_path / "data"), contents(tiny_dataset)
@@ -67,6 +68,7 @@ def test_one_worker_makes_the_same_bytes_as_two(tiny_dataset: Path, tmp_path: Pa
     assert all(expected[name] == value for name, value in made.items())
 
 
+@pytest.mark.long
 def test_more_configurations_extend_a_dataset(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
     few = check_settings(TINY_CAMPAIGN | {"configurations": 1}, Campaign, "few")
     assert run_campaign(few, tmp_path / "data", Silent(), workers=2) == 2
@@ -150,6 +152,7 @@ def gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.long
 def test_killed_runs_resume_to_the_same_data(tiny_dataset: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for _ in range(5):

@@ -64,6 +64,7 @@ def names(dataset: Path) -> list[str]:
     return [f"{path.parent.name}/{path.stem}" for path in sample_paths(dataset)]
 
 
+@pytest.mark.long
 def test_a_box_that_becomes_too_short_costs_no_other_configuration(tmp_path: Path) -> None:
     data, said = tmp_path / "data", Said()
     with pytest.raises(ConfigurationError, match=r"1 of 3 configurations failed; the others are done:\n.*/c0001: got"):
@@ -94,6 +95,7 @@ def test_all_that_fail_are_named(tmp_path: Path) -> None:
     assert "time_step" in caught.value.remedy
 
 
+@pytest.mark.long
 def test_a_start_that_does_not_fit_costs_no_other_configuration(tiny_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "starts").mkdir()
     for index, path in enumerate(sample_paths(tiny_dataset)[:4]):
@@ -117,6 +119,7 @@ def plan(settings: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_plan_warns_of_boxes_that_may_become_too_short() -> None:
     changes = [f"--set={key}" for key in ("particles=150", "schedule.last=1000", "draws=1", "configurations=1")]
     found = plan("thesis", *changes, "--set=schedule.count=20", "--only=T0.44", "--only=T0.56")
@@ -175,6 +178,7 @@ LONG = '{"configurations": 2, "equilibration": TINY_CAMPAIGN["equilibration"] | 
 )
 
 
+@pytest.mark.long
 def test_a_worker_that_crashes_costs_its_configuration_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     process = start(tmp_path, LONG)
     os.kill(workers_of(process)[0], signal.SIGSEGV)

@@ -156,6 +156,7 @@ def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
     assert "T0.56_P0.17" in glassformer("info", folder / "data").stdout
 
 
+@pytest.mark.long
 def test_tables_fit_a_narrow_terminal(folder: Path) -> None:
     done = glassformer("evaluate", folder / "training" / "predictions.h5", COLUMNS="80")
     lines = done.stdout.splitlines()
@@ -303,6 +304,7 @@ def refused(done: subprocess.CompletedProcess[str], message: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -322,6 +324,7 @@ def test_bad_campaigns_write_nothing(old: str, new: str, message: str, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]
 
 
+@pytest.mark.long
 def test_bad_runs_write_nothing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text(RUN.replace("neighbors = 6", "neighbors = 200"))
     refused(glassformer("train", tmp_path / "bad.toml", folder / "data", "--out", tmp_path / "out"), "expected k < N")
@@ -330,6 +333,7 @@ def test_bad_runs_write_nothing(folder: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["bad.toml"]
 
 
+@pytest.mark.long
 def test_bad_files_are_named(folder: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(folder / "data", data)

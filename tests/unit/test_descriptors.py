@@ -70,6 +70,7 @@ def test_neighbors_beyond_half_the_box_are_refused() -> None:
         find_neighbors(rattled_lattice(6), 3.2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("configuration", [rattled_lattice(6), in_plane()])
 def test_radial_densities_against_a_sum(configuration: Configuration) -> None:
     found = radial_densities(find_neighbors(configuration, SHELLS.reach), SHELLS, ("A", "B"), threads=2)
@@ -89,6 +90,7 @@ def test_default_shells_are_those_of_the_paper() -> None:
     assert default_shells(2.5).centers[-1] == pytest.approx(2.5)
 
 
+@pytest.mark.long
 def test_bond_orders_against_spherical_harmonics() -> None:
     configuration = rattled_lattice(6)
     degrees = (1, 2, 5, 6, 12)
@@ -137,6 +139,7 @@ def test_energies_are_those_of_the_reference() -> None:
     np.testing.assert_allclose(found.column("energy_variance"), differences.sum(1) / close.sum(1), rtol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("truncation", ["shifted", "smooth"])
 def test_curvature_and_harmonic_amplitudes_against_differences_of_forces(truncation: str) -> None:
     liquid = replace(KOB_ANDERSEN, truncation=truncation)
@@ -277,6 +280,7 @@ def changed(configuration: Configuration, change: object) -> Configuration:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [

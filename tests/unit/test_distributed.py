@@ -227,6 +227,7 @@ def test_a_task_that_is_lost_ends_the_others_and_all_continue(folder: Path) -> N
     assert run["seed"] == TINY_RUN["seed"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("more", "message"),
     [

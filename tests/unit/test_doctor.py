@@ -24,6 +24,7 @@ SOURCES = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", ["", "/absent"])
 def test_it_says_where_the_reference_data_come_from(folder: str) -> None:
     done = doctor(GLASSFORMER_DATA=folder)

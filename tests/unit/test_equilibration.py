@@ -76,6 +76,7 @@ def test_a_killed_equilibration_goes_on_to_the_same_bits(tmp_path: Path, monkeyp
     assert not list((tmp_path / "broken").rglob("*.tmp"))
 
 
+@pytest.mark.long
 def test_progress_adds_up_however_often_it_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lammps, "CHECKPOINT_STEPS", 90)
     settings = campaign()

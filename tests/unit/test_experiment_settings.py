@@ -141,6 +141,7 @@ def test_the_thesis_s_plateau_time_is_entry_100_of_its_200() -> None:
     assert logfreq3(1, 200, 100_000)[100] * 0.005 == pytest.approx(1.63)
 
 
+@pytest.mark.long
 def test_the_command_lists_studies_and_experiments_and_refuses_in_one_line() -> None:
     assert "thesis" in glassformer("experiment", "--list").stdout
     listed = glassformer("experiment", "thesis", "--list").stdout

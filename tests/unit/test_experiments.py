@@ -342,6 +342,7 @@ def done(study: Study, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFact
     return out
 
 
+@pytest.mark.long
 def test_networks_are_tested_on_all_that_they_have_not_seen_and_on_nothing_else(done: Path, tiny_dataset: Path) -> None:
     folder = done / "training" / "one"
     tested = [read_predictions(folder / f"fold-{fold}" / "test.h5") for fold in (0, 1)]

@@ -80,6 +80,7 @@ def test_joined_means_are_weighted_by_draws() -> None:
     assert found.overlap is None
 
 
+@pytest.mark.long
 def test_configurations_of_a_dataset_start_another_campaign(tmp_path: Path) -> None:
     run_campaign(campaign(configurations=2), tmp_path / "cold", Silent(), 2)
     hot = {"temperature": 0.8, "density": 1.1, "hold_time": 0.5}

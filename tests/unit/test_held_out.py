@@ -203,6 +203,7 @@ def report(folder: Path, parts: list[HeldOut]) -> str:
     return text_of(build_report(folder))
 
 
+@pytest.mark.long
 def test_the_page_tells_which_particles_will_move(tmp_path: Path) -> None:
     text = report(tmp_path, [held_out(of(COLD), 0.5), held_out(of(HOT), 0.5)])
     assert "Does the structure of a liquid tell which particles will move, and how far?" in text

@@ -173,6 +173,7 @@ def test_two_particles_end_at_the_minimum_of_their_potential(
     np.testing.assert_allclose(minimum_image(found.positions.mean(0) + box / 2 - [5.35, 3, 3], box / 2), 0, atol=1e-9)
 
 
+@pytest.mark.long
 def test_it_is_a_minimum(liquid: Configuration, quenched: InherentStructure) -> None:
     potential, there = kob_andersen("scaled"), moved(liquid, quenched.positions)
     found = interactions(there, potential)
@@ -267,6 +268,7 @@ def test_what_cannot_be_quenched_is_refused() -> None:
         inherent_structure(structure, kob_andersen("uniform"))
 
 
+@pytest.mark.long
 def test_botan_as_lammps_minimises_it(reference_data: Path) -> None:
     """T = 0.44, density 1.2. LAMMPS, by conjugate gradients, may end in another minimum close by."""
     structure = read_botan(sorted((reference_data / "botan").glob("*.npz"))[0]).first
@@ -493,6 +495,7 @@ def typed(*arguments: object) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_quench_as_typed(dataset: Path, tmp_path: Path) -> None:
     done = typed("quench", dataset, "--workers", 2)
     assert done.returncode == 0, done.stderr

@@ -66,6 +66,7 @@ def leave(path: Path, age: float = 0.0, **changes: object) -> None:
     os.utime(path, (time.time() - age,) * 2)
 
 
+@pytest.mark.long
 def test_one_run_at_a_time(tiny_dataset: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(tiny_dataset, data)

@@ -97,6 +97,7 @@ def test_no_pair_is_ever_missed(convention: str) -> None:
     assert engine.prunes > 30
 
 
+@pytest.mark.long
 def test_lists_hold_no_more_than_they_must() -> None:
     structure, potential = equilibrium()[0], kob_andersen("uniform")
     engine = Lockstep(structure, potential, 0.005, velocities(structure, 16))
@@ -106,6 +107,7 @@ def test_lists_hold_no_more_than_they_must() -> None:
     assert len(engine.pairs()) == len({tuple(sorted(pair)) for pair in engine.pairs().tolist()})
 
 
+@pytest.mark.long
 def test_forces_are_right_after_draws_drift_apart_across_a_box_of_two_cutoffs() -> None:
     """Every draw in a flow of its own: two images of a pair are neighbours in different draws."""
     structure, potential = rattled_lattice(5, spacing=1.02), kob_andersen("uniform")
@@ -121,6 +123,7 @@ def test_forces_are_right_after_draws_drift_apart_across_a_box_of_two_cutoffs() 
     assert np.ptp(moved, axis=0).max() > 2 * structure.box[0]
 
 
+@pytest.mark.long
 def test_forces_are_right_after_particles_diffuse_apart() -> None:
     structure, potential = equilibrium(1)[0], kob_andersen("uniform")
     engine = Lockstep(structure, potential, 0.004, velocities(structure, 8, 3.0), np.float64)

@@ -152,6 +152,7 @@ def test_every_observable_has_a_column_for_every_species_and_pair(
     np.testing.assert_allclose(np.stack([g[f"g_{pair}"] for pair in both]), np.mean(parts, 0), atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "wanted", "shell"),
     [
@@ -228,6 +229,7 @@ def test_a_particle_head_learns_three_species(ternary: Path) -> None:
     assert predict(model, read_dataset(ternary / "data")).notices == ()
 
 
+@pytest.mark.long
 def test_the_report_names_the_mixture_and_its_species(ternary: Path) -> None:
     page = build_report(ternary).read_text()
     words = " ".join(page.split())
@@ -243,6 +245,7 @@ def test_the_report_names_the_mixture_and_its_species(ternary: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_the_experiments_figures_have_a_panel_for_every_species(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("glassformer.report.animation.FRAMES", 2)

@@ -136,6 +136,7 @@ def test_answers_of_means_draws_and_bare_structures_together() -> None:
     assert np.isfinite(found["particle_ceiling"]).any((1, 2)).tolist() == [False, True, False]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "number"), [(np.full(3, -1), "3 random draws"), (None, "an unknown number of")])
 def test_a_report_leaves_out_the_curves_and_says_so(seeds: IntArray | None, number: str, tmp_path: Path) -> None:
     samples = [of_means(index, seeds=seeds) for index in range(4)]

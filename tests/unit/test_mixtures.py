@@ -149,6 +149,7 @@ def test_the_error_of_the_total_energy_falls_as_the_square_of_the_time_step(name
     assert error(0.004) / error(0.002) == pytest.approx(4, rel=0.15)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["wahnstrom", "kob-andersen-2d"])
 def test_lockstep_follows_lammps_step_by_step(name: str) -> None:
     (structure, velocities), kind = liquid(name), mixture(name)
@@ -388,6 +389,7 @@ def lammps_computes(engine: Lammps, kind: Mixture):  # type: ignore[no-untyped-d
     return moved, distances
 
 
+@pytest.mark.long
 def test_the_observables_of_a_run_are_those_of_its_displacements() -> None:
     """A mass-weighted or two-dimensional draw has the moments of what moved."""
     for name in ("wahnstrom", "kob-andersen-2d"):

@@ -140,6 +140,7 @@ def test_too_few_particles_are_refused() -> None:
         measure(load_network("bapst2020"), 20, 1)
 
 
+@pytest.mark.long
 def test_costs_are_measured_in_a_process_of_its_own() -> None:
     (cost,) = network_costs(["bapst2020"], 300, 1, True, Silent())
     found = cost.measured
@@ -155,6 +156,7 @@ def glassformer(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-m", "glassformer", *words], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_the_command_lists_them() -> None:
     found = glassformer("networks")
     assert found.returncode == 0, found.stderr
@@ -163,6 +165,7 @@ def test_the_command_lists_them() -> None:
     assert "Measured" not in found.stdout
 
 
+@pytest.mark.long
 def test_the_command_s_json() -> None:
     found = glassformer("networks", "--json", "--particles", "1000")
     rows = {row["name"]: row for row in json.loads(found.stdout)}
@@ -173,6 +176,7 @@ def test_the_command_s_json() -> None:
     )
 
 
+@pytest.mark.long
 def test_the_command_measures() -> None:
     found = glassformer("networks", "particlenet-glass", "--measure", "--particles", "200", "--threads", "1")
     assert found.returncode == 0, found.stderr

@@ -143,6 +143,7 @@ def test_changed_code_does_not_continue_a_training(trained: Path, here: Path) ->
         train_run(run, samples, here / "training", Silent(), 1)
 
 
+@pytest.mark.long
 def test_training_starts_from_a_network_from_outside(trained: Path, here: Path) -> None:
     words = ["train", "run.toml", "data", "--out", "more", "--from", str(trained)]
     done = CliRunner().invoke(app, words, catch_exceptions=False)
@@ -163,6 +164,7 @@ def offer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder / "site"))
 
 
+@pytest.mark.long
 def test_an_installed_package_offers_a_network(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="no network of that name ships"):
         load_network("mine")

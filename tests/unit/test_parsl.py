@@ -45,6 +45,7 @@ def test_a_file_that_makes_none_is_told(tmp_path: Path) -> None:
             load_config(tmp_path / "mine.py")
 
 
+@pytest.mark.long
 def test_a_campaign_through_parsl_is_the_same(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
     few = tiny_campaign.model_copy(update={"configurations": 1})
     runner = partial(run_on_parsl, config_file("workstation"))

@@ -118,6 +118,7 @@ def test_status_writes_nothing(tiny_dataset: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "copy" / ".lock").exists()
 
 
+@pytest.mark.long
 def test_a_part_of_a_campaign_leaves_the_rest_on_record(tmp_path: Path) -> None:
     few = check_settings(TINY_CAMPAIGN | {"configurations": 1}, Campaign, "few")
     run_campaign(few, tmp_path, Silent(), 2)

@@ -110,6 +110,7 @@ def report(folder: Path, samples: Sequence[Sample], run: Run | None, made: Predi
     return text
 
 
+@pytest.mark.long
 def test_a_high_r2_is_stated_only_as_a_number(tmp_path: Path) -> None:
     samples, run = dataset(), settings()
     good = report(tmp_path / "good", samples, run, predictions(samples, run, 0.05))
@@ -132,6 +133,7 @@ def test_data_without_predictions_are_referred_to_analyse(tmp_path: Path) -> Non
     assert f"glassformer analyse {tmp_path / 'data'} --report page.html" in caught.value.remedy
 
 
+@pytest.mark.long
 def test_the_page_says_how_many_configurations_were_predicted(tmp_path: Path) -> None:
     samples, run = dataset(), settings()
     text = report(tmp_path / "all", samples, run, predictions(samples, run))
@@ -178,6 +180,7 @@ def test_what_the_network_reads_is_what_the_run_says(
     assert "neither velocities" not in text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known", ["missing", "of another run", "of another version"])
 def test_nothing_is_said_of_a_network_whose_run_is_unknown(known: str, tmp_path: Path) -> None:
     samples, run = dataset(), settings()
@@ -280,6 +283,7 @@ def test_a_state_point_that_was_not_trained_on_has_no_mean(tmp_path: Path) -> No
     assert "n/a ±" not in text
 
 
+@pytest.mark.long
 def test_equilibrium_is_claimed_only_where_it_was_examined(tmp_path: Path) -> None:
     run = settings()
     samples = [replace(one, facts=one.facts.model_copy(update={"equilibrated": None, "box": "mean-density"}))
@@ -294,6 +298,7 @@ def test_equilibrium_is_claimed_only_where_it_was_examined(tmp_path: Path) -> No
     assert "At T = 0.50, P = 1.55 most configurations were not shown to be in equilibrium" in text
 
 
+@pytest.mark.long
 def test_a_plateau_is_said_to_be_seen_where_it_is(tmp_path: Path) -> None:
     run, samples = settings(), dataset()
     assert "plateau" not in report(tmp_path / "none", samples, run, predictions(samples, run))
@@ -347,6 +352,7 @@ def test_short_names_tell_state_points_apart() -> None:
     assert list(short_names(["cold", "gone"], names).values()) == ["cold (T = 0.441)", "gone"]
 
 
+@pytest.mark.long
 def test_what_differs_between_samples_is_given_in_full(tmp_path: Path) -> None:
     samples, run = dataset(), settings()
     samples[3] = replace(samples[3], facts=samples[3].facts.model_copy(update={"time_step": 0.004}))

@@ -33,6 +33,7 @@ def hidden(dataset: Path) -> list[Path]:
     return [path for path in dataset.rglob(".*") if path.is_file()]
 
 
+@pytest.mark.long
 def test_two_commands_make_each_sample_once(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
     (tmp_path / "campaign.toml").write_text("")
     settings = tmp_path / "campaign.json"
@@ -52,6 +53,7 @@ def test_two_commands_make_each_sample_once(tiny_campaign: Campaign, tiny_datase
     assert hidden(tmp_path / "data") == []
 
 
+@pytest.mark.long
 def test_parts_are_a_campaign(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     made = [run_campaign(tiny_campaign, data, Silent(), 1, Choice(part, 3)) for part in (3, 1, 2)]
@@ -81,6 +83,7 @@ def test_other_settings_are_refused_while_a_run_goes_on(tiny_campaign: Campaign,
     assert run_campaign(first.model_copy(update={"configurations": 2}), tmp_path, Silent(), 1) == 2
 
 
+@pytest.mark.long
 def test_what_another_run_makes_is_waited_for_and_then_made_if_it_is_not(
     tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_killed_worker_is_named_and_leaves_no_shared_memory(long: Path) -> Non
     assert not left_in_shared_memory(pids)
 
 
+@pytest.mark.long
 def test_an_ignored_hangup_stays_ignored(long: Path) -> None:
     process = start(
         "simulate", long, "--out", long.parent / "data", preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -161,6 +162,7 @@ def test_ctrl_c_while_the_command_is_imported(library: str, how: str, tmp_path: 
     assert process.returncode == 1
 
 
+@pytest.mark.long
 def test_ctrl_c_at_ten_early_moments(long: Path) -> None:
     """As a user types it, a moment after the command was started."""
     answers = []

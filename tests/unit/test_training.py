@@ -71,6 +71,7 @@ def assert_same_results(one: Path, other: Path) -> None:
     np.testing.assert_array_equal(expected.prediction, found.prediction)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("epochs", [1, 2, 5])
 def test_resumed_training_equals_uninterrupted(
     epochs: int, trained: Path, tiny_run: Run, tiny_dataset: Path, tmp_path: Path
@@ -96,6 +97,7 @@ OPTIONS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OPTIONS)
 def test_resumed_training_equals_uninterrupted_with_every_option(name: str, tiny_dataset: Path, tmp_path: Path) -> None:
     """Killed after every single epoch of a particle head, until nothing is left to kill."""
@@ -314,6 +316,7 @@ def diluted(index: int) -> Sample:
     return replace(sample, configuration=structure, ensemble=replace(sample.ensemble, msd=msd))
 
 
+@pytest.mark.long
 def test_a_dependence_on_structure_is_learned_and_carries_over_to_unseen_configurations(tmp_path: Path) -> None:
     """From labels through scaling, loss, optimiser and checkpoint back to predictions."""
     settings = {"epochs": 80, "batch_size": 4, "learning_rate": 5e-3, "late_learning_rate": 1e-3, "late_from_epoch": 60}

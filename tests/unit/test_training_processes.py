@@ -92,6 +92,7 @@ PARTICLE_RUN = make_run(
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """To rounding: the same batches, the same augmentation, the mean gradient; and the batches may be uneven."""
     run, samples = PARTICLE_RUN, samples_of(12)

@@ -249,6 +249,7 @@ def test_relaxation_times_say_why_they_are_missing(run: Path) -> None:
     assert "stays above 1/e until t = " in relaxation_times(slow)[0]["failed"]
 
 
+@pytest.mark.long
 def test_everything_is_written_and_drawn(run: Path, tmp_path: Path) -> None:
     found = motion(run / "flags.lammpstrj", 4)
     fits = analyse_trajectory(found, list(COLUMNS), tmp_path, Silent(), required=True)
@@ -281,6 +282,7 @@ def test_what_a_trajectory_is_too_short_for_is_left_out_or_refused(run: Path, tm
         analyse_trajectory(short, ["chi4"], tmp_path, Silent(), required=True)
 
 
+@pytest.mark.long
 def test_the_command(run: Path, tmp_path: Path) -> None:
     source = tmp_path / "run.lammpstrj"
     source.write_bytes((run / "wrapped.lammpstrj").read_bytes())
@@ -349,6 +351,7 @@ def test_the_guide(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert {path.name for path in Path("structure").iterdir()} == set(STATIC)
 
 
+@pytest.mark.long
 def test_one_frame_has_a_structure_and_no_dynamics(run: Path, tmp_path: Path) -> None:
     lines = (run / "flags.lammpstrj").read_text().splitlines(keepends=True)
     source = tmp_path / "one.lammpstrj"

@@ -60,6 +60,7 @@ def test_an_older_file_without_checksum_is_counted(older: Path, tmp_path: Path) 
     assert (found.files, found.whole, found.without_checksum) == (2, True, ("data/old.h5",))
 
 
+@pytest.mark.long
 def test_what_is_damaged_is_set_aside_and_made_again_to_the_same_bytes(tiny_dataset: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(tiny_dataset, data)

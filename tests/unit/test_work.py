@@ -90,6 +90,7 @@ def passing(advance: Any, clock: Clock, cost: float) -> Any:
     return timed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["lammps", "lockstep"])
 @pytest.mark.parametrize("draws", [3, 20])
 def test_the_time_left_at_half_way_is_right(
