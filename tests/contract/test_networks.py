@@ -183,6 +183,7 @@ def same(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [one for one in SETTINGS if "rotation-invariant" not in one.promises], ids=label)
 def test_directions_are_seen(settings: NetworkSettings) -> None:
     subject = Subject.of(settings)
@@ -205,6 +206,7 @@ def test_training_and_evaluation_differ_only_where_they_should(subject: Subject)
     assert not any(torch.equal(value, before[name]) for name, value in subject.network.named_buffers())
 
 
+@pytest.mark.long
 def test_mixed_precision(subject: Subject) -> None:
     graph, network = subject.graph(structure(0)).to(torch.float32), subject.network.float()
     with torch.autocast("cpu", torch.bfloat16):

@@ -48,6 +48,7 @@ def test_lockstep_gives_the_forces_of_the_reference(
     assert np.sqrt(((found - expected) ** 2).sum() / (expected**2).sum()) < bound
 
 
+@pytest.mark.long
 def test_the_benchmark_as_typed(reference_data: Path) -> None:
     command = [sys.executable, "-m", "glassformer", "bench", "isoconfigurational", "--steps", "100", "--rounds", "2"]
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)

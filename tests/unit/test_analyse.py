@@ -100,6 +100,7 @@ def test_the_page_names_what_was_left_out(samples: list[Sample], tmp_path: Path)
     assert "Observable msd." not in text
 
 
+@pytest.mark.long
 def test_the_default_needs_no_kept_displacements(samples: list[Sample], tmp_path: Path) -> None:
     lean = [replace(sample, ensemble=replace(sample.ensemble, displacements=None)) for sample in samples]
     analyse(lean, [], tmp_path)
@@ -291,6 +292,7 @@ def test_what_one_draw_of_one_configuration_leaves_undefined_has_no_figure(tmp_p
     assert not (tmp_path / "named").exists()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_warnings")
 def test_no_particle_times_no_propensity(samples: list[Sample], tmp_path: Path) -> None:
     lean = []

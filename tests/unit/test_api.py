@@ -72,6 +72,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert documented == {name for name in gf.__all__ if name.islower() and name != "__version__"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["simulate", "train", "evaluate"])
 def test_a_layer_and_the_function_of_its_name_are_both_there(name: str) -> None:
     script = (

@@ -99,6 +99,7 @@ def test_a_structure_of_ones_own_needs_its_liquid_and_temperature_alone(tmp_path
     assert sample.identifier == f"mine/{sample.configuration.fingerprint[:8]}"
 
 
+@pytest.mark.long
 def test_the_guide_writes_a_structure_that_is_predicted(
     models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

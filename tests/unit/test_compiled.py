@@ -36,6 +36,7 @@ def ask(folder: Path) -> tuple[int, int]:
     return int(result), int(hits)
 
 
+@pytest.mark.long
 def test_a_function_is_compiled_again_when_what_it_calls_has_changed(tmp_path: Path) -> None:
     (tmp_path / "caller.py").write_text(CALLER)
     (tmp_path / "called.py").write_text(CALLED.format(2))

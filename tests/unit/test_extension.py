@@ -25,6 +25,7 @@ def campaign(**changes: object) -> Campaign:
     return check_settings(values, Campaign, "extension")
 
 
+@pytest.mark.long
 def test_more_draws_are_those_of_a_campaign_that_asked_for_them_at_once(tmp_path: Path) -> None:
     run_campaign(campaign(draws=4), tmp_path / "at-once", Silent(), 1)
     run_campaign(campaign(draws=1), tmp_path / "grown", Silent(), 1)

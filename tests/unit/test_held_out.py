@@ -224,6 +224,7 @@ def test_the_page_tells_which_particles_will_move(tmp_path: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.long
 def test_what_is_not_won_is_not_claimed(tmp_path: Path) -> None:
     part = held_out(of(COLD), 0.5)
     text = report(tmp_path, [replace(part, baselines=np.stack([part.label] * 2, -1))])

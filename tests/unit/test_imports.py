@@ -294,6 +294,7 @@ def test_glassbench_that_cannot_be_used_is_refused(changes: Any, message: str, t
         read_file(path)
 
 
+@pytest.mark.long
 def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     import io
     import zipfile

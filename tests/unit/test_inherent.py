@@ -476,6 +476,7 @@ def test_a_campaign_goes_on_in_a_quenched_dataset(dataset: Path, tmp_path: Path)
         assert repr(one.facts) == repr(other.facts)
 
 
+@pytest.mark.long
 def test_starts_with_inherent_structures_give_the_same_data(dataset: Path, tmp_path: Path) -> None:
     shutil.rmtree(dataset / "T0.56_P0.17")
     hot = {"temperature": 0.8, "density": 1.1, "hold_time": 0.5}

@@ -177,6 +177,7 @@ def test_single_precision_follows_double_until_chaos_sets_in() -> None:
     assert np.abs(single.displacements() - double.displacements()).max() < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("draws", [1, 5, 8, 9, 16])
 def test_draws_that_do_not_fill_a_vector_are_the_same_draws(draws: int) -> None:
     structure, potential = equilibrium()[0], kob_andersen("uniform")

@@ -256,6 +256,7 @@ def test_the_experiments_figures_have_a_panel_for_every_species(tmp_path: Path) 
     assert report.animation.exists()
 
 
+@pytest.mark.long
 def test_one_species_is_trained_scored_and_reported(tmp_path: Path) -> None:
     samples = read_dataset(written(samples_of(ARGON), tmp_path / "data"))
     train_run(run_of(targets={"times": [2.0]}), samples, tmp_path / "training", Silent(), threads=1)

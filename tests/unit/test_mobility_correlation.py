@@ -44,6 +44,7 @@ def test_the_correlation_of_five_particles_by_hand() -> None:
     assert np.isnan(correlation[0, 0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("length", [1.0, 1.5, 2.5])
 def test_the_length_of_a_field_with_an_exponential_correlation(length: float) -> None:
     distances, correlation, pairs = averaged(lambda r, random: field(r, length, random)[:, None], 12)

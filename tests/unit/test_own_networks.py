@@ -385,6 +385,7 @@ def test_a_network_that_ships_is_tested_by_its_name() -> None:
     assert all(one["holds"] for one in outcomes)
 
 
+@pytest.mark.long
 def test_the_example_of_pytorch_geometric(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch_geometric", reason="needs PyTorch Geometric: pip install 'glassformer[pyg]'")
     monkeypatch.chdir(ROOT / "examples")

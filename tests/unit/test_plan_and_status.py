@@ -91,6 +91,7 @@ def test_a_finished_campaign(tiny_dataset: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_campaign_on_its_way(tmp_path: Path) -> None:
     few = check_settings(TINY_CAMPAIGN | {"configurations": 1}, Campaign, "few")
     run_campaign(few, tmp_path, Silent(), 2)

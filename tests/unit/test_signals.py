@@ -83,6 +83,7 @@ def test_a_stopped_simulation_says_how_to_continue(number: signal.Signals, whom:
     assert not (long.parent / "data" / ".lock").exists()
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_named_and_leaves_no_shared_memory(long: Path) -> None:
     process = start("simulate", long, "--out", long.parent / "data", "--workers", "2")
     wait_until(lambda: list((long.parent / "data").glob("campaign.json")), process)
