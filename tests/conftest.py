@@ -57,7 +57,7 @@ TINY_RUN = {
     "training": {"epochs": 4, "batch_size": 2},
 }
 
-# Tests, and files with fixtures, that took more than half a second: `python -m tests.slower LOG` writes it.
+# Tests, and files with fixtures, that took long: `python -m tests.slower LOG` writes it.
 SLOWER = Path(__file__).with_name("slower.txt")
 # Seconds that a slow test may take: the longest stop and continue a command 20 times.
 SLOW_TIMEOUT = 3600

@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-MOST = 0.5
+MOST = 0.3
 
 
 def slower(log: str) -> list[str]:
