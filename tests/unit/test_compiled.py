@@ -9,6 +9,8 @@ from pathlib import Path
 import glassformer
 
 CALLER = """
+import pytest
+
 from glassformer.core.compiled import cached_njit
 from called import term
 
