@@ -6,11 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import glassformer
 
 CALLER = """
-import pytest
-
 from glassformer.core.compiled import cached_njit
 from called import term
 
