@@ -3,6 +3,8 @@
 import csv
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -365,3 +367,14 @@ def test_one_frame_has_a_structure_and_no_dynamics(run: Path, tmp_path: Path) ->
     assert np.isnan(columns["g_aa_error"]).all()
     with pytest.raises(DatasetError, match="holds one frame"):
         analyse(source, "msd")
+
+
+def test_a_file_that_is_not_there_is_no_dataset(tmp_path: Path) -> None:
+    for options in ((), ("--time-step", "0.005")):
+        done = subprocess.run(
+            [sys.executable, "-m", "glassformer", "analyse", str(tmp_path / "absent.lammpstrj"), *options],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert "there is no file or folder" in done.stderr
+        assert "simulate" not in done.stderr

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glassformer.cli.console import console, print_table, progress
-from glassformer.core.errors import SettingsError
+from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ def analyse(
         from glassformer.report.observables_page import check_page
 
         check_page(report)
+    if not source.exists():
+        raise DatasetError(f"there is no file or folder {source}", "Check the path.")
     if not source.is_file() or is_hdf5(source):
         if given != Given() and source.exists():
             raise SettingsError(

@@ -70,6 +70,14 @@ def propensity(
     temperature: TemperatureOfFile = None,
     mixture: MixtureOfFile = "",
     species: SpeciesOfTypes = "",
+    frames: Annotated[
+        str,
+        typer.Option(
+            metavar="WHICH",
+            help="Frames of FILE: first, last, all, a number from 0, or START:STOP:STEP.",
+            show_default="last of a run, else all",
+        ),
+    ] = "",
     threads: Threads = ALL_CORES,
     as_json: AsJson = False,
     list_them: Annotated[bool, flag("--list", "List the models that ship with glassformer.")] = False,
@@ -89,7 +97,7 @@ def propensity(
         raise SettingsError("no structure was given", "Give a file: glassformer propensity FILE.")
     from glassformer.api import propensities
 
-    structures = _structures(source, mixture, temperature, species, as_json)
+    structures = _structures(source, mixture, temperature, species, frames, as_json)
     if out is not None:
         _check_out(out, len(structures))
     if report is not None:
@@ -106,10 +114,14 @@ def propensity(
         _print(answers, {"every particle": out, "report": report})
 
 
-def _structures(source: Path, mixture: str, temperature: float | None, species: str, quiet: bool) -> "Structures":
+def _structures(
+    source: Path, mixture: str, temperature: float | None, species: str, frames: str, quiet: bool
+) -> "Structures":
     from glassformer.api.reading import read
 
-    found = read(source, mixture=mixture or None, temperature=temperature, species=species, without_draws=True)
+    found = read(
+        source, mixture=mixture or None, temperature=temperature, species=species, frames=frames, without_draws=True
+    )
     if not quiet:
         for note in found.notes:
             console.print(note, style="dim")
