@@ -83,6 +83,9 @@ def test_a_task_that_sees_one_gpu_takes_it(monkeypatch: pytest.MonkeyPatch) -> N
     for seen, expected in ((1, 0), (4, 3), (0, 0)):
         monkeypatch.setattr(torch.cuda, "device_count", lambda seen=seen: seen)
         assert Member(7, 8, 3, 4, 1).gpu == expected
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(SettingsError, match="4 tasks on a node with 2 GPUs"):
+        _ = Member(7, 8, 3, 4, 1).gpu
 
 
 def test_alone_the_first_is_this_process() -> None:

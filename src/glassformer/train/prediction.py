@@ -106,7 +106,7 @@ def predict(
 
 @dataclass(frozen=True, eq=False)
 class _Structure:
-    """What is kept of a sample's structure: samples may be read anew whenever they are asked for."""
+    """What is kept of a sample's structure: samples may be read from disk at each use."""
 
     name: str
     fingerprint: str

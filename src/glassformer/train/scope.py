@@ -37,7 +37,7 @@ class Scope:
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> "Scope":
         """Return the scope of a training set of `samples`."""
-        # In one pass: samples may be read anew whenever they are asked for.
+        # In one pass: samples may be read from disk at each use.
         seen = [_Seen.of(sample) for sample in samples]
         kinds = max(len(one.fractions) for one in seen)
         shares = np.array([(*one.fractions, *(0.0,) * (kinds - len(one.fractions))) for one in seen])
