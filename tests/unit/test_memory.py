@@ -32,6 +32,18 @@ def test_what_is_left_is_the_least_of_machine_and_container(tmp_path: Path, monk
     assert available_memory() == 2_048_000
 
 
+def test_the_limit_of_a_job_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SLURM sets it in a group around that of the process; the machine has far more."""
+    system(tmp_path, monkeypatch, meminfo="MemAvailable:    2000 kB\n", own="0::/job_7/step_0\n")
+    monkeypatch.setattr(memory, "_OWN", tmp_path / "own")
+    (tmp_path / "job_7" / "step_0").mkdir(parents=True)
+    stat = "active_file 0\ninactive_file 0\n"
+    for folder, limit in (("job_7", "5000"), ("job_7/step_0", "max")):
+        for name, text in (("memory.max", limit), ("memory.current", "1000"), ("memory.stat", stat)):
+            (tmp_path / folder / name).write_text(text)
+    assert available_memory() == 4000
+
+
 def test_frames_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     # A frame of 10 particles takes 240 bytes.
     monkeypatch.setattr(frames, "CHECKED_BYTES", 1000)
