@@ -22,12 +22,19 @@ function wrapped(text) {
   return lines.join("<br>");
 }
 
+// The distance of ticks, 1, 2 or 5 times a power of ten, that puts about five between 10^low and 10^high.
+function roundStep(low, high) {
+  const wanted = (10 ** high - 10 ** low) / 5;
+  const power = 10 ** Math.floor(Math.log10(wanted));
+  return Number(([1, 2, 5].find((digit) => digit * power >= wanted) ?? 10) * power).toPrecision(1);
+}
+
 // Ticks at powers of ten, at 1, 2 and 5 of each, or at round numbers, by how much the axis spans.
 function ticks(about) {
   const decades = about.range[1] - about.range[0];
   if (about.type !== "log") return {};
   if (decades > 2.5) return { dtick: 1, exponentformat: "power" };
-  return { tickformat: "~g", ...(decades > 0.8 ? { dtick: "D2" } : { nticks: narrow.matches ? 5 : 8 }) };
+  return { tickformat: "~g", dtick: decades > 0.8 ? "D2" : `L${roundStep(...about.range)}`, tick0: 0 };
 }
 
 function axis(about, ends, anchor) {
