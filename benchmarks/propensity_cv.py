@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from glassformer.baselines.perceptron import fit_perceptron
 from glassformer.baselines.propensity import SCALES, LabelledParticles
+from glassformer.baselines.softness import fit_softness
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.readers.botan import read_botan
@@ -49,8 +51,10 @@ def of(*quantities: str, generations: int = 99) -> Callable[[str], bool]:
 
 FINE = ("radial", "bond_order")
 LOCAL = ("energy", "energy_variance", "virial", "curvature", "displacement")
+ALL = (*LOCAL, "harmonic", "shell", *FINE)
 ROWS = (
     *BASELINES[:-1],
+    Baseline("softness: radial and bond order, not averaged", of(*FINE, generations=0), {"method": fit_softness}),
     Baseline("ridge: radial, not averaged", of("radial", generations=0), {"scales": {}}),
     Baseline("ridge: radial and bond order, 2 generations", of(*FINE), {"scales": {}}),
     Baseline("the same of ln propensity", of(*FINE), {"scales": {}, "transform": "log"}),
@@ -58,8 +62,9 @@ ROWS = (
     Baseline("ridge: the same, 8 generations", of(*LOCAL)),
     Baseline("+ harmonic amplitudes", of(*LOCAL, "harmonic")),
     Baseline("+ wide shells", of(*LOCAL, "harmonic", "shell")),
-    Baseline("+ radial and bond order, scale 1", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": {"shell": 0.25}}),
-    Baseline("+ radial and bond order, scale 0.07", of(*LOCAL, "harmonic", "shell", *FINE), {"scales": SCALES}),
+    Baseline("+ radial and bond order, scale 1", of(*ALL), {"scales": {"shell": 0.25}}),
+    Baseline("+ radial and bond order, scale 0.07", of(*ALL), {"scales": SCALES}),
+    Baseline("small perceptron on the same", of(*ALL), {"method": fit_perceptron}),
 )
 
 

@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from glassformer.baselines import perceptron
+from glassformer.baselines.perceptron import fit_perceptron
 from glassformer.baselines.propensity import LabelledParticles, PropensityModel, scales_of, species_means
 from glassformer.baselines.ridge import Moments, Ridge, choose_penalty, fit_ridge, together
+from glassformer.baselines.softness import fit_softness
 from glassformer.core.errors import ConfigurationError, PredictionError
 from glassformer.evaluate.propensity_scores import correlation, paired, score_propensities
 from glassformer.observables.descriptors import Descriptors
@@ -155,3 +158,50 @@ def test_paired_differences_and_empty_scores() -> None:
         score_propensities([], [])
     with pytest.raises(PredictionError, match="not one for every label"):
         score_propensities([np.ones(2)], [np.ones(3)])
+
+
+def test_a_perceptron_learns_what_is_not_linear() -> None:
+    def bent(seed: int) -> LabelledParticles:
+        one = labelled(seed, noise=0.0)
+        energy = one.table.values[:, 0] - 5
+        return replace(one, propensity=(3 + np.abs(energy))[:, None])
+
+    training, test = [bent(seed) for seed in range(4)], bent(9)
+    scores = {}
+    for method in (None, fit_perceptron):
+        model = PropensityModel.fit(training, scales={}, method=method)
+        predicted = model.predict(test.table, test.species)
+        scores[method] = correlation(predicted[:, 0], test.propensity[:, 0])
+    assert scores[None] < 0.3
+    assert scores[fit_perceptron] > 0.9
+
+
+def test_the_gradient_of_the_perceptron() -> None:
+    random = np.random.default_rng(3)
+    values, wanted = random.normal(size=(40, 3)).astype(np.float32), random.normal(size=(40, 2)).astype(np.float32)
+    start = perceptron._start(3, 2)
+    flat = np.concatenate([part.ravel() for layer in start for part in layer])
+    flat = flat + 0.1 * random.normal(size=len(flat))
+    _, gradient = perceptron._loss(perceptron._layers(flat, start), values, wanted)
+    step = 1e-2
+    for place in random.choice(len(flat), 40, replace=False):
+        moved = np.zeros(len(flat))
+        moved[place] = step
+        up, down = (
+            perceptron._loss(perceptron._layers(flat + sign * moved, start), values, wanted)[0] for sign in (1, -1)
+        )
+        assert gradient[place] == pytest.approx((up - down) / (2 * step), abs=2e-3)
+
+
+def test_softness_tells_mobile_particles_from_others() -> None:
+    training, test = [labelled(seed) for seed in range(4)], labelled(9, noise=0.0)
+    model = PropensityModel.fit(training, scales={}, method=fit_softness)
+    predicted = model.predict(test.table, test.species)
+    for kind in range(2):
+        rows = test.species == kind
+        assert correlation(predicted[rows, 1], test.propensity[rows, 1]) > 0.98
+        soft = model.species[kind].softness(test.table.values[rows])[:, 1]
+        mobile = test.propensity[rows, 1] > np.quantile(test.propensity[rows, 1], 0.9)
+        assert (soft[mobile] > 0).mean() > 0.95
+        # The propensity that goes with it is a regression: right on average.
+        assert predicted[rows].mean(0) == pytest.approx(test.propensity[rows].mean(0), rel=0.02)

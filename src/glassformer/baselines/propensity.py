@@ -1,15 +1,16 @@
-"""Baselines for the propensities of particles: each species' mean, one descriptor, or ridge regression on many.
+"""Baselines for the propensities of particles: each species' mean, one descriptor, or a regression on many.
 
 A model is fitted for each species; the propensities of other times are further targets of the same fit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from glassformer.baselines.ridge import PENALTIES, Moments, Ridge, fit_ridge
+from glassformer.baselines.ridge import PENALTIES, Moments, fit_ridge
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError, PredictionError
 from glassformer.observables.descriptors import Descriptors
@@ -32,6 +33,17 @@ SCALES = {"radial": 0.07, "bond_order": 0.07, "shell": 0.25}
 def scales_of(names: Sequence[str], scales: Mapping[str, float] = SCALES) -> FloatArray:
     """Return the scale of every descriptor, (F,): that of the quantity in its name, `structure.quantity...`, or 1."""
     return np.array([scales.get(name.split("@")[0].split(".")[1], 1.0) for name in names])
+
+
+class Regression(Protocol):
+    """What a fit returns: targets (N, K) predicted from columns (N, F)."""
+
+    def predict(self, columns: NDArray[np.floating[Any]]) -> FloatArray:
+        """Return the predictions (N, K) for `columns` (N, F)."""
+
+
+# Fits a regression to the columns and targets of each configuration, with the scale of every column.
+Method = Callable[[Sequence[NDArray[np.floating[Any]]], Sequence[FloatArray], FloatArray], Regression]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +81,15 @@ class LabelledParticles:
 
 @dataclass(frozen=True, eq=False)
 class PropensityModel:
-    """Ridge regressions on the columns `names`, one per species of training; `transform` is what was learned."""
+    """Regressions on the columns `names`, one per species of training, of `targets` propensities.
+
+    `transform`: what was learned.
+    """
 
     names: tuple[str, ...]
-    species: Mapping[int, Ridge]
+    species: Mapping[int, Regression]
     transform: Transform
+    targets: int
 
     @classmethod
     def fit(
@@ -83,28 +99,30 @@ class PropensityModel:
         transform: Transform = "linear",
         penalties: Sequence[float] = PENALTIES,
         scales: Mapping[str, float] = SCALES,
+        method: Method | None = None,
     ) -> "PropensityModel":
         """Fit the columns `names`, by default all, of `training`, one item per configuration.
 
-        Means, spreads and regularisation come from these configurations alone. Raises `ConfigurationError` if there
-        are no configurations, or too few to choose the regularisation.
+        `method`: by default ridge regression with one of `penalties`. Means, spreads and regularisation come from these
+        configurations alone. Raises `ConfigurationError` if there are no configurations, or too few to choose the
+        regularisation.
         """
         if not training:
             raise ConfigurationError("got no configurations to learn from", "Give two or more.")
         chosen = tuple(training[0].table.names if names is None else names)
-        places = [item.table.places(chosen) for item in training]
-        models = {}
+        places, scale = [item.table.places(chosen) for item in training], scales_of(chosen, scales)
+        models: dict[int, Regression] = {}
         for kind in range(max(number_of_species(item.species, None) for item in training)):
             there = [index for index, item in enumerate(training) if (item.species == kind).sum() > 1]
-            if there:
-                rows = [training[index].species == kind for index in there]
-                x = [
-                    training[index].table.values[row][:, places[index]] for index, row in zip(there, rows, strict=True)
-                ]
-                y = [training[index].labels(transform)[row] for index, row in zip(there, rows, strict=True)]
+            rows = [training[index].species == kind for index in there]
+            x = [training[index].table.values[row][:, places[index]] for index, row in zip(there, rows, strict=True)]
+            y = [training[index].labels(transform)[row] for index, row in zip(there, rows, strict=True)]
+            if there and method is None:
                 moments = [training[index].moments(kind, transform).select(places[index]) for index in there]
-                models[kind] = fit_ridge(x, y, scales_of(chosen, scales), penalties, moments)
-        return cls(chosen, models, transform)
+                models[kind] = fit_ridge(x, y, scale, penalties, moments)
+            elif there and method is not None:
+                models[kind] = method(x, y, scale)
+        return cls(chosen, models, transform, training[0].propensity.shape[1])
 
     def predict(self, table: Descriptors, species: ByteArray) -> FloatArray:
         """Return the predicted propensities (N, K): exponentials of what was learned, if that is the logarithm.
@@ -118,8 +136,7 @@ class PropensityModel:
                 "Use a model of the same mixture.",
             )
         values = table.select(self.names).values
-        first = next(iter(self.species.values()))
-        predicted = np.empty((len(species), len(first.level)))
+        predicted = np.empty((len(species), self.targets))
         for kind, model in self.species.items():
             rows = species == kind
             predicted[rows] = model.predict(values[rows])

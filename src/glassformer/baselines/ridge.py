@@ -79,6 +79,18 @@ def together(parts: Sequence[Moments]) -> Moments:
     return whole
 
 
+def standardisation(columns: NDArray[np.floating[Any]], scales: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the means (F,) of `columns` (N, F) and scales over spreads (F,), 0 for a column that does not vary."""
+    mean = columns.mean(0, dtype=np.float64)
+    return mean, _factor(mean, columns.std(0, dtype=np.float64), scales)
+
+
+def _factor(mean: FloatArray, spread: FloatArray, scales: FloatArray | float) -> FloatArray:
+    varies = spread > _CONSTANT * np.maximum(np.abs(mean), 1e-30)
+    factor: FloatArray = np.where(varies, scales / np.where(varies, spread, 1.0), 0.0)
+    return factor
+
+
 @dataclass(frozen=True, eq=False)
 class Ridge:
     """Predictions level + (x - center) . weights, from columns x (F,) to K targets; `penalty` (K,) of each."""
@@ -96,8 +108,7 @@ class Ridge:
         spreads are those of `moments`. Columns that do not vary have no weight.
         """
         spread = np.sqrt(np.diag(moments.products) / moments.number)
-        varies = spread > _CONSTANT * np.maximum(np.abs(moments.mean), 1e-30)
-        factor = np.where(varies, (1.0 if scales is None else scales) / np.where(varies, spread, 1.0), 0.0)
+        factor = _factor(moments.mean, spread, 1.0 if scales is None else scales)
         matrix = moments.products / moments.number * np.outer(factor, factor)
         right = moments.target_products / moments.number * factor[:, None]
         weights = np.empty_like(right)

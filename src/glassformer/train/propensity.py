@@ -91,14 +91,9 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
     Raises `DatasetError` for samples without what the recipe reads or names, `SettingsError`.
     """
     structures, targets = _structures(samples, recipe), _targets(samples, recipe)
-    settings = DescriptorSettings.of(recipe.descriptors)
-    progress.start("describe", len(structures), "configurations")
-    items = []
-    for one in structures:
-        items.append(_item(one, targets, recipe, settings, threads))
-        progress.advance(1)
+    items = _items(structures, targets, recipe, progress, threads)
     kinds, columns = structures[0].first.mixture.kinds, items[0].table.names
-    folds = _folds(items, recipe)
+    folds = left_out_together(items, recipe)
     progress.start("fit", kinds * (len(folds) + 1), "fits")
     fits, limits, unseen = [], [], []
     for kind in range(kinds):
@@ -122,10 +117,30 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
         )
         limits.append(Novelty.of([telling_columns(fit, columns, *_of(item, kind)) for item in items]))
         unseen.append(found)
-    card = _card(structures, items, targets, recipe, settings)
+    card = _card(structures, items, targets, recipe)
     seen = together([one.first.configuration.signature for one in structures])
     predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen)
     return Trained(predictor, tuple(items), tuple(unseen), tuple(map(tuple, folds)))
+
+
+def describe_samples(samples: Sequence[Sample], recipe: Recipe, progress: Progress, threads: int = 1) -> list[Item]:
+    """Return the configurations of `samples` with descriptors and labels. Raises as `train_predictor`."""
+    return _items(_structures(samples, recipe), _targets(samples, recipe), recipe, progress, threads)
+
+
+def _items(
+    structures: Sequence[Structures],
+    targets: dict[float, tuple[float, ...]],
+    recipe: Recipe,
+    progress: Progress,
+    threads: int,
+) -> list[Item]:
+    settings, items = DescriptorSettings.of(recipe.descriptors), []
+    progress.start("describe", len(structures), "configurations")
+    for one in structures:
+        items.append(_item(one, targets, recipe, settings, threads))
+        progress.advance(1)
+    return items
 
 
 def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
@@ -222,8 +237,11 @@ def _item(
     return Item(sample.identifier, temperature, table, sample.configuration.species, labels, ceilings)
 
 
-def _folds(items: Sequence[Item], recipe: Recipe) -> list[list[int]]:
-    """Return which items are left out together: `left_out` of each temperature, shuffled by the seed."""
+def left_out_together(items: Sequence[Item], recipe: Recipe) -> list[list[int]]:
+    """Return which items are left out together: `left_out` of each temperature, shuffled by the seed.
+
+    Raises `DatasetError` if there are too few.
+    """
     by_temperature: dict[float, list[int]] = {}
     for index, item in enumerate(items):
         by_temperature.setdefault(item.temperature, []).append(index)
@@ -264,7 +282,6 @@ def _card(
     items: Sequence[Item],
     targets: dict[float, tuple[float, ...]],
     recipe: Recipe,
-    settings: DescriptorSettings,
 ) -> ModelCard:
     """Return the card; scores are added by who can score."""
     first = structures[0].first
@@ -284,7 +301,7 @@ def _card(
         temperatures=tuple(sorted(used)),
         times=tuple(used[temperature] for temperature in sorted(used)),
         reads=recipe.reads,
-        descriptors=asdict(settings),
+        descriptors=asdict(DescriptorSettings.of(recipe.descriptors)),
         cages={name: float(value) for name, value in sampling.items() if value is not None},
         configurations=tuple(sum(item.temperature == one for item in items) for one in sorted(used)),
         draws=min(one.first.draws for one in structures),
