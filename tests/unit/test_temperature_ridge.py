@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from glassformer.baselines.novelty import FAR, Novelty
-from glassformer.baselines.temperature_ridge import BINS, Level, TemperatureRidge
+from glassformer.baselines.temperature_ridge import BINS, Level, Response, TemperatureRidge
 from glassformer.core.errors import ConfigurationError
 
 WEIGHTS = np.array([[1.0, 0.5], [-2.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
@@ -106,6 +106,29 @@ def test_errors_are_those_of_unseen_predictions() -> None:
     np.testing.assert_allclose(inside, 0.683, atol=0.04)
     with pytest.raises(ConfigurationError, match="do not vary"):
         fit.with_errors(np.zeros_like(truth), truth)
+
+
+def test_the_response_is_monotone_and_found_on_configurations_left_out() -> None:
+    def bent(seed: int) -> tuple[np.ndarray, np.ndarray]:
+        columns = np.random.default_rng(seed).standard_normal((3000, 3)).astype(np.float32)
+        return columns, 5 + np.tanh(2 * columns @ np.array([[1.0], [-1.0], [0.0]]))
+
+    sets = [bent(seed) for seed in range(6)]
+    fit = TemperatureRidge.fit([0.5] * 6, [x for x, _ in sets], [y for _, y in sets], np.ones(3), penalties=[1e-6])
+    columns, target = bent(9)
+    linear = fit.level.standardised(columns, 0.5) @ fit.weights
+    assert np.corrcoef(linear[:, 0], target[:, 0])[0, 1] < 0.95
+    assert np.corrcoef(fit.mean(columns, 0.5)[:, 0], target[:, 0])[0, 1] > 0.995
+    line = np.linspace(-5, 5, 400)[:, None]
+    assert (np.diff(fit.response(line), axis=0) >= 0).all()
+
+
+def test_a_response_where_nothing_is_related() -> None:
+    random = np.random.default_rng(4)
+    response = Response.of(random.standard_normal((500, 1)), random.standard_normal((500, 1)))
+    assert np.ptp(response(np.linspace(-3, 3, 50)[:, None])) < 1
+    with pytest.raises(ConfigurationError, match="do not vary"):
+        Response.of(np.zeros((500, 1)), random.standard_normal((500, 1)))
 
 
 def gaussian(seed: int, particles: int = 2000, shift: float = 0.0) -> np.ndarray:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from glassformer.baselines.novelty import Novelty
 from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor
-from glassformer.baselines.temperature_ridge import Level, TemperatureRidge
+from glassformer.baselines.temperature_ridge import Level, Response, TemperatureRidge
 from glassformer.core.arrays import ArraySpec, check_arrays
 from glassformer.core.errors import CheckpointError
 from glassformer.core.hdf5 import group, open_hdf5, read_arrays, read_texts, write_hdf5
@@ -29,6 +29,10 @@ ARRAYS = (
     ArraySpec("target_spread", ("G", "K"), "f8", "sigma_AA", "its spread over particles"),
     ArraySpec("weights", ("F", "K"), "f4", "", "weights of the standardised columns"),
     ArraySpec("tilt", ("F", "K"), "f4", "", "their change with the scaled temperature"),
+    ArraySpec(
+        "places", ("B", "K"), "f8", "", "predictions of the linear fit at which the response is known, increasing"
+    ),
+    ArraySpec("response", ("B", "K"), "f8", "", "predictions that they are replaced by"),
     ArraySpec("knots", ("B", "K"), "f8", "", "predictions between which errors are interpolated"),
     ArraySpec("error", ("B", "K"), "f8", "", "root mean square error there"),
     ArraySpec("precision", ("f", "f"), "f8", "", "inverse covariance of the telling columns"),
@@ -87,6 +91,8 @@ def _check(part: dict[str, NDArray[Any]], card: ModelCard, columns: tuple[str, .
         )
     if not np.allclose(part["temperatures"], card.temperatures) or (np.diff(part["temperatures"]) <= 0).any():
         raise CheckpointError(f"{path}: the temperatures of its arrays are not those of its card", _AGAIN)
+    if (np.diff(part["places"], axis=0) <= 0).any() or (np.diff(part["response"], axis=0) < 0).any():
+        raise CheckpointError(f"{path}: got a response that is not monotone", _AGAIN)
     positive = ("target_mean", "target_spread", "limits", "means")
     if any((part[name] <= 0).any() for name in positive) or (part["scale"] < 0).any() or (part["error"] < 0).any():
         raise CheckpointError(f"{path}: got spreads or limits that are not positive", _AGAIN)
@@ -97,7 +103,9 @@ def _arrays(fit: TemperatureRidge, limit: Novelty) -> dict[str, NDArray[Any]]:
     return {
         "temperatures": level.temperatures, "mean": level.mean, "scale": level.scale,
         "target_mean": level.target_mean, "target_spread": level.target_spread,
-        "weights": fit.weights, "tilt": fit.tilt, "knots": fit.knots, "error": fit.error,
+        "weights": fit.weights, "tilt": fit.tilt,
+        "places": fit.response.places, "response": fit.response.values,
+        "knots": fit.knots, "error": fit.error,
         "precision": limit.precision, "means": limit.means,
         "limits": np.array([limit.threshold, limit.drift, limit.particles]),
     }  # fmt: skip
@@ -106,8 +114,9 @@ def _arrays(fit: TemperatureRidge, limit: Novelty) -> dict[str, NDArray[Any]]:
 def _fit(part: dict[str, NDArray[Any]]) -> TemperatureRidge:
     mean, scale = (part[name].astype(np.float64) for name in ("mean", "scale"))
     level = Level(part["temperatures"], mean, scale, part["target_mean"], part["target_spread"])
+    weights, tilt = (part[name].astype(np.float64) for name in ("weights", "tilt"))
     return TemperatureRidge(
-        level, part["weights"].astype(np.float64), part["tilt"].astype(np.float64), part["knots"], part["error"]
+        level, weights, tilt, Response(part["places"], part["response"]), part["knots"], part["error"]
     )
 
 

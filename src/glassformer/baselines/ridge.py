@@ -5,7 +5,7 @@ configurations out, to choose the regularisation or to test, costs a solution of
 the data. A. E. Hoerl and R. W. Kennard, Technometrics 12, 55 (1970).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +137,35 @@ def choose_penalty(
     `columns`, `targets` and `moments` are those of each training configuration; they are left out in `INNER_FOLDS`
     groups, one group at a time. Raises `ConfigurationError` for fewer than two configurations.
     """
+    scores = np.zeros((len(penalties), targets[0].shape[1]))
+    for left_out, kept in _folds(moments):
+        for place, penalty in enumerate(penalties):
+            model = Ridge.fit(kept, np.full(scores.shape[1], penalty), scales)
+            for index in left_out:
+                scores[place] += _explained(model.predict(columns[index]), targets[index])
+    best: FloatArray = np.asarray(penalties, np.float64)[scores.argmax(0)]
+    return best
+
+
+def predict_left_out(
+    columns: Sequence[NDArray[np.floating[Any]]],
+    moments: Sequence[Moments],
+    penalty: FloatArray,
+    scales: FloatArray | None = None,
+) -> list[FloatArray]:
+    """Return predictions (N, K) for each configuration by a fit to those of the other groups.
+
+    Arguments, groups and errors are those of `choose_penalty`; `penalty` (K,).
+    """
+    found: dict[int, FloatArray] = {}
+    for left_out, kept in _folds(moments):
+        model = Ridge.fit(kept, penalty, scales)
+        found |= {index: model.predict(columns[index]) for index in left_out}
+    return [found[index] for index in range(len(moments))]
+
+
+def _folds(moments: Sequence[Moments]) -> Iterator[tuple[range, Moments]]:
+    """Yield each group that is left out, and the moments of the others. Raises `ConfigurationError`."""
     number = len(moments)
     if number < 2:
         raise ConfigurationError(
@@ -144,16 +173,9 @@ def choose_penalty(
             "Give more, or the penalty.",
         )
     groups = min(INNER_FOLDS, number)
-    scores = np.zeros((len(penalties), targets[0].shape[1]))
     for group in range(groups):
         left_out = range(group, number, groups)
-        kept = together([moments[index] for index in range(number) if index not in left_out])
-        for place, penalty in enumerate(penalties):
-            model = Ridge.fit(kept, np.full(scores.shape[1], penalty), scales)
-            for index in left_out:
-                scores[place] += _explained(model.predict(columns[index]), targets[index])
-    best: FloatArray = np.asarray(penalties, np.float64)[scores.argmax(0)]
-    return best
+        yield left_out, together([moments[index] for index in range(number) if index not in left_out])
 
 
 def fit_ridge(

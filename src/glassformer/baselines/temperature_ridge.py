@@ -1,23 +1,28 @@
 """Ridge regression of the propensities of one species, at one temperature or across several.
 
 Columns x and propensities y are standardised with the means and spreads of the training particles at the same
-temperature, x~ and y~. What is learned is y~ = x~ . w + tau x~ . v, with tau the temperature, scaled to -1 to 1; v is
-left out where there is one temperature only. Between temperatures means are interpolated linearly, and those of y
+temperature, x~ and y~. What is learned is y~ = g(x~ . w + tau x~ . v), with tau the temperature, scaled to -1 to 1; v
+is left out where there is one temperature only. The response g is monotone: the highest and the lowest propensities lie
+closer to the mean than a linear fit puts them. Between temperatures means are interpolated linearly, and those of y
 geometrically. Nothing is taken from the configuration that is predicted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
-from glassformer.baselines.ridge import PENALTIES, Moments, fit_ridge
+from glassformer.baselines.ridge import PENALTIES, Moments, fit_ridge, predict_left_out
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 
-# Quantiles of the prediction between which its error is interpolated.
+# Quantiles of the prediction between which the response and the error are interpolated.
 BINS = 12
+# Beyond the outermost quantiles the response goes on with its slope over the last of them.
+_ENDS = 3
+_FLAT = "the predictions do not vary: descriptors and propensities are not related in these data"
 # A column whose spread is below this share of its magnitude does not vary.
 _CONSTANT = 1e-6
 
@@ -87,8 +92,51 @@ class Level:
 
 
 @dataclass(frozen=True, eq=False)
+class Response:
+    """A monotone function of K predictions: at `places` (BINS, K) it is `values` (BINS, K), and linear between."""
+
+    places: FloatArray
+    values: FloatArray
+
+    @classmethod
+    def of(cls, predictions: FloatArray, targets: FloatArray) -> "Response":
+        """Return the one that is closest to `targets` (P, K): means over bins, made monotone.
+
+        `predictions` (P, K) must be of configurations that the fit had not seen. Raises `ConfigurationError`.
+        """
+        which = _bins(predictions)
+        places, means = _means(which, predictions), _means(which, targets)
+        if (np.diff(places, axis=0) <= 0).any():
+            raise ConfigurationError(_FLAT, "Give more configurations, or other times.")
+        return cls(places, np.stack([isotonic_regression(column).x for column in means.T], 1))
+
+    def __call__(self, predictions: FloatArray) -> FloatArray:
+        """Return the function of `predictions` (N, K)."""
+        columns = []
+        for one, x, y in zip(predictions.T, self.places.T, self.values.T, strict=True):
+            below = (y[_ENDS - 1] - y[0]) / (x[_ENDS - 1] - x[0]) * np.minimum(one - x[0], 0)
+            above = (y[-1] - y[-_ENDS]) / (x[-1] - x[-_ENDS]) * np.maximum(one - x[-1], 0)
+            columns.append(np.interp(one, x, y) + below + above)
+        return np.stack(columns, 1)
+
+
+def _bins(predictions: FloatArray) -> list[NDArray[np.int64]]:
+    """Return for each column the number of the quantile bin of every prediction; bins are of equal size."""
+    ranks = np.argsort(np.argsort(predictions, axis=0, kind="stable"), axis=0, kind="stable")
+    return list((ranks * BINS // len(predictions)).T)
+
+
+def _means(which: Sequence[NDArray[np.int64]], values: FloatArray) -> FloatArray:
+    """Return the means of `values` (P, K) in the bins, (BINS, K)."""
+    columns = []
+    for bins, one in zip(which, values.T, strict=True):
+        columns.append(np.bincount(bins, one, BINS) / np.maximum(np.bincount(bins, minlength=BINS), 1))
+    return np.stack(columns, 1)
+
+
+@dataclass(frozen=True, eq=False)
 class TemperatureRidge:
-    """The fit of one species: `weights` w and `tilt` v, (F, K), for columns in units of `level`.
+    """The fit of one species: `weights` w and `tilt` v, (F, K), for columns in units of `level`, and the response g.
 
     `knots` and `error` (BINS, K): the root mean square error for predictions of this size, in units of the spread;
     zero until `with_errors`.
@@ -97,6 +145,7 @@ class TemperatureRidge:
     level: Level
     weights: FloatArray
     tilt: FloatArray
+    response: Response
     knots: FloatArray
     error: FloatArray
 
@@ -121,17 +170,19 @@ class TemperatureRidge:
             x.append(np.concatenate([standard, level.scaled(temperature) * standard], 1) if several else standard)
             y.append(level.units(target, temperature))
         moments = [Moments.of(one, target) for one, target in zip(x, y, strict=True)]
-        ridge = fit_ridge(x, y, np.tile(scales, 2 if several else 1), penalties, moments)
+        both = np.tile(scales, 2 if several else 1)
+        ridge = fit_ridge(x, y, both, penalties, moments)
+        unseen = predict_left_out(x, moments, ridge.penalty, both)
+        response = Response.of(np.concatenate(unseen), np.concatenate(y))
         number = columns[0].shape[1]
         tilt = ridge.weights[number:] if several else np.zeros_like(ridge.weights)
         nothing = np.zeros((BINS, targets[0].shape[1]))
-        return cls(level, ridge.weights[:number], tilt, nothing, nothing)
+        return cls(level, ridge.weights[:number], tilt, response, nothing, nothing)
 
     def standardised(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
         """Return the prediction (N, K) in units of the spread of training's propensities at `temperature`."""
         weights = self.weights + self.level.scaled(temperature) * self.tilt
-        predicted: FloatArray = self.level.standardised(columns, temperature) @ weights
-        return predicted
+        return self.response(self.level.standardised(columns, temperature) @ weights)
 
     def mean(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
         """Return the propensities (N, K), at least a tenth of their mean."""
@@ -148,16 +199,11 @@ class TemperatureRidge:
     def with_errors(self, predictions: FloatArray, targets: FloatArray) -> "TemperatureRidge":
         """Return the same with errors as those of `predictions` of `targets`, (P, K), in units of the spread.
 
-        They must be predictions for configurations that the fit had not seen.
+        They must be predictions for configurations that the fit had not seen. Raises `ConfigurationError` if they do
+        not vary.
         """
-        edges = np.quantile(predictions, np.linspace(0, 1, BINS + 1), axis=0)
-        knots, error = np.empty((BINS, targets.shape[1])), np.empty((BINS, targets.shape[1]))
-        for target in range(targets.shape[1]):
-            which = np.clip(np.searchsorted(edges[1:-1, target], predictions[:, target]), 0, BINS - 1)
-            count = np.maximum(np.bincount(which, minlength=BINS), 1)
-            square = (predictions[:, target] - targets[:, target]) ** 2
-            knots[:, target] = np.bincount(which, predictions[:, target], BINS) / count
-            error[:, target] = np.sqrt(np.bincount(which, square, BINS) / count)
-        if (np.diff(knots, axis=0) <= 0).any():
-            raise ConfigurationError("the predictions do not vary: their error cannot be told from their size")
-        return TemperatureRidge(self.level, self.weights, self.tilt, knots, error)
+        which = _bins(predictions)
+        knots, error = _means(which, predictions), np.sqrt(_means(which, (predictions - targets) ** 2))
+        if (knots[-1] <= knots[0]).any():
+            raise ConfigurationError(_FLAT, "Give more configurations, or other times.")
+        return replace(self, knots=knots, error=error)
