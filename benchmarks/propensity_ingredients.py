@@ -4,7 +4,7 @@
 
 DATASET: configurations of one state point with inherent structures and cage positions (`glassformer quench` and
 `glassformer cage`). Two are left out at a time; the propensity is that of the last particle time, and scores are
-Pearson's correlations over the first species. Differences are paired by configuration, to the model that ships.
+Pearson's correlations over the first species. Differences are paired by configuration, to the linear fit.
 Nothing is chosen by what is left out.
 """
 
@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from glassformer.baselines.propensity import LabelledParticles, PropensityModel
+from glassformer.baselines.perceptron import fit_perceptron
+from glassformer.baselines.propensity import LabelledParticles, Method, PropensityModel
+from glassformer.baselines.temperature_ridge import TemperatureRidge
 from glassformer.core.arrays import FloatArray
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.folder import read_dataset
@@ -39,11 +42,30 @@ def quantity(name: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """A variant: what it reads, told by names, and on how many configurations (0: all there are)."""
+    """A variant: what it reads, told by names, how it is fitted, and to how many configurations (0: all there are)."""
 
     name: str
     reads: Callable[[str], bool]
     configurations: int = 0
+    method: Method | None = None
+
+
+@dataclass(frozen=True)
+class Bent:
+    """The fit of the models that ship: linear, with a monotone response."""
+
+    fit: TemperatureRidge
+
+    @classmethod
+    def of(
+        cls, columns: Sequence[NDArray[np.floating[Any]]], targets: Sequence[FloatArray], scales: FloatArray
+    ) -> "Bent":
+        """Fit configurations of one temperature, which does not matter."""
+        return cls(TemperatureRidge.fit([1.0] * len(columns), columns, targets, scales))
+
+    def predict(self, columns: NDArray[np.floating[Any]]) -> FloatArray:
+        """Return the propensities (N, K)."""
+        return self.fit.mean(columns, 1.0)
 
 
 def of_cage(name: str) -> bool:
@@ -51,9 +73,11 @@ def of_cage(name: str) -> bool:
     return name.startswith("cage")
 
 
-SHIPS = Row("ridge, cage positions (ships)", of_cage)
+LINEAR = Row("ridge, cage positions", of_cage)
 ROWS = (
-    SHIPS,
+    LINEAR,
+    Row("the same with a monotone response (ships)", of_cage, method=Bent.of),
+    Row("a perceptron in place of the ridge", of_cage, method=fit_perceptron),
     *(Row(f"the same, {number} configurations", of_cage, configurations=number) for number in (2, 4, 6)),
     Row("inherent structure in place of cage positions", lambda name: not of_cage(name)),
     Row("both", lambda name: True),
@@ -86,7 +110,7 @@ def predictions(row: Row, items: Sequence[LabelledParticles]) -> list[FloatArray
         known = [index for index in range(len(items)) if index not in left_out]
         if row.configurations:
             known = generator(named_seed(number, "known")).permutation(known)[: row.configurations].tolist()
-        model = PropensityModel.fit([items[index] for index in known], names)
+        model = PropensityModel.fit([items[index] for index in known], names, method=row.method)
         found |= {index: model.predict(items[index].table, items[index].species)[:, 0] for index in left_out}
     return [found[index] for index in range(len(items))]
 
@@ -102,15 +126,15 @@ def main() -> None:
     items, ceilings = [item for item, _ in loaded], [ceiling for _, ceiling in loaded]
     labels = [item.propensity[:, 0] for item in items]
     result: dict[str, Any] = {"benchmark": "propensity-ingredients", "rows": []}
-    ships = None
+    linear = None
     chosen = [
-        row for row in ROWS if row is SHIPS or not arguments.rows or any(text in row.name for text in arguments.rows)
+        row for row in ROWS if row is LINEAR or not arguments.rows or any(text in row.name for text in arguments.rows)
     ]
     for row in chosen:
         predicted = predictions(row, items)
         each = np.array([correlation(p, y) for p, y in zip(predicted, labels, strict=True)])
-        ships = each if ships is None else ships
-        difference, error = paired(each, ships)
+        linear = each if linear is None else linear
+        difference, error = paired(each, linear)
         score = score_propensities(predicted, labels, ceilings).as_json()
         result["rows"].append({"name": row.name, "difference": difference, "difference_error": error} | score)
         print(

@@ -54,11 +54,12 @@ def fit_perceptron(
     mean, spread = y.mean(0), np.maximum(y.std(0), 1e-30)
     values, wanted = ((x - center) * factor).astype(np.float32), ((y - mean) / spread).astype(np.float32)
     start = _start(values.shape[1], wanted.shape[1])
-    found = minimize(
-        lambda flat: _loss(_layers(flat, start), values, wanted),
-        np.concatenate([part.ravel() for layer in start for part in layer]),
-        jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS},
-    )  # fmt: skip
+
+    def loss(flat: FloatArray) -> tuple[float, FloatArray]:
+        return _loss(_layers(flat, start), values, wanted)
+
+    flat = np.concatenate([part.ravel() for layer in start for part in layer])
+    found = minimize(loss, flat, jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS})
     return Perceptron(center, factor, mean, spread, _layers(found.x, start))
 
 

@@ -9,6 +9,7 @@ geometrically. Nothing is taken from the configuration that is predicted.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ class Level:
 
     @classmethod
     def of(
-        cls, temperatures: Sequence[float], columns: Sequence[NDArray[np.float32]], targets: Sequence[FloatArray]
+        cls, temperatures: Sequence[float], columns: Sequence[NDArray[np.floating[Any]]], targets: Sequence[FloatArray]
     ) -> "Level":
         """Return those of training configurations at `temperatures`, with `columns` (N, F) and `targets` (N, K)."""
         known = np.unique(np.asarray(temperatures, np.float64))
@@ -73,7 +74,7 @@ class Level:
         mean, spread = (np.exp(between(np.log(values))) for values in (self.target_mean, self.target_spread))
         return between(self.mean), between(self.scale), mean, spread
 
-    def standardised(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
+    def standardised(self, columns: NDArray[np.floating[Any]], temperature: float) -> FloatArray:
         """Return the columns (N, F) in units of their spread, from their mean."""
         mean, scale, _, _ = self.at(temperature)
         result: FloatArray = (columns - mean) * scale
@@ -153,7 +154,7 @@ class TemperatureRidge:
     def fit(
         cls,
         temperatures: Sequence[float],
-        columns: Sequence[NDArray[np.float32]],
+        columns: Sequence[NDArray[np.floating[Any]]],
         targets: Sequence[FloatArray],
         scales: FloatArray,
         penalties: Sequence[float] = PENALTIES,
@@ -179,17 +180,17 @@ class TemperatureRidge:
         nothing = np.zeros((BINS, targets[0].shape[1]))
         return cls(level, ridge.weights[:number], tilt, response, nothing, nothing)
 
-    def standardised(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
+    def standardised(self, columns: NDArray[np.floating[Any]], temperature: float) -> FloatArray:
         """Return the prediction (N, K) in units of the spread of training's propensities at `temperature`."""
         weights = self.weights + self.level.scaled(temperature) * self.tilt
         return self.response(self.level.standardised(columns, temperature) @ weights)
 
-    def mean(self, columns: NDArray[np.float32], temperature: float) -> FloatArray:
+    def mean(self, columns: NDArray[np.floating[Any]], temperature: float) -> FloatArray:
         """Return the propensities (N, K), at least a tenth of their mean."""
         _, _, mean, spread = self.level.at(temperature)
         return np.maximum(mean + spread * self.standardised(columns, temperature), 0.1 * mean)
 
-    def predict(self, columns: NDArray[np.float32], temperature: float) -> tuple[FloatArray, FloatArray]:
+    def predict(self, columns: NDArray[np.floating[Any]], temperature: float) -> tuple[FloatArray, FloatArray]:
         """Return the propensities (N, K) and their standard errors."""
         mean = self.mean(columns, temperature)
         standard, spread = self.level.units(mean, temperature), self.level.at(temperature)[3]
