@@ -162,14 +162,16 @@ def train_propensity(
 
 
 def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Progress) -> list[Sample]:
-    """Return the samples with what the recipe reads: found and kept in the first dataset, or found in memory."""
+    """Return the samples with what the recipe reads: found and kept in the datasets, or found in memory."""
     paths = [data] if isinstance(data, str | Path) else [] if isinstance(data, Structure) else data
     datasets = [Path(one) for one in paths if isinstance(one, str | Path)]
     if datasets:
-        # The first dataset has the structures that are described; others may add times.
-        quench_dataset(datasets[0], stages, threads)
-        if recipe.reads != "inherent":
-            cage_dataset(datasets[0], recipe.reads, None, stages, threads)
+        # The first dataset has the structures that are described, and so have ends of draws; others may add times.
+        described = [one for one in datasets[1:] if any(sample.origin for sample in samples_at(one))]
+        for dataset in [datasets[0], *described]:
+            quench_dataset(dataset, stages, threads)
+            if recipe.reads != "inherent":
+                cage_dataset(dataset, recipe.reads, None, stages, threads)
         return samples_at(datasets)
     samples = [quenched(sample, threads, stages) for sample in samples_at(data)]
     if recipe.reads == "inherent":

@@ -42,6 +42,7 @@ class ModelCard(BaseModel):
     a window of free draws, which is short dynamics. `times`: of each temperature (G, K). `scores`: one entry per
     temperature and time. `density_spread`: largest relative difference of a training configuration's density from
     `density`, where boxes were kept as they fell. `descriptors` and `cages` are the settings with which both are made.
+    `end_frames`: configurations at the end of draws that were learned from in addition, each with one draw.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +59,7 @@ class ModelCard(BaseModel):
     cages: dict[str, float] = {}
     configurations: tuple[int, ...]
     draws: int
+    end_frames: Annotated[int, Field(ge=0)] = 0
     data: Annotated[str, Field(max_length=2000)]
     licence: Annotated[str, Field(max_length=500)]
     limits: Annotated[str, Field(max_length=2000)]

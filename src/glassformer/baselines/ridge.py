@@ -26,9 +26,9 @@ _CONSTANT = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Sums over particles of columns (F) and targets (K): their number, means, and centered products."""
+    """Sums over particles of columns (F) and targets (K): their number or weight, means, and centered products."""
 
-    number: int
+    number: float
     mean: FloatArray
     target_mean: FloatArray
     products: FloatArray
@@ -55,6 +55,43 @@ class Moments:
             self.target_mean,
             self.products[np.ix_(columns, columns)],
             self.target_products[columns],
+        )
+
+    def weighted(self, weight: float) -> "Moments":
+        """Return those of the same particles, each counted `weight` times."""
+        return Moments(
+            weight * self.number,
+            self.mean,
+            self.target_mean,
+            np.multiply(self.products, weight, dtype=np.float64),
+            np.multiply(self.target_products, weight, dtype=np.float64),
+        )
+
+    def shifted(
+        self, center: FloatArray, factor: FloatArray, target_center: FloatArray, target_factor: FloatArray
+    ) -> "Moments":
+        """Return those of columns (x - center) * factor and targets (y - target_center) * target_factor."""
+        return Moments(
+            self.number,
+            (self.mean - center) * factor,
+            (self.target_mean - target_center) * target_factor,
+            self.products * np.outer(factor, factor),
+            self.target_products * np.outer(factor, target_factor),
+        )
+
+    def repeated(self, factors: Sequence[float]) -> "Moments":
+        """Return those of the columns beside one another once for every factor, multiplied by it."""
+        by = np.asarray(factors, np.float64)
+
+        def beside(values: FloatArray, factors: FloatArray) -> FloatArray:
+            return np.asarray(np.kron(factors, values), np.float64)
+
+        return Moments(
+            self.number,
+            beside(self.mean, by),
+            self.target_mean,
+            beside(self.products, np.outer(by, by)),
+            beside(self.target_products, by[:, None]),
         )
 
     def with_(self, other: "Moments") -> "Moments":

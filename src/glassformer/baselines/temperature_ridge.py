@@ -86,6 +86,11 @@ class Level:
         result: FloatArray = (targets - mean) / spread
         return result
 
+    def of_moments(self, moments: Moments, temperature: float) -> Moments:
+        """Return the moments of standardised columns and propensities in their units."""
+        mean, scale, target_mean, target_spread = self.at(temperature)
+        return moments.shifted(mean, scale, target_mean, 1 / target_spread)
+
     def scaled(self, temperature: float) -> float:
         """Return the temperature as -1 to 1; 0 where there is one only."""
         first, last = self.temperatures[[0, -1]]
@@ -158,27 +163,35 @@ class TemperatureRidge:
         targets: Sequence[FloatArray],
         scales: FloatArray,
         penalties: Sequence[float] = PENALTIES,
+        further: Sequence[Moments | None] = (),
     ) -> "TemperatureRidge":
         """Fit training configurations at `temperatures`, each with `columns` (N, F) and `targets` (N, K).
 
-        `scales` (F,): see `glassformer.baselines.ridge.Ridge.fit`. Raises `ConfigurationError` for fewer than two.
+        `scales` (F,): see `glassformer.baselines.ridge.Ridge.fit`. `further`: of each configuration, moments of
+        further particles that are learned from wherever it is, but not scored: neither penalties nor the response are
+        chosen by them. Raises `ConfigurationError` for fewer than two configurations.
         """
         level = Level.of(temperatures, columns, targets)
         several = len(level.temperatures) > 1
-        x, y = [], []
-        for temperature, of_one, target in zip(temperatures, columns, targets, strict=True):
+        x, y, moments = [], [], []
+        more = further or [None] * len(columns)
+        for temperature, of_one, target, others in zip(temperatures, columns, targets, more, strict=True):
             standard = level.standardised(of_one, temperature).astype(np.float32)
-            x.append(np.concatenate([standard, level.scaled(temperature) * standard], 1) if several else standard)
-            y.append(level.units(target, temperature))
-        moments = [Moments.of(one, target) for one, target in zip(x, y, strict=True)]
+            units, tilt = level.units(target, temperature), [1.0, level.scaled(temperature)][: 1 + several]
+            known = Moments.of(standard, units)
+            if others is not None:
+                known = known.with_(level.of_moments(others, temperature))
+            moments.append(known.repeated(tilt))
+            x.append(np.concatenate([factor * standard for factor in tilt], 1))
+            y.append(units)
         both = np.tile(scales, 2 if several else 1)
         ridge = fit_ridge(x, y, both, penalties, moments)
         unseen = predict_left_out(x, moments, ridge.penalty, both)
         response = Response.of(np.concatenate(unseen), np.concatenate(y))
         number = columns[0].shape[1]
-        tilt = ridge.weights[number:] if several else np.zeros_like(ridge.weights)
+        change = ridge.weights[number:] if several else np.zeros_like(ridge.weights)
         nothing = np.zeros((BINS, targets[0].shape[1]))
-        return cls(level, ridge.weights[:number], tilt, response, nothing, nothing)
+        return cls(level, ridge.weights[:number], change, response, nothing, nothing)
 
     def standardised(self, columns: NDArray[np.floating[Any]], temperature: float) -> FloatArray:
         """Return the prediction (N, K) in units of the spread of training's propensities at `temperature`."""

@@ -345,6 +345,7 @@ app.command()(integrity.repair)
 app.command()(files.info)
 app.command("import")(files.import_)
 app.command()(files.export)
+app.command()(files.ends)
 
 
 app.command()(analyse)

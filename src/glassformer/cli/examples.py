@@ -8,6 +8,7 @@ EXAMPLES = {
     "plan": "plan thesis --workers 64",
     "status": "status data",
     "quench": "quench data",
+    "ends": "ends data --out ends --draws 8",
     "cage": "cage data --kind window",
     "train": "train default data --out training",
     "predict": "predict training/fold-0/model.safetensors data --out predictions.h5",

@@ -1,4 +1,4 @@
-"""The commands around files of other codes: import, export, info."""
+"""The commands around files of other codes: import, export, ends, info."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from glassformer.cli.console import console, print_note, print_table
+from glassformer.cli.console import console, print_note, print_table, progress
 from glassformer.cli.options import AsJson, Dataset, MixtureOfFile, SpeciesOfTypes, TemperatureOfFile, flag
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
@@ -76,6 +76,22 @@ def export(
     known = None if predictions is None else read_predictions(predictions)
     written = write_files(read_dataset(dataset), to, out, known)
     console.print(f"{counted(len(written), 'file')} written: {out}", soft_wrap=True)
+
+
+def ends(
+    dataset: Dataset,
+    out: Annotated[Path, typer.Option(metavar="DATASET", help="Dataset to write or extend.", show_default=False)],
+    draws: Annotated[int, typer.Option(min=1, metavar="N", help="Draws of each configuration whose ends to take.")] = 8,
+) -> None:
+    """Take the configurations at the end of draws, each with its draw run backwards, to train propensity models.
+
+    DATASET must hold displacement vectors: imported draws do, and campaigns with keep_displacements.
+    """
+    from glassformer.dataset.ends import write_ends
+
+    with progress() as stages:
+        there, made = write_ends(dataset, out, draws, stages)
+    console.print(f"{counted(made, 'configuration')} written; {there} were there: {out}", soft_wrap=True)
 
 
 def info(

@@ -165,6 +165,17 @@ def refuse_bare(samples: Sequence[Sample]) -> None:
         )
 
 
+def refuse_ends(samples: Sequence[Sample]) -> None:
+    """Raise `DatasetError` if any of `samples` is the end of a draw: a fold could be tested on what it has seen."""
+    ends = [sample.identifier for sample in samples if sample.origin is not None]
+    if ends:
+        raise DatasetError(
+            f"{len(ends)} of {len(samples)} configurations are ends of draws, first {ends[0]}: they resemble the"
+            " configurations where the draws began, and only propensity models keep them together",
+            "Leave them out: they are in a dataset of their own, written by glassformer ends.",
+        )
+
+
 def refuse_unequilibrated(samples: Sequence[Sample]) -> None:
     """Raise `DatasetError` if any of `samples` was found not to be in equilibrium, or has draws that gained energy."""
     ageing = [sample.identifier for sample in samples if sample.facts.equilibrated is False]

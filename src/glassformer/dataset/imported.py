@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from glassformer.core.arrays import ByteArray, FloatArray
+from glassformer.core.arrays import ByteArray, FloatArray, IntArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.words import counted
 from glassformer.dataset.readers.contents import Contents, Draws, Propensities
@@ -34,6 +34,15 @@ def _of_draws(path: Path, draws: Draws, species: ByteArray, mixture: Mixture, gi
     times, order = _times(path, given, draws.times, count, counted(number, "draw"))
     displacements = displacements[:, order]
 
+    # Nobody knows the velocities.
+    return ensemble_of(displacements, species, mixture, times, np.full(number, -1, np.int64))
+
+
+def ensemble_of(
+    displacements: FloatArray, species: ByteArray, mixture: Mixture, times: FloatArray, seeds: IntArray
+) -> Ensemble:
+    """Return what is recorded of `displacements` (D, K, N, d) at `times` (K,): curves at these times, and means."""
+
     def of_draws(row: str) -> Any:
         function = BY_DRAW[row]
         return np.array([[function(moved, species, mixture) for moved in draw] for draw in displacements])
@@ -44,8 +53,7 @@ def _of_draws(path: Path, draws: Draws, species: ByteArray, mixture: Mixture, gi
     }
     return Ensemble(
         times=times,
-        # Nobody knows the velocities.
-        seeds=np.full(number, -1, np.int64),
+        seeds=seeds,
         particle_times=times,
         displacements=displacements.astype(np.float32),
         **{row: of_draws(row) for row in BY_DRAW},

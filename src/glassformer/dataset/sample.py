@@ -59,6 +59,8 @@ _FACTS_OF_CAGES = ("kind", "temperature", "draws", "begin", "end", "radius")
 MOST_DRIFT = 5e-3
 # Bytes of a state point's label; files are called by it, with a suffix.
 MOST_LABEL = 200
+# What `Facts.start` says of a configuration at the end of a draw, before the fingerprint of the draw's start.
+END_OF_DRAW = "end of a draw of configuration "
 # Characters of a text that says where a sample comes from.
 MOST_NOTE = 1000
 
@@ -224,6 +226,12 @@ class Sample:
     def draws(self) -> int:
         """Number of draws; 0 for a bare structure, and where imported means do not say it."""
         return 0 if self.ensemble is None or self.ensemble.seeds is None else len(self.ensemble.seeds)
+
+    @property
+    def origin(self) -> str | None:
+        """The fingerprint of the configuration whose draw ends here (`glassformer.dataset.ends`); None for others."""
+        start = self.facts.start or ""
+        return start.removeprefix(END_OF_DRAW) if start.startswith(END_OF_DRAW) else None
 
     def observed(self, row: str) -> NDArray[Any]:
         """Return an array of the draws by its name in the schema, such as 'msd'.

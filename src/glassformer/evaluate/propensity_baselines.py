@@ -95,10 +95,10 @@ def score_baselines(
     """Score every baseline at each state point, time and species, all learned from other configurations.
 
     `times`: without any, all particle times. `folds`: groups of configurations that are left out in turn. Bare
-    structures are left out. Raises `DatasetError` if a state point has too few configurations, different particle
-    times, no inherent structures, or boxes too small for the descriptors.
+    structures and ends of draws are left out. Raises `DatasetError` if a state point has too few configurations,
+    different particle times, no inherent structures, or boxes too small for the descriptors.
     """
-    known = [sample for sample in samples if sample.ensemble is not None]
+    known = [sample for sample in samples if sample.ensemble is not None and sample.origin is None]
     if not known:
         raise DatasetError(
             f"none of the {len(samples)} configurations has propensities", "Simulate draws of them, or import some."

@@ -9,6 +9,7 @@ import numpy as np
 from glassformer.baselines.novelty import Novelty
 from glassformer.baselines.propensity import scales_of
 from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor, describe, telling_columns
+from glassformer.baselines.ridge import Moments
 from glassformer.baselines.temperature_ridge import TemperatureRidge
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import DatasetError, SettingsError
@@ -20,12 +21,19 @@ from glassformer.core.words import counted
 from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
 from glassformer.dataset.sample import Sample
 from glassformer.observables.descriptors import Descriptors, DescriptorSettings
+from glassformer.physics.cage import Cage
 from glassformer.physics.signature import first_of_each, together
+
+# Measured with BOTAN's data: docs/results/propensity.md.
+EQUAL_DRAWS = 32
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """A training configuration: its temperature, descriptors, species (N,), labels (N, K) and ceilings (S, K)."""
+    """A training configuration: its temperature, descriptors, species (N,), labels (N, K) and ceilings (S, K).
+
+    `further`: for each species moments of the particles at the end of its draws.
+    """
 
     name: str
     temperature: float
@@ -33,13 +41,18 @@ class Item:
     species: ByteArray
     labels: FloatArray
     ceilings: FloatArray
+    further: tuple[Moments | None, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Structures:
-    """The samples of one configuration: the first has the structure, any of them the labels of a time."""
+    """The samples of one configuration: the first has the structure, any of them the labels of a time.
+
+    `ends`: configurations at the end of its draws (`glassformer.dataset.ends`).
+    """
 
     samples: tuple[Sample, ...]
+    ends: tuple[Sample, ...] = ()
 
     @property
     def first(self) -> Sample:
@@ -118,7 +131,7 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
         limits.append(Novelty.of([telling_columns(fit, columns, *_of(item, kind)) for item in items]))
         unseen.append(found)
     card = _card(structures, items, targets, recipe)
-    seen = together([one.first.configuration.signature for one in structures])
+    seen = together([sample.configuration.signature for one in structures for sample in (one.first, *one.ends)])
     predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen)
     return Trained(predictor, tuple(items), tuple(unseen), tuple(map(tuple, folds)))
 
@@ -135,25 +148,30 @@ def _items(
     progress: Progress,
     threads: int,
 ) -> list[Item]:
-    settings, items = DescriptorSettings.of(recipe.descriptors), []
-    progress.start("describe", len(structures), "configurations")
-    for one in structures:
-        items.append(_item(one, targets, recipe, settings, threads))
-        progress.advance(1)
-    return items
+    settings = DescriptorSettings.of(recipe.descriptors)
+    progress.start("describe", sum(1 + len(one.ends) for one in structures), "configurations")
+    return [_item(one, targets, recipe, settings, threads, progress) for one in structures]
 
 
 def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
     """Return the samples by configuration. Raises `DatasetError` if they do not fit together or lack what is read."""
     groups: dict[str, list[Sample]] = {}
+    ends: dict[str, list[Sample]] = {}
     for sample in samples:
-        groups.setdefault(sample.configuration.fingerprint, []).append(sample)
+        kept, of = (groups, sample.configuration.fingerprint) if sample.origin is None else (ends, sample.origin)
+        kept.setdefault(of, []).append(sample)
+    if lost := [sample.identifier for origin in ends.keys() - groups.keys() for sample in ends[origin]]:
+        raise DatasetError(
+            f"{lost[0]} is the end of a draw of a configuration that is not in the data",
+            "Give the dataset whose draws it ends, too: both must be left out of training together.",
+        )
     # The one with most that was derived comes first.
     found = [
         Structures(
-            tuple(sorted(ones, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None)))
+            tuple(sorted(ones, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None))),
+            tuple(ends.get(fingerprint, ())),
         )
-        for ones in groups.values()
+        for fingerprint, ones in groups.items()
     ]
     _refuse_near_copies([one.first for one in found])
     liquids = {one.first.facts.mixture.identity for one in found}
@@ -164,8 +182,8 @@ def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
             f" {max(densities):.4g}; a propensity model is trained on one mixture at one density",
             "Train one for each.",
         )
-    for one in found:
-        sample = one.first
+    read = [sample for one in found for sample in (one.first, *one.ends)]
+    for sample in read:
         if sample.configuration.inherent_positions is None:
             raise DatasetError(f"{sample.identifier} has no inherent structure", "glassformer quench DATASET finds it.")
         if recipe.reads != "inherent" and (sample.cage is None or sample.cage.kind != recipe.reads):
@@ -173,7 +191,7 @@ def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
                 f"{sample.identifier} has no cage positions of the kind '{recipe.reads}'",
                 f"Sample them: glassformer cage DATASET --kind {recipe.reads}.",
             )
-    sampled = {tuple(one.first.cage.sampling.items()) for one in found if one.first.cage and recipe.reads != "inherent"}
+    sampled = {tuple(one.cage.sampling.items()) for one in read if one.cage and recipe.reads != "inherent"}
     if len(sampled) > 1:
         raise DatasetError(
             f"the cages were sampled in {len(sampled)} ways: {'; '.join(str(dict(one)) for one in sorted(sampled))}",
@@ -214,7 +232,12 @@ def _targets(samples: Sequence[Sample], recipe: Recipe) -> dict[float, tuple[flo
 
 
 def _item(
-    one: Structures, targets: dict[float, tuple[float, ...]], recipe: Recipe, settings: DescriptorSettings, threads: int
+    one: Structures,
+    targets: dict[float, tuple[float, ...]],
+    recipe: Recipe,
+    settings: DescriptorSettings,
+    threads: int,
+    progress: Progress,
 ) -> Item:
     sample = one.first
     temperature = next((known for known in targets if abs(known / sample.facts.temperature - 1) < 1e-6), None)
@@ -234,7 +257,32 @@ def _item(
         )
     table = describe(sample.configuration, sample.mixture, settings, threads, cage)
     labels, ceilings = one.labels(times)
-    return Item(sample.identifier, temperature, table, sample.configuration.species, labels, ceilings)
+    progress.advance(1)
+    further: list[Moments | None] = [None] * sample.mixture.kinds
+    for end in one.ends:
+        found = _moments(end, times, settings, threads, None if recipe.reads == "inherent" else end.cage)
+        weight = _weight(end.draws) / _weight(sample.draws)
+        for kind, (before, new) in enumerate(zip(further, found, strict=True)):
+            further[kind] = new.weighted(weight) if before is None else before.with_(new.weighted(weight))
+        progress.advance(1)
+    return Item(sample.identifier, temperature, table, sample.configuration.species, labels, ceilings, tuple(further))
+
+
+def _moments(
+    end: Sample, times: Sequence[float], settings: DescriptorSettings, threads: int, cage: Cage | None
+) -> list[Moments]:
+    """Return the moments of descriptors and labels of each species of the end of a draw. Raises `DatasetError`."""
+    described = describe(end.configuration, end.mixture, settings, threads, cage)
+    labels, species = particle_labels(end, np.array(times), "propensity"), end.configuration.species
+    return [Moments.of(described.values[species == kind], labels[species == kind]) for kind in range(end.mixture.kinds)]
+
+
+def _weight(draws: int) -> float:
+    """Return the weight of a label that is a mean over `draws`, which is its inverse variance in some units.
+
+    At `EQUAL_DRAWS` the variance of the mean equals that of the propensity which descriptors do not explain.
+    """
+    return max(draws, 1) / (max(draws, 1) + EQUAL_DRAWS)
 
 
 def left_out_together(items: Sequence[Item], recipe: Recipe) -> list[list[int]]:
@@ -274,7 +322,13 @@ def fit_items(items: Sequence[Item], kind: int, columns: Sequence[str] | None = 
         [table.values[item.species == kind] for table, item in zip(tables, items, strict=True)],
         [item.labels[item.species == kind] for item in items],
         scales_of(names),
+        further=[_select(item, kind, names) for item in items],
     )
+
+
+def _select(item: Item, kind: int, names: Sequence[str]) -> Moments | None:
+    further = item.further[kind]
+    return None if further is None else further.select(item.table.places(names))
 
 
 def _card(
@@ -305,6 +359,7 @@ def _card(
         cages={name: float(value) for name, value in sampling.items() if value is not None},
         configurations=tuple(sum(item.temperature == one for item in items) for one in sorted(used)),
         draws=min(one.first.draws for one in structures),
+        end_frames=sum(len(one.ends) for one in structures),
         data=recipe.data,
         licence=recipe.licence,
         limits=recipe.limits,

@@ -23,7 +23,7 @@ from glassformer.core.runs import exclusive
 from glassformer.core.sequences import Chosen, OnDemand
 from glassformer.core.temporaries import remove_temporaries
 from glassformer.dataset.consistency import check_state_points, refuse_copies
-from glassformer.dataset.folder import refuse_bare, refuse_unequilibrated
+from glassformer.dataset.folder import refuse_bare, refuse_ends, refuse_unequilibrated
 from glassformer.dataset.labels import target_times
 from glassformer.dataset.predictions import Predictions, write_predictions
 from glassformer.dataset.sample import Sample
@@ -77,6 +77,7 @@ def train_run(
     `TrainingError`.
     """
     refuse_bare(samples)
+    refuse_ends(samples)
     if not allow_unequilibrated:
         refuse_unequilibrated(samples)
     place = choose_device(device, 0 if member is None else member.gpu)

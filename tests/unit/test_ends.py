@@ -1,0 +1,183 @@
+"""Configurations at the end of draws: what they are, and that models learn from them without being tested on them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from glassformer.baselines.ridge import Moments
+from glassformer.baselines.temperature_ridge import TemperatureRidge
+from glassformer.cli.app import app
+from glassformer.core.campaign import Campaign
+from glassformer.core.errors import DatasetError
+from glassformer.core.progress import Silent
+from glassformer.core.recipe import Recipe
+from glassformer.core.settings import check_settings
+from glassformer.dataset.ends import end_of_draw, write_ends
+from glassformer.dataset.folder import read_dataset, refuse_ends
+from glassformer.dataset.sample import Sample
+from glassformer.physics.box import wrap
+from glassformer.simulate.campaign import run_campaign
+from glassformer.simulate.quench import quench_dataset
+from glassformer.train.propensity import train_predictor
+
+pytestmark = pytest.mark.long
+
+CAMPAIGN: dict[str, Any] = {
+    "seed": 6,
+    "particles": 300,
+    "mixture": "kob-andersen",
+    "configurations": 4,
+    "draws": 3,
+    "keep_displacements": True,
+    "particle_times": [0.5, 2.0],
+    "schedule": {"first": 1, "count": 20, "last": 400, "until": 2.0},
+    "equilibration": {
+        "hold_in_tau_alpha": 0.01,
+        "most_windows": 40,
+        "stages": [{"temperature": 1.0, "duration": 2.0}, {"temperature": "target", "duration": 1.0, "ramp": True}],
+    },
+    "state_points": [{"temperature": 0.8, "density": 1.2, "hold_time": 1.0}],
+}
+SMALL = {"reach": 2.8, "degrees": [2, 4], "generations": 2}
+DRAWS = 2
+
+
+def recipe() -> Recipe:
+    target = {"temperature": 0.8, "times": [2.0]}
+    return check_settings({"descriptors": SMALL, "targets": [target], "left_out": 2}, Recipe, "recipe")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ends") / "data"
+    run_campaign(check_settings(CAMPAIGN, Campaign, "campaign"), folder, Silent(), 2)
+    quench_dataset(folder, Silent(), 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ends(dataset: Path) -> Path:
+    out = dataset.parent / "ends"
+    assert write_ends(dataset, out, DRAWS, Silent()) == (0, 4 * DRAWS)
+    quench_dataset(out, Silent(), 2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def samples(dataset: Path) -> list[Sample]:
+    return read_dataset(dataset)
+
+
+def test_a_draw_run_backwards_ends_where_it_began(samples: list[Sample]) -> None:
+    sample = samples[0]
+    end = end_of_draw(sample, 1)
+    assert end.origin == sample.configuration.fingerprint
+    assert sample.origin is None
+    back = wrap(end.configuration.positions + end.observed("displacements")[0, 0].astype(float), end.configuration.box)
+    apart = back - sample.configuration.positions
+    apart -= end.configuration.box * np.rint(apart / end.configuration.box)
+    np.testing.assert_allclose(apart, 0, atol=1e-5)
+    # How far each particle went is the same in both directions, and so are all means.
+    forth = np.linalg.norm(sample.observed("displacements")[1, -1], axis=1)
+    np.testing.assert_allclose(end.dynamics.displacement_mean[0], forth, rtol=1e-5)
+    assert end.dynamics.particle_times.tolist() == end.dynamics.times.tolist() == [2.0]
+    assert end.draws == 1
+    at = np.flatnonzero(np.isclose(sample.dynamics.times, 2.0))[0]
+    np.testing.assert_allclose(end.observed("msd")[0, 0], sample.observed("msd")[1, at], rtol=1e-4)
+
+
+def test_ends_are_written_once(dataset: Path, ends: Path) -> None:
+    assert write_ends(dataset, ends, DRAWS, Silent()) == (4 * DRAWS, 0)
+    found = read_dataset(ends)
+    assert len({one.identifier for one in found}) == len(found) == 4 * DRAWS
+    assert all(one.configuration.inherent_positions is not None for one in found)
+
+
+def test_what_has_no_ends(samples: list[Sample], tmp_path: Path, dataset: Path) -> None:
+    with pytest.raises(DatasetError, match="has 3 draws; got 9 to take"):
+        write_ends(dataset, tmp_path / "out", 9, Silent())
+    ageing = replace(samples[0], facts=samples[0].facts.model_copy(update={"equilibrated": False}))
+    with pytest.raises(DatasetError, match="not in equilibrium"):
+        end_of_draw(ageing, 0)
+    unkept = replace(samples[0], ensemble=replace(samples[0].dynamics, displacements=None))
+    with pytest.raises(DatasetError, match="does not hold"):
+        end_of_draw(unkept, 0)
+
+
+def test_networks_refuse_them(samples: list[Sample]) -> None:
+    refuse_ends(samples)
+    with pytest.raises(DatasetError, match="1 of 5 configurations are ends of draws"):
+        refuse_ends([*samples, end_of_draw(samples[0], 0)])
+
+
+def test_a_fold_does_not_learn_from_its_own_ends(samples: list[Sample], ends: Path) -> None:
+    further = read_dataset(ends)
+    plain = train_predictor(samples, recipe(), Silent())
+    with_ends = train_predictor([*samples, *further], recipe(), Silent())
+    assert with_ends.predictor.card.end_frames == 4 * DRAWS
+    assert with_ends.predictor.card.configurations == (4,)
+    fold = with_ends.folds[0]
+    of_fold = {samples[index].configuration.fingerprint for index in fold}
+    own = train_predictor([*samples, *(one for one in further if one.origin in of_fold)], recipe(), Silent())
+    for index in range(4):
+        same = np.array_equal(own.unseen[0][index], plain.unseen[0][index])
+        # What was left out with its ends was not learned from them, and the others were.
+        assert same == (index in fold)
+        assert not np.array_equal(with_ends.unseen[0][index], plain.unseen[0][index])
+    # A configuration that was learned from is not new.
+    assert with_ends.predictor.has_seen(further[0].configuration)
+    assert not plain.predictor.has_seen(further[0].configuration)
+
+
+def test_ends_without_their_beginning_are_refused(samples: list[Sample], ends: Path) -> None:
+    with pytest.raises(DatasetError, match="end of a draw of a configuration that is not in the data"):
+        train_predictor([*samples[:3], *read_dataset(ends)], recipe(), Silent())
+
+
+def test_as_typed(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ends"
+    done = CliRunner().invoke(app, ["ends", str(dataset), "--out", str(out), "--draws", "1"])
+    assert done.exit_code == 0, done.output
+    assert "4 configurations written" in done.stdout
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'name = "own"\nreads = "inherent"\ndescriptors = { reach = 2.8, degrees = [2, 4], generations = 2 }\n'
+        "[[targets]]\ntemperature = 0.8\ntimes = [2.0]\n"
+    )
+    done = CliRunner().invoke(app, ["train", str(path), str(dataset), str(out), "--out", str(tmp_path / "models")])
+    assert done.exit_code == 0, done.output
+    # What the model reads was found for the ends, too.
+    assert all(one.configuration.inherent_positions is not None for one in read_dataset(out))
+    assert (tmp_path / "models" / "own.h5").exists()
+
+
+def test_moments_stand_for_the_particles() -> None:
+    random = np.random.default_rng(8)
+    sets = [(random.normal(2, 3, (200, 4)), random.normal(5, 1, (200, 2))) for _ in range(6)]
+    for number, (x, y) in enumerate(sets):
+        y += x @ random.normal(0, 0.1, (4, 2)) + number
+    temperatures = [0.5, 0.5, 0.5, 0.6, 0.6, 0.6]
+    columns, targets = [x for x, _ in sets], [y for _, y in sets]
+    # A copy of a configuration's particles as moments counts as much as the particles themselves.
+    weights = [1.0, 0.0, 0.5, 2.0, 0.3, 0.0]
+    further = [Moments.of(x, y).weighted(w) if w else None for (x, y), w in zip(sets, weights, strict=True)]
+    fit = TemperatureRidge.fit(temperatures, columns, targets, np.ones(4), penalties=[0.1], further=further)
+    z = [
+        np.concatenate([standard := fit.level.standardised(x, t), fit.level.scaled(t) * standard], 1)
+        for x, t in zip(columns, temperatures, strict=True)
+    ]
+    units = [fit.level.units(y, t) for y, t in zip(targets, temperatures, strict=True)]
+    by = np.concatenate([np.full(200, 1 + w) for w in weights])
+    a, b = np.concatenate(z), np.concatenate(units)
+    a_mean, b_mean = np.average(a, 0, by), np.average(b, 0, by)
+    matrix = (a - a_mean).T @ (by[:, None] * (a - a_mean)) / by.sum()
+    spread = np.sqrt(np.diag(matrix))
+    matrix = matrix / np.outer(spread, spread) + 0.1 * np.eye(8)
+    expected = np.linalg.solve(matrix, (a - a_mean).T @ (by[:, None] * (b - b_mean)) / by.sum() / spread[:, None])
+    np.testing.assert_allclose(
+        np.concatenate([fit.weights, fit.tilt]), expected / spread[:, None], rtol=1e-4, atol=1e-6
+    )
