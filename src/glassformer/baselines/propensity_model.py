@@ -116,7 +116,7 @@ class PropensityPredictor:
                 f" {counted(len(self.fits), 'species')}, counted from 0",
                 "Use a model of the same mixture.",
             )
-        low, high, share = self._between(temperature, time)
+        low, high, share = self.between(temperature, time)
         values = table.select(self.columns).values
         propensity, uncertainty, distance = (np.empty(len(species)) for _ in range(3))
         warnings = []
@@ -132,8 +132,11 @@ class PropensityPredictor:
             warnings += self._warnings(limit, telling, distance[rows], kind)
         return Prediction(propensity, uncertainty, distance, tuple(warnings))
 
-    def _between(self, temperature: float, time: float | None) -> tuple[int, int, float]:
-        """Return the two of its times that `time` lies between, and the share of the second."""
+    def between(self, temperature: float, time: float | None) -> tuple[int, int, float]:
+        """Return the two of its times that `time` lies between, and the share of the second.
+
+        Raises `PredictionError` for a time outside its range.
+        """
         times = self.card.times_at(temperature)
         wanted = times[-1] if time is None else time
         if not times[0] * (1 - 1e-6) <= wanted <= times[-1] * (1 + 1e-6):
