@@ -133,15 +133,16 @@ def samples_of(
 
 def _refuse_unsaid(contents: Contents, choices: Choices, temperature: float | None) -> None:
     """Raise `DatasetError` naming all that neither the file nor `choices` say."""
-    unsaid, remedies = [], []
+    remedies = {}
     if choices.mixture is None and contents.origin.mixture is None:
-        unsaid.append("its mixture")
-        remedies.append(f"--mixture NAME (a file, or one that ships: {', '.join(shipped_mixtures())})")
+        remedies["its mixture"] = f"--mixture FILE, or one that ships: {', '.join(shipped_mixtures())}"
     if temperature is None:
-        unsaid.append("its temperature")
-        remedies.append("--temperature T (in LJ units)")
-    if unsaid:
-        raise DatasetError(f"{contents.path} does not state {' or '.join(unsaid)}", f"Give {' and '.join(remedies)}.")
+        remedies["its temperature"] = "--temperature T, in LJ units"
+    if remedies:
+        raise DatasetError(
+            f"{contents.path} does not state {' or '.join(remedies)}",
+            f"Give {'it' if len(remedies) == 1 else 'both'}: {'; and '.join(remedies.values())}.",
+        )
 
 
 def _check_composition(contents: Contents, mixture: Mixture, choices: Choices) -> None:
