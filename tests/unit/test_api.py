@@ -253,7 +253,7 @@ def test_propensities_are_refused_where_the_model_does_not_fit(monkeypatch: pyte
     monkeypatch.setattr("glassformer.api.propensities.derived", lambda *_: pytest.fail("was computed"))
     long = rattled_lattice(12)
     large = structure(positions=long.positions, species=long.species, box=long.box)
-    with pytest.raises(PredictionError, match=r"got t = 50; the model ka-t0\.44-t4120 knows t = 4120"):
+    with pytest.raises(PredictionError, match=r"ka-t0\.44-t4120 knows t = 4120 at T = 0\.6\nChoose this time, or"):
         gf.propensity(large, "ka-t0.44-t4120", 50.0)
     with pytest.raises(SettingsError, match="there is no file nothing"):
         gf.predict("nothing", [large])

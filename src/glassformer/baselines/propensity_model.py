@@ -143,7 +143,9 @@ class PropensityPredictor:
             known = ", ".join(f"{one:.4g}" for one in times)
             raise PredictionError(
                 f"got t = {wanted:g}; the model {self.card.name} knows t = {known} at T = {temperature:g}",
-                "Choose a time between the first and the last of these.",
+                "Choose a time between the first and the last of these."
+                if len(times) > 1
+                else "Choose this time, or another model: glassformer propensity --list.",
             )
         place = float(np.interp(np.log(wanted), np.log(times), np.arange(len(times))))
         low = min(int(place), max(len(times) - 2, 0))
