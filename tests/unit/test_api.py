@@ -161,7 +161,14 @@ def test_files_are_read_as_import_reads_them(tmp_path: Path) -> None:
     settings = structure().mixture
     (expected,) = read_samples_of([path], Choices(settings, 0.6), lambda note: None)
     assert [one.sample.configuration.fingerprint for one in found] == [expected.configuration.fingerprint]
-    assert len(gf.read(path, mixture="kob-andersen", temperature=0.6, frames="all")) == 2
+    every = gf.read(path, mixture="kob-andersen", temperature=0.6, frames="all")
+    assert [one.name for one in every] == ["run.lammpstrj, frame 0", "run.lammpstrj, frame 1"]
+    assert found[0].name == every[1].name
+    (tmp_path / "b").mkdir()
+    single = [dump(tmp_path / folder / "a.lammpstrj", [LATTICE]) for folder in (".", "b")]
+    assert gf.read(single[0], mixture="kob-andersen", temperature=0.6)[0].name == "a.lammpstrj"
+    both = gf.read(single, mixture="kob-andersen", temperature=0.6)
+    assert [one.name for one in both] == [str(one) for one in single]
     assert any("The last of 2 frames" in note for note in found.notes)
     assert "The last of 2 frames" in repr(found)
     with pytest.raises(DatasetError, match="does not state its temperature"):

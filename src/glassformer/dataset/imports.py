@@ -87,13 +87,12 @@ def read_samples_of(paths: Sequence[Path], choices: Choices, say: Callable[[str]
     """
     found = joined([read_file(path, choices.incomplete) for path in paths])
     names = [contents.path.name for contents in found]
+    # Two files of one name are told apart by their folders.
+    called = [str(one.path) if names.count(one.path.name) > 1 else one.path.name for one in found]
     samples = [
         sample
-        for contents in found
-        # Two files of one name are told apart by their folders.
-        for sample in samples_of(
-            contents, choices, say, contents.path.name if names.count(contents.path.name) == 1 else str(contents.path)
-        )
+        for contents, name in zip(found, called, strict=True)
+        for sample in samples_of(contents, choices, say, name)
     ]
     for sample in samples:
         check_sample(sample, sample.facts.protocol or "")
