@@ -26,6 +26,7 @@ from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.sample import write_sample
 from glassformer.evaluate.analysis import msd as msd_of_samples
 from glassformer.physics.pair import interactions
+from glassformer.report.propensity_figures import DEVIATION_COLOURS, SLAB, SPREAD, standardised
 from tests.conftest import rattled_lattice, synthetic_sample
 from tests.unit.test_imports import dump, fails
 
@@ -386,7 +387,14 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert known["f_s"].times[0] == pytest.approx(0.05)
     exec(own, known)
     assert known["structure"].name == "dump.lammpstrj, frame 1"
-    assert known["predicted"].values.shape == (12**3,)
+    predicted = known["predicted"]
+    assert predicted.values.shape == (12**3,)
+    # The colours of every picture of deviations.
+    (circles,) = predicted.plot().collections
+    assert (circles.get_cmap().name, circles.get_clim()) == (DEVIATION_COLOURS, (-SPREAD, SPREAD))
+    slab = predicted.structure.positions[:, 2] < SLAB
+    drawn = standardised(predicted.values, predicted.structure.species)[slab]
+    np.testing.assert_allclose(np.sort(circles.get_array()), np.sort(drawn))
     exec(model, known)
     training, predicted = known["training"], known["predicted"]
     assert all(-1 < one < 1 for one in training.scores["pcc_mean"])
