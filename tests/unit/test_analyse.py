@@ -27,6 +27,7 @@ from glassformer.observables.propensity import moment_ceiling, split_half_ceilin
 from glassformer.observables.structure import radial_distribution
 from glassformer.observables.wave_vectors import wave_vectors
 from glassformer.report.analyse import analyse
+from glassformer.report.page import symbols
 from tests.conftest import synthetic_sample
 from tests.unit.test_report_words import text_of
 
@@ -82,7 +83,7 @@ def test_the_page_holds_every_observable_its_caption_and_the_fits(samples: list[
     assert page.count("data:text/javascript;base64,") == 1
     for name, observable in OBSERVABLES.items():
         assert f"{observable.meaning[0].upper()}{observable.meaning[1:]}" in text
-        assert observable.definition.replace("_s", "s").replace("_d", "d").replace("_AA", "AA") in text, name
+        assert symbols(f": {observable.definition}.") in page, name
     assert (
         "Mean squared displacement: ⟨|r(t) − r(0)|²⟩ of the particles of each species. Bands: standard error over"
         " configurations." in text
