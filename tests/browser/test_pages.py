@@ -45,7 +45,10 @@ WEBGL = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-
 SIZES = (4096, 32768)
 # Seconds, with nothing else running, and bytes. A busy machine is given time by its load for each processor.
 LONGEST_LOAD, LARGEST = 5.0, 20e6
-COLOURS = ("predicted", "simulated", "difference", "uncertainty", "species")
+COLOURS = (
+    "predicted deviation", "simulated deviation", "predicted, absolute", "simulated, absolute", "difference",
+    "uncertainty", "species",
+)  # fmt: skip
 
 # Frames one after the other, each turned a little and finished on the GPU; milliseconds per frame.
 TIME_PER_FRAME = """async (frames) => {
@@ -263,8 +266,16 @@ def test_scales_have_their_unit_and_the_data_s_values(chromium: Any, pages: dict
     label = sample.dynamics.displacement_mean[0]
     both = np.concatenate([label, predicted(sample).propensity])
     with Reader(chromium, pages[SIZES[0]]) as reader:
+        # What is shown first does not depend on the species.
+        assert reader.page.get_by_label("predicted deviation", exact=True).is_checked()
         for name in ("predicted", "simulated"):
-            reader.colour(name)
+            reader.colour(f"{name} deviation")
+            assert reader.page.locator("#view-title").inner_text() == (
+                f"{name} propensity, deviation from the mean of the species [standard deviations]"
+            )
+            ends = [reader.page.locator(f"#view-{end}").inner_text() for end in ("low", "high")]
+            assert ends == ["−2.50", "2.50"]
+            reader.colour(f"{name}, absolute")
             assert reader.page.locator("#view-title").inner_text().replace("\n", "") == f"{name} propensity [σAA]"
             ends = [float(reader.page.locator(f"#view-{end}").inner_text()) for end in ("low", "high")]
             np.testing.assert_allclose(ends, np.quantile(both, (0.01, 0.99)), rtol=5e-3)
@@ -335,7 +346,7 @@ def test_the_demo_s_view_shows_its_configuration(chromium: Any, demo: Path) -> N
     with Reader(chromium, demo) as reader:
         assert reader.shown() == dataset()[0].configuration.particles
         before = reader.pixels()
-        for name in ("simulated", "difference", "species"):
+        for name in ("simulated deviation", "predicted, absolute", "difference", "species"):
             reader.colour(name)
             after = reader.pixels()
             assert different(before, after) > 0.02

@@ -27,6 +27,7 @@ from glassformer.observables.propensity import moment_ceiling, split_half_ceilin
 from glassformer.observables.structure import radial_distribution
 from glassformer.observables.wave_vectors import wave_vectors
 from glassformer.report.analyse import analyse
+from glassformer.report.page import symbols
 from tests.conftest import synthetic_sample
 from tests.unit.test_report_words import text_of
 
@@ -82,9 +83,12 @@ def test_the_page_holds_every_observable_its_caption_and_the_fits(samples: list[
     assert page.count("data:text/javascript;base64,") == 1
     for name, observable in OBSERVABLES.items():
         assert f"{observable.meaning[0].upper()}{observable.meaning[1:]}" in text
-        assert f"Observable {name}." in text
-    assert "Observable msd. Bands: standard error over configurations." in text
-    assert "Observable propensity. Bars: standard error over configurations." in text
+        assert symbols(f": {observable.definition}.") in page, name
+    assert (
+        "Mean squared displacement: ⟨|r(t) − r(0)|²⟩ of the particles of each species. Bands: standard error over"
+        " configurations." in text
+    )
+    assert "given the noise of few draws. Bars: standard error over configurations." in text
     assert "4 configurations of the Kob-Andersen mixture (N = 100, 80 % of the particles A) at 2 state points" in text
     assert [fit["fit"] for fit in fits if fit["fit"] not in text] == []
     (transition,) = (fit for fit in fits if fit["state_point"] == "T0.50_P1.55" and "T_g" in fit["fit"])
@@ -96,8 +100,8 @@ def test_the_page_names_what_was_left_out(samples: list[Sample], tmp_path: Path)
     text = text_of(tmp_path / "page.html")
     assert "at 2 state points, without dynamics." in text
     assert "Not computed msd, T0.50_P1.55: left out: " in text
-    assert "Observable rdf." in text
-    assert "Observable msd." not in text
+    assert "Partial radial distribution functions: " in text
+    assert "Mean squared displacement: " not in text
 
 
 @pytest.mark.long

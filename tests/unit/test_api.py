@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 import glassformer as gf
 from glassformer.api.display import MissingPackageError
@@ -25,6 +26,7 @@ from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.sample import write_sample
 from glassformer.evaluate.analysis import msd as msd_of_samples
 from glassformer.physics.pair import interactions
+from glassformer.report.propensity_figures import DEVIATION_COLOURS, SLAB, SPREAD, standardised
 from tests.conftest import rattled_lattice, synthetic_sample
 from tests.unit.test_imports import dump, fails
 
@@ -160,7 +162,14 @@ def test_files_are_read_as_import_reads_them(tmp_path: Path) -> None:
     settings = structure().mixture
     (expected,) = read_samples_of([path], Choices(settings, 0.6), lambda note: None)
     assert [one.sample.configuration.fingerprint for one in found] == [expected.configuration.fingerprint]
-    assert len(gf.read(path, mixture="kob-andersen", temperature=0.6, frames="all")) == 2
+    every = gf.read(path, mixture="kob-andersen", temperature=0.6, frames="all")
+    assert [one.name for one in every] == ["run.lammpstrj, frame 0", "run.lammpstrj, frame 1"]
+    assert found[0].name == every[1].name
+    (tmp_path / "b").mkdir()
+    single = [dump(tmp_path / folder / "a.lammpstrj", [LATTICE]) for folder in (".", "b")]
+    assert gf.read(single[0], mixture="kob-andersen", temperature=0.6)[0].name == "a.lammpstrj"
+    both = gf.read(single, mixture="kob-andersen", temperature=0.6)
+    assert [one.name for one in both] == [str(one) for one in single]
     assert any("The last of 2 frames" in note for note in found.notes)
     assert "The last of 2 frames" in repr(found)
     with pytest.raises(DatasetError, match="does not state its temperature"):
@@ -245,13 +254,23 @@ def test_a_quench_needs_no_file() -> None:
         gf.descriptors(found, of="thermal")
 
 
-def test_propensities_are_refused_where_the_model_does_not_fit() -> None:
+def test_propensities_are_refused_where_the_model_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PredictionError, match="no model that ships is for the mixture"):
         gf.propensity(structure(mixture=structure().mixture.model_copy(update={"cutoff_in_sigma": 3.0})))
-    close = LATTICE.positions.copy()
+    # All of it is known before the inherent structure is sought.
+    monkeypatch.setattr("glassformer.api.propensities.derived", lambda *_: pytest.fail("was computed"))
+    long = rattled_lattice(12)
+    large = structure(positions=long.positions, species=long.species, box=long.box)
+    with pytest.raises(PredictionError, match=r"ka-t0\.44-t4120 knows t = 4120 at T = 0\.6\nChoose this time, or"):
+        gf.propensity(large, "ka-t0.44-t4120", 50.0)
+    with pytest.raises(SettingsError, match="there is no file nothing"):
+        gf.predict("nothing", [large])
+    with pytest.raises(ConfigurationError, match="at most half the shortest box edge"):
+        gf.propensity(structure(), "ka-t0.44-t4120")
+    close = long.positions.copy()
     close[1] = close[0] + 0.1
     with pytest.raises(PredictionError, match="particles overlap"):
-        gf.propensity(structure(positions=close))
+        gf.propensity(structure(positions=close, species=long.species, box=long.box))
 
 
 def test_tables_and_atoms_of_other_packages() -> None:
@@ -309,6 +328,20 @@ def test_a_map_shows_the_slab() -> None:
     axes = structure().plot(np.arange(216))
     (circles,) = axes.collections
     assert len(circles.get_offsets()) == (LATTICE.positions[:, 2] < 2.5).sum()
+    assert axes.get_legend() is None
+
+
+def test_a_map_of_species_has_a_legend() -> None:
+    axes = structure().plot()
+    legend, (circles,) = axes.get_legend(), axes.collections
+    assert [text.get_text() for text in legend.get_texts()] == ["A", "B"]
+    circles.update_scalarmappable()
+    shown = LATTICE.species[np.argsort(LATTICE.positions[:, 2], kind="stable")][: len(circles.get_offsets())]
+    for kind, line in enumerate(legend.get_lines()):
+        assert {to_hex(one) for one in circles.get_facecolors()[shown == kind]} == {to_hex(line.get_color())}
+
+
+def test_values_of_another_shape_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="got values of shape"):
         structure().plot(np.arange(3))
 
@@ -345,11 +378,23 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         [replace(LATTICE, positions=one % LATTICE.box) for one in positions],
         list(range(0, 400, 10)),
     )
-    structure_, run, model = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    large = rattled_lattice(12)
+    dump(tmp_path / "dump.lammpstrj", [large, large], [0, 1000])
+    structure_, own, run, model = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     known: dict[str, Any] = {}
     exec(structure_ + run, known)
     assert known["structure"].inherent.energy < known["structure"].energy
     assert known["f_s"].times[0] == pytest.approx(0.05)
+    exec(own, known)
+    assert known["structure"].name == "dump.lammpstrj, frame 1"
+    predicted = known["predicted"]
+    assert predicted.values.shape == (12**3,)
+    # The colours of every picture of deviations.
+    (circles,) = predicted.plot().collections
+    assert (circles.get_cmap().name, circles.get_clim()) == (DEVIATION_COLOURS, (-SPREAD, SPREAD))
+    slab = predicted.structure.positions[:, 2] < SLAB
+    drawn = standardised(predicted.values, predicted.structure.species)[slab]
+    np.testing.assert_allclose(np.sort(circles.get_array()), np.sort(drawn))
     exec(model, known)
     training, predicted = known["training"], known["predicted"]
     assert all(-1 < one < 1 for one in training.scores["pcc_mean"])

@@ -103,6 +103,21 @@ def test_a_window_is_the_mean_over_free_draws() -> None:
     assert (cage.kind, cage.radius, cage.first_target) == ("window", None, 5.0)
 
 
+def test_work_is_reported_after_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is reported before the first step is compiled would tell a rate that it does not have."""
+    done, told = list[int](), list[tuple[float, int]]()
+    advance = Lockstep.advance
+    monkeypatch.setattr(Lockstep, "advance", lambda self, steps: (advance(self, steps), done.append(steps)))
+    sampling = CageSampling(draws=16, begin=0.1, end=0.4)
+    sample_cages(
+        rattled_lattice(6), kob_andersen("uniform"), 0.7, 5, "window", sampling,
+        report=lambda share: told.append((share, sum(done))),
+    )  # fmt: skip
+    assert sum(share for share, _ in told) == pytest.approx(1)
+    assert [round(80 * share) for share, _ in told] == [20] * 4
+    assert [steps for _, steps in told] == [20, 40, 60, 80]
+
+
 def test_cages_need_an_inherent_structure_and_a_box_of_two_cutoffs() -> None:
     structure = equilibrium()[0]
     with pytest.raises(ConfigurationError, match="inherent structure"):

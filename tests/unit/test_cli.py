@@ -289,12 +289,35 @@ def test_rate_and_time_left_are_those_of_this_run(
     stages = StageProgress()
     stages.start("train", 120, "epochs")
     stages.expect(-80)
-    clock.now += 20
-    stages.advance(20, "fold 3 of 4")
+    clock.now += 10
+    stages.advance(10, "fold 3 of 4")
+    clock.now += 10
+    stages.advance(10)
     assert capsys.readouterr().out == "train  50%  20 s left, 1.0 epochs/s; fold 3 of 4\n"
     # Training stops early: the rest will not be done, and that is the end.
     stages.expect(-20)
     assert capsys.readouterr().out == "train 100%  took 20 s, 1.0 epochs/s; fold 3 of 4\n"
+
+
+def test_compilation_in_the_first_step_is_not_extrapolated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 100 steps of 1 s each the first takes 30 s more: after 31 s nothing is known, 30 s later 69 s are left."""
+    clock = Clock()
+    monkeypatch.setattr("glassformer.cli.console.time", clock)
+    stages = StageProgress()
+    stages.start("cages", 100, "")
+    clock.now += 31
+    stages.advance(1)
+    assert capsys.readouterr().out == "cages   1%  \n"
+    for _ in range(31):
+        clock.now += 1
+        stages.advance(1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines[:-1] if "left" in line] == []
+    clock.now += 10
+    stages.advance(10)
+    assert capsys.readouterr().out == "cages  42%  58 s left\n"
 
 
 def refused(done: subprocess.CompletedProcess[str], message: str) -> None:

@@ -21,7 +21,15 @@ from glassformer.evaluate.scores import pearson
 from glassformer.observables.descriptors import Descriptors
 from glassformer.report.build import build_report
 from glassformer.report.naming import titles_of
-from glassformer.report.propensity_figures import SLAB, correlation_figure, map_figure, standardised, typical
+from glassformer.report.propensity_figures import (
+    DEVIATION_COLOURS,
+    SLAB,
+    SPREAD,
+    correlation_figure,
+    map_figure,
+    standardised,
+    typical,
+)
 from glassformer.report.style import STYLE
 from glassformer.train.held_out import one_number
 from glassformer.train.propensity import Item, Trained
@@ -168,7 +176,8 @@ def test_the_map_shows_the_same_particles_twice_in_one_scale() -> None:
     positions = part.positions[200:300]
     assert len(one.get_offsets()) == (positions[:, 2] < SLAB).sum()
     np.testing.assert_array_equal(one.get_offsets(), other.get_offsets())
-    assert one.get_clim() == other.get_clim()
+    assert one.get_clim() == other.get_clim() == (-SPREAD, SPREAD)
+    assert one.get_cmap().name == other.get_cmap().name == DEVIATION_COLOURS
     order = [int(np.abs(positions[:, :2] - place).sum(1).argmin()) for place in one.get_offsets()]
     assert (np.diff(positions[order, 2]) >= 0).all()
     for circles, values in ((one, part.prediction), (other, part.label)):

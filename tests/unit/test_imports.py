@@ -120,6 +120,8 @@ def test_what_is_not_known_is_asked_for(tmp_path: Path) -> None:
     for arguments, problem, remedy in [
         (("--temperature", 0.45), "does not state its mixture", "--mixture"),
         (("--mixture", "kob-andersen"), "does not state its temperature", "--temperature"),
+        ((), "does not state its mixture or its temperature", "kob-andersen"),
+        ((), "does not state its mixture or its temperature", "; and --temperature T, in LJ units."),
         ((*KOB_ANDERSEN, "--frames", "5"), "has frames 0 to 0; got --frames 5", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--frames", "x"), "got --frames x", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--label", "../x"), "got the label '../x'", "--label"),
@@ -378,10 +380,41 @@ def test_ase_and_gsd_show_propensities_as_columns(dataset: Path, tmp_path: Path)
     np.testing.assert_allclose(np.diagonal(atoms.cell), sample.configuration.box)
     np.testing.assert_array_equal(atoms.arrays["type"], sample.configuration.species + 1)
     np.testing.assert_allclose(atoms.arrays["propensity_1"], sample.dynamics.displacement_mean[0], rtol=1e-8)
+    facts = {"mixture": "kob-andersen-uniform", "temperature": 0.5, "units": "LJ"}
+    assert {name: atoms.info[name] for name in facts} == facts
     with hoomd.open(str(tmp_path / "gsd" / "T0.50_P1.55" / "c0000.gsd")) as file:
         (frame,) = file
     np.testing.assert_allclose(frame.log["particles/propensity_1"], sample.dynamics.displacement_mean[0])
+    np.testing.assert_array_equal(frame.log["temperature"], [0.5])
     assert frame.particles.types == ["A", "B"]
+
+
+@pytest.mark.parametrize("to", ["extxyz", "npz"])
+def test_what_an_exported_file_says_is_believed(to: str, dataset: Path, tmp_path: Path) -> None:
+    works("export", dataset, "--to", to, "--out", tmp_path / "out")
+    files = sorted((tmp_path / "out" / "T0.50_P1.55").iterdir())
+    works("import", *files, "--out", tmp_path / "again")
+    for before, after in zip(samples_of(dataset), samples_of(tmp_path / "again"), strict=True):
+        assert after.facts.temperature == before.facts.temperature
+        assert after.facts.mixture.identity == before.facts.mixture.identity
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        # Kelvin, perhaps.
+        (" units=LJ", "", "does not state its mixture or its temperature"),
+        ("temperature=0.5", "temperature=cold", "does not state its temperature"),
+        ("mixture=kob-andersen-uniform", 'mixture="own 1a2b3c4d"', "does not state its mixture"),
+    ],
+)
+def test_what_other_files_say_is_not_believed(old: str, new: str, problem: str, dataset: Path, tmp_path: Path) -> None:
+    works("export", dataset, "--to", "extxyz", "--out", tmp_path / "out")
+    path = next((tmp_path / "out").rglob("c0000.extxyz"))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert problem in fails("import", path, "--out", tmp_path / "again").problem
 
 
 def test_formats_that_are_not_known_are_refused(dataset: Path, tmp_path: Path) -> None:

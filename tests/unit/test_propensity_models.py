@@ -25,6 +25,7 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset.exports import export
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.predictions import read_predictions
+from glassformer.dataset.readers.extended_xyz import header_settings
 from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.observables.descriptors import DescriptorSettings
 from glassformer.physics.box import wrap
@@ -191,6 +192,10 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     assert done.stdout.count("warning") == 1
     header, names = out.read_text().splitlines()[1], ["propensity", "uncertainty", "distance_from_training"]
     assert all(f":{name}:R:1" in header for name in names)
+    facts = {"mixture": "kob-andersen", "temperature": "0.6", "units": "LJ", "model": "small", "propensity_time": "2"}
+    assert header_settings(header).items() >= facts.items()
+    assert source.name in done.stdout
+    assert samples[0].facts.state_point not in done.stdout
     rows = np.loadtxt(out.read_text().splitlines()[2:])
     assert rows.shape == (300, 8)
     as_json = run("propensity", str(source), "--model", str(model), *stated, "--json")
@@ -198,6 +203,12 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     answer = json.loads(as_json.stdout)[0]
     np.testing.assert_allclose(answer["propensity"], rows[:, 5], atol=1e-5)
     assert (np.array(answer["uncertainty"]) > 0).all()
+    assert (answer["structure"], answer["temperature"]) == (source.name, 0.6)
+    assert set(answer["species"]) == {0, 1}
+    assert answer["species_names"] == ["A", "B"]
+    assert [one["species"] for one in answer["by_species"]] == ["A", "B"]
+    of_b = np.array(answer["propensity"])[np.array(answer["species"]) == 1]
+    assert answer["by_species"][1]["mean"] == pytest.approx(of_b.mean(), abs=1e-5)
     assert answer["warnings"] == ["the model was trained on this structure: no test of it"]
 
 
@@ -210,14 +221,19 @@ def test_a_page_about_one_prediction(trained: Trained, samples: list[Sample], da
     assert f"report: {page}" in done.stdout
     text = page.read_text(encoding="utf-8")
     assert "the model was trained on this structure: no test of it" in text
-    score = next(one for one in read_predictor(model).card.scores if one["time"] == 2.0 and one["temperature"] == 0.6)
+    scores = [one for one in read_predictor(model).card.scores if one["time"] == 2.0 and one["temperature"] == 0.6]
+    score = scores[0]
+    assert f"{scores[0]['mean_error']:.3f} (A) and {scores[1]['mean_error']:.3f} (B) σ<sub>AA</sub>" in text
+    assert f"The propensity of each particle of {source.name}:" in text
     assert f"at T = 0.6 and t = 2: {score['pcc_mean']:.3f} ± {score['pcc_error']:.3f} over {score['species']}" in text
     assert not re.search(r"(?:src|href)=\"(?!#|data:)", text)
     # A bare structure has no draws to compare with; a sample has.
-    assert 'value="simulated"' not in text
+    assert re.findall(r'name="colour" value="([^"]*)"', text) == [
+        "predicted-deviation", "predicted", "uncertainty", "species",
+    ]  # fmt: skip
     sample = next(dataset.rglob("*.h5"))
     assert run("propensity", str(sample), "--model", str(model), "--report", str(page)).returncode == 0
-    assert 'value="simulated"' in page.read_text(encoding="utf-8")
+    assert 'value="simulated-deviation"' in page.read_text(encoding="utf-8")
     for asked, problem in ((tmp_path / "page.pdf", "ends with .html"), (tmp_path / "all.html", "8 structures")):
         refused = run("propensity", str(dataset), "--model", str(model), "--report", str(asked))
         assert (refused.returncode, problem in refused.stderr, asked.exists()) == (2, True, False)
@@ -256,7 +272,10 @@ def test_predictions_are_scored_where_the_model_had_not_seen(
 def test_structures_unlike_training_are_told(model: Path, samples: list[Sample], tmp_path: Path) -> None:
     cold = structure(samples[0], tmp_path)
     done = run("propensity", str(cold), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.44")
-    assert "its temperature is 0.44, not 0.6 to 0.8" in " ".join(done.stdout.split())
+    printed = " ".join(done.stdout.split())
+    assert printed.count(f"warning: {cold.name}: outside the model's range: its temperature is 0.44, not 0.6 to") == 1
+    # Before the work, not after it.
+    assert printed.index("its temperature is 0.44") < printed.index("quench") < printed.index("top 5%")
     dense = replace(
         samples[0].configuration,
         positions=samples[0].configuration.positions * 0.97,
@@ -282,9 +301,29 @@ def test_structures_unlike_training_are_told(model: Path, samples: list[Sample],
 def test_what_cannot_be_predicted(
     model: Path, samples: list[Sample], tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
-    done = run("propensity", str(structure(samples[0], tmp_path)), "--model", str(model), *options)
+    source = structure(samples[0], tmp_path, "lammps")
+    done = run("propensity", str(source), "--model", str(model), *options)
     assert done.returncode == 2
     assert message in " ".join(done.stderr.split())
+    # Nothing was computed before.
+    assert "quench" not in done.stdout
+
+
+def test_what_an_exported_file_says_need_not_be_said_again(model: Path, samples: list[Sample], tmp_path: Path) -> None:
+    for to in ("extxyz", "npz"):
+        done = run("propensity", str(structure(samples[0], tmp_path, to)), "--model", str(model))
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_error_of_the_mean_is_that_of_cross_validation(trained: Trained) -> None:
+    predicted, labels, _ = trained.answers(0.8, 0, 1)
+    off = [one.mean() - label.mean() for one, label in zip(predicted, labels, strict=True)]
+    (score,) = (
+        one
+        for one in with_scores(trained).card.scores
+        if (one["temperature"], one["time"], one["species"]) == (0.8, trained.predictor.card.times[1][0], "B")
+    )
+    assert score["mean_error"] == pytest.approx(np.sqrt(np.mean(np.square(off))))
 
 
 def test_overlapping_particles_are_refused(model: Path, samples: list[Sample], tmp_path: Path) -> None:

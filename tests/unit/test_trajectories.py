@@ -298,7 +298,7 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
     assert "F_s of A at 1/e, run: tau_alpha = " in done.stdout
     text = text_of(tmp_path / "page.html")
     assert "201 frames of 250 particles (200 A, 50 B), averaged over time origins or frames." in text
-    assert "Observable msd. Bands: standard error, from blocks of time." in text
+    assert "of the particles of each species. Bands: standard error, from blocks of time." in text
     assert "F_s of A at 1/e run tau_alpha 0." in text
     assert "k = 7.25 / σ_AA (A), k = 5.5 / σ_AA (B)" in text
     columns = table(tmp_path / "run-analysis" / "msd" / "run.csv")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.api.display import axes_for, data_frame, html_table, number
-from glassformer.api.propensities import Propensity, predictions_of, propensity
+from glassformer.api.propensities import Propensity, predictions_of, propensity, usable_model
 from glassformer.api.reading import AnyStructures, samples_at
 from glassformer.api.structures import Structure
 from glassformer.core.arrays import FloatArray
@@ -223,8 +223,12 @@ def predict(
     """
     samples = samples_at(structures)
     if not Path(model).exists() or is_hdf5(Path(model)):
+        known = [Structure(sample) for sample in samples]
+        models = [usable_model(one, model, time) for one in known]
         return PredictionSet(
-            predictions_of([propensity(Structure(sample), model, time, threads=threads) for sample in samples])
+            predictions_of(
+                [propensity(one, chosen, time, threads=threads) for one, chosen in zip(known, models, strict=True)]
+            )
         )
     if time is not None:
         raise PredictionError("a network predicts only at the times it was trained for", "Omit time.")

@@ -20,8 +20,9 @@ from glassformer.core.progress import Progress, Silent
 from glassformer.core.words import counted
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
-from glassformer.observables.descriptors import DescriptorSettings
+from glassformer.observables.descriptors import DescriptorSettings, check_reach
 from glassformer.physics.box import minimum_image
+from glassformer.physics.pair import check_box
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,16 +126,14 @@ class Propensity:
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
         """Draw the particles of a slab, red where they go far for their species; return the axes."""
-        from glassformer.report.propensity_figures import SPREAD, draw_slab, standardised
+        from glassformer.report.propensity_figures import DEVIATION, draw_deviations, standardised
         from glassformer.report.style import at_time
 
         axes, structure = axes_for(axes), self.structure
-        values = standardised(self.values.astype(np.float32), structure.species)
-        circles = draw_slab(axes, structure.positions, structure.species, structure.box, values)
-        circles.set_clim(-SPREAD, SPREAD)
+        values = standardised(self.values, structure.species)
+        circles = draw_deviations(axes, structure.positions, structure.species, structure.box, values)
         axes.set(ylabel=r"y  [$\sigma_{AA}$]", title=f"predicted propensity, {at_time(self.time)}")
-        label = "standard deviations from the mean of the species"
-        axes.figure.colorbar(circles, ax=axes, extend="both", label=label)
+        axes.figure.colorbar(circles, ax=axes, extend="both", label=f"{DEVIATION}\n[its standard deviations]")
         return axes
 
     def to_ase(self) -> Any:
@@ -161,21 +160,13 @@ def propensity(
 
     `model`: one that ships, by name, or a file that `glassformer.train` wrote; by default the first that ships for this
     liquid. `time`: by default the model's last. What the model reads, inherent structure and cage positions, is found
-    on the way.
+    on the way, after everything has been checked.
 
-    Raises `PredictionError` for overlapping particles, a mixture or a time that the model does not know;
-    `ConfigurationError` for a box that is too short.
+    Raises the errors of `usable_model`.
     """
+    predictor = usable_model(structure, model, time)
     sample, stages, threads = structure.sample, progress or Silent(), threads or cores()
     configuration, facts = sample.configuration, sample.facts
-    _refuse_overlaps(sample)
-    predictor = predictor_for(model, sample, time)
-    mismatches = predictor.mismatches(facts.mixture, configuration.density, facts.temperature)
-    if facts.mixture.identity != predictor.card.mixture.identity:
-        raise PredictionError(
-            f"{sample.identifier}: the model {predictor.card.name} cannot be used: {'; '.join(mismatches)}",
-            "Train one on data of this mixture: glassformer train propensity DATASET --out DIR.",
-        )
     sample = derived(sample, predictor.card, threads, stages)
     settings = DescriptorSettings.of(predictor.card.descriptors)
     cage = None if predictor.card.reads == "inherent" else sample.cage
@@ -183,17 +174,42 @@ def propensity(
     prediction = predictor.predict(table, configuration.species, facts.temperature, time)
     last = float(predictor.card.times_at(facts.temperature)[-1])
     seen = ("the model was trained on this structure: no test of it",) if predictor.has_seen(configuration) else ()
-    warnings = (*seen, *(f"outside the model's range: {text}" for text in mismatches), *prediction.warnings)
+    warnings = (*seen, *outside_range(structure, predictor), *prediction.warnings)
     return Propensity(Structure(sample), predictor, last if time is None else time, prediction, warnings)
 
 
-def predictor_for(
-    model: str | Path | PropensityPredictor | None, sample: Sample, time: float | None
+def usable_model(
+    structure: Structure, model: str | Path | PropensityPredictor | None = None, time: float | None = None
 ) -> PropensityPredictor:
-    """Return the model of this name, or the first that ships for the liquid of `sample`. Raises `InputError`."""
-    if isinstance(model, PropensityPredictor):
-        return model
-    return model_for(str(model or ""), sample.facts.mixture, sample.facts.temperature, time)
+    """Return the model with which `propensity` predicts, after all checks that take no time.
+
+    Raises `SettingsError` for a model that does not exist; `PredictionError` for overlapping particles, a mixture or a
+    time that the model does not know; `ConfigurationError` for a box that is too short.
+    """
+    sample, facts = structure.sample, structure.sample.facts
+    predictor = (
+        model
+        if isinstance(model, PropensityPredictor)
+        else model_for(str(model or ""), facts.mixture, facts.temperature, time)
+    )
+    card = predictor.card
+    if facts.mixture.identity != card.mixture.identity:
+        mismatches = predictor.mismatches(facts.mixture, structure.density, facts.temperature)
+        raise PredictionError(
+            f"{structure.name}: the model {card.name} cannot be used: {'; '.join(mismatches)}",
+            "Train one on data of this mixture: glassformer train propensity DATASET --out DIR.",
+        )
+    predictor.between(facts.temperature, time)
+    check_box(sample.configuration, sample.mixture)
+    check_reach(sample.configuration, sample.mixture, DescriptorSettings.of(card.descriptors))
+    _refuse_overlaps(sample)
+    return predictor
+
+
+def outside_range(structure: Structure, predictor: PropensityPredictor) -> tuple[str, ...]:
+    """Return a warning for each fact of the structure, such as its temperature, for which the model was not trained."""
+    found = predictor.mismatches(structure.mixture, structure.density, structure.temperature)
+    return tuple(f"outside the model's range: {text}" for text in found)
 
 
 def predictions_of(answers: Sequence[Propensity]) -> Predictions:

@@ -35,7 +35,7 @@ class Structure:
 
     @property
     def name(self) -> str:
-        """Its name: '<state point>/<name>'."""
+        """Its name: '<state point>/<name>' in a dataset, or its file, with the frame's number if there are several."""
         return self.sample.identifier
 
     @property
@@ -144,19 +144,22 @@ class Structure:
 
     def plot(self, values: "NDArray[Any] | None" = None, axes: "Axes | None" = None) -> "Axes":
         """Draw the particles of a slab (z < 2.5), coloured by `values` (N,), or by their species; return the axes."""
-        from glassformer.report.propensity_figures import draw_slab
+        from glassformer.report.propensity_figures import draw_slab, draw_species
+        from glassformer.report.style import literal
 
         axes = axes_for(axes)
-        of_each = np.asarray(self.species if values is None else values, np.float64)
+        axes.set(ylabel=r"y  [$\sigma_{AA}$]", title=literal(self.name))
+        if values is None:
+            draw_species(axes, self.positions, self.species, self.box, self.species_names)
+            return axes
+        of_each = np.asarray(values, np.float64)
         if of_each.shape != (self.particles,):
             raise ConfigurationError(
                 f"got values of shape {of_each.shape}; expected one for each of {self.particles} particles",
                 "Give an array of that length.",
             )
         circles = draw_slab(axes, self.positions, self.species, self.box, of_each)
-        axes.set(ylabel=r"y  [$\sigma_{AA}$]", title=self.name)
-        if values is not None:
-            axes.figure.colorbar(circles, ax=axes, extend="both")
+        axes.figure.colorbar(circles, ax=axes, extend="both")
         return axes
 
     def to_ase(self) -> Any:

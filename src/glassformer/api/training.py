@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from glassformer.api.display import html_table
 from glassformer.api.predictions import PredictionSet, Scores, scores_of
 from glassformer.api.reading import AnyStructures, samples_at
@@ -191,6 +193,9 @@ def with_scores(trained: Trained) -> PropensityPredictor:
     for temperature, times in zip(card.temperatures, card.times, strict=True):
         for place, time in enumerate(times):
             for kind, name in enumerate(card.mixture.species):
-                score = score_propensities(*trained.answers(temperature, place, kind))
-                scores.append({"temperature": temperature, "time": time, "species": name} | score.as_json())
+                predictions, labels, ceilings = trained.answers(temperature, place, kind)
+                off = [one.mean() - label.mean() for one, label in zip(predictions, labels, strict=True)]
+                score = score_propensities(predictions, labels, ceilings).as_json()
+                score |= {"mean_error": float(np.sqrt(np.mean(np.square(off))))}
+                scores.append({"temperature": temperature, "time": time, "species": name} | score)
     return replace(trained.predictor, card=card.model_copy(update={"scores": tuple(scores)}))

@@ -118,7 +118,7 @@ class PropensityPredictor:
                 f" {counted(len(self.fits), 'species')}, counted from 0",
                 "Use a model of the same mixture.",
             )
-        low, high, share = self._between(temperature, time)
+        low, high, share = self.between(temperature, time)
         values = table.select(self.columns).values
         propensity, uncertainty, distance = (np.empty(len(species)) for _ in range(3))
         warnings = []
@@ -134,15 +134,20 @@ class PropensityPredictor:
             warnings += self._warnings(limit, telling, distance[rows], kind)
         return Prediction(propensity, uncertainty, distance, tuple(warnings))
 
-    def _between(self, temperature: float, time: float | None) -> tuple[int, int, float]:
-        """Return the two of its times that `time` lies between, and the share of the second."""
+    def between(self, temperature: float, time: float | None) -> tuple[int, int, float]:
+        """Return the two of its times that `time` lies between, and the share of the second.
+
+        Raises `PredictionError` for a time outside its range.
+        """
         times = self.card.times_at(temperature)
         wanted = times[-1] if time is None else time
         if not times[0] * (1 - 1e-6) <= wanted <= times[-1] * (1 + 1e-6):
             known = ", ".join(f"{one:.4g}" for one in times)
             raise PredictionError(
                 f"got t = {wanted:g}; the model {self.card.name} knows t = {known} at T = {temperature:g}",
-                "Choose a time between the first and the last of these.",
+                "Choose a time between the first and the last of these."
+                if len(times) > 1
+                else "Choose this time, or another model: glassformer propensity --list.",
             )
         place = float(np.interp(np.log(wanted), np.log(times), np.arange(len(times))))
         low = min(int(place), max(len(times) - 2, 0))

@@ -105,19 +105,26 @@ def print_file(path: Path) -> None:
 
 
 class StageProgress:
-    """A bar with the time left on a terminal; elsewhere a line every ten seconds. With a unit, also a rate."""
+    """A bar with the time left on a terminal; elsewhere a line every ten seconds. With a unit, also a rate.
+
+    The first step of a stage may include compilation: the time left follows from what was done after it, once that has
+    taken as long as the first step.
+    """
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._plain = not log.is_terminal
         self._stage, self._unit, self._total, self._done, self._note = "", "", 1.0, 0.0, ""
         self._began = self._printed = 0.0
+        # Time and amount at the end of the first step.
+        self._first: tuple[float, float] | None = None
 
     def start(self, stage: str, total: float, unit: str) -> None:
         """Start a stage."""
         self.stop()
         self._stage, self._unit, self._total, self._done, self._note = stage, unit, total, 0.0, ""
         self._began = self._printed = time.monotonic()
+        self._first = None
         if not self._plain:
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=8)),
@@ -137,6 +144,8 @@ class StageProgress:
     def advance(self, amount: float, note: str = "") -> None:
         """Add `amount`; show it."""
         was_whole, self._done = self._whole(), self._done + amount
+        if self._first is None and amount > 0:
+            self._first = time.monotonic(), self._done
         self._note = note or self._note
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], advance=amount, state=self._state(), percent=self._percent())
@@ -177,12 +186,19 @@ class StageProgress:
         return f"{100 if self._whole() else int(min(99, 100 * self._done / self._total)):3d}%"
 
     def _state(self) -> str:
-        elapsed = time.monotonic() - self._began
-        if elapsed < 1 or not self._done:
+        now = time.monotonic()
+        elapsed = now - self._began
+        if elapsed < 1 or self._first is None:
             return ""
-        rate = self._done / elapsed
-        whole = self._whole()
-        timing = f"took {duration(elapsed)}" if whole else f"{duration((self._total - self._done) / rate)} left"
+        when, amount = self._first
+        since, done = now - when, self._done - amount
+        if self._whole():
+            timing, rate = f"took {duration(elapsed)}", self._done / elapsed
+        elif done > 0 and since >= when - self._began:
+            rate = done / since
+            timing = f"{duration((self._total - self._done) / rate)} left"
+        else:
+            return self._note
         speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 0.1 else f"{rate:.2g}"
         rated = f"{timing}, {speed} {self._unit}/s" if self._unit else timing
         return rated + (f"; {self._note}" if self._note else "")

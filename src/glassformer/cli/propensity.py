@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -102,8 +102,16 @@ def propensity(
         _check_out(out, len(structures))
     if report is not None:
         _check_report(report, len(structures))
+    # All that can be refused is refused before anything is computed.
+    models = [propensities.usable_model(one, model, time) for one in structures]
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
-        answers = [propensities.propensity(one, model, time, threads=threads, progress=stages) for one in structures]
+        for one, chosen in zip(structures, models, strict=True):
+            for text in propensities.outside_range(one, chosen):
+                stages.say(f"warning: {one.name}: {text}")
+        answers = [
+            propensities.propensity(one, chosen, time, threads=threads, progress=stages)
+            for one, chosen in zip(structures, models, strict=True)
+        ]
     if out is not None:
         _write(out, answers)
     if report is not None:
@@ -175,7 +183,8 @@ def _write(out: Path, answers: "list[Propensity]") -> None:
     answer = answers[0]
     structure = structure_of(answer.sample.without_draws())
     contents = next(make for suffix, make in FORMATS.values() if suffix == out.suffix)
-    write_atomically(out, contents(replace(structure, columns=answer.columns), answer.sample))
+    facts = structure.facts | {"model": answer.model, "propensity_time": answer.time}
+    write_atomically(out, contents(replace(structure, columns=answer.columns, facts=facts), answer.sample))
 
 
 def _as_json(answer: "Propensity") -> dict[str, Any]:
@@ -186,12 +195,17 @@ def _as_json(answer: "Propensity") -> dict[str, Any]:
         "model": answer.model,
         "time": answer.time,
         "warnings": list(answer.warnings),
+        "temperature": answer.structure.temperature,
+        "species_names": list(answer.structure.species_names),
+        "by_species": [asdict(one) for one in answer.by_species()],
         "species": answer.structure.species.tolist(),
         **columns,
     }
 
 
 def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") -> None:
+    from glassformer.api.propensities import outside_range
+
     rows = [
         [answer.structure.name, one.species, f"{one.particles:,}", f"{one.mean:.3f}", f"{one.top:.3f}",
          f"{one.error:.3f}", f"{100 * one.unlike:.1f} %"]
@@ -203,7 +217,11 @@ def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") ->
     headings = ["structure", "species", "particles", "mean", "top 5%", "error", "unlike"]
     print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
     for one in answers:
+        # Those about the model's range were printed before the work.
+        told = outside_range(one.structure, one.predictor)
         for text in one.warnings:
+            if text in told:
+                continue
             console.print(f"warning: {one.structure.name}: {text}", style="yellow", soft_wrap=True)
     for what, path in written.items():
         if path is not None:

@@ -122,6 +122,7 @@ EQUILIBRATION = (
 PREDICTIONS = (
     ArraySpec("times", ("K",), "f8", "tau_LJ", "target times"),
     ArraySpec("density", ("C",), "f8", "sigma_AA^-3", "number density of each configuration"),
+    ArraySpec("temperature", ("C",), "f8", "epsilon_AA", "temperature of each", nan_allowed=True, optional=True),
     ArraySpec(
         "msd_draws",
         ("C", "D", "K"),

@@ -116,6 +116,15 @@ class MixtureSettings(Settings):
             for row in self.sigma
         )
 
+    @property
+    def stated(self) -> str:
+        """What a file calls it: the name under which it ships, or its `identity`, which is the name of no other."""
+        for name in shipped_mixtures():
+            known = shipped_mixture(name)
+            if (self.physics, self.species) == (known.physics, known.species):
+                return name
+        return self.identity
+
     def same_liquid(self, other: "MixtureSettings") -> bool:
         """Tell whether `other` has the same dynamics, whatever it is called."""
         return self.physics == other.physics

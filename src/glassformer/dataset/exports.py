@@ -33,7 +33,8 @@ def export(samples: Sequence[Sample], to: str, out: Path, predictions: Predictio
     suffix, contents = FORMATS[to]
     paths = []
     for sample in samples:
-        state_point, _, name = sample.identifier.rpartition("/")
+        state_point = sample.facts.state_point
+        name = sample.identifier.removeprefix(f"{state_point}/")
         paths.append(out / file_name(state_point) / f"{file_name(name)}{suffix}")
     if len(set(paths)) < len(paths):
         raise DatasetError("two samples have the same name", "Keep them in different datasets.")

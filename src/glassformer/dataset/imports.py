@@ -86,41 +86,62 @@ def read_samples_of(paths: Sequence[Path], choices: Choices, say: Callable[[str]
     `say` is told what was guessed. Raises `InputError`.
     """
     found = joined([read_file(path, choices.incomplete) for path in paths])
-    samples = [sample for contents in found for sample in samples_of(contents, choices, say)]
+    names = [contents.path.name for contents in found]
+    # Two files of one name are told apart by their folders.
+    called = [str(one.path) if names.count(one.path.name) > 1 else one.path.name for one in found]
+    samples = [
+        sample
+        for contents, name in zip(found, called, strict=True)
+        for sample in samples_of(contents, choices, say, name)
+    ]
     for sample in samples:
         check_sample(sample, sample.facts.protocol or "")
     return samples
 
 
-def samples_of(contents: Contents, choices: Choices, say: Callable[[str], None]) -> list[Sample]:
-    """Return the samples of a file. Raises `DatasetError` for what neither the file nor `choices` say."""
-    settings = _mixture(contents, choices)
+def samples_of(
+    contents: Contents, choices: Choices, say: Callable[[str], None], file: str | None = None
+) -> list[Sample]:
+    """Return the samples of a file, called by the name `file` and, of several, the number of the frame.
+
+    Raises `DatasetError` for what neither the file nor `choices` say.
+    """
+    temperature = choices.temperature or contents.origin.temperature
+    _refuse_unsaid(contents, choices, temperature)
+    assert temperature is not None
+    settings = choices.mixture or shipped_mixture(str(contents.origin.mixture))
     mixture = mixture_of(settings)
     contents = assign_species(contents, mixture.species, choices.species)
     _check_composition(contents, mixture, choices)
-    temperature = choices.temperature or contents.origin.temperature
-    if temperature is None:
-        raise DatasetError(f"{contents.path} does not state its temperature", "Give it: --temperature T, in LJ units.")
-    structures, note = _chosen(contents, choices.frames)
+    structures = list(contents.structures)
+    numbers, note = _chosen(contents, choices.frames)
     for text in (*contents.notes, *note):
         say(f"{contents.path.name}: {text}")
     ensemble = None if choices.without_draws else imported_ensemble(contents, mixture, choices.times)
-    facts = _facts(contents, structures, settings, temperature, choices)
+    chosen = [structures[number] for number in numbers]
+    facts = _facts(contents, chosen, settings, temperature, choices)
     if ensemble is not None and ensemble.self_scattering is not None:
         tau_alpha = relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
         facts = facts.model_copy(update={"tau_alpha": tau_alpha})
-    return [Sample(structure, ensemble, facts) for structure in structures]
+    frames = [f", frame {number}" if len(structures) > 1 else "" for number in numbers]
+    return [
+        Sample(structure, ensemble, facts, file=None if file is None else f"{file}{frame}")
+        for structure, frame in zip(chosen, frames, strict=True)
+    ]
 
 
-def _mixture(contents: Contents, choices: Choices) -> MixtureSettings:
-    if choices.mixture is not None:
-        return choices.mixture
-    if contents.origin.mixture is None:
+def _refuse_unsaid(contents: Contents, choices: Choices, temperature: float | None) -> None:
+    """Raise `DatasetError` naming all that neither the file nor `choices` say."""
+    remedies = {}
+    if choices.mixture is None and contents.origin.mixture is None:
+        remedies["its mixture"] = f"--mixture FILE, or one that ships: {', '.join(shipped_mixtures())}"
+    if temperature is None:
+        remedies["its temperature"] = "--temperature T, in LJ units"
+    if remedies:
         raise DatasetError(
-            f"{contents.path} does not state its mixture",
-            f"Name it: --mixture FILE, or one that ships: {', '.join(shipped_mixtures())}.",
+            f"{contents.path} does not state {' or '.join(remedies)}",
+            f"Give {'it' if len(remedies) == 1 else 'both'}: {'; and '.join(remedies.values())}.",
         )
-    return shipped_mixture(contents.origin.mixture)
 
 
 def _check_composition(contents: Contents, mixture: Mixture, choices: Choices) -> None:
@@ -141,28 +162,28 @@ def _check_composition(contents: Contents, mixture: Mixture, choices: Choices) -
         raise
 
 
-def _chosen(contents: Contents, wanted: str) -> tuple[list[Configuration], tuple[str, ...]]:
-    """Return the frames that are `wanted`, and a note where that was not said."""
-    structures, trajectory = list(contents.structures), contents.trajectory
+def _chosen(contents: Contents, wanted: str) -> tuple[list[int], tuple[str, ...]]:
+    """Return the numbers, from 0, of the frames that are `wanted`, and a note where that was not said."""
+    trajectory, frames = contents.trajectory, list(range(contents.trajectory.frames))
     words = {"first": slice(0, 1), "last": slice(-1, None), "all": slice(None)}
     if wanted in words:
-        return structures[words[wanted]], ()
+        return frames[words[wanted]], ()
     if wanted:
         try:
             numbers = [int(part) if part.strip() else None for part in wanted.split(":")]
-            chosen = structures[slice(*numbers)] if len(numbers) in (2, 3) else [structures[numbers[0] or 0]]
+            chosen = frames[slice(*numbers)] if len(numbers) in (2, 3) else [frames[numbers[0] or 0]]
         except (ValueError, IndexError, TypeError):
             chosen = []
         if not chosen:
             raise DatasetError(
-                f"{contents.path} has frames 0 to {len(structures) - 1}; got --frames {wanted}",
+                f"{contents.path} has frames 0 to {len(frames) - 1}; got --frames {wanted}",
                 "Expected first, last, all, a number, or START:STOP:STEP.",
             )
         return chosen, ()
-    if len(structures) > 1 and trajectory.followed and (trajectory.steps is not None or trajectory.times is not None):
+    if len(frames) > 1 and trajectory.followed and (trajectory.steps is not None or trajectory.times is not None):
         # Frames of one run are alike, and a network must not be tested on what it was trained with.
-        return structures[-1:], (f"The last of {len(structures)} frames of one run; --frames all takes every one.",)
-    return structures, ()
+        return frames[-1:], (f"The last of {len(frames)} frames of one run; --frames all takes every one.",)
+    return frames, ()
 
 
 def _facts(

@@ -52,6 +52,7 @@ class Predictions:
     device: str = ""
     notices: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
+    temperature: FloatArray | None = None
     msd_draws: FloatArray | None = None
     propensity_draws: FloatArray | None = None
     particles: IntArray | None = None

@@ -203,6 +203,7 @@ class Sample:
     """A configuration with its isoconfigurational ensemble, unless it is a bare structure, and facts.
 
     `name` tells it from the others of its state point in a dataset; without one, that is its configuration id.
+    `file`: what it is called in the place of both where it was read from a file of another code, and is in no dataset.
     """
 
     configuration: Configuration
@@ -211,6 +212,7 @@ class Sample:
     equilibration: EquilibrationRecord | None = None
     name: str | None = None
     cage: Cage | None = None
+    file: str | None = None
 
     @property
     def dynamics(self) -> Ensemble:
@@ -255,7 +257,9 @@ class Sample:
 
     @property
     def identifier(self) -> str:
-        """Name of the sample inside its dataset: '<state point>/<name>', such as 'T0.50_P1.55/c0003'."""
+        """Its name inside its dataset, '<state point>/<name>', such as 'T0.50_P1.55/c0003'; or its `file`."""
+        if self.file is not None:
+            return self.file
         index = self.facts.index
         known = self.configuration.fingerprint[:8] if index is None else configuration_id(index)
         return f"{self.facts.state_point}/{self.name or known}"

@@ -50,11 +50,13 @@ class Observable:
     `x` and `lines` are names of columns; one that ends in `*` stands for all columns that begin so, but for errors.
     `x_label` and `y_label` go to the axes; `y_label_2d` in two dimensions, where it differs. In labels FIRST stands for
     the name of the first species. A `symbol` stands for a scattering function, whose wave numbers the samples know, in
-    the place of `y_label`. `needs`: without what `lines` are undefined.
+    the place of `y_label`. `needs`: without what `lines` are undefined. `definition`: what the caption of the figure
+    adds to its `meaning`.
     """
 
     name: str
     meaning: str
+    definition: str
     columns: Callable[[Sequence[Sample]], Columns]
     x: str
     lines: tuple[str, ...]
@@ -292,31 +294,55 @@ _TWO = "two draws of each configuration"
 OBSERVABLES = {
     observable.name: observable
     for observable in (
-        Observable("msd", "mean squared displacement", msd, "time", ("msd_*",), TIME_LABEL,
+        Observable("msd", "mean squared displacement",
+                   "⟨|r(t) − r(0)|²⟩ of the particles of each species",
+                   msd, "time", ("msd_*",), TIME_LABEL,
                    f"MSD  {MSD_LABEL}", log_y=True),
-        Observable("scattering", "self intermediate scattering function, with KWW fits", self_scattering, "time",
+        Observable("scattering", "self intermediate scattering function",
+                   "F_s(k, t) = ⟨cos k·[r(t) − r(0)]⟩ of each species, at the wave numbers on the axis",
+                   self_scattering, "time",
                    ("f_s_*",), TIME_LABEL, "", symbol="F_s"),
-        Observable("non-gaussian", "non-Gaussian parameter", alpha_2, "time", ("alpha_2_*",), TIME_LABEL,
+        Observable("non-gaussian", "non-Gaussian parameter",
+                   "α₂(t) of the displacements of each species; 0 if they are Gaussian",
+                   alpha_2, "time", ("alpha_2_*",), TIME_LABEL,
                    r"non-Gaussian parameter  $\alpha_2(t)$"),
-        Observable("overlap", "self overlap of the first species", overlap, "time", ("overlap",), TIME_LABEL,
+        Observable("overlap", "self overlap of the first species",
+                   "Q(t), the share of its particles that have moved less than 0.3 σ_AA",
+                   overlap, "time", ("overlap",), TIME_LABEL,
                    "self overlap  $Q(t)$ of FIRST"),
-        Observable("chi4", "dynamic susceptibility of the first species", overlap, "time", ("chi_4", "chi_4_draws"),
+        Observable("chi4", "dynamic susceptibility of the first species",
+                   "χ₄(t) = N (⟨Q²⟩ − ⟨Q⟩²), the fluctuations of its self overlap Q(t)",
+                   overlap, "time", ("chi_4", "chi_4_draws"),
                    TIME_LABEL, r"dynamic susceptibility  $\chi_4(t)$ of FIRST", needs=_TWO),
-        Observable("rdf", "partial radial distribution functions", pair_correlation, "r", ("g_*",),
+        Observable("rdf", "partial radial distribution functions",
+                   "g(r), the density at the distance r from a particle, divided by the mean density",
+                   pair_correlation, "r", ("g_*",),
                    DISTANCE_LABEL, "radial distribution  $g(r)$", log_x=False),
-        Observable("structure", "partial and total structure factors", structure, "k", ("s", "s_*"),
+        Observable("structure", "partial and total structure factors",
+                   "S(k), the mean square of density fluctuations of wave number k",
+                   structure, "k", ("s", "s_*"),
                    WAVE_NUMBER_LABEL, "structure factor  $S(k)$", log_x=False),
-        Observable("van-hove", "self van Hove function at the particle times", van_hove, "r", (), DISTANCE_LABEL,
+        Observable("van-hove", "self van Hove function at the particle times",
+                   "distribution of the distances that particles of the first species have moved by time t",
+                   van_hove, "r", (), DISTANCE_LABEL,
                    r"$4 \pi r^2 G_s(r, t)$ of FIRST  [$\sigma_{AA}^{-1}$]", log_x=False,
                    y_label_2d=r"$2 \pi r G_s(r, t)$ of FIRST  [$\sigma_{AA}^{-1}$]"),
-        Observable("distinct", "distinct van Hove function at the particle times", distinct, "r", (), DISTANCE_LABEL,
+        Observable("distinct", "distinct van Hove function at the particle times",
+                   "G_d(r, t) / ρ, the relative density at time t around where another particle was at t = 0",
+                   distinct, "r", (), DISTANCE_LABEL,
                    r"$G_d(r, t) / \rho$ of FIRST with FIRST", log_x=False),
-        Observable("collective", "coherent scattering function at the particle times", collective, "time",
+        Observable("collective", "coherent scattering function at the particle times",
+                   "F(k, t), the correlation of density fluctuations of wave number k at the times 0 and t",
+                   collective, "time",
                    ("f_*",), TIME_LABEL, "", points=True, symbol="F"),
-        Observable("propensity", "ceiling of the correlation with the propensity", propensity, "time",
+        Observable("propensity", "ceiling of the correlation with the propensity",
+                   "Pearson’s correlation that a perfect prediction would reach, given the noise of few draws",
+                   propensity, "time",
                    ("ceiling", "ceiling_halves"), TIME_LABEL, "ceiling of Pearson's $r$ with the propensity of FIRST",
                    points=True, needs=_TWO),
-        Observable("volume", "volume against temperature on the way to the state point", volume, "temperature",
+        Observable("volume", "volume against temperature on the way to the state point",
+                   "volume per particle while the liquid was cooled to the state point",
+                   volume, "temperature",
                    ("volume",), TEMPERATURE_LABEL, VOLUME_LABEL, log_x=False, points=True, y_label_2d=AREA_LABEL),
     )
 }  # fmt: skip

@@ -89,7 +89,7 @@ def _save_drawn(
         figure = draw(observable, tables, titles, label, names=names)
         assert figure is not None
         save_figure(figure, AnalysisFolder(out).figure(observable.name))
-    return Drawn(observable.name, observable.meaning, figure, " ".join(ERRORS.split()))
+    return Drawn(observable, figure, " ".join(ERRORS.split()))
 
 
 def write_csv(path: Path, columns: Columns) -> None:

@@ -12,28 +12,28 @@ from matplotlib.figure import Figure
 from glassformer.core.errors import SettingsError
 from glassformer.core.files import write_atomically
 from glassformer.core.provenance import code_version
+from glassformer.evaluate.analysis import Observable
 from glassformer.report.page import in_page, plots, template
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The `figure` of the observable `name`; `meaning`: what it is, `errors`: what its bands or bars are."""
+    """The `figure` of an observable; `errors`: what its bands or bars are."""
 
-    name: str
-    meaning: str
+    observable: Observable
     figure: Figure
     errors: str
 
     @property
     def heading(self) -> str:
         """The meaning as a heading."""
-        return self.meaning[0].upper() + self.meaning[1:]
+        return self.observable.meaning[0].upper() + self.observable.meaning[1:]
 
     @property
     def caption(self) -> str:
-        """What the observable is called in the commands, and what the bands or bars are if there are any."""
+        """What the observable is, and what the bands or bars are if there are any."""
         kinds = {PolyCollection: "Bands", LineCollection: "Bars"}
-        text = f"Observable {self.name}."
+        text = f"{self.heading}: {self.observable.definition}."
         for kind, word in kinds.items():
             if any(isinstance(one, kind) for axes in self.figure.axes for one in axes.collections):
                 text += f" {word}: {self.errors}."
@@ -66,7 +66,7 @@ def write_observables_page(
     page = template("observables.html.jinja").render(
         title=title,
         lead=lead,
-        observables=[(one, in_page(one.figure, one.name, interactive=True)) for one in drawn],
+        observables=[(one, in_page(one.figure, one.observable.name, interactive=True)) for one in drawn],
         fits=[row for fit in fits for row in _rows(fit, names)],
         facts={**facts, "code": f"glassformer {code_version()}"},
         left_out=left_out,

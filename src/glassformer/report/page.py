@@ -103,7 +103,7 @@ def general(value: float, digits: int = 6) -> str:
 def symbols(text: str) -> Markup:
     """Return `text`, whatever it holds made harmless, with the subscripts of physics."""
     whole = str(escape(text))
-    for symbol, index in (("τ", "α"), ("τ_", "g"), ("F_", "s"), ("σ_", "AA")):
+    for symbol, index in (("τ", "α"), ("τ_", "g"), ("F_", "s"), ("G_", "d"), ("σ_", "AA")):
         whole = whole.replace(symbol + index, f"{symbol.removesuffix('_')}<sub>{index}</sub>")
     return Markup(whole)
 

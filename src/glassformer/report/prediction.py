@@ -19,16 +19,17 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import mixture_words
 from glassformer.report.histogram import draw_histogram
 from glassformer.report.page import csv_link, in_page, template
-from glassformer.report.propensity_figures import DIAMETERS, SLAB, slab_figure
+from glassformer.report.propensity_figures import DIAMETERS, SLAB, slab_figure, standardised
+from glassformer.report.propensity_words import colours_caption
 from glassformer.report.style import PALETTE, STYLE
-from glassformer.report.view import Colouring, colourings, view
+from glassformer.report.view import colourings, view
 
 # Particles of each species in the table.
 MOST_MOBILE = 10
 READS = {
-    "inherent": "the inherent structure",
-    "restricted": "cage positions of the restricted ensemble",
-    "window": "cage positions of short free draws",
+    "inherent": "the inherent structure of this configuration, and no dynamics",
+    "restricted": "cage positions, the mean positions of particles that are kept in their cages; no dynamics",
+    "window": "cage positions, the mean positions of particles during short free trajectories; short-time dynamics",
 }
 
 
@@ -42,9 +43,9 @@ def prediction_page(
     """
     configuration, names = sample.configuration, sample.mixture.species
     simulated = _simulated(sample, time)
-    quantities = colourings(simulated, prediction.propensity, prediction.uncertainty)
+    quantities = colourings(configuration.species, prediction.propensity, simulated, prediction.uncertainty)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        slab = in_page(_map(sample, [one for one in quantities if one.name in ("simulated", "predicted")]), "map")
+        slab = in_page(_map(sample, prediction.propensity, simulated), "map")
         spread = in_page(distribution_figure(sample, prediction.propensity), "distribution")
     score = _nearest_score(card, sample.facts.temperature, time)
     return template("prediction.html.jinja").render(
@@ -57,10 +58,13 @@ def prediction_page(
         reads=READS[card.reads],
         time=time,
         score=score,
+        mean_error=_error_of_means(score),
         scores=[f"{_with_error(one)} over {one['species']}{_ceiling(one)}" for one in score],
         warnings=warnings,
         simulated=simulated is not None,
         slab=slab,
+        view_caption=f"All particles at their positions at t = 0. {colours_caption(simulated is not None)}"
+        + (" Simulated: the mean over the draws that the file holds." if simulated is not None else ""),
         slab_caption=_slab_caption(sample, simulated is not None),
         distribution=spread,
         view=view(
@@ -91,13 +95,14 @@ def distribution_figure(sample: Sample, propensity: FloatArray) -> Figure:
     return figure
 
 
-def _map(sample: Sample, quantities: Sequence[Colouring]) -> Figure:
-    configuration = sample.configuration
-    values = {one.title: np.asarray(one.values, float) for one in quantities}
-    return slab_figure(
-        configuration.box, configuration.positions, configuration.species, values, "plasma", quantities[0].span,
-        r"propensity  [$\sigma_{AA}$]",
-    )  # fmt: skip
+def _map(sample: Sample, predicted: FloatArray, simulated: FloatArray | None) -> Figure:
+    configuration, shown = sample.configuration, {"predicted": predicted, "simulated": simulated}
+    panels = {
+        f"{name} propensity": standardised(values, configuration.species)
+        for name, values in shown.items()
+        if values is not None
+    }
+    return slab_figure(configuration.box, configuration.positions, configuration.species, panels)
 
 
 def _simulated(sample: Sample, time: float) -> FloatArray | None:
@@ -124,6 +129,18 @@ def _with_error(score: dict[str, Any]) -> str:
     return f"{score['pcc_mean']:.3f}" if error is None else f"{score['pcc_mean']:.3f} ± {error:.3f}"
 
 
+def _error_of_means(score: list[dict[str, Any]]) -> str:
+    """Return what is known of the error of the mean over particles, by the `score` on the card."""
+    known = [f"{one['mean_error']:.3f} ({one['species']})" for one in score if one.get("mean_error") is not None]
+    size = (
+        "In cross-validation, the mean over the particles of a configuration that was left out differed from the"
+        f" simulated one by {listed(known)} σ_AA (root mean square over configurations)."
+        if known
+        else "How large they are, the card of this model does not say."
+    )
+    return f"Means over many particles have errors of the model that do not average out. {size}"
+
+
 def _ceiling(score: dict[str, Any]) -> str:
     return "" if score["ceiling"] is None else f" (ceiling {score['ceiling']:.2f})"
 
@@ -139,9 +156,9 @@ def _slab_caption(sample: Sample, simulated: bool) -> str:
     others = f"; small circles: {listed(names[1:])}" if len(names) > 1 else ""
     thick = min(SLAB, float(sample.configuration.box[2]))
     return (
-        f"The particles with z below {thick:g} σ_AA{', predicted and simulated' if simulated else ''}."
-        f" Circles have a diameter of {DIAMETERS[0]:g} σ_AA{others}."
-        " The colours' ends leave out the smallest and largest 1 %."
+        f"The particles with z below {thick:g} σ_AA. Colour: {'predicted and simulated' if simulated else 'predicted'}"
+        " propensity, as the deviation from the mean of the species in its standard deviations. Circles have a diameter"
+        f" of {DIAMETERS[0]:g} σ_AA{others}."
     )
 
 

@@ -56,7 +56,7 @@ class Propensities:
             part.positions[where],
             part.species[where],
             part.species_names,
-            colourings(part.label[where, self._place], part.prediction[where, self._place]),
+            colourings(part.species[where], part.prediction[where, self._place], part.label[where, self._place]),
             "The map above shows a slab of the same configuration.",
         )
 

@@ -5,18 +5,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.dataset.held_out import HeldOut
 from glassformer.evaluate.held_out import HeldOutRow
-from glassformer.report.style import MARKERS, NEUTRAL, PALETTE, at_time, key_entry
+from glassformer.report.style import MARKERS, NEUTRAL, PALETTE, at_time, key_entry, literal
 
 # Thickness of the slab that the map shows, in sigma_AA.
 SLAB = 2.5
-# Colours span so many standard deviations on both sides of the mean.
-SPREAD = 2.5
+# Colours of deviations from the mean of the species; they span so many standard deviations on both sides of it.
+DEVIATION_COLOURS, SPREAD = "RdBu_r", 2.5
+DEVIATION = "deviation from the mean of the species"
 # Diameters of the circles, by number of the species; further species are as small as the last.
 DIAMETERS = (1.0, 0.75)
 # More circles than this are drawn as pixels: each by itself would make the page heavy.
@@ -42,10 +44,7 @@ def map_figure(part: HeldOut, configuration: int, place: int, pearson: float) ->
         f"predicted, Pearson {pearson:.2f}": standardised(part.prediction[where, place], species),
         "simulated": standardised(part.label[where, place], species),
     }
-    return slab_figure(
-        part.box[configuration], part.positions[where], species, panels, "RdBu_r", (-SPREAD, SPREAD),
-        "propensity  [standard\ndeviations of the species]",
-    )  # fmt: skip
+    return slab_figure(part.box[configuration], part.positions[where], species, panels)
 
 
 def slab_figure(
@@ -53,23 +52,26 @@ def slab_figure(
     positions: NDArray[np.floating],
     species: ByteArray,
     panels: Mapping[str, FloatArray],
-    colours: str,
-    span: tuple[float, float],
-    label: str,
 ) -> Figure:
-    """The particles with z below `SLAB`, a panel for each quantity (N,) of `panels`, by their titles.
-
-    `span`: values of the first and the last of the `colours`, a map of matplotlib; `label` of the colour bar.
-    """
+    """The particles with z below `SLAB`, a panel for each of `panels`: `standardised` propensities (N,) by title."""
     figure = Figure(figsize=(4.1 * len(panels) + 1, 4.5))
     row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (title, values) in zip(row, panels.items(), strict=True):
-        circles = draw_slab(axes, positions, species, box, values)
-        circles.set(cmap=colours, clim=span)
+        circles = draw_deviations(axes, positions, species, box, values)
         axes.set_title(title, fontsize=11)
     row[0].set_ylabel(r"y  [$\sigma_{AA}$]")
+    label = f"{DEVIATION}\n[its standard deviations]"
     figure.colorbar(circles, ax=row, extend="both", shrink=0.85, label=label)
     return figure
+
+
+def draw_deviations(
+    axes: Axes, positions: NDArray[np.floating], species: NDArray[np.uint8], box: FloatArray, values: FloatArray
+) -> EllipseCollection:
+    """Draw a slab as `draw_slab` does, red where the `standardised` values (N,) are positive, blue where negative."""
+    circles = draw_slab(axes, positions, species, box, values)
+    circles.set(cmap=DEVIATION_COLOURS, clim=(-SPREAD, SPREAD))
+    return circles
 
 
 def draw_slab(
@@ -87,7 +89,24 @@ def draw_slab(
     return circles
 
 
-def standardised(values: NDArray[np.float32], species: NDArray[np.uint8]) -> FloatArray:
+def draw_species(
+    axes: Axes,
+    positions: NDArray[np.floating],
+    species: NDArray[np.uint8],
+    box: FloatArray,
+    names: Sequence[str],
+) -> None:
+    """Draw a slab as `draw_slab` does, with a colour for each species and a legend beside the axes."""
+    shades = [PALETTE[kind % len(PALETTE)] for kind in range(len(names))]
+    circles = draw_slab(axes, positions, species, box, species.astype(np.float64))
+    circles.set(cmap=ListedColormap(shades), clim=(-0.5, len(names) - 0.5))
+    entries = [
+        key_entry(literal(name), marker="o", ms=7, color=shade) for name, shade in zip(names, shades, strict=True)
+    ]
+    axes.legend(handles=entries, title="species", loc="upper left", bbox_to_anchor=(1.01, 1))
+
+
+def standardised(values: NDArray[np.floating], species: NDArray[np.uint8]) -> FloatArray:
     """Return `values` (N,) in standard deviations from the mean of the species; 0 where they do not vary."""
     found = np.zeros(len(values))
     for kind in np.unique(species):

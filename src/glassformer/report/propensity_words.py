@@ -56,7 +56,7 @@ def map_caption(part: HeldOut, row: HeldOutRow, configuration: int, names: Mappi
         f"A slab of {thick:g} σ_AA through a configuration that the fit had not seen"
         f" ({part.configurations[configuration]}, {names.get(row.state_point, row.state_point)}), at t ="
         f" {row.time:g}. Red particles will go far, blue ones will stay: a good prediction has the same colours as the"
-        " simulation in the same places. They count standard deviations from the mean of the species, on each side. Of"
+        " simulation in the same places. Colour: deviation from the mean of the species, in its standard deviations. Of"
         " all configurations this one has the"
         f" median correlation, {figures_of(row.pearson[configuration])} over its {row.species} particles. Circles have"
         f" a diameter of {DIAMETERS[0]:g} σ_AA.{others}"
@@ -68,8 +68,17 @@ def view_caption(part: HeldOut, row: HeldOutRow, configuration: int, names: Mapp
     return (
         f"All particles of the same configuration ({part.configurations[configuration]},"
         f" {names.get(row.state_point, row.state_point)}), at their positions at t = 0, with propensities at t ="
-        f" {row.time:g}. Simulated and predicted propensities share one scale, in σ_AA; its ends leave out the"
-        " smallest and largest 1 %."
+        f" {row.time:g}. {colours_caption(simulated=True)}"
+    )
+
+
+def colours_caption(simulated: bool) -> str:
+    """Return what the colours of a view are; `simulated`: whether it shows simulated propensities, too."""
+    return (
+        "Deviation: propensity minus the mean of the particle's species, in standard deviations of that species over"
+        " this structure; red particles go further than others of their species, blue ones less far. Absolute:"
+        f" propensity in σ_AA{', on one scale for predicted and simulated ones' if simulated else ''}. Scales in σ_AA"
+        " leave out the smallest and largest 1 %."
     )
 
 

@@ -99,4 +99,4 @@ def _save_drawn(name: str, columns: Columns, motion: Motion, folder: AnalysisFol
         )  # fmt: skip
         assert figure is not None
         save_figure(figure, folder.figure(name))
-    return Drawn(name, observable.meaning, figure, " ".join(ERRORS.split()))
+    return Drawn(observable, figure, " ".join(ERRORS.split()))

@@ -113,7 +113,8 @@ function start(data) {
     part("scale").hidden = name === "species";
     part("species").hidden = name !== "species";
     if (chosen.bar) {
-      inSigma(part("title"), `${chosen.title} [`, "]");
+      if (chosen.unit) part("title").textContent = `${chosen.title} [${chosen.unit}]`;
+      else inSigma(part("title"), `${chosen.title} [`, "]");
       part("bar").style.background = `linear-gradient(to right, ${chosen.bar.join(", ")})`;
       [part("low").textContent, part("high").textContent] = chosen.span.map((end) => end.toPrecision(3).replace("-", "−"));
     }

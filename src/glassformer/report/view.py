@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.report.page import template
-from glassformer.report.propensity_figures import DIAMETERS
+from glassformer.report.propensity_figures import DEVIATION, DEVIATION_COLOURS, DIAMETERS, SPREAD, standardised
 from glassformer.report.style import PALETTE
 
 # Colours end where this share of the values lies outside, on each side that has an end.
@@ -33,37 +33,51 @@ Array = NDArray[np.float32] | FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Colouring:
-    """One quantity (N,), in sigma_AA, by which the particles of a view are coloured.
+    """One quantity (N,) by which the particles of a view are coloured.
 
-    `map`: colours of matplotlib. `span`: values of the first and the last colour. `by`: the mobility, 'simulated' or
-    'predicted', that tells which particles are the most mobile while this colouring is shown.
+    `label`: what a reader chooses; `title` of the scale. `map`: colours of matplotlib. `span`: values of the first and
+    the last colour. `by`: the mobility, 'simulated' or 'predicted', that tells which particles are the most mobile
+    while this colouring is shown. `unit` of the values, None for sigma_AA.
     """
 
     name: str
+    label: str
     title: str
     values: Array
     map: str
     span: tuple[float, float]
     by: str
+    unit: str | None = None
 
 
-def colourings(simulated: Array | None, predicted: Array, uncertainty: Array | None = None) -> list[Colouring]:
+def colourings(
+    species: ByteArray, predicted: Array, simulated: Array | None = None, uncertainty: Array | None = None
+) -> list[Colouring]:
     """Return how particles with these propensities and uncertainties (N,), in sigma_AA, can be coloured.
 
+    First come deviations from the mean of the species: absolute values show, above all, which species is which.
     Simulated and predicted propensities share one scale. Their difference has the same length of scale on both sides of
     zero.
     """
-    known = [np.asarray(values, np.float64) for values in (simulated, predicted) if values is not None]
-    span = _span(np.concatenate(known))
-    found = [Colouring("predicted", "predicted propensity", predicted, "plasma", span, "predicted")]
+    known = {"predicted": predicted} | ({} if simulated is None else {"simulated": simulated})
+    span = _span(np.concatenate([np.asarray(values, np.float64) for values in known.values()]))
+    found = [
+        Colouring(f"{name}-deviation", f"{name} deviation", f"{name} propensity, {DEVIATION}",
+                  standardised(values, species), DEVIATION_COLOURS, (-SPREAD, SPREAD), name, "standard deviations")
+        for name, values in known.items()
+    ]  # fmt: skip
+    for name, values in known.items():
+        found.append(Colouring(name, f"{name}, absolute", f"{name} propensity", values, "plasma", span, name))
     if simulated is not None:
         difference = np.asarray(predicted, float) - simulated
         most = max(-_span(difference)[0], _span(difference)[1])
-        found.append(Colouring("simulated", "simulated propensity", simulated, "plasma", span, "simulated"))
-        found.append(Colouring("difference", "predicted − simulated", difference, "RdBu_r", (-most, most), "simulated"))
+        found.append(
+            Colouring("difference", "difference", "predicted − simulated", difference, DEVIATION_COLOURS,
+                      (-most, most), "simulated")
+        )  # fmt: skip
     if uncertainty is not None:
         found.append(
-            Colouring("uncertainty", "standard error of the prediction", uncertainty, "viridis",
+            Colouring("uncertainty", "uncertainty", "standard error of the prediction", uncertainty, "viridis",
                       _span(uncertainty), "predicted")
         )  # fmt: skip
     return found
@@ -127,6 +141,7 @@ def _as_data(one: Colouring) -> dict[str, Any]:
     return {
         "name": one.name,
         "title": one.title,
+        "unit": one.unit,
         "span": one.span,
         "by": one.by,
         "values": _packed(one.values, "<f4"),

@@ -147,8 +147,9 @@ def _sample(
         for step, at_redraw in _stops(sampling):
             raise_if_stopped(stop)
             raise_if_stopped(outer)
-            report((step - engine.steps) * engine.draws / (sampling.draws * round(sampling.end / sampling.time_step)))
-            engine.advance(step - engine.steps)
+            steps = step - engine.steps
+            engine.advance(steps)
+            report(steps * engine.draws / (sampling.draws * round(sampling.end / sampling.time_step)))
             if step > round(sampling.begin / sampling.time_step):
                 sums.add(engine.displacements())
             if at_redraw and wall is not None:

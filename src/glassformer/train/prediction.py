@@ -92,6 +92,7 @@ def predict(
         roles=tuple(one.role for one in structures),
         times=target.times,
         density=density,
+        temperature=np.array([one.temperature for one in structures]),
         prediction=predicted.log_means,
         state_point_mean=model.state_point_mean.predict(state_points),
         density_fit=model.density_fit.predict(density),
@@ -113,6 +114,7 @@ class _Structure:
     state_point: str
     role: Role
     density: float
+    temperature: float
     species: ByteArray
 
     @classmethod
@@ -120,7 +122,10 @@ class _Structure:
         one = sample.configuration
         model.target.learned_or_refused(one.species, sample.identifier)
         role = model.role_of(one) or "test"
-        return cls(sample.identifier, one.fingerprint, sample.facts.state_point, role, one.density, one.species)
+        facts = sample.facts
+        return cls(
+            sample.identifier, one.fingerprint, facts.state_point, role, one.density, facts.temperature, one.species
+        )
 
 
 def _looked_at(model: Model, samples: Sequence[Sample]) -> tuple[list[_Structure], dict[str, Any]]:

@@ -37,6 +37,7 @@ def as_predictions(
         roles=tuple("train" if predictor.has_seen(one) else "test" for one in configurations),
         times=times,
         density=np.array([one.density for one in configurations]),
+        temperature=np.array([sample.facts.temperature for sample in samples]),
         prediction=np.array(means)[:, None],
         state_point_mean=unknown,
         density_fit=unknown,

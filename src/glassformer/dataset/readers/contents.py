@@ -5,6 +5,7 @@ order of their numbers, and a two-dimensional system has z = 0 and Lz = 1. The t
 them until `species.assign_species` says which species of a mixture each is.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray, IntArray
+from glassformer.core.mixture import shipped_mixtures
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import THICKNESS, Configuration
+
+# What files that the package writes say of their numbers; only then mixture and temperature are believed.
+UNITS = "LJ"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +81,18 @@ class Origin:
     temperature: float | None = None
     source: str | None = None
     licence: str | None = None
+
+    @classmethod
+    def stated(cls, facts: Mapping[str, str]) -> "Origin":
+        """Return what the `facts` of a file say that the package wrote, or nothing: others have other units."""
+        if facts.get("units") != UNITS:
+            return cls()
+        try:
+            temperature = float(facts.get("temperature", "nan"))
+        except ValueError:
+            temperature = math.nan
+        mixture = facts.get("mixture", "")
+        return cls(mixture if mixture in shipped_mixtures() else None, temperature if 0 < temperature < 1e9 else None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,8 @@
 
 https://github.com/libAtoms/extxyz. Read are `Lattice`, `Origin`, `pbc`, `Time`, `Step`, and of `Properties` the
 columns `pos`, `id`, `species`, `type`, `element` or `atom_types`, and `map_shift`, the periodic images. `species_names`
-names the types 1, 2, ... of a file that `glassformer export` wrote.
+names the types 1, 2, ... of a file that `glassformer export` wrote; with `units=LJ`, `mixture` and `temperature` are
+read, too.
 """
 
 import re
@@ -14,7 +15,7 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.words import counted
-from glassformer.dataset.readers.contents import Contents
+from glassformer.dataset.readers.contents import Contents, Origin
 from glassformer.dataset.readers.frames import Frame, Frames, is_flat, whole_numbers
 from glassformer.dataset.readers.text import Lines, open_lines, shortened
 
@@ -40,29 +41,35 @@ def read_extended_xyz(path: Path, incomplete: bool = False) -> Contents:
     `incomplete`: take the whole frames of a file whose last one is cut off. Raises `DatasetError`,
     `ConfigurationError` or `StorageError`, naming the file and the line or frame.
     """
-    frames = Frames(path, FORMAT)
+    frames, origins = Frames(path, FORMAT), set[Origin]()
     with open_lines(path) as lines:
         while (number := lines.content()) is not None:
-            frame = _frame(lines, number, f"{path}: frame {len(frames) + 1}")
+            settings: dict[str, str] = {}
+            frame = _frame(lines, number, f"{path}: frame {len(frames) + 1}", settings)
             if frame is None:
                 frames.refuse_cut(incomplete)
                 break
             frames.add(frame)
+            origins.add(Origin.stated(settings))
         if lines.cut and not len(frames):
             frames.refuse_cut(incomplete)
     if not len(frames):
         raise DatasetError(f"{path} is empty", _EXPECTED)
-    return frames.contents()
+    # What frames say differently is not true of all of them.
+    return frames.contents(origins.pop() if len(origins) == 1 else None)
 
 
-def _frame(lines: Lines, number: str, where: str) -> Frame | None:
-    """Return the frame that begins with the line `number`, or None where the file ends inside it."""
+def _frame(lines: Lines, number: str, where: str, settings: dict[str, str]) -> Frame | None:
+    """Return the frame that begins with the line `number`, or None where the file ends inside it.
+
+    `settings` receives the pairs of its second line.
+    """
     if not re.fullmatch(r"\d{1,12}", number):
         raise lines.error(f"line {lines.number}: got '{shortened(number)}' where a frame begins", _EXPECTED)
     comment = lines.next()
     if comment is None:
         return None
-    settings = header_settings(comment)
+    settings |= header_settings(comment)
     low, box, walls = _box(settings, where)
     properties = _properties(settings.get("Properties", ""), where)
     kind = properties[next(name for name in _TYPES if name in properties)]

@@ -1,7 +1,8 @@
 """What `glassformer export --to npz` writes: one structure with the names of its species, and its draws.
 
 Arrays: `glassformer_format` (), `positions` (N, 3), `species` (N,), `box` (3,), `species_names`; where they are known
-`inherent_positions` (N, 3), `particle_times` (S,), `displacements` (D, S, N, 3) and `displacement_mean` (S, N).
+`inherent_positions` (N, 3), `particle_times` (S,), `displacements` (D, S, N, 3) and `displacement_mean` (S, N), and
+`mixture`, `temperature` and `units`.
 """
 
 from dataclasses import replace
@@ -20,13 +21,14 @@ FORMAT = "glassformer npz"
 MARK = "glassformer_format"
 ARRAYS = (MARK, "positions", "species", "box", "species_names")
 OPTIONAL = ("inherent_positions", "particle_times", "displacements", "displacement_mean")
+FACTS = ("mixture", "temperature", "units")
 _EXPECTED = "Expected an .npz that glassformer export wrote."
 
 
 def read_own_npz(path: Path) -> Contents:
     """Return the structure and draws of `path`. Raises `DatasetError` or `ConfigurationError`, naming it."""
     try:
-        arrays = read_npz(path, ARRAYS, OPTIONAL)
+        arrays = read_npz(path, ARRAYS, (*OPTIONAL, *FACTS))
         names = arrays["species_names"]
         kinds = arrays["species"]
         if names.ndim != 1 or names.dtype.kind != "U" or kinds.ndim != 1 or kinds.dtype.kind not in "iu":
@@ -40,7 +42,7 @@ def read_own_npz(path: Path) -> Contents:
         raise DatasetError(f"{path}: got {particles} species of {len(names)} names", _EXPECTED)
     frames = Frames(path, FORMAT)
     frames.add(Frame(numbers["positions"], numbers["box"], names[kinds], unwrapped=False))
-    contents = frames.contents(Origin())
+    contents = frames.contents(Origin.stated({name: str(arrays[name]) for name in FACTS if name in arrays}))
     times = numbers.get("particle_times")
     inherent, moved, mean = (numbers.get(name) for name in ("inherent_positions", "displacements", "displacement_mean"))
     return replace(

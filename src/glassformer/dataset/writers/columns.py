@@ -1,30 +1,36 @@
 """What is exported of a sample: its structure, and columns of numbers for its particles."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.dataset.predictions import Predictions
+from glassformer.dataset.readers.contents import UNITS
 from glassformer.dataset.sample import Sample
 from glassformer.physics.configuration import Configuration
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """A configuration with the names of its species, and `columns` by name, each (N,); NaN where nothing is known."""
+    """A configuration with the names of its species, and `columns` by name, each (N,); NaN where nothing is known.
+
+    `facts`: numbers and texts about the whole of it, by name.
+    """
 
     configuration: Configuration
     species: tuple[str, ...]
     columns: dict[str, FloatArray]
+    facts: dict[str, str | float] = field(default_factory=dict)
 
 
 def structure_of(sample: Sample, predictions: Predictions | None = None) -> Structure:
     """Return what is exported of `sample`.
 
     Columns: `propensity_<t>` for every particle time t of its draws, and from `predictions` `predicted_propensity_<t>`
-    or `predicted_squared_displacement_<t>`. Raises `PredictionError` if these are not of this structure.
+    or `predicted_squared_displacement_<t>`. Facts: mixture, temperature, units. Raises `PredictionError` if the
+    predictions are not of this structure.
     """
     columns: dict[str, FloatArray] = {}
     if sample.ensemble is not None:
@@ -32,7 +38,12 @@ def structure_of(sample: Sample, predictions: Predictions | None = None) -> Stru
             columns[f"propensity_{time:g}"] = mean.astype(np.float64)
     if predictions is not None:
         columns |= _predicted(sample, predictions)
-    return Structure(sample.configuration, sample.mixture.species, columns)
+    facts: dict[str, str | float] = {
+        "mixture": sample.facts.mixture.stated,
+        "temperature": sample.facts.temperature,
+        "units": UNITS,
+    }
+    return Structure(sample.configuration, sample.mixture.species, columns, facts)
 
 
 def _predicted(sample: Sample, predictions: Predictions) -> dict[str, FloatArray]:

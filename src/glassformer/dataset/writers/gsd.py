@@ -8,7 +8,8 @@ from glassformer.dataset.writers.columns import Structure
 
 
 def gsd(structure: Structure) -> bytes:
-    """Return the structure as a GSD file of one frame; columns are logged quantities, such as particles/propensity_1.
+    """Return the structure as a GSD file of one frame; columns are logged quantities, such as particles/propensity_1,
+    and so are facts that are numbers.
 
     Raises `DatasetError` if the package gsd is not installed.
     """
@@ -23,6 +24,8 @@ def gsd(structure: Structure) -> bytes:
     centred = configuration.positions - configuration.box / 2 * (1, 1, 0 if flat else 1)
     frame.particles.position = centred.astype(np.float32)
     frame.log = {f"particles/{name}": values for name, values in structure.columns.items()}
+    # The log holds numbers only.
+    frame.log |= {name: np.array([value]) for name, value in structure.facts.items() if not isinstance(value, str)}
     with file_in_memory() as (descriptor, name):
         with package.open(name, "w") as file:
             file.append(frame)

@@ -10,7 +10,7 @@ from glassformer.dataset.writers.columns import Structure
 
 
 def npz(structure: Structure, sample: Sample) -> bytes:
-    """Return the structure, its columns, and what the draws of `sample` did, in double or the sample's precision."""
+    """Return the structure, columns, facts, and what the draws of `sample` did, in double or the sample's precision."""
     configuration, ensemble = structure.configuration, sample.ensemble
     arrays = {
         MARK: np.array(1),
@@ -19,6 +19,7 @@ def npz(structure: Structure, sample: Sample) -> bytes:
         "box": configuration.box,
         "species_names": np.array(structure.species),
         **structure.columns,
+        **{name: np.array(value) for name, value in structure.facts.items()},
     }
     if configuration.inherent_positions is not None:
         arrays["inherent_positions"] = configuration.inherent_positions

@@ -1,6 +1,7 @@
 """Structures as text: extended XYZ and LAMMPS dumps, with every digit that the numbers have."""
 
 import io
+import re
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from glassformer.dataset.writers.columns import Structure
 def extended_xyz(structure: Structure) -> bytes:
     """Return the structure as extended XYZ: id, type from 1, pos, and a column for each of `columns`.
 
+    The second line has a key=value pair for each of `facts`.
     Types are numbers, as OVITO takes them for its particle types and ASE keeps them: 'A' is no chemical element.
     """
     configuration = structure.configuration
@@ -19,8 +21,14 @@ def extended_xyz(structure: Structure) -> bytes:
     header = (
         f'Lattice="{x} 0 0 0 {y} 0 0 0 {z}" Properties={properties} pbc="{periodic}"'
         f" species_names={','.join(structure.species)}"
-    )
+    ) + "".join(f" {name}={_value(value)}" for name, value in structure.facts.items())
     return f"{configuration.particles}\n{header}\n".encode() + _table(structure)
+
+
+def _value(value: str | float) -> str:
+    """Return a number with its digits, or a text, in quotation marks unless it is one word."""
+    text = value if isinstance(value, str) else f"{value:.10g}"
+    return text if re.fullmatch(r"[\w.+-]+", text) else '"' + text.replace('"', "'") + '"'
 
 
 def lammps_dump(structure: Structure) -> bytes:

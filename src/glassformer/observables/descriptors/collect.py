@@ -13,7 +13,7 @@ from glassformer.observables.descriptors.averages import recursive_averages
 from glassformer.observables.descriptors.displacements import displacement_descriptors
 from glassformer.observables.descriptors.energies import local_energies
 from glassformer.observables.descriptors.harmonic import harmonic_amplitudes
-from glassformer.observables.descriptors.neighbors import Neighbors, find_neighbors
+from glassformer.observables.descriptors.neighbors import Neighbors, check_cutoff, find_neighbors
 from glassformer.observables.descriptors.radial import (
     coarse_shells,
     default_shells,
@@ -54,6 +54,11 @@ class DescriptorSettings:
             return cls(**changes)
         except TypeError as error:
             raise SettingsError(f"descriptors: {error}", "Use the names of DescriptorSettings.") from None
+
+
+def check_reach(configuration: Configuration, mixture: Mixture, settings: DescriptorSettings) -> None:
+    """Raise `ConfigurationError` if the box is shorter than twice the reach of the descriptors."""
+    check_cutoff(configuration, max(default_shells(settings.reach).reach, _near(mixture, settings)))
 
 
 def collect_descriptors(
@@ -103,19 +108,23 @@ def _of_structure(
     further: Sequence[Descriptors] = (),
 ) -> Descriptors:
     """Return the descriptors of `structure`, of the vectors to it from the positions `thermal`, and `further` ones."""
-    shells, coarse, angular = default_shells(chosen.reach), coarse_shells(chosen.reach), default_angular_shells()
+    shells, coarse = default_shells(chosen.reach), coarse_shells(chosen.reach)
     far = find_neighbors(structure, shells.reach, threads)
     radial = radial_densities(far, shells, mixture.species, threads=threads)
     wide = radial_densities(far, coarse, mixture.species, "shell", threads)
     del far
-    needed = angular.reach, mixture.longest_cutoff, chosen.averaging_length, *chosen.harmonic
-    near = find_neighbors(structure, max(needed), threads)
-    fine = join(radial, bond_orders(near, angular, chosen.degrees, threads=threads))
+    near = find_neighbors(structure, _near(mixture, chosen), threads)
+    fine = join(radial, bond_orders(near, default_angular_shells(), chosen.degrees, threads=threads))
     local = [wide, *_local(structure, thermal, near, mixture, chosen, threads), *further]
     return join(
         recursive_averages(join(*local), near, chosen.averaging_length, chosen.generations),
         recursive_averages(fine, near, chosen.averaging_length, chosen.fine_generations),
     )
+
+
+def _near(mixture: Mixture, chosen: DescriptorSettings) -> float:
+    """Return how far everything but the radial densities reaches."""
+    return max(default_angular_shells().reach, mixture.longest_cutoff, chosen.averaging_length, *chosen.harmonic)
 
 
 def _local(

@@ -58,12 +58,8 @@ class Neighbors:
             )
 
 
-def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1) -> Neighbors:
-    """Return all neighbors closer than `cutoff` in the periodic box, found in a grid of cells.
-
-    Positions are wrapped. Raises `ConfigurationError` if the cutoff exceeds half the shortest box edge, or for
-    positions, species or a box of another form.
-    """
+def check_cutoff(configuration: Configuration, cutoff: float) -> None:
+    """Raise `ConfigurationError` if the cutoff exceeds half the shortest box edge."""
     shortest = float(configuration.edges.min())
     if not 0 < cutoff <= shortest / 2 * (1 + 1e-12):
         raise ConfigurationError(
@@ -71,6 +67,15 @@ def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1
             f" {shortest / 2:.4g}",
             "Use more particles, or descriptors of shorter reach.",
         )
+
+
+def find_neighbors(configuration: Configuration, cutoff: float, threads: int = 1) -> Neighbors:
+    """Return all neighbors closer than `cutoff` in the periodic box, found in a grid of cells.
+
+    Positions are wrapped. Raises `ConfigurationError` as `check_cutoff` does, or for positions, species or a box of
+    another form.
+    """
+    check_cutoff(configuration, cutoff)
     check_positions(configuration.positions, configuration.species, configuration.box)
     positions = wrap(np.ascontiguousarray(configuration.positions, np.float64), configuration.box)
     box = np.ascontiguousarray(configuration.box, np.float64)
