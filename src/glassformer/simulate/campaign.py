@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ from glassformer.simulate.work import sample_work, warn_of_cost
 
 # Attempts to write campaign.json, which other runs write at the same moment.
 ATTEMPTS = 600
+
+T = TypeVar("T")
 
 
 def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
@@ -99,8 +101,11 @@ class Choice:
 
     def of(self, all_tasks: Sequence[Task]) -> list[Task]:
         """Return those among `all_tasks`."""
-        mine = all_tasks[self.part - 1 :: self.parts]
-        return [task for task in mine if self.names is None or task.name in self.names]
+        return [task for task in self.share(all_tasks) if self.names is None or task.name in self.names]
+
+    def share(self, of_tasks: Sequence[T]) -> Sequence[T]:
+        """Return what belongs to the tasks of the part, of what there is `of_tasks`, one for each."""
+        return of_tasks[self.part - 1 :: self.parts]
 
 
 def run_campaign(
