@@ -24,7 +24,7 @@ from glassformer.train import fold as fold_module
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import build_examples, build_graphs
 from glassformer.train.target import Target
-from glassformer.train.training import train_run
+from glassformer.train.training import run_identity, train_run
 from tests.conftest import TINY_RUN, synthetic_sample
 from tests.unit.test_training import Recorder
 
@@ -218,8 +218,10 @@ def test_a_sample_without_a_target_time_is_named() -> None:
     samples = samples_of(3)
     short = {"times": samples[2].dynamics.times[:-1], "msd": samples[2].observed("msd")[:, :-1]}
     samples[2] = replace(samples[2], ensemble=replace(samples[2].dynamics, **short))
+    error = outlines_of(samples, run_of()).unobserved
+    assert "c0002 was not observed at t = 2" in str(error)
     with pytest.raises(DatasetError, match=r"c0002 was not observed at t = 2"):
-        outlines_of(samples, run_of())
+        run_identity(run_of(), samples)
 
 
 @pytest.mark.long

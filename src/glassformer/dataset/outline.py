@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import DatasetError
 from glassformer.core.files import storage_error
 from glassformer.core.provenance import fingerprint_of
 from glassformer.core.run import Run
@@ -41,36 +42,39 @@ class Outlines:
 
     `samples` hold an `Outline` in the place of a structure, and of the displacements of particles only what is learned.
     `inherent`: fingerprint of all inherent structures that the network reads, one for each draw if draws are dealt out.
+    `unobserved`: the error of the first sample that was not observed at a target time, if there is one.
     """
 
     run: Run
     samples: list[Sample]
     times: FloatArray
     inherent: str
+    unobserved: DatasetError | None = None
 
 
 def outlines_of(samples: Iterable[Sample], run: Run) -> Outlines:
-    """Return the outlines of `samples`, each of which is looked at once.
-
-    Raises `DatasetError` if one was not observed at the run's target times. Bare structures are kept as such.
-    """
+    """Return the outlines of `samples`, each of which is looked at once. Bare structures are kept as such."""
     wanted, particles = run.targets.times, run.network.head == "particle"
     found: list[Sample] = []
-    times = np.empty(0)
+    times, unobserved = np.empty(0), None
 
     def inherent_structures() -> Iterator[NDArray[np.float64]]:
-        nonlocal times
+        nonlocal times, unobserved
         for sample in samples:
-            if sample.ensemble is not None:
-                # 'last' is the last time of the first sample; all others must have it, too.
-                times = target_times([sample], times.tolist() or wanted, particles)
+            if sample.ensemble is not None and unobserved is None:
+                try:
+                    # 'last' is the last time of the first sample; all others must have it, too.
+                    times = target_times([sample], times.tolist() or wanted, particles)
+                except DatasetError as error:
+                    # Whoever uses the outlines has more to say first: that samples are bare, or not in equilibrium.
+                    unobserved = error
             found.append(_outlined(sample, times, particles))
             positions = sample.configuration.inherent_positions
             if positions is not None and run.network.reads_inherent:
                 yield from [positions] * (sample.draws if run.split.by == "draw" else 1)
 
     inherent = fingerprint_of(inherent_structures())
-    return Outlines(run, found, times, inherent)
+    return Outlines(run, found, times, inherent, unobserved)
 
 
 def _outlined(sample: Sample, times: FloatArray, particles: bool) -> Sample:
@@ -139,7 +143,7 @@ def stream_dataset(
 
     Then a sample that does not fit is read each time that it is asked for, and what `run` needs of all before its first
     epoch is gathered in one pass, see `Streamed`. `say` is told if many must be read. Raises `DatasetError` as
-    `read_dataset` and `outlines_of`.
+    `read_dataset`.
     """
     paths = sample_paths(dataset)
     try:

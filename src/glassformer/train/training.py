@@ -135,6 +135,8 @@ def _task(samples: Sequence[Sample], known: Outlines, out: Path, threads: int, s
     outlines: Sequence[Sample] = known.samples
     species = agreed_species(outlines)
     run = _with_species(known.run, len(species))
+    if known.unobserved is not None:
+        raise known.unobserved
     target = Target.of(run.targets, run.network.head, known.times, species)
     _refuse_what_does_not_fit(outlines)
     if start is not None:
