@@ -146,7 +146,9 @@ def test_the_file_for_sbatch(tmp_path: Path) -> None:
     last = done.stdout.splitlines()[-1]
     assert f"simulate demo --out '{tmp_path / 'a b'}' --set draws=3 --only T0.50" in last
     assert '--part "$SLURM_ARRAY_TASK_ID/40"' in last
+    assert last.endswith(" --walltime 12:00:00")
     assert subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=False).returncode == 0
     assert command("sbatch", "demo", "--out", tmp_path, "--set", "drawz=3").returncode == 2
+    assert "expected a time such as 4h" in command("sbatch", "demo", "--out", tmp_path, "--time", "soon").stderr
     shown = command("simulate", "--parsl", "slurm", "--show")
     assert shown.stdout == config_file("slurm").read_text()

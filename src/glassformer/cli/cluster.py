@@ -50,7 +50,7 @@ SBATCH = """\
 #SBATCH --signal=B:TERM@60
 {more}{about}
 export OMP_NUM_THREADS=1
-exec {command} --part "$SLURM_ARRAY_TASK_ID/{parts}" --workers "$SLURM_CPUS_PER_TASK"
+exec {command} --part "$SLURM_ARRAY_TASK_ID/{parts}" --workers "$SLURM_CPUS_PER_TASK" --walltime {time}
 """
 
 
@@ -110,11 +110,12 @@ def sbatch(
 ) -> None:
     """Print a batch script for SLURM: a job array in which each job simulates part of a campaign."""
     from glassformer.core.presets import load_campaign
+    from glassformer.core.walltime import seconds_of
 
     # A mistake is told now, and not by forty jobs.
-    settings, about = load_campaign(campaign, changes, only), ""
+    settings, seconds, about = load_campaign(campaign, changes, only), seconds_of(time), ""
     if parts is None:
-        parts, about = _parts(settings, out, cores, time, rate)
+        parts, about = _parts(settings, out, cores, seconds, rate)
     source = str(Path(campaign).absolute()) if Path(campaign).is_file() else campaign
     options = [option for value in changes for option in ("--set", value)]
     options += [option for value in only for option in ("--only", value)]
@@ -124,13 +125,13 @@ def sbatch(
     print(script, end="")
 
 
-def _parts(settings: "Campaign", out: Path, cores: int, time: str, rate: float | None) -> tuple[int, str]:
-    """Return how many parts fit into the walltime `time`, and a comment on why. Raises as `plan_parts` does."""
+def _parts(settings: "Campaign", out: Path, cores: int, walltime: float, rate: float | None) -> tuple[int, str]:
+    """Return how many parts fit into the `walltime` in seconds, and a comment on why. Raises as `plan_parts` does."""
     from glassformer.core.progress import Silent
-    from glassformer.core.walltime import seconds_of, usable
+    from glassformer.core.walltime import usable
     from glassformer.simulate.parts import plan_parts
 
-    hours = usable(seconds_of(time)) / 3600
+    hours = usable(walltime) / 3600
     parts = plan_parts(settings, out if out.exists() else None, cores, hours, Silent(), rate)
     source = "measured where this file was made" if rate is None else "given"
     rates = f"{parts.rate:,.0f} draw steps per second and core ({source})"
