@@ -26,10 +26,9 @@ from glassformer.core.progress import Silent
 from glassformer.core.provenance import code_version
 from glassformer.core.settings import check_settings
 from glassformer.core.tally import Tally
-from glassformer.simulate.campaign import tasks
+from glassformer.simulate.campaign import missing_work, tasks
 from glassformer.simulate.lockstep.simd import host_description
 from glassformer.simulate.sample_task import Task
-from glassformer.simulate.work import sample_work
 
 POINTS = 7
 HOUR = 3600.0
@@ -78,7 +77,7 @@ def measure(dataset: Path, number: int, workers: int, lost: float) -> dict[str, 
     campaign = check_settings(values | {"draws": 20, "state_points": points}, Campaign, "large")
     began = time.process_time()
     chosen = tasks(campaign, dataset)[:number]
-    tally = Tally(Silent(), {task.name: sample_work(task.campaign, task.point, None) for task in chosen})
+    tally = Tally(Silent(), {task.name: work for task, work in missing_work(chosen, dataset).items()})
     prepared = time.process_time() - began
     cluster = Cluster(workers, lost)
     began, waited = time.process_time(), time.perf_counter()

@@ -81,6 +81,30 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_samples_of_a_batch_are_counted_when_another_run_holds_one() -> None:
+    simulated(
+        CAMPAIGN
+        + """
+from glassformer.core.lock import HeldError, held
+with tempfile.TemporaryDirectory() as folder:
+    first, second = tasks(folder + "/a")
+    (together,) = batches([first, second])
+    second.lock.parent.mkdir()
+    with held(second.lock):
+        try:
+            simulate_batch(together)
+        except HeldError as error:
+            assert error.made == 1 and error.owner is not None
+        else:
+            raise AssertionError("the held sample was made")
+    assert first.path.exists() and not second.path.exists()
+    assert simulate_batch(together) == 1
+"""
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_batch_is_equilibrated_on_the_device_and_killed_and_resumed_there() -> None:
     simulated(

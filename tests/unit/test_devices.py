@@ -15,6 +15,7 @@ from glassformer.core.network_settings import CutoffGraph, NearestGraph
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
+from glassformer.dataset.outline import outlines_of
 from glassformer.dataset.predictions import read_predictions
 from glassformer.graph import block_neighbors
 from glassformer.graph.block_neighbors import edges_on
@@ -152,7 +153,7 @@ def test_processes_on_gpus_meet_by_nccl_each_on_its_own(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: taken.append(str(device)))
     monkeypatch.setattr(training.distributed, "init_process_group", meet)
     monkeypatch.setattr(training, "be_deterministic", lambda wanted: taken.append(wanted))
-    task = training._task(RUN, SAMPLES, Path(), 1)
+    task = training._task(SAMPLES, outlines_of(SAMPLES, RUN), Path(), 1)
     for device in ("cuda", "cpu"):
         with pytest.raises(MetError):
             training._train_share((replace(task, device=torch.device(device)), [0]), Silent(), 1, 2)

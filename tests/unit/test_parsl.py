@@ -1,26 +1,40 @@
 """Campaigns through Parsl, on this machine: ready configurations, the same bytes, and files for sbatch."""
 
+import shutil
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from glassformer.core import task_queue
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError, SettingsError
+from glassformer.core.lock import HeldError
 from glassformer.core.parsl_runner import (
+    ATTEMPTS,
+    Coordinator,
     config_file,
     load_config,
     ready_configs,
     run_on_parsl,
 )
 from glassformer.core.progress import Silent
-from glassformer.simulate.campaign import run_campaign, tasks
+from glassformer.core.tally import Tally
+from glassformer.simulate.campaign import missing_work, run_campaign, tasks
 from glassformer.simulate.sample_task import simulate_remotely
+from glassformer.simulate.work import sample_work
+from tests.unit.test_campaign_failures import Said
 from tests.unit.test_sharing import contents, hidden
 
 pytest.importorskip("parsl", reason="needs Parsl: pip install 'glassformer[parsl]'")
+WorkerLost = pytest.importorskip("parsl.executors.high_throughput.errors").WorkerLost
 
 
 def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -60,6 +74,62 @@ def test_a_node_with_another_engine_refuses(tiny_campaign: Campaign, tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
+@dataclass(frozen=True)
+class Named:
+    name: str
+    lock: Path | None = None
+
+
+def test_the_coordinator_hears_each_end_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_queue, "PATIENCE", 0.05)
+    said = Said()
+    begun: list[str] = []
+
+    def end(future: "Future[Any]", task: Named) -> None:
+        times = begun.count(task.name)
+        if task.name == "held" and times == 1:
+            future.set_exception(HeldError(None))
+        elif (task.name == "lost" and times <= 2) or task.name == "doomed":
+            future.set_exception(WorkerLost(0, "node"))
+        elif task.name == "failed":
+            future.set_exception(EngineError("no"))
+        else:
+            future.set_result(task.name.upper())
+
+    def call(task: Named) -> "Future[Any]":
+        begun.append(task.name)
+        future: Future[Any] = Future()
+        # One is done before anybody asks; the others end in threads of their own.
+        if task.name == "quick":
+            end(future, task)
+        else:
+            threading.Timer(0.02, end, (future, task)).start()
+        return future
+
+    names = ["quick", "held", "lost", "doomed", "failed", "slow"]
+    coordinator = Coordinator(call, [Named(name) for name in names], Tally(said, dict.fromkeys(names, 1.0)))
+    deadline = time.monotonic() + 30
+    while coordinator.unfinished and time.monotonic() < deadline:
+        coordinator.watch(0.05)
+    assert coordinator.results == {name: name.upper() for name in ("quick", "held", "lost", "slow")}
+    assert sorted(coordinator.failures) == ["doomed", "failed"]
+    assert {name: begun.count(name) for name in names} == {
+        "quick": 1, "held": 2, "lost": 3, "doomed": 1 + ATTEMPTS, "failed": 1, "slow": 1,
+    }  # fmt: skip
+    assert sum("it continues elsewhere" in line for line in said.lines) == 2 + ATTEMPTS
+
+
+def test_what_is_missing_is_counted_for_each_task(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
+    more = tiny_campaign.model_copy(update={"draws": 3, "configurations": 2})
+    shutil.copytree(tiny_dataset / "T0.50_P1.55", tmp_path / "T0.50_P1.55")
+    (tmp_path / "T0.50_P1.55" / "c0001.h5").unlink()
+    found = missing_work(tasks(more, tmp_path), tmp_path)
+    draws = {task.name: 2 if task.name == "T0.50_P1.55/c0000" else None for task in found}
+    assert found == {task: sample_work(task.campaign, task.point, draws[task.name]) for task in found}
+    assert len(found) == 4
+    assert len(set(found.values())) > 1
+
+
 def test_the_file_for_sbatch(tmp_path: Path) -> None:
     done = command(
         "sbatch", "demo", "--out", tmp_path / "a b", "--parts", "40", "--cores", "8", "--time", "12:00:00",
@@ -76,7 +146,9 @@ def test_the_file_for_sbatch(tmp_path: Path) -> None:
     last = done.stdout.splitlines()[-1]
     assert f"simulate demo --out '{tmp_path / 'a b'}' --set draws=3 --only T0.50" in last
     assert '--part "$SLURM_ARRAY_TASK_ID/40"' in last
+    assert last.endswith(" --walltime 12:00:00")
     assert subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=False).returncode == 0
     assert command("sbatch", "demo", "--out", tmp_path, "--set", "drawz=3").returncode == 2
+    assert "expected a time such as 4h" in command("sbatch", "demo", "--out", tmp_path, "--time", "soon").stderr
     shown = command("simulate", "--parsl", "slurm", "--show")
     assert shown.stdout == config_file("slurm").read_text()

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from glassformer.core import task_queue
 from glassformer.core.errors import EngineError
 from glassformer.core.failures import raise_failures
+from glassformer.core.lock import HeldError
 from glassformer.core.pool import run_tasks
 from glassformer.core.processes import Ended, Workers
 from glassformer.core.progress import Silent
@@ -125,6 +127,27 @@ def test_a_crash_disturbs_no_other_task(tmp_path: Path) -> None:
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "crash.begun": "x", "long.begun": "x", "a.begun": "x", "b.begun": "x",
     }  # fmt: skip
+
+
+def some_are_held(task: Task, report: Callable[..., None], threads: int) -> int:
+    """Make two samples of a batch, whose others another run holds, then one more, and then the last three."""
+    begun = task.folder / task.name
+    with begun.open("a") as file:
+        file.write("x")
+    match len(begun.read_text()):
+        case 1:
+            raise HeldError(None, 2)
+        case 2:
+            raise HeldError(None, 1)
+    return 3
+
+
+def test_what_a_task_made_before_the_rest_was_free_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_queue, "PATIENCE", 0.1)
+    tasks = [Task(name, tmp_path) for name in ("a", "b")]
+    tally = Tally(Silent(), {"a": 1.0, "b": 1.0})
+    made, failures = run_tasks(tasks, some_are_held, tally, 1, 1, lambda: None)
+    assert (made, failures) == ({"a": 6, "b": 6}, {})
 
 
 def test_a_fault_of_the_program_shows_where_it_happened(tmp_path: Path) -> None:

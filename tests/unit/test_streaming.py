@@ -1,6 +1,7 @@
 """Samples and graphs that do not fit into memory: made again when they are asked for, to the same results."""
 
 import pickle
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.sequences import Chosen, OnDemand, bytes_of
 from glassformer.core.settings import check_settings
-from glassformer.dataset.folder import read_dataset, stream_dataset
-from glassformer.dataset.sample import Sample, write_sample
+from glassformer.dataset import folder, outline
+from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.outline import outlines_of, stream_dataset
+from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.dataset.splits import single_draws
+from glassformer.train import fold as fold_module
 from glassformer.train.data import loader, make_items
 from glassformer.train.examples import build_examples, build_graphs
 from glassformer.train.target import Target
-from glassformer.train.training import train_run
+from glassformer.train.training import run_identity, train_run
 from tests.conftest import TINY_RUN, synthetic_sample
 from tests.unit.test_training import Recorder
 
@@ -99,7 +103,7 @@ def written(folder: Path, samples: list[Sample]) -> Path:
 
 
 def test_a_streamed_dataset_is_the_dataset(dataset: Path) -> None:
-    whole, streamed = stream_dataset(dataset, np.inf), stream_dataset(dataset, 0)
+    whole, streamed = stream_dataset(dataset, np.inf, run_of()), stream_dataset(dataset, 0, run_of())
     assert isinstance(whole, list)
     assert isinstance(streamed, OnDemand)
     known = read_dataset(dataset)
@@ -108,7 +112,7 @@ def test_a_streamed_dataset_is_the_dataset(dataset: Path) -> None:
         assert [one.configuration.fingerprint for one in some] == [one.configuration.fingerprint for one in known]
     assert streamed.kept == 0
     # A quarter of it fits.
-    partly = stream_dataset(dataset, 2.5 * bytes_of(known[0]))
+    partly = stream_dataset(dataset, 2.5 * bytes_of(known[0]), run_of())
     assert isinstance(partly, OnDemand)
     assert len(list(partly)) == 8
     assert partly.kept == 2
@@ -117,10 +121,10 @@ def test_a_streamed_dataset_is_the_dataset(dataset: Path) -> None:
 def test_copies_and_damage_are_refused_in_a_streamed_dataset(tmp_path: Path) -> None:
     samples = samples_of(4)
     with pytest.raises(DatasetError, match="is a copy of"):
-        stream_dataset(written(tmp_path, [*samples, samples[2]]), 0)
+        stream_dataset(written(tmp_path, [*samples, samples[2]]), 0, run_of())
     path = tmp_path / POINTS[0] / "c0004.h5"
     path.unlink()
-    streamed = stream_dataset(tmp_path, 0)
+    streamed = stream_dataset(tmp_path, 0, run_of())
     damaged = tmp_path / POINTS[1] / "c0003.h5"
     damaged.write_bytes(damaged.read_bytes()[:-40])
     with pytest.raises(DatasetError, match=r"c0003\.h5"):
@@ -140,25 +144,91 @@ def run_of(**tables: Any) -> Run:
         pytest.param(
             {"network": {"inputs": ["species", "velocity"]}, "targets": {"draws": "each"}}, marks=pytest.mark.long
         ),
+        {"split": {"by": "draw"}, "targets": {"draws": "each"}},
     ],
-    ids=["system", "particle", "velocities"],
+    ids=["system", "particle", "velocities", "single draws"],
 )  # fmt: skip
 def test_streamed_data_train_the_same_network(tables: dict[str, Any], dataset: Path, tmp_path: Path) -> None:
     run = run_of(**tables)
     train_run(run, read_dataset(dataset), tmp_path / "whole", Silent(), threads=1)
     recorder = Recorder()
-    train_run(run, stream_dataset(dataset, 0), tmp_path / "streamed", recorder, threads=1, memory=0)
-    assert recorder.said[0] == "8 of 8 graphs do not fit into 0 GB: they are built again in every epoch"
+    train_run(run, stream_dataset(dataset, 0, run), tmp_path / "streamed", recorder, threads=1, memory=0)
+    number = 24 if "split" in tables else 8
+    assert recorder.said[0] == f"{number} of {number} graphs do not fit into 0 GB: they are built again in every epoch"
     names = ["predictions.h5", "fold-0/model.safetensors", "fold-1/model.safetensors", "fold-0/history.json"]
     for name in names:
         assert (tmp_path / "streamed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {},
+        {"network": {"head": "particle"}, "targets": {"times": [1.0]}},
+        {"split": {"by": "draw"}, "targets": {"draws": "each"}},
+    ],
+    ids=["system", "particle", "single draws"],
+)
+def test_files_are_read_twice_before_the_first_epoch(
+    tables: dict[str, Any], dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for the outlines, once for the graphs; and the first file for its size."""
+    read: list[str] = []
+    for module in (folder, outline):
+        monkeypatch.setattr(module, "read_sample", lambda path: (read.append(path.stem), read_sample(path))[1])
+    reached = RuntimeError("the first epoch")
+
+    def first_epoch(*arguments: Any) -> None:
+        raise reached
+
+    monkeypatch.setattr(fold_module, "fit", first_epoch)
+    run = run_of(**tables)
+    with pytest.raises(RuntimeError, match="the first epoch"):
+        train_run(run, stream_dataset(dataset, 0, run), tmp_path / "out", Silent(), threads=1, memory=0)
+    assert Counter(read) == {f"c{index:04d}": 3 if index == 0 else 2 for index in range(8)}
+
+
+def with_a_later_time(sample: Sample) -> Sample:
+    ensemble = sample.dynamics
+    rows = ("displacement_mean", "displacement_sq_mean")
+    twice = {name: np.concatenate([getattr(ensemble, name), 1.7 * getattr(ensemble, name)]) for name in rows}
+    return replace(sample, ensemble=replace(ensemble, particle_times=np.array([1.0, 2.0]), **twice))
+
+
+@pytest.mark.parametrize(
+    ("head", "quantity"),
+    [("system", "squared-displacement"), ("particle", "squared-displacement"), ("particle", "propensity")],
+)
+def test_outlines_hold_labels_and_no_structures(head: str, quantity: str) -> None:
+    samples = [with_a_later_time(one) for one in [*samples_of(4), synthetic_sample(9, POINTS[0], particles=600)]]
+    run = run_of(network={"head": head}, targets={"times": [2.0, 1.0], "quantity": quantity})
+    known = outlines_of(iter(samples), run)
+    target = Target.of(run.targets, run.network.head, known.times)
+    for outlined, sample in zip(known.samples, samples, strict=True):
+        assert [a.tolist() for a in target.labels(outlined)] == [a.tolist() for a in target.labels(sample)]
+        ours, theirs = outlined.configuration, sample.configuration
+        for name in ("fingerprint", "particles", "density", "dimension"):
+            assert getattr(ours, name) == getattr(theirs, name)
+        assert ours.signature.tolist() == theirs.signature.tolist()
+        assert outlined.identifier == sample.identifier
+    assert bytes_of(known.samples[-1].configuration) < 0.1 * bytes_of(samples[-1].configuration)
+
+
+def test_a_sample_without_a_target_time_is_named() -> None:
+    samples = samples_of(3)
+    short = {"times": samples[2].dynamics.times[:-1], "msd": samples[2].observed("msd")[:, :-1]}
+    samples[2] = replace(samples[2], ensemble=replace(samples[2].dynamics, **short))
+    error = outlines_of(samples, run_of()).unobserved
+    assert "c0002 was not observed at t = 2" in str(error)
+    with pytest.raises(DatasetError, match=r"c0002 was not observed at t = 2"):
+        run_identity(run_of(), samples)
 
 
 @pytest.mark.long
 def test_processes_stream_for_themselves(dataset: Path, tmp_path: Path) -> None:
     run = run_of()
     train_run(run, read_dataset(dataset), tmp_path / "whole", Silent(), threads=2, processes=2)
-    train_run(run, stream_dataset(dataset, 0), tmp_path / "streamed", Silent(), threads=2, processes=2, memory=0)
+    train_run(run, stream_dataset(dataset, 0, run), tmp_path / "streamed", Silent(), threads=2, processes=2, memory=0)
     for fold in ("fold-0", "fold-1"):
         name = f"{fold}/model.safetensors"
         assert (tmp_path / "streamed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

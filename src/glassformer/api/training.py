@@ -24,7 +24,7 @@ from glassformer.core.progress import Progress, Silent
 from glassformer.core.recipe import Recipe
 from glassformer.core.run import Run, load_run
 from glassformer.core.settings import check_settings
-from glassformer.dataset.folder import stream_dataset
+from glassformer.dataset.outline import stream_dataset
 from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.evaluation import evaluate
@@ -136,7 +136,7 @@ def train_network(
     of_node = memory if memory is not None else math.inf if free is None else free / 2
     # A process that starts others holds samples and graphs, too, beside them.
     of_each = of_node / (processes + (processes > 1) if member is None else member.on_node)
-    samples = _samples_within(data, SAMPLES_SHARE * of_each, stages.say)
+    samples = _samples_within(data, SAMPLES_SHARE * of_each, run, stages.say)
     from glassformer.train.training import train_run
 
     of_graphs = (1 - SAMPLES_SHARE) * of_each
@@ -145,11 +145,11 @@ def train_network(
     )
 
 
-def _samples_within(data: AnyStructures, memory: float, say: Callable[[str], None]) -> Sequence[Sample]:
+def _samples_within(data: AnyStructures, memory: float, run: Run, say: Callable[[str], None]) -> Sequence[Sample]:
     """Return the samples of `samples_at`; those of one dataset need not be in memory all at once."""
     paths = [data] if isinstance(data, str | Path) else [] if isinstance(data, Structure) else data
     if len(paths) == 1 and isinstance(paths[0], str | Path) and Path(paths[0]).is_dir():
-        return stream_dataset(Path(paths[0]), memory, say)
+        return stream_dataset(Path(paths[0]), memory, run, say)
     return samples_at(data)
 
 

@@ -1,4 +1,4 @@
-"""Commands. Exit codes: 0 done, 2 bad input, 1 anything else."""
+"""Commands. Exit codes: 0 done, 2 bad input, 75 stopped before the walltime ended, 1 anything else."""
 
 import contextlib
 import io
@@ -211,6 +211,7 @@ def simulate(
         typer.Option(metavar="K/N", help="Simulate only part K of N, such as 3/40 in a job array.", show_default="all"),
     ] = "",
     parsl: cluster.Parsl = "",
+    walltime: cluster.Walltime = "",
     no_verify: NoVerify = False,
     list_them: Annotated[bool, flag("--list", "List the campaigns that ship with glassformer.")] = False,
     show: Annotated[bool, flag("--show", "Print the campaign, or the file of --parsl, as a template to edit.")] = False,
@@ -236,12 +237,13 @@ def simulate(
     if out is None:
         raise SettingsError("no folder for the dataset was given", "Give it with --out DATASET.")
     from glassformer.cli.tables import print_summary
+    from glassformer.core.walltime import stopped_in_time
     from glassformer.dataset.folder import list_dataset
     from glassformer.dataset.summary import summarise_digests
     from glassformer.simulate.campaign import run_campaign
 
     settings, chosen = load_campaign(campaign, changes, only), cluster.choice(part, not no_verify)
-    with progress() as stages:
+    with stopped_in_time(walltime), progress() as stages:
         made = run_campaign(settings, out, stages, workers, chosen, cluster.runner(parsl))
     console.print(f"{counted(made, 'configuration')} simulated or extended")
     if not part:

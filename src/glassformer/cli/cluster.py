@@ -1,5 +1,6 @@
 """What `simulate` needs on a cluster: parts of a campaign, Parsl, and files for sbatch."""
 
+import math
 import re
 import shlex
 import sys
@@ -11,8 +12,10 @@ import typer
 
 from glassformer.cli.options import CampaignArgument, Changes, Only
 from glassformer.core.errors import SettingsError
+from glassformer.core.words import counted
 
 if TYPE_CHECKING:
+    from glassformer.core.campaign import Campaign
     from glassformer.core.parsl_runner import Runner
     from glassformer.simulate.campaign import Choice
 
@@ -25,6 +28,15 @@ Parsl = Annotated[
         show_default="processes of this machine",
     ),
 ]
+Walltime = Annotated[
+    str,
+    typer.Option(
+        "--walltime",
+        metavar="TIME",
+        help="Stop in time before the job ends, such as 4h or 12:00:00 from now.",
+        show_default="end of the SLURM job",
+    ),
+]
 SBATCH = """\
 #!/bin/bash
 #SBATCH --job-name=glassformer
@@ -34,11 +46,11 @@ SBATCH = """\
 #SBATCH --time={time}
 #SBATCH --output=glassformer-%A_%a.log
 #SBATCH --open-mode=append
-# One to two minutes before the time is up the run is told to stop. Submit the same file again: it continues.
+# The run stops itself before the time is up (exit status 75). Submit the same file again: it continues.
 #SBATCH --signal=B:TERM@60
-{more}
+{more}{about}
 export OMP_NUM_THREADS=1
-exec {command} --part "$SLURM_ARRAY_TASK_ID/{parts}" --workers "$SLURM_CPUS_PER_TASK"
+exec {command} --part "$SLURM_ARRAY_TASK_ID/{parts}" --workers "$SLURM_CPUS_PER_TASK" --walltime {time}
 """
 
 
@@ -70,7 +82,12 @@ def runner(parsl: str) -> "Runner | None":
 def sbatch(
     campaign: CampaignArgument,
     out: Annotated[Path, typer.Option(metavar="DATASET", help="Folder for the dataset.", show_default=False)],
-    parts: Annotated[int, typer.Option(min=1, metavar="N", help="Number of jobs in the array.")] = 1,
+    parts: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Number of jobs in the array.", show_default="as many as fit into the wall time"
+        ),
+    ] = None,
     cores: Annotated[int, typer.Option(min=1, metavar="N", help="Cores per job.")] = 1,
     time: Annotated[str, typer.Option(metavar="TIME", help="Wall time per job, in the format of SLURM.")] = "24:00:00",
     directives: Annotated[
@@ -79,17 +96,49 @@ def sbatch(
             "--directive", metavar="TEXT", help="Another option of sbatch, such as --partition=long. Repeatable."
         ),
     ] = [],  # noqa: B006
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=1.0,
+            metavar="STEPS",
+            help="Draw steps per second of one core of the cluster, as `plan` prints them.",
+            show_default="measured on this machine",
+        ),
+    ] = None,
     changes: Changes = [],  # noqa: B006
     only: Only = [],  # noqa: B006
 ) -> None:
     """Print a batch script for SLURM: a job array in which each job simulates part of a campaign."""
     from glassformer.core.presets import load_campaign
+    from glassformer.core.walltime import seconds_of
 
     # A mistake is told now, and not by forty jobs.
-    load_campaign(campaign, changes, only)
+    settings, seconds, about = load_campaign(campaign, changes, only), seconds_of(time), ""
+    if parts is None:
+        parts, about = _parts(settings, out, cores, seconds, rate)
     source = str(Path(campaign).absolute()) if Path(campaign).is_file() else campaign
     options = [option for value in changes for option in ("--set", value)]
     options += [option for value in only for option in ("--only", value)]
     command = [sys.executable, "-m", "glassformer", "simulate", source, "--out", str(out.absolute()), *options]
     more = "".join(f"#SBATCH {text}\n" for text in directives)
-    print(SBATCH.format(parts=parts, cores=cores, time=time, more=more, command=shlex.join(command)), end="")
+    script = SBATCH.format(parts=parts, cores=cores, time=time, more=more, about=about, command=shlex.join(command))
+    print(script, end="")
+
+
+def _parts(settings: "Campaign", out: Path, cores: int, walltime: float, rate: float | None) -> tuple[int, str]:
+    """Return how many parts fit into the `walltime` in seconds, and a comment on why. Raises as `plan_parts` does."""
+    from glassformer.core.progress import Silent
+    from glassformer.core.walltime import usable
+    from glassformer.simulate.parts import plan_parts
+
+    hours = usable(walltime) / 3600
+    parts = plan_parts(settings, out if out.exists() else None, cores, hours, Silent(), rate)
+    source = "measured where this file was made" if rate is None else "given"
+    rates = f"{parts.rate:,.0f} draw steps per second and core ({source})"
+    longest = f"{parts.hours:.3g} of {hours:.3g} hours on {counted(cores, 'core')}"
+    times = math.ceil(parts.hours / hours)
+    again = f" Longer than the wall time: submit {times} times." if times > 1 else ""
+    return parts.number, (
+        f"# At most {parts.core_hours:.3g} core-hours, at {rates}.\n"
+        f"# The longest part takes at most {longest}.{again}\n"
+    )

@@ -57,6 +57,13 @@ class InterruptedByUserError(GlassformerError):
     """The user pressed Ctrl-C, closed the terminal or stopped the process."""
 
 
+class WalltimeError(GlassformerError):
+    """The run stopped itself before the end of its walltime: the same command continues."""
+
+    # EX_TEMPFAIL: it is not done, and is to be tried again.
+    exit_code = os.EX_TEMPFAIL
+
+
 def resumable(function: Function) -> Function:
     """Let a command end cleanly on Ctrl-C, and say that the same command continues."""
 
@@ -65,6 +72,8 @@ def resumable(function: Function) -> Function:
         try:
             return function(*args, **kwargs)
         except StopRequested as stop:
+            if stop.in_time:
+                raise WalltimeError("stopped before the end of the walltime", CONTINUE) from None
             raise InterruptedByUserError(f"stopped by {stop.name}", CONTINUE) from None
         except KeyboardInterrupt:
             raise InterruptedByUserError("stopped", CONTINUE) from None

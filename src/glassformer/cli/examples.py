@@ -4,7 +4,7 @@ EXAMPLES = {
     "demo": "demo --out demo",
     "experiment": "experiment thesis --scale demo",
     "simulate": "simulate demo --out data --set particles=1000",
-    "sbatch": "sbatch thesis --out data --parts 40 --cores 8 > job.sh",
+    "sbatch": "sbatch thesis --out data --cores 8 --time 24:00:00 > job.sh",
     "plan": "plan thesis --workers 64",
     "status": "status data",
     "quench": "quench data",

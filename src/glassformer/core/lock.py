@@ -72,11 +72,14 @@ class Owner:
 
 
 class HeldError(Exception):
-    """Another process holds the lock: `owner`, if it is known."""
+    """Another process holds the lock: `owner`, if it is known.
 
-    def __init__(self, owner: Owner | None) -> None:
-        super().__init__(owner)
-        self.owner = owner
+    `made`: how many samples a task made nevertheless, of which others held only some.
+    """
+
+    def __init__(self, owner: Owner | None, made: int = 0) -> None:
+        super().__init__(owner, made)
+        self.owner, self.made = owner, made
 
 
 class Lock:

@@ -7,6 +7,7 @@ Y. Babuji et al., Proceedings of HPDC 2019, 25 (2019).
 
 import concurrent.futures
 import os
+import queue
 import runpy
 import signal
 import sys
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -142,6 +143,7 @@ class Coordinator:
         self._call, self._tally = call, tally
         self._left = Queue(tasks, tally.say)
         self._running: dict[concurrent.futures.Future[Any], Task] = {}
+        self._done: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
         self._begun: dict[str, int] = {}
         self.results: dict[str, Any] = {}
         self.failures: dict[str, Exception] = {}
@@ -154,21 +156,22 @@ class Coordinator:
     def watch(self, seconds: float) -> None:
         """Give Parsl what it can take, and hear for so long what has been done."""
         self.give()
-        done, _ = concurrent.futures.wait(
-            self._running, timeout=seconds, return_when=concurrent.futures.FIRST_COMPLETED
-        )
-        for future in done:
-            self._hear(self._running.pop(future), future)
-        if not self._running and not done:
-            # All that is left is held by other runs.
-            concurrent.futures.wait([concurrent.futures.Future()], timeout=seconds)
+        # Until something is done, or while all that is left is held by other runs.
+        with suppress(queue.Empty):
+            self._hear(self._done.get(timeout=seconds))
+            while True:
+                self._hear(self._done.get_nowait())
 
     def give(self) -> None:
         """Give Parsl what it can take."""
         while len(self._running) < AHEAD and (task := self._left.next()) is not None:
-            self._running[self._call(task)] = task
+            future = self._call(task)
+            self._running[future] = task
+            # Looking at every future each time would take longer than all the rest.
+            future.add_done_callback(self._done.put)
 
-    def _hear(self, task: Task, future: "concurrent.futures.Future[Any]") -> None:
+    def _hear(self, future: "concurrent.futures.Future[Any]") -> None:
+        task = self._running.pop(future)
         error = future.exception()
         if error is None:
             self.results[task.name] = future.result()

@@ -29,7 +29,8 @@ def run_tasks(
     and `check` is called several times a second: what it raises stops all.
 
     Returns the results and what the failed tasks raised, both by name. A task that fails, or whose process crashes,
-    does not cost the others. One that another run holds is waited for, and done if that run does not.
+    does not cost the others. One that another run holds is waited for, and done if that run does not: the result is
+    then the sum of all that was made of it.
     Raises `FullDiskError` at once; `EngineError` if a worker was killed or could not start.
     """
     pool = None
@@ -56,6 +57,8 @@ class _Pool:
         self._processes, self._work, self._tally, self._threads = processes, work, tally, threads
         self._left = Queue(tasks, tally.say)
         self._sums: dict[str, tuple[float, float]] = {}
+        # What was made of tasks that are not done, since other runs held the rest.
+        self._made_before: dict[str, int] = {}
         self._idle: list[Worker] = []
         self.busy: dict[Worker, Task] = {}
         self.results: dict[str, Any] = {}
@@ -98,9 +101,11 @@ class _Pool:
         self._pass_on()
         task = self.busy.pop(worker)
         if kind == "done":
-            self.results[task.name] = content
+            before = self._made_before.pop(task.name, 0)
+            self.results[task.name] = content + before if before else content
             self._tally.finish(task.name)
         elif isinstance(content, HeldError):
+            self._made_before[task.name] = self._made_before.get(task.name, 0) + content.made
             self._left.defer(task, content.owner)
         elif isinstance(content, FullDiskError):
             raise named(task.name, content) from None

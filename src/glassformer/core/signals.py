@@ -26,6 +26,11 @@ class StopRequested(BaseException):
         """Name of the signal."""
         return signal.Signals(self.number).name
 
+    @property
+    def in_time(self) -> bool:
+        """Whether the process stops itself, before its walltime ends."""
+        return self.number == signal.SIGALRM
+
 
 def stop_on_signals() -> None:
     """Raise `StopRequested` on SIGTERM and SIGHUP; one that is ignored, as under nohup, stays ignored.
@@ -40,7 +45,26 @@ def stop_on_signals() -> None:
 def _stop(number: int, frame: FrameType | None) -> None:
     for other in STOPPING:
         signal.signal(other, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     raise StopRequested(number)
+
+
+@contextmanager
+def stop_after(seconds: float | None) -> Iterator[None]:
+    """Raise `StopRequested` inside after so many `seconds`, as a signal from outside would; never if that is None.
+
+    Only in the main thread, where Python handles signals.
+    """
+    if seconds is None:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _stop)
+    earlier = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *earlier)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager

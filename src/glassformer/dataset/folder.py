@@ -1,15 +1,14 @@
 """A dataset is a folder (`core.layout.DatasetFolder`). The folder is the truth; an index spares reading."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import storage_error
 from glassformer.core.layout import SAMPLE_SUFFIX
 from glassformer.core.provenance import fingerprint, parameter_hash
-from glassformer.core.sequences import OnDemand, bytes_of
 from glassformer.dataset.consistency import check_definitions, check_state_points, refuse_copies, refuse_same
 from glassformer.dataset.digest import Digest
 from glassformer.dataset.index import Index
@@ -57,28 +56,6 @@ def read_dataset(dataset: Path) -> list[Sample]:
     return _read(sample_paths(dataset), sizes=True)
 
 
-def stream_dataset(dataset: Path, memory: float, say: Callable[[str], None] = lambda text: None) -> Sequence[Sample]:
-    """Return the samples of `read_dataset`, in its order; if they take more than `memory` bytes, not all at once.
-
-    Then a sample that does not fit is read each time that it is asked for. Raises `DatasetError` as `read_dataset`.
-    """
-    paths = sample_paths(dataset)
-    try:
-        sizes = [path.stat().st_size for path in paths]
-    except OSError as error:
-        raise storage_error("read", dataset, error) from error
-    # Samples of other sizes, or with more times, have larger files.
-    expected = bytes_of(read_sample(paths[0])) * sum(sizes) / max(1, sizes[0])
-    if expected <= memory:
-        return read_dataset(dataset)
-    list_dataset(dataset, say)
-    return OnDemand(len(paths), partial(_numbered, paths), memory)
-
-
-def _numbered(paths: Sequence[Path], number: int) -> Sample:
-    return _named(read_sample(paths[number]), paths[number])
-
-
 def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) -> list[Digest]:
     """Return a digest of every sample of `dataset`, in the order of `read_dataset`, which it spares where it can.
 
@@ -90,20 +67,31 @@ def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) 
     new = known.count(None)
     if new >= MANY:
         say(f"reading {new} samples that are not in the index, 3 to 10 ms each at N = 1000; the next time is fast")
+    digests: list[Digest] = []
+    with checked_digests(index, paths, digests):
+        digests += [found or index.digest(path, read_digest) for path, found in zip(paths, known, strict=True)]
+    return digests
+
+
+@contextmanager
+def checked_digests(index: Index, paths: Sequence[Path], digests: Sequence[Digest]) -> Iterator[None]:
+    """Check `digests` of the samples at `paths`, which are filled inside; in the end save what the `index` learned.
+
+    Raises `DatasetError` for copies of one structure and for samples under one label that do not belong together.
+    """
     try:
-        digests = [found or index.digest(path, read_digest) for path, found in zip(paths, known, strict=True)]
+        yield
         if not index.is_consistent(paths):
             refuse_same([one.signature for one in digests], [str(path) for path in paths])
             check_definitions([one.definition for one in digests])
             index.set_consistent(paths)
     finally:
         index.save(paths)
-    return digests
 
 
 def read_digest(path: Path) -> Digest:
     """Read and check the sample file `path`; return its digest. Raises as `read_sample` does."""
-    return Digest.of(_named(read_sample(path), path))
+    return Digest.of(read_named(path))
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -124,7 +112,7 @@ def read_samples(path: Path) -> list[Sample]:
 
 
 def _read(paths: Sequence[Path], sizes: bool) -> list[Sample]:
-    samples = [_named(read_sample(path), path) for path in paths]
+    samples = [read_named(path) for path in paths]
     refuse_copies(samples, [str(path) for path in paths])
     check_state_points(samples, sizes)
     return samples
@@ -134,7 +122,9 @@ def _is_sample(entry: Path) -> bool:
     return entry.suffix == SAMPLE_SUFFIX and not entry.name.startswith(".")
 
 
-def _named(sample: Sample, path: Path) -> Sample:
+def read_named(path: Path) -> Sample:
+    """Read and check the sample file `path`; call it as `read_dataset` does. Raises as `read_sample`."""
+    sample = read_sample(path)
     folder = path.absolute().parent.name
     name = path.stem if folder == sample.facts.state_point else f"{folder}-{path.stem}"
     return replace(sample, name=name)

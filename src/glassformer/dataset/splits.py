@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -63,16 +63,36 @@ def draws_of(samples: Sequence[Sample]) -> list[Draw]:
     return [Draw(sample.identifier, draw) for sample in samples for draw in range(len(sample.observed("seeds")))]
 
 
-def single_draws(samples: Sequence[Sample]) -> list[Sample]:
+def single_draws(samples: Sequence[Sample], counts: Sequence[int] | None = None) -> Sequence[Sample]:
     """Return every draw as a sample of its own, without what is only known of them together.
 
-    Their configurations are those of `samples`, each several times: a split of these leaks.
+    Their configurations are those of `samples`, each several times: a split of these leaks. With `counts`, the numbers
+    of their draws, `samples` are not looked at before a draw is asked for.
     """
-    return [
-        replace(sample, ensemble=_one_draw(sample.dynamics, draw))
-        for sample in samples
-        for draw in range(len(sample.observed("seeds")))
-    ]
+    if counts is None:
+        counts = [len(sample.observed("seeds")) for sample in samples]
+    return SingleDraws(samples, [(place, draw) for place, count in enumerate(counts) for draw in range(count)])
+
+
+class SingleDraws(Sequence[Sample]):
+    """Draws of `samples` as samples of their own, made when they are asked for: `places` are sample and draw."""
+
+    def __init__(self, samples: Sequence[Sample], places: Sequence[tuple[int, int]]) -> None:
+        self._samples, self._places = samples, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return SingleDraws(self._samples, self._places[index])
+        place, draw = self._places[index]
+        sample = self._samples[place]
+        return replace(sample, ensemble=_one_draw(sample.dynamics, draw))
 
 
 def _one_draw(ensemble: Ensemble, draw: int) -> Ensemble:

@@ -48,7 +48,8 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
     """Simulate what is missing of the batch's samples and write their files; return how many were made.
 
     `threads` evaluate observations. What other processes hold is left to them. Raises what the first sample that
-    failed raised, naming it, after the others are made; `HeldError` if others still hold a sample.
+    failed raised, naming it, after the others are made; `HeldError`, with how many were made, if others still hold a
+    sample.
     """
     failure: Exception | None = None
     held: HeldError | None = None
@@ -84,7 +85,7 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
     if failure is not None:
         raise failure
     if held is not None:
-        raise held
+        raise HeldError(held.owner, made)
     return made
 
 

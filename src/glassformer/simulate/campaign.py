@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -43,6 +43,8 @@ from glassformer.simulate.work import sample_work, warn_of_cost
 # Attempts to write campaign.json, which other runs write at the same moment.
 ATTEMPTS = 600
 
+T = TypeVar("T")
+
 
 def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
     """Return the tasks of `campaign`: first every state point's first configuration, then the second, and so on.
@@ -52,10 +54,12 @@ def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
     starts: list[Configuration] | list[None] = [None] * campaign.configurations
     if campaign.equilibration.start_from is not None:
         starts = _read_starts(campaign, Path(campaign.equilibration.start_from))
+    # Tasks of a state point share its settings.
+    points = [(campaign.at(point), point) for point in campaign.state_points]
     return [
-        Task(campaign.at(point), point, index, DatasetFolder(dataset).sample(point.label, index), starts[index])
+        Task(at_point, point, index, DatasetFolder(dataset).sample(point.label, index), starts[index])
         for index in range(campaign.configurations)
-        for point in campaign.state_points
+        for at_point, point in points
     ]
 
 
@@ -99,8 +103,11 @@ class Choice:
 
     def of(self, all_tasks: Sequence[Task]) -> list[Task]:
         """Return those among `all_tasks`."""
-        mine = all_tasks[self.part - 1 :: self.parts]
-        return [task for task in mine if self.names is None or task.name in self.names]
+        return [task for task in self.share(all_tasks) if self.names is None or task.name in self.names]
+
+    def share(self, of_tasks: Sequence[T]) -> Sequence[T]:
+        """Return what belongs to the tasks of the part, of what there is `of_tasks`, one for each."""
+        return of_tasks[self.part - 1 :: self.parts]
 
 
 def run_campaign(
@@ -131,7 +138,7 @@ def run_campaign(
         fewest_steps(campaign, point)
     with shared(dataset):
         remove_temporaries(dataset)
-        missing = _missing(chosen, dataset, choice.verify)
+        missing = missing_work(chosen, dataset, choice.verify)
         record_campaign(campaign, dataset)
         done = len(chosen) - len(missing)
         if done:
@@ -169,13 +176,18 @@ def _on_device(
     return run_tasks(together, simulate_batch, tally, 1, workers, check)
 
 
-def _missing(chosen: Sequence[Task], dataset: Path, verify: bool) -> dict[Task, float]:
+def missing_work(chosen: Sequence[Task], dataset: Path, verify: bool = True) -> dict[Task, float]:
     """Return the tasks of which something is missing, and how much work they are. Raises as `draws_there` does."""
     index, missing = Index(dataset), {}
+    # It is the same for all tasks of a state point of which as much exists.
+    known: dict[tuple[str, int | None], float] = {}
     for task in chosen:
         there = draws_there(task, index, verify)
         if there is None or there < task.campaign.draws:
-            missing[task] = sample_work(task.campaign, task.point, there)
+            key = task.point.label, there
+            if key not in known:
+                known[key] = sample_work(task.campaign, task.point, there)
+            missing[task] = known[key]
         elif unfinished_folder(task.path).exists():
             # Left by a process that was killed between the sample's last byte and this.
             with suppress(HeldError, OSError), held(task.lock):

@@ -3,7 +3,7 @@
 import functools
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.isoconfigurational import DRAWS, array_sizes
 from glassformer.simulate.lammps import Lammps
 from glassformer.simulate.lockstep.widths import WIDTHS
+from glassformer.simulate.sample_task import Task
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
 from glassformer.simulate.stages import fewest_steps, most_steps
@@ -135,25 +136,34 @@ def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progre
     become slower as they drift apart. Raises `SettingsError`, `EngineError`, and what `draws_there` raises.
     """
     missing: dict[str, list[int | None]] = {point.label: [] for point in campaign.state_points}
-    index = None if dataset is None else Index(dataset)
-    for task in tasks(campaign, dataset or Path()):
-        there = None if index is None else draws_there(task, index)
+    for task, there in draws_found(campaign, dataset):
         if there is None or there < campaign.draws:
             missing[task.point.label].append(there)
-    # What cannot be counted should be told before seconds are spent on measuring.
-    for point in campaign.state_points:
-        observation_steps(campaign.at(point))
-        fewest_steps(campaign, point)
-    refuse_small_boxes(campaign)
+    refuse_uncountable(campaign)
     warnings = small_boxes(campaign)
     for warning in warnings:
         progress.say(warning)
     rates = measure_rates(campaign, progress)
-    costs = [_cost(campaign, point, missing[point.label], rates) for point in campaign.state_points]
+    costs = [cost_at(campaign, point, missing[point.label], rates) for point in campaign.state_points]
     return Plan(rates, tuple(costs), workers, tuple(warnings))
 
 
-def _cost(campaign: Campaign, point: StatePointSettings, there: list[int | None], rates: Rates) -> Cost:
+def draws_found(campaign: Campaign, dataset: Path | None) -> list[tuple[Task, int | None]]:
+    """Return the tasks of `campaign`, each with the draws that `dataset` holds of it, as `draws_there` counts them."""
+    index = None if dataset is None else Index(dataset)
+    return [(task, None if index is None else draws_there(task, index)) for task in tasks(campaign, dataset or Path())]
+
+
+def refuse_uncountable(campaign: Campaign) -> None:
+    """Raise `SettingsError` if steps of `campaign` cannot be counted, or a box is too small, before any measurement."""
+    for point in campaign.state_points:
+        observation_steps(campaign.at(point))
+        fewest_steps(campaign, point)
+    refuse_small_boxes(campaign)
+
+
+def cost_at(campaign: Campaign, point: StatePointSettings, there: Sequence[int | None], rates: Rates) -> Cost:
+    """Return the cost of configurations at `point` of which `there` draws exist each, None: nothing."""
     new = sum(draws is None for draws in there)
     draws = sum(campaign.draws - (number or 0) for number in there)
     draws_of_vectors = sum(counted_draws(campaign, campaign.draws - (number or 0)) for number in there)

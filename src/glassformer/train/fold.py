@@ -42,6 +42,7 @@ from glassformer.train.target import Target
 class Task:
     """All that the folds of a run share: its settings and target, the samples and their names, and the folder.
 
+    `samples` may be read from files whenever they are asked for; `outlines` are in memory: `dataset.outline`.
     `start`: the model whose weights every fold starts from, if any. `device`: where this process trains; `memory`: the
     bytes that its graphs may take.
     """
@@ -49,6 +50,7 @@ class Task:
     run: Run
     target: Target
     samples: Sequence[Sample]
+    outlines: Sequence[Sample]
     names: Sequence[str]
     parts: Sequence[Fold]
     out: Path
@@ -100,7 +102,7 @@ class Start:
 def prepare_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]], rank: int, processes: int) -> Start:
     """Return what process `rank` needs to train fold `number`."""
     run, fold = task.run, task.parts[number]
-    examples = build_examples(task.target, task.samples, graphs)
+    examples = build_examples(task.target, task.outlines, graphs)
     train, validation = (_of(examples, indices) for indices in (fold.train, fold.validation))
     mean, std = scale_of(train, run.targets.standardised == "species", len(task.target.names))
     seed = named_seed(run.seed, "fold", number)
@@ -139,7 +141,7 @@ def _model(task: Task, fold: Fold, mean: FloatArray, std: FloatArray, weights: d
         roles=roles,
         signatures=torch.from_numpy(together(known)),
         species=target.names,
-        scope=Scope.of(trained),
+        scope=Scope.of(Chosen(task.outlines, fold.train)),
         state_point_mean=StatePointMean.fit(state_points, np.stack(labels)),
         density_fit=DensityFit.fit(np.array(density), np.stack(labels)),
         parameter_hash=task.identity,
@@ -160,7 +162,7 @@ def _what_it_knows(task: Task, fold: Fold) -> tuple[dict[str, Role], list[FloatA
     # A structure on several sides, of which single draws were dealt out, has been trained on.
     for role, indices in (("test", fold.test), ("validation", fold.validation), ("train", fold.train)):
         for index in indices:
-            one = task.samples[index].configuration
+            one = task.outlines[index].configuration
             roles[one.fingerprint] = task.role_before(one) if role == "test" else role  # type: ignore[assignment]
             known[one.fingerprint] = one.signature
     if task.start is not None:
@@ -202,7 +204,7 @@ def _of(examples: Sequence[list[Example]], indices: Sequence[int]) -> list[Examp
 def _baseline_mae(task: Task, examples: Sequence[list[Example]], fold: Fold) -> float:
     """Return the mean absolute error that the state points' means, of each species, make on the validation set."""
 
-    state_points = {index: task.samples[index].facts.state_point for index in (*fold.train, *fold.validation)}
+    state_points = {index: task.outlines[index].facts.state_point for index in (*fold.train, *fold.validation)}
 
     def groups(indices: Sequence[int]) -> dict[tuple[str, int], FloatArray]:
         found: dict[tuple[str, int], list[FloatArray]] = {}

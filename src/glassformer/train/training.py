@@ -17,14 +17,14 @@ from glassformer.core.json_files import read_json, write_json
 from glassformer.core.layout import PREDICTIONS_FILE, RUN_FILE, TrainingFolder
 from glassformer.core.network_settings import OwnNetworkSettings
 from glassformer.core.progress import Progress, Silent
-from glassformer.core.provenance import fingerprint, fingerprint_of, parameter_hash
+from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
 from glassformer.core.runs import exclusive
 from glassformer.core.sequences import Chosen, OnDemand
 from glassformer.core.temporaries import remove_temporaries
 from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.folder import refuse_bare, refuse_ends, refuse_unequilibrated
-from glassformer.dataset.labels import target_times
+from glassformer.dataset.outline import Outlines, Streamed, outlines_of
 from glassformer.dataset.predictions import Predictions, write_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import agreed_species
@@ -76,15 +76,16 @@ def train_run(
     Raises `CheckpointError` if `out` holds another run, `DatasetError`, `SettingsError`, `StorageError`,
     `TrainingError`.
     """
-    refuse_bare(samples)
-    refuse_ends(samples)
+    outlines = _outlines(samples, run)
+    refuse_bare(outlines.samples)
+    refuse_ends(outlines.samples)
     if not allow_unequilibrated:
-        refuse_unequilibrated(samples)
+        refuse_unequilibrated(outlines.samples)
     place = choose_device(device, 0 if member is None else member.gpu)
     if place.type == "cuda":
         _refuse_too_many(processes)
     # Before anything is written: what cannot be trained is refused here.
-    task = replace(_task(run, samples, out, max(1, threads // processes), start), device=place)
+    task = replace(_task(samples, outlines, out, max(1, threads // processes), start), device=place)
     _prepare_torch(task, threads)
     task = replace(task, memory=memory)
     graphs = _graphs(task, progress)
@@ -121,27 +122,37 @@ def _begin(
 
 def run_identity(run: Run, samples: Sequence[Sample]) -> str:
     """Return the hash of all that decides what `train_run` makes of `samples`. Raises `DatasetError`."""
-    return _task(run, samples, Path(), 1).identity
+    return _task(samples, _outlines(samples, run), Path(), 1).identity
 
 
-def _task(run: Run, samples: Sequence[Sample], out: Path, threads: int, start: Model | None = None) -> Task:
-    species, head = agreed_species(samples), run.network.head
-    run = _with_species(run, len(species))
-    target = Target.of(run.targets, head, target_times(samples, run.targets.times, head == "particle"), species)
-    _refuse_what_does_not_fit(samples)
+def _outlines(samples: Sequence[Sample], run: Run) -> Outlines:
+    """Return the outlines of `samples`, gathered in one pass unless they were when these were first read."""
+    if isinstance(samples, Streamed) and samples.outlines.run == run:
+        return samples.outlines
+    return outlines_of(samples, run)
+
+
+def _task(samples: Sequence[Sample], known: Outlines, out: Path, threads: int, start: Model | None = None) -> Task:
+    outlines: Sequence[Sample] = known.samples
+    species = agreed_species(outlines)
+    run = _with_species(known.run, len(species))
+    if known.unobserved is not None:
+        raise known.unobserved
+    target = Target.of(run.targets, run.network.head, known.times, species)
+    _refuse_what_does_not_fit(outlines)
     if start is not None:
         _refuse_another_network(start, run, target)
-    names = [sample.identifier for sample in samples]
-    if run.split.by == "draw":
-        names = list(map(str, draws_of(samples)))
-        samples = single_draws(samples)
-    split = run.split
+    names, split = [sample.identifier for sample in outlines], run.split
     if split.by == "draw":
+        configurations, names = len(names), list(map(str, draws_of(outlines)))
+        samples = single_draws(samples, [sample.draws for sample in outlines])
+        outlines = list(single_draws(outlines))
         # As many draws for validation as the configurations would have had that are set aside otherwise.
-        number = split.validation_per_state_point * len(names) // len({sample.identifier for sample in samples})
+        number = split.validation_per_state_point * len(names) // configurations
         split = split.model_copy(update={"validation_per_state_point": number})
-    parts = folds(samples, split, run.seed)
-    return Task(run, target, samples, names, parts, out, _identity(run, target, samples, start), threads, start)
+    parts = folds(outlines, split, run.seed)
+    identity = _identity(run, target, outlines, known.inherent, start)
+    return Task(run, target, samples, outlines, names, parts, out, identity, threads, start)
 
 
 def _refuse_another_network(start: Model, run: Run, target: Target) -> None:
@@ -260,7 +271,7 @@ def _predict_fold(task: Task, number: int, graphs: Sequence[list[GraphBatch]]) -
         predictions = replace(predictions, configurations=names, roles=tuple("leaked" for _ in names))
         expected = predictions.roles
     else:
-        expected = tuple(task.role_before(task.samples[i].configuration) for i in tested)
+        expected = tuple(task.role_before(task.outlines[i].configuration) for i in tested)
     if model.parameter_hash != task.identity or predictions.roles != expected:
         raise CheckpointError(f"{path} belongs to another run or fold", f"Delete {path.parent} and train again.")
     return predictions
@@ -271,14 +282,13 @@ def _seeds(sample: Sample) -> list[IntArray]:
     return [] if sample.dynamics.seeds is None else [sample.dynamics.seeds]
 
 
-def _identity(run: Run, target: Target, samples: Sequence[Sample], start: Model | None) -> str:
+def _identity(run: Run, target: Target, outlines: Sequence[Sample], inherent: str, start: Model | None) -> str:
     content = [
-        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), *_seeds(sample))] for sample in samples
+        [sample.configuration.fingerprint, fingerprint(*target.labels(sample), *_seeds(sample))] for sample in outlines
     ]
     if run.network.reads_inherent:
         # Not part of a configuration's fingerprint: they may be sought again, and found elsewhere.
-        sought = (sample.configuration.inherent_positions for sample in samples)
-        content += [["inherent", fingerprint_of(positions for positions in sought if positions is not None)]]
+        content += [["inherent", inherent]]
     parameters = {"run": run.model_dump(mode="json"), "times": target.times.tolist(), "data": content}
     if isinstance(run.network, OwnNetworkSettings):
         # What cannot be made is told before anything is written.

@@ -11,6 +11,7 @@ Vectors are read and written by `load` and `store` at element `index` of the fla
 of one dimension holds whole vectors; one of two dimensions, a vector in each row, halves.
 """
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -84,6 +85,7 @@ def check_host(features: dict[str, bool] | None = None) -> None:
     )
 
 
+@functools.cache
 def _host_features() -> dict[str, bool]:
     try:
         return dict(binding.get_host_cpu_features())
