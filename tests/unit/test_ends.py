@@ -18,11 +18,13 @@ from glassformer.core.recipe import Recipe
 from glassformer.core.settings import check_settings
 from glassformer.dataset.ends import end_of_draw, write_ends
 from glassformer.dataset.folder import read_dataset, refuse_ends
-from glassformer.dataset.sample import Sample
+from glassformer.dataset.sample import Sample, read_sample, write_sample
+from glassformer.evaluate.propensity_baselines import score_baselines
 from glassformer.physics.box import wrap
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import train_predictor
+from glassformer.train.propensity_prediction import as_predictions
 
 pytestmark = pytest.mark.long
 
@@ -49,6 +51,14 @@ DRAWS = 2
 def recipe() -> Recipe:
     target = {"temperature": 0.8, "times": [2.0]}
     return check_settings({"descriptors": SMALL, "targets": [target], "left_out": 2}, Recipe, "recipe")
+
+
+def written(samples: list[Sample], folder: Path) -> Path:
+    for number, sample in enumerate(samples):
+        path = folder / sample.facts.state_point / f"c{number:04d}.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_sample(path, sample)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +110,43 @@ def test_ends_are_written_once(dataset: Path, ends: Path) -> None:
 def test_what_has_no_ends(samples: list[Sample], tmp_path: Path, dataset: Path) -> None:
     with pytest.raises(DatasetError, match="has 3 draws; got 9 to take"):
         write_ends(dataset, tmp_path / "out", 9, Silent())
-    ageing = replace(samples[0], facts=samples[0].facts.model_copy(update={"equilibrated": False}))
-    with pytest.raises(DatasetError, match="not in equilibrium"):
-        end_of_draw(ageing, 0)
-    unkept = replace(samples[0], ensemble=replace(samples[0].dynamics, displacements=None))
+    with pytest.raises(DatasetError, match="is the dataset itself"):
+        write_ends(dataset, dataset, 1, Silent())
+    changes: dict[str, dict[str, Any]] = {
+        "not in equilibrium": {"equilibrated": False},
+        "do not conserve energy": {"energy_drift": 0.5},
+    }
+    for message, change in changes.items():
+        facts = samples[1].facts.model_copy(update=change)
+        spoiled = written([samples[0], replace(samples[1], facts=facts)], tmp_path / message)
+        with pytest.raises(DatasetError, match=message):
+            write_ends(spoiled, tmp_path / "out", 1, Silent())
+    unkept = replace(samples[1], ensemble=replace(samples[1].dynamics, displacements=None))
     with pytest.raises(DatasetError, match="does not hold"):
-        end_of_draw(unkept, 0)
+        write_ends(written([samples[0], unkept], tmp_path / "unkept"), tmp_path / "out", 1, Silent())
+    # Everything was checked before anything was written.
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_ends_of_ends(ends: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="are ends of draws"):
+        write_ends(ends, tmp_path / "out", 1, Silent())
+
+
+def test_two_datasets_with_the_same_names(samples: list[Sample], tmp_path: Path) -> None:
+    for number in range(2):
+        # Each configuration is the first of its dataset.
+        sample = replace(samples[number], name=None, facts=samples[number].facts.model_copy(update={"index": 0}))
+        one = written([sample], tmp_path / f"data{number}")
+        assert write_ends(one, tmp_path / "ends", 1, Silent()) == (0, 1)
+    assert len(read_dataset(tmp_path / "ends")) == 2
+
+
+def test_a_long_source_is_shortened(samples: list[Sample], tmp_path: Path) -> None:
+    facts = samples[0].facts.model_copy(update={"source": "x" * 1000})
+    end = end_of_draw(replace(samples[0], facts=facts), 0)
+    write_sample(tmp_path / "end.h5", end)
+    assert str(read_sample(tmp_path / "end.h5").facts.source).endswith("end of draw 0 of T0.80_rho1.20/c0000")
 
 
 def test_networks_refuse_them(samples: list[Sample]) -> None:
@@ -131,6 +172,37 @@ def test_a_fold_does_not_learn_from_its_own_ends(samples: list[Sample], ends: Pa
     # A configuration that was learned from is not new.
     assert with_ends.predictor.has_seen(further[0].configuration)
     assert not plain.predictor.has_seen(further[0].configuration)
+
+
+def test_further_draws_of_an_end_are_refused(samples: list[Sample], ends: Path) -> None:
+    one = read_dataset(ends)[0]
+    again = replace(one, name="again", facts=one.facts.model_copy(update={"start": "configuration abc"}))
+    with pytest.raises(DatasetError, match="has further draws of"):
+        train_predictor([*samples, one, again], recipe(), Silent())
+
+
+def test_ends_count_once(samples: list[Sample], ends: Path) -> None:
+    one = read_dataset(ends)[0]
+    shifted = replace(one.configuration, positions=wrap(one.configuration.positions + 0.3, one.configuration.box))
+    copy = replace(one, name="copy", configuration=replace(shifted, inherent_positions=shifted.positions))
+    with pytest.raises(DatasetError, match="is a copy of"):
+        train_predictor([*samples, one, copy], recipe(), Silent())
+
+
+def test_ends_have_one_time(samples: list[Sample], ends: Path) -> None:
+    target = {"temperature": 0.8, "times": [0.5, 2.0]}
+    several = check_settings({"descriptors": SMALL, "targets": [target], "left_out": 2}, Recipe, "recipe")
+    with pytest.raises(DatasetError, match=r"end of a draw of t = 2; the model learns t = 0\.5, 2"):
+        train_predictor([*samples, *read_dataset(ends)], several, Silent())
+
+
+def test_ends_are_not_scored(samples: list[Sample], ends: Path) -> None:
+    predictor = train_predictor(samples, recipe(), Silent()).predictor
+    further = read_dataset(ends)[:1]
+    with pytest.raises(DatasetError, match="are ends of draws"):
+        as_predictions(predictor, further, [], 2.0)
+    with pytest.raises(DatasetError, match="ends of draws are not scored"):
+        score_baselines(further, (), 2, Silent())
 
 
 def test_ends_without_their_beginning_are_refused(samples: list[Sample], ends: Path) -> None:

@@ -127,8 +127,21 @@ def test_a_response_where_nothing_is_related() -> None:
     random = np.random.default_rng(4)
     response = Response.of(random.standard_normal((500, 1)), random.standard_normal((500, 1)))
     assert np.ptp(response(np.linspace(-3, 3, 50)[:, None])) < 1
-    with pytest.raises(ConfigurationError, match="do not vary"):
-        Response.of(np.zeros((500, 1)), random.standard_normal((500, 1)))
+    # No two predictions tie, so that particles can be ranked everywhere.
+    assert (np.diff(response(np.linspace(-9, 9, 50)[:, None]), axis=0) > 0).all()
+    # Of predictions that do not vary, or too few, nothing can be learned.
+    line = np.linspace(-3, 3, 7)[:, None]
+    for number, size in ((500, 0.0), (100, 1.0)):
+        same = Response.of(size * random.standard_normal((number, 1)), random.standard_normal((number, 1)))
+        np.testing.assert_allclose(same(line), line, atol=1e-12)
+
+
+def test_one_configuration_at_each_temperature() -> None:
+    # Whoever is left out is then at a temperature that the others do not know.
+    fit = fitted([0.5, 0.6])
+    columns, target = data(0.5, 9)
+    assert np.corrcoef(fit.mean(columns, 0.5)[:, 1], target[:, 1])[0, 1] > 0.99
+    assert np.abs(fit.mean(columns, 0.5)).max() < 3 * np.abs(target).max()
 
 
 def gaussian(seed: int, particles: int = 2000, shift: float = 0.0) -> np.ndarray:

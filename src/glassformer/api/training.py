@@ -31,6 +31,7 @@ from glassformer.evaluate.evaluation import evaluate
 from glassformer.evaluate.propensity_scores import score_propensities
 from glassformer.simulate.cage import SAMPLING, cage_dataset
 from glassformer.simulate.quench import quench_dataset
+from glassformer.train.labelled_structures import check_ends
 from glassformer.train.propensity import Trained, train_predictor
 
 if TYPE_CHECKING:
@@ -168,9 +169,10 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
     paths = [data] if isinstance(data, str | Path) else [] if isinstance(data, Structure) else data
     datasets = [Path(one) for one in paths if isinstance(one, str | Path)]
     if datasets:
-        # The first dataset has the structures that are described, and so have ends of draws; others may add times.
-        described = [one for one in datasets[1:] if any(sample.origin for sample in samples_at(one))]
-        for dataset in [datasets[0], *described]:
+        check_ends(samples_at(datasets), recipe)
+        ends = [one for one in datasets if any(sample.origin for sample in samples_at(one))]
+        # The first of the others has the structures that are described; more may add times.
+        for dataset in [*[one for one in datasets if one not in ends][:1], *ends]:
             quench_dataset(dataset, stages, threads)
             if recipe.reads != "inherent":
                 cage_dataset(dataset, recipe.reads, None, stages, threads)

@@ -116,7 +116,7 @@ def together(parts: Sequence[Moments]) -> Moments:
     return whole
 
 
-def standardisation(columns: NDArray[np.floating[Any]], scales: FloatArray) -> tuple[FloatArray, FloatArray]:
+def standardisation(columns: NDArray[np.floating[Any]], scales: FloatArray | float) -> tuple[FloatArray, FloatArray]:
     """Return the means (F,) of `columns` (N, F) and scales over spreads (F,), 0 for a column that does not vary."""
     mean = columns.mean(0, dtype=np.float64)
     return mean, _factor(mean, columns.std(0, dtype=np.float64), scales)

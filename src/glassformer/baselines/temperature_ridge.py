@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from glassformer.baselines.ridge import PENALTIES, Moments, fit_ridge, predict_left_out
+from glassformer.baselines.ridge import PENALTIES, Moments, fit_ridge, predict_left_out, standardisation
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
 
@@ -23,9 +23,11 @@ from glassformer.core.errors import ConfigurationError
 BINS = 12
 # Beyond the outermost quantiles the response goes on with its slope over the last of them.
 _ENDS = 3
+# Fewest predictions from which a response is made, and the smallest range of them, in units of the spread.
+_FEWEST, _RANGE = 20 * BINS, 1e-3
+# The share of the linear fit in the response: without it particles would tie where the response is flat.
+_LINEAR = 0.1
 _FLAT = "the predictions do not vary: descriptors and propensities are not related in these data"
-# A column whose spread is below this share of its magnitude does not vary.
-_CONSTANT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +52,8 @@ class Level:
         rows: list[list[FloatArray]] = []
         for temperature in known:
             there = [index for index, one in enumerate(temperatures) if one == temperature]
-            x = np.concatenate([columns[index] for index in there]).astype(np.float64)
             y = np.concatenate([targets[index] for index in there])
-            mean, spread = x.mean(0), x.std(0)
-            varies = spread > _CONSTANT * np.maximum(np.abs(mean), 1e-30)
-            scale = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
+            mean, scale = standardisation(np.concatenate([columns[index] for index in there]), 1.0)
             rows.append([mean, scale, y.mean(0), y.std(0)])
         return cls(known, *(np.stack(parts) for parts in zip(*rows, strict=True)))
 
@@ -108,13 +107,23 @@ class Response:
     def of(cls, predictions: FloatArray, targets: FloatArray) -> "Response":
         """Return the one that is closest to `targets` (P, K): means over bins, made monotone.
 
-        `predictions` (P, K) must be of configurations that the fit had not seen. Raises `ConfigurationError`.
+        `predictions` (P, K) must be of configurations that the fit had not seen. Of too few, or such that hardly vary,
+        it is the predictions themselves.
         """
+        if len(predictions) < _FEWEST or (np.ptp(predictions, axis=0) < _RANGE).any():
+            return cls.none(predictions.shape[1])
         which = _bins(predictions)
         places, means = _means(which, predictions), _means(which, targets)
         if (np.diff(places, axis=0) <= 0).any():
-            raise ConfigurationError(_FLAT, "Give more configurations, or other times.")
-        return cls(places, np.stack([isotonic_regression(column).x for column in means.T], 1))
+            return cls.none(predictions.shape[1])
+        monotone = np.stack([isotonic_regression(column).x for column in means.T], 1)
+        return cls(places, (1 - _LINEAR) * monotone + _LINEAR * places)
+
+    @classmethod
+    def none(cls, targets: int) -> "Response":
+        """Return the function that changes nothing, of K = `targets` predictions."""
+        places = np.repeat(np.linspace(-1, 1, BINS)[:, None], targets, 1)
+        return cls(places, places)
 
     def __call__(self, predictions: FloatArray) -> FloatArray:
         """Return the function of `predictions` (N, K)."""
@@ -124,6 +133,21 @@ class Response:
             above = (y[-1] - y[-_ENDS]) / (x[-1] - x[-_ENDS]) * np.maximum(one - x[-1], 0)
             columns.append(np.interp(one, x, y) + below + above)
         return np.stack(columns, 1)
+
+
+def _response(
+    temperatures: Sequence[float], predictions: Sequence[FloatArray], targets: Sequence[FloatArray]
+) -> Response:
+    """Return the response of configurations left out, except those that were alone at their temperature.
+
+    A fit without any configuration of a temperature extrapolates, and its errors are others.
+    """
+    known = [place for place, one in enumerate(temperatures) if list(temperatures).count(one) > 1]
+    if not known:
+        return Response.none(targets[0].shape[1])
+    return Response.of(
+        np.concatenate([predictions[place] for place in known]), np.concatenate([targets[place] for place in known])
+    )
 
 
 def _bins(predictions: FloatArray) -> list[NDArray[np.int64]]:
@@ -186,8 +210,7 @@ class TemperatureRidge:
             y.append(units)
         both = np.tile(scales, 2 if several else 1)
         ridge = fit_ridge(x, y, both, penalties, moments)
-        unseen = predict_left_out(x, moments, ridge.penalty, both)
-        response = Response.of(np.concatenate(unseen), np.concatenate(y))
+        response = _response(temperatures, predict_left_out(x, moments, ridge.penalty, both), y)
         number = columns[0].shape[1]
         change = ridge.weights[number:] if several else np.zeros_like(ridge.weights)
         nothing = np.zeros((BINS, targets[0].shape[1]))

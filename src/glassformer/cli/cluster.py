@@ -89,7 +89,9 @@ def sbatch(
         ),
     ] = None,
     cores: Annotated[int, typer.Option(min=1, metavar="N", help="Cores per job.")] = 1,
-    time: Annotated[str, typer.Option(metavar="TIME", help="Wall time per job, in the format of SLURM.")] = "24:00:00",
+    time: Annotated[
+        str, typer.Option(metavar="TIME", help="Wall time per job, such as 4h, or in a format of SLURM.")
+    ] = "24:00:00",
     directives: Annotated[
         list[str],
         typer.Option(
@@ -110,7 +112,7 @@ def sbatch(
 ) -> None:
     """Print a batch script for SLURM: a job array in which each job simulates part of a campaign."""
     from glassformer.core.presets import load_campaign
-    from glassformer.core.walltime import seconds_of
+    from glassformer.core.walltime import seconds_of, slurm_time
 
     # A mistake is told now, and not by forty jobs.
     settings, seconds, about = load_campaign(campaign, changes, only), seconds_of(time), ""
@@ -121,7 +123,9 @@ def sbatch(
     options += [option for value in only for option in ("--only", value)]
     command = [sys.executable, "-m", "glassformer", "simulate", source, "--out", str(out.absolute()), *options]
     more = "".join(f"#SBATCH {text}\n" for text in directives)
-    script = SBATCH.format(parts=parts, cores=cores, time=time, more=more, about=about, command=shlex.join(command))
+    script = SBATCH.format(
+        parts=parts, cores=cores, time=slurm_time(seconds), more=more, about=about, command=shlex.join(command)
+    )
     print(script, end="")
 
 

@@ -90,8 +90,8 @@ def ends(
     from glassformer.dataset.ends import write_ends
 
     with progress() as stages:
-        there, made = write_ends(dataset, out, draws, stages)
-    console.print(f"{counted(made, 'configuration')} written; {there} were there: {out}", soft_wrap=True)
+        existed, written = write_ends(dataset, out, draws, stages)
+    console.print(f"{counted(written, 'configuration')} written; {existed} existed already: {out}", soft_wrap=True)
 
 
 def info(

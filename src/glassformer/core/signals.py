@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -53,17 +54,21 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def stop_after(seconds: float | None) -> Iterator[None]:
     """Raise `StopRequested` inside after so many `seconds`, as a signal from outside would; never if that is None.
 
-    Only in the main thread, where Python handles signals.
+    Only in the main thread, where Python handles signals. Of two that are nested the earlier counts.
     """
-    if seconds is None:
+    earlier, began = signal.getitimer(signal.ITIMER_REAL)[0], time.monotonic()
+    if seconds is None or 0 < earlier <= seconds:
         yield
         return
     before = signal.signal(signal.SIGALRM, _stop)
-    earlier = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *earlier)
+        # One that went off does not go off again while the run ends.
+        waits = earlier > 0 and signal.getitimer(signal.ITIMER_REAL)[0] > 0
+        left = max(earlier - (time.monotonic() - began), 1e-3) if waits else 0
+        signal.setitimer(signal.ITIMER_REAL, left)
         signal.signal(signal.SIGALRM, before)
 
 

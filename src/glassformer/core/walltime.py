@@ -38,6 +38,14 @@ def seconds_of(text: str) -> float:
     return seconds
 
 
+def slurm_time(seconds: float) -> str:
+    """Return `seconds` as SLURM writes times: D-HH:MM:SS."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}-{hours:02d}:{minutes:02d}:{rest:02d}"
+
+
 def usable(walltime: float) -> float:
     """Return how many of the next `walltime` seconds a run works until it stops itself."""
     return walltime - min(MARGIN, SHARE * walltime)

@@ -161,8 +161,8 @@ def refuse_ends(samples: Sequence[Sample]) -> None:
     if ends:
         raise DatasetError(
             f"{len(ends)} of {len(samples)} configurations are ends of draws, first {ends[0]}: they resemble the"
-            " configurations where the draws began, and only propensity models keep them together",
-            "Leave them out: they are in a dataset of their own, written by glassformer ends.",
+            " configurations where the draws began, and only the training of propensity models keeps both together",
+            "Leave them out: glassformer ends wrote them to a dataset of their own.",
         )
 
 

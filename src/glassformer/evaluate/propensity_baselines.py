@@ -101,7 +101,8 @@ def score_baselines(
     known = [sample for sample in samples if sample.ensemble is not None and sample.origin is None]
     if not known:
         raise DatasetError(
-            f"none of the {len(samples)} configurations has propensities", "Simulate draws of them, or import some."
+            f"none of the {len(samples)} configurations has propensities to score (ends of draws are not scored)",
+            "Simulate draws of them, or import some.",
         )
     groups = by_state_point(known)
     for label, members in groups.items():

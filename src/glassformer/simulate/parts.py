@@ -60,7 +60,8 @@ def task_hours(campaign: Campaign, dataset: Path | None, rates: Rates) -> list[f
         key = task.point.label, there
         if key not in known:
             cost = cost_at(campaign, task.point, [there], rates)
-            known[key] = cost.most_equilibration_hours + cost.draw_hours
+            # A dataset may hold more draws than are asked for.
+            known[key] = max(0.0, cost.most_equilibration_hours + cost.draw_hours)
         hours.append(known[key])
     return hours
 
@@ -68,11 +69,12 @@ def task_hours(campaign: Campaign, dataset: Path | None, rates: Rates) -> list[f
 def fewest_parts(lengths: Sequence[float], cores: int, hours: float) -> int:
     """Return about the smallest number of parts whose jobs of `cores` cores end in `hours`.
 
-    If no number does, since a task takes longer by itself, so many that all tasks of a part run at the same time.
+    A task that takes longer by itself counts as `hours`: its part is submitted again until it is done.
     """
+    capped = [min(length, hours) for length in lengths]
     most = max(1, math.ceil(len(lengths) / cores))
-    number = max(1, math.ceil(sum(lengths) / (cores * hours))) if max(lengths) <= hours else most
-    while number < most and max(part_hours(lengths, number, cores)) > hours:
+    number = max(1, math.ceil(sum(capped) / (cores * hours)))
+    while number < most and max(part_hours(capped, number, cores)) > hours:
         number = max(number + 1, math.floor(number * (1 + STEP)))
     return min(number, most)
 

@@ -10,6 +10,7 @@ import torch
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import PredictionError
 from glassformer.core.provenance import code_version
+from glassformer.dataset.folder import refuse_ends
 from glassformer.dataset.labels import msd_draws, particle_labels, pearson_ceilings, propensity_draws
 from glassformer.dataset.predictions import Predictions, Role, join, pad
 from glassformer.dataset.sample import Sample
@@ -120,6 +121,7 @@ class _Structure:
     @classmethod
     def of(cls, model: Model, sample: Sample) -> "_Structure":
         one = sample.configuration
+        refuse_ends([sample])
         model.target.learned_or_refused(one.species, sample.identifier)
         role = model.role_of(one) or "test"
         facts = sample.facts

@@ -17,14 +17,15 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.core.recipe import Recipe
 from glassformer.core.seeds import generator, named_seed
-from glassformer.core.words import counted
-from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
+from glassformer.dataset.labels import particle_labels
 from glassformer.dataset.sample import Sample
 from glassformer.observables.descriptors import Descriptors, DescriptorSettings
 from glassformer.physics.cage import Cage
-from glassformer.physics.signature import first_of_each, together
+from glassformer.physics.signature import together
+from glassformer.train.labelled_structures import Structures, group_samples, targets_of
 
-# Measured with BOTAN's data: docs/results/propensity.md.
+# Kob-Andersen at T = 0.44, t = tau_alpha: from ceiling and score of docs/results/propensity.md, 0.17 of the variance of
+# means over 32 draws is noise, and 0.17 is what the descriptors of cages leave unexplained of the propensity.
 EQUAL_DRAWS = 32
 
 
@@ -42,32 +43,6 @@ class Item:
     labels: FloatArray
     ceilings: FloatArray
     further: tuple[Moments | None, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Structures:
-    """The samples of one configuration: the first has the structure, any of them the labels of a time.
-
-    `ends`: configurations at the end of its draws (`glassformer.dataset.ends`).
-    """
-
-    samples: tuple[Sample, ...]
-    ends: tuple[Sample, ...] = ()
-
-    @property
-    def first(self) -> Sample:
-        """The sample whose structure is described."""
-        return self.samples[0]
-
-    def labels(self, times: Sequence[float]) -> tuple[FloatArray, FloatArray]:
-        """Return the propensities (N, K) at `times` and their ceilings (S, K). Raises `DatasetError`."""
-        found = []
-        for time in times:
-            having = [one for one in self.samples if nearest_time(one.dynamics.particle_times, time) is not None]
-            # `particle_labels` says of the first which times there are.
-            sample, at = (having or self.samples)[0], np.array([time])
-            found.append((particle_labels(sample, at, "propensity"), pearson_ceilings(sample, at, "propensity")))
-        return np.concatenate([one for one, _ in found], 1), np.concatenate([other for _, other in found], 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +78,7 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
     Samples of one configuration, such as imported ones and further draws of them, count once, with the times of all.
     Raises `DatasetError` for samples without what the recipe reads or names, `SettingsError`.
     """
-    structures, targets = _structures(samples, recipe), _targets(samples, recipe)
+    structures, targets = group_samples(samples, recipe), targets_of(samples, recipe)
     items = _items(structures, targets, recipe, progress, threads)
     kinds, columns = structures[0].first.mixture.kinds, items[0].table.names
     folds = left_out_together(items, recipe)
@@ -138,7 +113,7 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
 
 def describe_samples(samples: Sequence[Sample], recipe: Recipe, progress: Progress, threads: int = 1) -> list[Item]:
     """Return the configurations of `samples` with descriptors and labels. Raises as `train_predictor`."""
-    return _items(_structures(samples, recipe), _targets(samples, recipe), recipe, progress, threads)
+    return _items(group_samples(samples, recipe), targets_of(samples, recipe), recipe, progress, threads)
 
 
 def _items(
@@ -151,84 +126,6 @@ def _items(
     settings = DescriptorSettings.of(recipe.descriptors)
     progress.start("describe", sum(1 + len(one.ends) for one in structures), "configurations")
     return [_item(one, targets, recipe, settings, threads, progress) for one in structures]
-
-
-def _structures(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
-    """Return the samples by configuration. Raises `DatasetError` if they do not fit together or lack what is read."""
-    groups: dict[str, list[Sample]] = {}
-    ends: dict[str, list[Sample]] = {}
-    for sample in samples:
-        kept, of = (groups, sample.configuration.fingerprint) if sample.origin is None else (ends, sample.origin)
-        kept.setdefault(of, []).append(sample)
-    if lost := [sample.identifier for origin in ends.keys() - groups.keys() for sample in ends[origin]]:
-        raise DatasetError(
-            f"{lost[0]} is the end of a draw of a configuration that is not in the data",
-            "Give the dataset whose draws it ends, too: both must be left out of training together.",
-        )
-    # The one with most that was derived comes first.
-    found = [
-        Structures(
-            tuple(sorted(ones, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None))),
-            tuple(ends.get(fingerprint, ())),
-        )
-        for fingerprint, ones in groups.items()
-    ]
-    _refuse_near_copies([one.first for one in found])
-    liquids = {one.first.facts.mixture.identity for one in found}
-    densities = [one.first.configuration.density for one in found]
-    if len(liquids) > 1 or max(densities) > min(densities) * (1 + recipe.density_spread):
-        raise DatasetError(
-            f"got configurations of {counted(len(liquids), 'mixture')} at densities {min(densities):.4g} to"
-            f" {max(densities):.4g}; a propensity model is trained on one mixture at one density",
-            "Train one for each.",
-        )
-    read = [sample for one in found for sample in (one.first, *one.ends)]
-    for sample in read:
-        if sample.configuration.inherent_positions is None:
-            raise DatasetError(f"{sample.identifier} has no inherent structure", "glassformer quench DATASET finds it.")
-        if recipe.reads != "inherent" and (sample.cage is None or sample.cage.kind != recipe.reads):
-            raise DatasetError(
-                f"{sample.identifier} has no cage positions of the kind '{recipe.reads}'",
-                f"Sample them: glassformer cage DATASET --kind {recipe.reads}.",
-            )
-    sampled = {tuple(one.cage.sampling.items()) for one in read if one.cage and recipe.reads != "inherent"}
-    if len(sampled) > 1:
-        raise DatasetError(
-            f"the cages were sampled in {len(sampled)} ways: {'; '.join(str(dict(one)) for one in sorted(sampled))}",
-            "Sample all in one way: glassformer cage DATASET, with the options that you want, replaces the others.",
-        )
-    return found
-
-
-def _refuse_near_copies(samples: Sequence[Sample]) -> None:
-    """Raise `DatasetError` for a structure that is there twice: one fold would be tested on what it was trained on.
-
-    Exact copies are taken together before; a copy that was rounded, shifted or renumbered has labels in another order.
-    """
-    for number, first in enumerate(first_of_each([sample.configuration.signature for sample in samples])):
-        if first != number:
-            raise DatasetError(
-                f"{samples[number].identifier} is a copy of {samples[first].identifier}: rounded, shifted or"
-                " renumbered",
-                "Leave one of them out; further draws must start from the same numbers: equilibration.as_given.",
-            )
-
-
-def _targets(samples: Sequence[Sample], recipe: Recipe) -> dict[float, tuple[float, ...]]:
-    """Return the times of every temperature."""
-    if recipe.targets:
-        return {target.temperature: target.times for target in recipe.targets}
-    known = sorted({sample.facts.temperature for sample in samples})
-    times = {
-        one: sorted({float(t) for s in samples if s.facts.temperature == one for t in s.dynamics.particle_times})
-        for one in known
-    }
-    if len({len(row) for row in times.values()}) != 1 or not times[known[0]]:
-        raise SettingsError(
-            f"the data have {', '.join(f'{len(row)} particle times at T = {one:g}' for one, row in times.items())}",
-            "Name as many at every temperature: a recipe with [[targets]].",
-        )
-    return {one: tuple(row) for one, row in times.items()}
 
 
 def _item(
@@ -261,7 +158,7 @@ def _item(
     further: list[Moments | None] = [None] * sample.mixture.kinds
     for end in one.ends:
         found = _moments(end, times, settings, threads, None if recipe.reads == "inherent" else end.cage)
-        weight = _weight(end.draws) / _weight(sample.draws)
+        weight = _weight(end.draws) / _weight(one.draws(times))
         for kind, (before, new) in enumerate(zip(further, found, strict=True)):
             further[kind] = new.weighted(weight) if before is None else before.with_(new.weighted(weight))
         progress.advance(1)
@@ -278,11 +175,12 @@ def _moments(
 
 
 def _weight(draws: int) -> float:
-    """Return the weight of a label that is a mean over `draws`, which is its inverse variance in some units.
+    """Return the weight of a label that is a mean over `draws`, from 0 to 1; 1 if their number is not known.
 
-    At `EQUAL_DRAWS` the variance of the mean equals that of the propensity which descriptors do not explain.
+    It is proportional to the inverse of the variance that a fit leaves: that of the propensity which descriptors do
+    not explain, and that of the mean, which equals it at `EQUAL_DRAWS`.
     """
-    return max(draws, 1) / (max(draws, 1) + EQUAL_DRAWS)
+    return draws / (draws + EQUAL_DRAWS) if draws else 1.0
 
 
 def left_out_together(items: Sequence[Item], recipe: Recipe) -> list[list[int]]:

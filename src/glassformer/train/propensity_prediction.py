@@ -6,6 +6,7 @@ import numpy as np
 
 from glassformer.baselines.propensity_model import Prediction, PropensityPredictor
 from glassformer.core.provenance import code_version, parameter_hash
+from glassformer.dataset.folder import refuse_ends
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
 from glassformer.train.prediction import answers_of
@@ -18,8 +19,10 @@ def as_predictions(
     """Return `found`, predictions of `samples` at `time`, with the answers of those that have draws.
 
     Configurations that the model was trained on have the role 'train' and are not scored. Baselines of a whole
-    configuration are left out. Raises `DatasetError` if draws were not observed at `time`.
+    configuration are left out. Raises `DatasetError` if draws were not observed at `time`,
+    and for ends of draws.
     """
+    refuse_ends(samples)
     names, times = predictor.card.mixture.species, np.array([time])
     target = Target("propensity", tuple(range(len(names))), names, times, True, False, False)
     configurations = [sample.configuration for sample in samples]

@@ -1,0 +1,151 @@
+"""The samples that a propensity model is trained on, by configuration, with the ends of their draws."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.recipe import Recipe
+from glassformer.core.words import counted
+from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
+from glassformer.dataset.sample import Sample
+from glassformer.physics.signature import first_of_each
+
+
+@dataclass(frozen=True, eq=False)
+class Structures:
+    """The samples of one configuration: the first has the structure, any of them the labels of a time.
+
+    `ends`: configurations at the end of its draws (`glassformer.dataset.ends`).
+    """
+
+    samples: tuple[Sample, ...]
+    ends: tuple[Sample, ...] = ()
+
+    @property
+    def first(self) -> Sample:
+        """The sample whose structure is described."""
+        return self.samples[0]
+
+    def draws(self, times: Sequence[float]) -> int:
+        """Return the fewest draws that a label at `times` is a mean of; 0 if that is not known."""
+        return min(self._with(time).draws for time in times)
+
+    def _with(self, time: float) -> Sample:
+        """Return the sample that has the labels at `time`; the first if none has, and then they are missed there."""
+        having = [one for one in self.samples if nearest_time(one.dynamics.particle_times, time) is not None]
+        return (having or self.samples)[0]
+
+    def labels(self, times: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+        """Return the propensities (N, K) at `times` and their ceilings (S, K). Raises `DatasetError`."""
+        found = []
+        for time in times:
+            sample, at = self._with(time), np.array([time])
+            found.append((particle_labels(sample, at, "propensity"), pearson_ceilings(sample, at, "propensity")))
+        return np.concatenate([one for one, _ in found], 1), np.concatenate([other for _, other in found], 1)
+
+
+def check_ends(samples: Sequence[Sample], recipe: Recipe) -> None:
+    """Raise `DatasetError` for ends of draws among `samples` that cannot be learned from: see `glassformer ends`.
+
+    Where they began must be among the samples, further draws of them must not, and they have one time each.
+    """
+    ends = [sample for sample in samples if sample.origin is not None]
+    starts = {sample.configuration.fingerprint: sample for sample in samples if sample.origin is None}
+    targets = targets_of(samples, recipe) if ends else {}
+    for end in ends:
+        if end.origin not in starts:
+            raise DatasetError(
+                f"{end.identifier} is the end of a draw of a configuration that is not in the data",
+                "Give the dataset whose draws it ends, too: both must be left out of training together.",
+            )
+        if again := starts.get(end.configuration.fingerprint):
+            raise DatasetError(
+                f"{again.identifier} has further draws of {end.identifier}, the end of a draw: it would not be left out"
+                " together with the configuration where that draw began",
+                "Leave it out.",
+            )
+        times = targets.get(end.facts.temperature, ())
+        known = end.dynamics.particle_times
+        if any(nearest_time(known, time) is None for time in times):
+            raise DatasetError(
+                f"{end.identifier} is the end of a draw of t = {known[-1]:g}; the model learns t ="
+                f" {', '.join(f'{time:g}' for time in times)}",
+                "Leave the ends out, or use a recipe of that time alone.",
+            )
+
+
+def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
+    """Return the samples by configuration. Raises `DatasetError` if they do not fit together or lack what is read."""
+    check_ends(samples, recipe)
+    groups: dict[str, list[Sample]] = {}
+    ends: dict[str, list[Sample]] = {}
+    for sample in samples:
+        kept, of = (groups, sample.configuration.fingerprint) if sample.origin is None else (ends, sample.origin)
+        kept.setdefault(of, []).append(sample)
+    # The one with most that was derived comes first.
+    found = [
+        Structures(
+            tuple(sorted(ones, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None))),
+            tuple(ends.get(fingerprint, ())),
+        )
+        for fingerprint, ones in groups.items()
+    ]
+    _refuse_near_copies([sample for one in found for sample in (one.first, *one.ends)])
+    liquids = {one.first.facts.mixture.identity for one in found}
+    densities = [one.first.configuration.density for one in found]
+    if len(liquids) > 1 or max(densities) > min(densities) * (1 + recipe.density_spread):
+        raise DatasetError(
+            f"got configurations of {counted(len(liquids), 'mixture')} at densities {min(densities):.4g} to"
+            f" {max(densities):.4g}; a propensity model is trained on one mixture at one density",
+            "Train one for each.",
+        )
+    read = [sample for one in found for sample in (one.first, *one.ends)]
+    for sample in read:
+        if sample.configuration.inherent_positions is None:
+            raise DatasetError(f"{sample.identifier} has no inherent structure", "glassformer quench DATASET finds it.")
+        if recipe.reads != "inherent" and (sample.cage is None or sample.cage.kind != recipe.reads):
+            raise DatasetError(
+                f"{sample.identifier} has no cage positions of the kind '{recipe.reads}'",
+                f"Sample them: glassformer cage DATASET --kind {recipe.reads}.",
+            )
+    sampled = {tuple(one.cage.sampling.items()) for one in read if one.cage and recipe.reads != "inherent"}
+    if len(sampled) > 1:
+        raise DatasetError(
+            f"the cages were sampled in {len(sampled)} ways: {'; '.join(str(dict(one)) for one in sorted(sampled))}",
+            "Sample all in one way: glassformer cage DATASET, with the options that you want, replaces the others.",
+        )
+    return found
+
+
+def _refuse_near_copies(samples: Sequence[Sample]) -> None:
+    """Raise `DatasetError` for a structure that is there twice: one fold would be tested on what it was trained on.
+
+    Exact copies are taken together before; a copy that was rounded, shifted or renumbered has labels in another order.
+    """
+    for number, first in enumerate(first_of_each([sample.configuration.signature for sample in samples])):
+        if first != number:
+            raise DatasetError(
+                f"{samples[number].identifier} is a copy of {samples[first].identifier}: rounded, shifted or"
+                " renumbered",
+                "Leave one of them out; further draws must start from the same numbers: equilibration.as_given.",
+            )
+
+
+def targets_of(samples: Sequence[Sample], recipe: Recipe) -> dict[float, tuple[float, ...]]:
+    """Return the times of every temperature."""
+    if recipe.targets:
+        return {target.temperature: target.times for target in recipe.targets}
+    known = sorted({sample.facts.temperature for sample in samples})
+    times = {
+        one: sorted({float(t) for s in samples if s.facts.temperature == one for t in s.dynamics.particle_times})
+        for one in known
+    }
+    if len({len(row) for row in times.values()}) != 1 or not times[known[0]]:
+        raise SettingsError(
+            f"the data have {', '.join(f'{len(row)} particle times at T = {one:g}' for one, row in times.items())}",
+            "Name as many at every temperature: a recipe with [[targets]].",
+        )
+    return {one: tuple(row) for one, row in times.items()}
