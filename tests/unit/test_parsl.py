@@ -139,14 +139,14 @@ def test_the_file_for_sbatch(tmp_path: Path) -> None:
     for line in (
         "#SBATCH --array=1-40",
         "#SBATCH --cpus-per-task=8",
-        "#SBATCH --time=12:00:00",
+        "#SBATCH --time=0-12:00:00",
         "#SBATCH --partition=long",
     ):
         assert line in done.stdout.splitlines()
     last = done.stdout.splitlines()[-1]
     assert f"simulate demo --out '{tmp_path / 'a b'}' --set draws=3 --only T0.50" in last
     assert '--part "$SLURM_ARRAY_TASK_ID/40"' in last
-    assert last.endswith(" --walltime 12:00:00")
+    assert last.endswith(" --walltime 0-12:00:00")
     assert subprocess.run(["bash", "-n"], input=done.stdout, text=True, check=False).returncode == 0
     assert command("sbatch", "demo", "--out", tmp_path, "--set", "drawz=3").returncode == 2
     assert "expected a time such as 4h" in command("sbatch", "demo", "--out", tmp_path, "--time", "soon").stderr

@@ -90,6 +90,25 @@ def test_a_run_is_stopped_once_by_its_clock_or_from_outside() -> None:
         assert caught.value.name == "SIGTERM"
 
 
+def test_of_two_clocks_the_earlier_counts() -> None:
+    for outer, inner in ((0.1, 5.0), (5.0, 0.1)):
+        with usual_handlers(), pytest.raises(StopRequested), stop_after(outer):  # noqa: PT012
+            try:
+                with stop_after(inner):
+                    time.sleep(2)
+            finally:
+                # The other does not go off as well.
+                time.sleep(0.3)
+                assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    # One that was left in time does not put off the other.
+    began = time.monotonic()
+    with usual_handlers(), pytest.raises(StopRequested), stop_after(0.6):  # noqa: PT012
+        with stop_after(0.5):
+            time.sleep(0.3)
+        time.sleep(5)
+    assert time.monotonic() - began < 2
+
+
 @pytest.mark.long
 def test_runs_that_stop_in_time_make_the_same_data(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
     few = tiny_campaign.model_copy(update={"configurations": 1})
@@ -142,6 +161,8 @@ def test_a_task_that_is_longer_than_the_walltime_gets_a_core_of_its_own() -> Non
     assert fewest_parts([10.0] * 17, 4, 3.0) == 5
     assert max(part_hours([10.0] * 17, 5, 4)) == 10.0
     assert fewest_parts([0.0] * 17, 4, 3.0) == 1
+    # A single one of them does not make a job of every task.
+    assert fewest_parts([10.0, *[0.1] * 1000], 1, 3.0) < 60
 
 
 def test_a_part_takes_what_its_tasks_take(tiny_campaign: Campaign, tiny_dataset: Path) -> None:

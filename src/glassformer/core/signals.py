@@ -57,7 +57,8 @@ def stop_after(seconds: float | None) -> Iterator[None]:
     Only in the main thread, where Python handles signals. Of two that are nested the earlier counts.
     """
     earlier, began = signal.getitimer(signal.ITIMER_REAL)[0], time.monotonic()
-    if seconds is None or 0 < earlier <= seconds:
+    nested = earlier > 0 and signal.getsignal(signal.SIGALRM) is _stop
+    if seconds is None or (nested and earlier <= seconds):
         yield
         return
     before = signal.signal(signal.SIGALRM, _stop)
@@ -65,9 +66,9 @@ def stop_after(seconds: float | None) -> Iterator[None]:
     try:
         yield
     finally:
-        # One that went off does not go off again while the run ends.
-        waits = earlier > 0 and signal.getitimer(signal.ITIMER_REAL)[0] > 0
-        left = max(earlier - (time.monotonic() - began), 1e-3) if waits else 0
+        # Who has been stopped once is not stopped again while putting everything in order.
+        stopped = nested and signal.getitimer(signal.ITIMER_REAL)[0] == 0
+        left = max(earlier - (time.monotonic() - began), 1e-3) if earlier > 0 and not stopped else 0
         signal.setitimer(signal.ITIMER_REAL, left)
         signal.signal(signal.SIGALRM, before)
 
