@@ -69,12 +69,12 @@ def task_hours(campaign: Campaign, dataset: Path | None, rates: Rates) -> list[f
 def fewest_parts(lengths: Sequence[float], cores: int, hours: float) -> int:
     """Return about the smallest number of parts whose jobs of `cores` cores end in `hours`.
 
-    A task that takes longer by itself counts as `hours`: its part is submitted again until it is done.
+    A task that takes longer by itself fills a job of one core; its part is submitted again until it is done.
     """
-    capped = [min(length, hours) for length in lengths]
     most = max(1, math.ceil(len(lengths) / cores))
-    number = max(1, math.ceil(sum(capped) / (cores * hours)))
-    while number < most and max(part_hours(capped, number, cores)) > hours:
+    number = max(1, math.ceil(sum(min(length, hours) for length in lengths) / (cores * hours)))
+    fitting = [length if length <= hours else 0.0 for length in lengths]
+    while number < most and max(part_hours(fitting, number, cores)) > hours:
         number = max(number + 1, math.floor(number * (1 + STEP)))
     return min(number, most)
 
