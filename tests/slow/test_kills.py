@@ -1,4 +1,4 @@
-"""Fifty kills -9 at random moments of a small campaign: the data are those of an undisturbed run."""
+"""Seventy kills -9 at random moments of a small campaign: the data are those of an undisturbed run."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import numpy as np
 
 from glassformer.dataset.folder import read_dataset, sample_paths
 
-KILLS = 50
+KILLS = 70
 CAMPAIGN = """
 seed = 5
 particles = 200
