@@ -1,6 +1,6 @@
 """Which particles will move: baselines cross-validated on the ten BOTAN configurations (T = 0.44, rho = 1.2, t = 4120).
 
-    GLASSFORMER_DATA=... python -m benchmarks.propensity_cv [--json] [--cache FOLDER] [--threads 1]
+    GLASSFORMER_DATA=... python -m benchmarks.propensity_cv [--json] [--cache FOLDER] [--threads 1] [--rows TEXT...]
 
 Two configurations are left out at a time. Every row of the table learns from the other eight, regularisation and
 standardisation included, and reads static structure only. Differences are paired by configuration, to the row before.
@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--cache", type=Path, default=Path("botan-inherent"))
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rows", nargs="*", default=[], metavar="TEXT", help="only rows whose names hold one of these")
     parser.add_argument("--harmonic", type=float, nargs="*", default=list(DescriptorSettings().harmonic))
     arguments = parser.parse_args()
     sources = sorted((Path(os.environ.get("GLASSFORMER_DATA", ".")) / "botan").glob("*.npz"))
@@ -116,6 +117,8 @@ def main() -> None:
     order = generator(named_seed(0, "folds")).permutation(len(items)).tolist()
     groups = [order[start : start + LEFT_OUT] for start in range(0, len(order), LEFT_OUT)]
     for row in ROWS:
+        if arguments.rows and not any(text in row.name for text in arguments.rows):
+            continue
         predictions = [found[:, 0] for found in cross_validate(row, items, groups)]
         each = np.array([correlation(p, y) for p, y in zip(predictions, labels, strict=True)])
         difference, error = paired(each, before)
