@@ -19,7 +19,7 @@ mixture = "kob-andersen"
 particles = 500
 configurations = 4
 draws = 20
-engine = "ENGINE"
+engine = "cuda"
 time_step = 0.005
 particle_times = [10.0]
 
@@ -52,16 +52,16 @@ hold_time = 10.0
 LONGEST = 90
 
 
-def resumed_campaign(folder: Path, engine: str = "cuda") -> dict[str, Any]:
-    """Run the campaign in `folder` undisturbed, and killed during its draws and resumed; compare the samples."""
+def resumed_campaign(folder: Path, campaign: str = CAMPAIGN, longest: float = LONGEST) -> dict[str, Any]:
+    """Run `campaign` in `folder` undisturbed, and killed during its draws and resumed; compare the samples."""
     settings = folder / "campaign.toml"
-    settings.write_text(CAMPAIGN.replace("ENGINE", engine))
+    settings.write_text(campaign)
     whole, broken = folder / "whole", folder / "broken"
     began = time.monotonic()
-    subprocess.run(_simulate(settings, whole), check=True, timeout=LONGEST)
+    subprocess.run(_simulate(settings, whole), check=True, timeout=longest)
     took = time.monotonic() - began
-    killed = _kill_among_draws(_simulate(settings, broken), broken)
-    subprocess.run(_simulate(settings, broken), check=True, timeout=LONGEST)
+    killed = _kill_among_draws(_simulate(settings, broken), broken, longest)
+    subprocess.run(_simulate(settings, broken), check=True, timeout=longest)
     differing, samples = [], sorted(whole.glob("*/*.h5"))
     for path in samples:
         first, second = read_sample(path), read_sample(broken / path.relative_to(whole))
@@ -87,10 +87,10 @@ def _simulate(settings: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "glassformer", "simulate", str(settings), "--out", str(out), "--workers", "1"]
 
 
-def _kill_among_draws(command: list[str], out: Path) -> bool:
+def _kill_among_draws(command: list[str], out: Path, longest: float) -> bool:
     """Run `command` and kill it after its first checkpoint of draws; tell whether there was one."""
     with subprocess.Popen(command) as run:
-        end = time.monotonic() + LONGEST
+        end = time.monotonic() + longest
         while run.poll() is None and time.monotonic() < end:
             if any(out.glob("*/.*/*running*")):
                 break
