@@ -67,12 +67,19 @@ def resumed_campaign(folder: Path, campaign: str = CAMPAIGN, longest: float = LO
         first, second = read_sample(path), read_sample(broken / path.relative_to(whole))
         pairs = [(first.configuration.positions, second.configuration.positions)]
         pairs += [(getattr(first.ensemble, name), getattr(second.ensemble, name)) for name in vars(first.ensemble)]
-        if not all(np.array_equal(one, other, equal_nan=one.dtype.kind == "f") for one, other in pairs):
+        if not all(_same(one, other) for one, other in pairs):
             differing.append(path.name)
     return {
         "samples": len(samples), "killed_among_draws": killed, "differing": differing, "seconds_undisturbed": took,
         "engine": read_sample(samples[0]).facts.engine, "passed": killed and not differing and len(samples) == 4,
     }  # fmt: skip
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two arrays, or what may be missing, are the same."""
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=np.asarray(one).dtype.kind == "f")
 
 
 def thesis_cost() -> dict[str, Any]:

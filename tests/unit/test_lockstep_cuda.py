@@ -36,7 +36,7 @@ assert np.abs(engine._u_then.copy_to_host()).max() > 0.1
 def test_200_steps_in_double_precision_are_those_of_the_cpu() -> None:
     """With a refresh on the way, and lists that change; 8 particles, for the simulator's sake."""
     simulated("""
-module.kernels.WARP = module.kernels.WIDE = 1
+module.lists.WARP = module.kernels.WIDE = 1
 small, drawn = rattled_lattice(2, spacing=1.22), unit_masses(3, 8, 1.0)[None]
 engine = LockstepCuda([small], potential, 0.005, [drawn], 1, np.float64)
 cpu = Lockstep(small, potential, 0.005, drawn, np.float64)
@@ -94,7 +94,7 @@ assert together.steps == 4
 @pytest.mark.timeout(900)
 def test_an_unstable_vector_stands_still_and_costs_no_other() -> None:
     simulated("""
-module.kernels.WARP, widths.WIDTHS = 2, (2,)
+module.lists.WARP, widths.WIDTHS = 2, (2,)
 drawn = [velocities[0][:2] * np.array([1, 1e3])[:, None, None], velocities[1][:2]]
 engine = LockstepCuda(structures, potential, 0.01, drawn)
 engine.advance(2)

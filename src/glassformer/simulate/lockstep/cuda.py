@@ -86,12 +86,12 @@ class LockstepCuda:
         check_device()
         self.draws = [len(drawn) for drawn in velocities]
         self.particles, self.steps = configurations[0].particles, 0
-        self.lanes = lanes or min(best_width(max(self.draws)), kernels.WARP)
+        self.lanes = lanes or min(best_width(max(self.draws)), lists.WARP)
         _check(configurations, mixture, velocities, self.lanes)
         self.unstable: frozenset[int] = frozenset()
         self._dtype: np.dtype[Any] = np.dtype(dtype)
         self._time_step, self._mixture, self._base = float(time_step), mixture, -1
-        self._rows = kernels.WARP // self.lanes
+        self._rows = lists.WARP // self.lanes
         self._shape = len(configurations), self.particles, 3, self.lanes
         self._compiled = False
         self._parameters(configurations)
@@ -363,8 +363,8 @@ def _check(
     configurations: Sequence[Configuration], mixture: Mixture, velocities: Sequence[FloatArray], lanes: int
 ) -> None:
     particles = configurations[0].particles
-    if kernels.WARP % lanes:
-        raise ConfigurationError(f"got vectors of {lanes} lanes; expected a divisor of {kernels.WARP}")
+    if lists.WARP % lanes:
+        raise ConfigurationError(f"got vectors of {lanes} lanes; expected a divisor of {lists.WARP}")
     if len(velocities) != len(configurations):
         raise ConfigurationError(f"got {len(velocities)} vectors for {len(configurations)} configurations")
     for configuration, drawn in zip(configurations, velocities, strict=True):
