@@ -147,7 +147,7 @@ def test_a_plan_on_a_device_counts_its_hours(
     assert "equilibration, device-hours" in text
     assert "this device: 2,000 steps/s in equilibration, 9,000 draw steps/s (cuda)" in text
     assert "on this device." in text
-    assert "shortest way first: cuda, 3.0 device-hours; LAMMPS, 9,000 core-hours" in text
+    assert "shortest way first: cuda, 3 device-hours; LAMMPS, 9,000 core-hours" in text
     assert "core:" not in text
 
 
