@@ -15,12 +15,12 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lockstep.cuda import LockstepCuda, check_device, device_name
 from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
-from glassformer.simulate.lockstep.widths import best_width
+from glassformer.simulate.lockstep.widths import ENTRY_BYTES, LANE_BYTES, best_width
 
-EDGE, DENSITY, TEMPERATURE = 16, 1.2, 0.5
+EDGE, DENSITY, TEMPERATURE = 16, 1.2, 0.44
 PARTICLES = EDGE**3
 # Steps at each temperature on the way from a lattice to the liquid.
-MELT = ((1.0, 2000), (0.7, 2000), (TEMPERATURE, 4000))
+MELT = ((1.0, 2000), (0.6, 2000), (TEMPERATURE, 4000))
 # Bytes per particle, draw and step beside the list: leap reads five arrays of three numbers and writes three, forces
 # reads one and writes one and two numbers.
 BYTES_BESIDE = 12 * (5 + 3 + 1 + 1) + 8
@@ -30,8 +30,8 @@ BYTES_BESIDE = 12 * (5 + 3 + 1 + 1) + 8
 class GpuSpeed:
     """Speed of one batch: median, least and greatest of the rounds, in atom-steps of draws that were asked for.
 
-    `lanes` of a vector; `entries` per particle in its list; `bytes_per_atom_step` that the layout moves, by count;
-    `bandwidth_share`: of the `bandwidth` (bytes/s, read from L2 if the batch fits there, else from memory) reached.
+    `lanes` of a vector; `entries` per particle in its list; bytes that the layout moves per atom-step, by count, from
+    the L2 cache and from memory; `limit`: atom-steps per second that the bandwidths of both allow.
     """
 
     device: str
@@ -47,9 +47,10 @@ class GpuSpeed:
     energy_drift: float
     lanes: int = 0
     entries: float = 0.0
-    bytes_per_atom_step: float = 0.0
-    bandwidth: float = 0.0
-    bandwidth_share: float = 0.0
+    cache_bytes: float = 0.0
+    memory_bytes: float = 0.0
+    limit: float = 0.0
+    share_of_limit: float = 0.0
 
 
 def lattice(seed: int, edge: int = EDGE) -> Configuration:
@@ -120,23 +121,32 @@ def measure(
     engine.check()
     drift = max(float(np.abs(engine.total_energy(v) - energy).max()) for v, energy in enumerate(energies)) / particles
     entries = float(np.mean([engine.listed_per_particle(v) for v in range(min(8, len(vectors)))]))
-    wasted = lanes * len(widths) / draws
-    moved = wasted * (entries * (12 + 16 / lanes) + BYTES_BESIDE)
-    l2, memory = bandwidths or read_bandwidths()
-    # What every particle's neighbours are read from: displacements of all vectors.
-    bandwidth = l2 if len(vectors) * particles * 12 * lanes < 32 * 2**20 else memory
+    cache_bytes, memory_bytes = layout_bytes(entries, lanes, draws)
+    cache, memory = bandwidths or read_bandwidths()
+    limit = 1 / max(cache_bytes / cache, memory_bytes / memory)
     rate = float(np.median(rates))
     return GpuSpeed(
         device_name(), f"liquid, T = {TEMPERATURE}", configurations, draws, particles, steps, compile_seconds, rate,
-        min(rates), max(rates), drift, lanes, entries, moved, bandwidth, rate * moved / bandwidth,
+        min(rates), max(rates), drift, lanes, entries, cache_bytes, memory_bytes, limit, rate / limit,
     )  # fmt: skip
 
 
+def layout_bytes(entries: float, lanes: int, draws: int) -> tuple[float, float]:
+    """Return the bytes per atom-step that `draws` draws in vectors of `lanes` move from L2 and from memory.
+
+    A list of `entries` per particle is read once by all lanes; for each entry every lane reads a neighbour's
+    displacement. These come from L2: the vector that is worked on fits there, N = 4096 with 32 lanes in 1.5 MiB. All
+    else is read or written once per step, from memory where the batch is larger than L2.
+    """
+    idle = -(-draws // lanes) * lanes / draws
+    once = idle * (entries * ENTRY_BYTES / lanes + BYTES_BESIDE)
+    return once + idle * entries * LANE_BYTES, once
+
+
 def measure_equilibration(
-    number: int, steps: int, progress: Progress, pressure: float | None = 1.55
+    number: int, steps: int, liquids: list[Configuration], pressure: float | None = 2.93
 ) -> dict[str, object]:
-    """Measure so many independent liquids at `TEMPERATURE`, NPT or, without a pressure, NVT."""
-    liquids = melt(min(number, 8), progress)
+    """Measure so many independent trajectories of `liquids` at `TEMPERATURE`, NPT or, without a pressure, NVT."""
     starts = [liquids[n % len(liquids)] for n in range(number)]
     bath = Bath((TEMPERATURE, TEMPERATURE), None if pressure is None else (pressure, pressure))
     velocities = [drawn(named_seed(4, "hold", n), PARTICLES, TEMPERATURE) for n in range(number)]

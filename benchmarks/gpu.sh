@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures a GPU in one run of less than ten minutes: benchmarks/gpu.sh [FOLDER], which is $OUT if not given.
-# Needs Python 3.12 with numba-cuda, numpy, scipy, h5py, typer and pydantic, and for training torch and lightning.
-# Wheels in .whl beside the checkout's files are installed into a folder of their own first, without a network.
+# Needs Python 3.12 with numba-cuda, numpy, scipy, h5py, typer, torch, triton and the packages in gpu-wheels.txt.
+# Wheels in .whl, in the checkout, are installed into a folder of their own first, without a network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder="${1:-${OUT:-gpu-results}}"

@@ -2,15 +2,20 @@
 
     python -m benchmarks.gpu_training --json
 
+What was measured is written to `--out` after every network, so that a run that is stopped loses no more than one.
 All have the same first weights, data and optimizer. The graph of positions is at hand in glassformer's training step,
 as in its training; the others find it in every step. A prediction starts from positions for all.
 """
 
 import argparse
 import json
+import math
+import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -34,6 +39,9 @@ from glassformer.core.run import Precision
 from glassformer.graph.batch import GraphBatch, build_graph, join
 from glassformer.train.device import Device, choose_device, device_name, products_in
 
+# In order of importance, should time run out: what compiles for longest comes last.
+PRECISIONS: tuple[Precision, ...] = ("tf32", "float32", "bf16")
+CONTENDERS = ("glassformer", "torch", "pyg", "torch_compiled")
 WARM_UP = 3
 # The thesis: 320 structures at each of four state points, 30 epochs.
 STRUCTURES, EPOCHS = 4 * 320, 30
@@ -106,20 +114,21 @@ def peer(kind: type[torch_worker.ParticleNet], task: dict[str, Any], device: tor
     return Contender(network, lambda: called(points, features), lambda: called(points, features))
 
 
-def contenders(shape: Shape, task: dict[str, Any], device: torch.device) -> Iterator[tuple[str, Contender | str]]:
-    """Yield each by name, made when its turn comes; or why it is missing."""
-    yield "glassformer", own(shape, device)
-    yield "torch", peer(torch_worker.ParticleNet, task, device, compiled=False)
-    if device.type == "cuda":
-        yield "torch_compiled", peer(torch_worker.ParticleNet, task, device, compiled=True)
-    else:
-        yield "torch_compiled", "compiled on a GPU only"
-    try:
-        from benchmarks.peers import pyg_network
-    except ImportError as error:
-        yield "pyg", f"{error}; pip install torch_geometric"
-    else:
-        yield "pyg", peer(pyg_network.ParticleNet, task, device, compiled=False)
+def contender(name: str, shape: Shape, task: dict[str, Any], device: torch.device) -> Contender | str:
+    """Return a contender, or why it is missing."""
+    if name == "glassformer":
+        return own(shape, device)
+    if name == "torch":
+        return peer(torch_worker.ParticleNet, task, device, compiled=False)
+    if name == "pyg":
+        try:
+            from benchmarks.peers import pyg_network
+        except ImportError as error:
+            return f"{error}; pip install torch_geometric"
+        return peer(pyg_network.ParticleNet, task, device, compiled=False)
+    if device.type != "cuda":
+        return "compiled on a GPU only"
+    return peer(torch_worker.ParticleNet, task, device, compiled=True)
 
 
 def measure(one: Contender, task: dict[str, Any], precision: Precision, rounds: int) -> dict[str, Any]:
@@ -206,33 +215,62 @@ def _apart(found: Tensor, exact: Tensor) -> float:
     return float((found - exact).norm() / exact.norm())
 
 
-def compare(shape: Shape, wanted: Device, rounds: int) -> dict[str, Any]:
-    """Return all measurements. Raises `SettingsError` without the device."""
-    device = choose_device(wanted)
+def compare(shape: Shape, wanted: Device, rounds: int, seconds: float, out: Path | None) -> dict[str, Any]:
+    """Return all measurements, and write them to `out` as they come. Raises `SettingsError` without the device.
+
+    After `seconds` no further network is measured. One that fails is recorded with its error.
+    """
+    began, device = time.monotonic(), choose_device(wanted)
     torch.set_num_threads(shape.threads)
-    name, found = device_name(device), dict[Precision, Any]()
+    result: dict[str, Any] = {
+        "benchmark": "gpu-training", "device": device_name(device), "command": " ".join(sys.argv),
+        "versions": {"glassformer": code_version(), "torch": torch.__version__, "cuda": torch.version.cuda},
+        "particles": shape.particles, "neighbors": shape.neighbors, "batch": shape.batch, "rounds": rounds,
+        "gflop_per_step": training_gflop(shape), "edge_bytes_per_step": least_bytes(shape),
+        "precisions": {precision: {} for precision in PRECISIONS},
+    }  # fmt: skip
+
+    def attempt(target: dict[str, Any], name: str, call: Callable[[], Any]) -> None:
+        try:
+            late = time.monotonic() - began > seconds
+            target[name] = {"missing": f"{seconds:g} s had passed"} if late else call()
+        except Exception as error:
+            traceback.print_exc()
+            target[name] = {"missing": f"{type(error).__name__}: {error}"[:1000]}
+        if out is not None:
+            out.write_text(json.dumps(result, indent=1))
+
     with TemporaryDirectory(prefix="glassformer-bench-") as folder:
         task = write_task(shape, Path(folder))
-        for precision in get_args(Precision):
-            found[precision] = {}
-            for who, one in contenders(shape, task, device):
-                found[precision][who] = (
-                    {"missing": one} if isinstance(one, str) else measure(one, task, precision, rounds)
-                )
-    for precision, measured in found.items():
-        of_own = measured["glassformer"]
-        seconds, limit = of_own["train_step"]["seconds_per_configuration"], limit_seconds(shape, precision, name)
-        of_own["limit_seconds_per_configuration"] = None if limit is None else limit / shape.batch
-        of_own["share_of_limit"] = None if limit is None else limit / shape.batch / seconds
+        for precision in PRECISIONS:
+            for who in CONTENDERS:
+                call = partial(measured, who, shape, task, device, precision, rounds)
+                attempt(result["precisions"][precision], who, call)
+            if precision == PRECISIONS[0]:
+                attempt(result, "errors", partial(errors, shape, device))
+    return result
+
+
+def measured(
+    who: str, shape: Shape, task: dict[str, Any], device: torch.device, precision: Precision, rounds: int
+) -> dict[str, Any]:
+    """Return what `measure` does of one contender; of glassformer also its limit and the thesis's training."""
+    torch.compiler.reset()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    one = contender(who, shape, task, device)
+    if isinstance(one, str):
+        return {"missing": one}
+    found = measure(one, task, precision, rounds)
+    if who == "glassformer":
+        seconds = found["train_step"]["seconds_per_configuration"]
+        limit = limit_seconds(shape, precision, device_name(device))
+        found["limit_seconds_per_configuration"] = None if limit is None else limit / shape.batch
+        found["share_of_limit"] = None if limit is None else limit / shape.batch / seconds
         # Each epoch also goes through the training set once to measure the batch norms' statistics.
-        again = of_own["predict"]["seconds_per_configuration"]
-        of_own["thesis_training_hours"] = STRUCTURES * EPOCHS * (seconds + again) / 3600
-    return {
-        "benchmark": "gpu-training", "device": name, "particles": shape.particles, "neighbors": shape.neighbors,
-        "batch": shape.batch, "rounds": rounds, "gflop_per_step": training_gflop(shape),
-        "edge_bytes_per_step": least_bytes(shape), "precisions": found, "errors": errors(shape, device),
-        "versions": {"glassformer": code_version(), "torch": torch.__version__, "cuda": torch.version.cuda},
-    }  # fmt: skip
+        again = found["predict"]["seconds_per_configuration"]
+        found["thesis_training_hours"] = STRUCTURES * EPOCHS * (seconds + again) / 3600
+    return found
 
 
 def main() -> None:
@@ -244,10 +282,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", choices=get_args(Device), default="auto")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="start no measurement after so many seconds")
+    parser.add_argument("--out", type=Path, help="file for what was measured, written after every network")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     shape = Shape(given.particles, given.neighbors, given.batch, given.threads)
-    result = compare(shape, given.device, given.rounds)
+    result = compare(shape, given.device, given.rounds, given.seconds, given.out)
     if given.json:
         print(json.dumps(result, indent=1))
         return

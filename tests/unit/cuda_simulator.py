@@ -20,7 +20,7 @@ from tests.liquids import unit_masses, with_cutoff
 
 # The simulator starts a thread for a thread and polls them: small warps, short lists, quick changes between threads.
 sys.setswitchinterval(1e-5)
-module.kernels.WARP, module.kernels.WIDE, widths.WIDTHS = 4, 2, (4, 2)
+module.lists.WARP, module.kernels.WIDE, widths.WIDTHS = 4, 2, (4, 2)
 module.INNER_SKIN, module.OUTER_SKIN = 0.1, 0.25
 potential = with_cutoff(1.2)
 structures = [rattled_lattice(3, seed, spacing=1.08) for seed in (0, 1)]

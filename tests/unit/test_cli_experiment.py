@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from glassformer.cli.experiment import OVERHEAD, _training_hours
 from glassformer.core.errors import DatasetError
@@ -192,15 +193,19 @@ def test_each_network_is_estimated_once(folder: Path, monkeypatch: pytest.Monkey
     measured = []
     monkeypatch.setattr(
         "glassformer.train.network_costs.estimate_training",
-        lambda network, particles: measured.append(network) or 0.01,
+        lambda network, particles, device: measured.append(network) or 0.01,
     )
     study = load_study(str(folder / "study.toml"))
     campaign = load_campaign(str(folder / "campaign.toml"))
-    hours = _training_hours(study.runs("demo"), campaign, 1, Silent())
+    hours = _training_hours(study.runs("demo"), campaign, 1, Silent(), torch.device("cpu"))
     assert len(measured) == 2
     # Epochs x configurations x networks: one of two folds of 4, two of 8, one of 8 x 2 draws, one of 4.
     trained = 2 * 0.5 * (4 + 2 * 8 + 16 + 4)
     assert hours == pytest.approx(OVERHEAD * 0.01 * trained / 3600)
+    # Workers share a GPU, and do not share the cores of a computer.
+    places = ("cpu", "cuda")
+    by_four = [_training_hours(study.runs("demo"), campaign, 4, Silent(), torch.device(place)) for place in places]
+    assert by_four == pytest.approx([hours / 4, hours])
 
 
 def test_an_estimate_is_measured_on_few_particles() -> None:

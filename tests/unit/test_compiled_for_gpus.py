@@ -1,4 +1,4 @@
-"""The Triton kernels compile for an H100 without one, and fit into its shared memory."""
+"""The kernels compile for an H100 without one; those of Triton fit into its shared memory."""
 
 import json
 import os
@@ -23,3 +23,17 @@ def test_the_kernels_fit_an_h100(tmp_path: Path) -> None:
     }  # fmt: skip
     assert len(shared) > 15
     assert max(shared.values()) <= 232_448, shared
+
+
+def test_the_kernels_of_lockstep_compile() -> None:
+    """With numba-cuda and NVVM, in float32 and float64, for the types that the engines launch them with."""
+    import_compiler = "from numba.cuda.cudadrv.nvvm import NVVM; import numba_cuda; NVVM()"
+    environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "0"}
+    if subprocess.run([sys.executable, "-c", import_compiler], capture_output=True, env=environment).returncode:
+        pytest.skip("needs numba-cuda with NVVM")
+    script = [sys.executable, "-m", "tests.unit.compile_lockstep_for_h100"]
+    run = subprocess.run(script, capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[2])
+    assert run.returncode == 0, run.stderr[-2000:]
+    lengths = json.loads(run.stdout)
+    kernels = ("leap", "bound", "sort", "build", "prune", "forces", "couple", "rescale")
+    assert set(lengths) == {f"{name} {kind}" for name in kernels for kind in ("float32", "float64")}

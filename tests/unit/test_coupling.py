@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+pytest.importorskip("numba.cuda", reason="needs numba-cuda")
+
+from benchmarks.gpu_ensembles import shirts_slope
 from glassformer.core.arrays import FloatArray
 from glassformer.simulate.lockstep.coupling import pressure_of, rescaling, strain
 from tests.conftest import rattled_lattice
@@ -65,7 +68,7 @@ def test_volumes_of_a_liquid_at_two_pressures_differ_as_they_must() -> None:
         volumes.append(seen[2000::100, 1])
     everything = np.concatenate(volumes)
     which = np.repeat([0.0, 1.0], [len(one) for one in volumes])
-    slope, error = _logistic_slope(everything, which)
+    slope, error = shirts_slope(everything, which)
     # Values a hundred couplings apart may still be correlated: the error is doubled.
     assert abs(slope + (pressures[1] - pressures[0]) / TEMPERATURE) < 4 * 2 * error
     assert error < 0.1
@@ -73,14 +76,22 @@ def test_volumes_of_a_liquid_at_two_pressures_differ_as_they_must() -> None:
     assert stats.kstest(np.concatenate(kinetic), canonical.cdf).pvalue > 1e-3
 
 
-def _logistic_slope(values: FloatArray, which: FloatArray) -> tuple[float, float]:
-    """Return the maximum likelihood slope of ln odds in `values`, and its error."""
-    design, parameters = np.stack([np.ones_like(values), values - values.mean()], 1), np.zeros(2)
-    for _ in range(30):
-        odds = 1 / (1 + np.exp(-design @ parameters))
-        information = (design * (odds * (1 - odds))[:, None]).T @ design
-        parameters += np.linalg.solve(information, design.T @ (which - odds))
-    return float(parameters[1]), float(np.sqrt(np.linalg.inv(information)[1, 1]))
+@pytest.mark.slow
+def test_energies_of_a_liquid_at_two_temperatures_differ_as_they_must() -> None:
+    # ln p(U | T_2) / p(U | T_1) = (1 / T_1 - 1 / T_2) U + constant.
+    start, random = rattled_lattice(3, spacing=1.15), np.random.default_rng(4)
+    temperatures, energies = (0.8, 0.95), []
+    for temperature in temperatures:
+        drawn = unit_masses(6, start.particles, temperature)
+        numbers = noise(random, 60_000, 3 * (start.particles - 1), 0.0)
+        numbers[:, 3] = temperature
+        _, _, seen = run_coupled(start, with_cutoff(1.5), drawn, 0.004, numbers, 10, 0.9, 0.0)
+        energies.append(seen[2000::50, 2])
+    which = np.repeat([0.0, 1.0], [len(one) for one in energies])
+    slope, error = shirts_slope(np.concatenate(energies), which)
+    # Values fifty couplings apart may still be correlated: the error is doubled.
+    assert abs(slope - (1 / temperatures[0] - 1 / temperatures[1])) < 4 * 2 * error
+    assert error < 0.02
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from glassformer.simulate.sample_task import Task, simulate_sample
 from glassformer.simulate.unfinished import Unfinished
 from glassformer.core.mixture import shipped_mixture
 
-module.kernels.WARP, widths.WIDTHS = 2, (2,)
+module.lists.WARP, widths.WIDTHS = 2, (2,)
 batch.CHECKPOINT_STEPS = module.REFRESH_STEPS = 2
 table = shipped_mixture("kob-andersen").model_copy(update={"cutoff": ((1.2, 1.2), (1.2, 1.2)), "cutoff_in_sigma": None})
 starts = [rattled_lattice(3, seed, spacing=1.08) for seed in (0, 1)]

@@ -20,7 +20,7 @@ from glassformer.dataset.predictions import read_predictions
 from glassformer.graph import block_neighbors
 from glassformer.graph.block_neighbors import edges_on
 from glassformer.graph.neighbors import edges_of
-from glassformer.network.feature_neighbors import _search, _search_cpu
+from glassformer.network.feature_neighbors import _search, _search_cpu, feature_neighbors
 from glassformer.physics.box import wrap
 from glassformer.train import training
 from glassformer.train.checkpoint import read_model
@@ -138,6 +138,21 @@ def test_tf32_is_allowed_within_training_alone() -> None:
         with products_in(precision):
             seen.append(torch.get_float32_matmul_precision())
     assert [*seen, torch.get_float32_matmul_precision()] == ["highest", "high", "highest", "highest"]
+
+
+def test_neighbors_in_feature_space_are_sought_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF32, of 10 bits, takes other neighbors."""
+    seen = []
+
+    def search(part: torch.Tensor, found: torch.Tensor, offset: int) -> None:
+        seen.append(torch.get_float32_matmul_precision())
+        _search(part, found, offset)
+
+    monkeypatch.setattr("glassformer.network.feature_neighbors._search_cpu", search)
+    with products_in("tf32"):
+        feature_neighbors(torch.randn(20, 4), (20,), 3)
+        seen.append(torch.get_float32_matmul_precision())
+    assert seen == ["highest", "high"]
 
 
 def test_processes_on_gpus_meet_by_nccl_each_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from benchmarks import gpu_training
 from benchmarks.gpu_training import least_bytes, limit_seconds
 from benchmarks.network_task import Shape, training_gflop
 
@@ -34,6 +36,28 @@ def test_all_contenders_are_the_same_network(found: dict[str, Any]) -> None:
         step = measured["glassformer"]["train_step"]["seconds_per_configuration"]
         assert 0 < step < measured["glassformer"]["thesis_training_hours"] * 3600 / (4 * 320 * 30)
         assert measured["glassformer"]["share_of_limit"] is None
+
+
+def test_what_was_measured_survives_what_fails_and_what_is_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, done = iter([0.0, *range(1, 100)]), []
+
+    def measured(who: str, *_: Any) -> dict[str, Any]:
+        done.append(who)
+        if who == "torch":
+            raise RuntimeError("out of memory")
+        return {"seen": json.loads(out.read_text()) if out.exists() else {}}
+
+    out = tmp_path / "training.json"
+    monkeypatch.setattr(gpu_training, "measured", measured)
+    monkeypatch.setattr(gpu_training.time, "monotonic", lambda: next(clock))
+    gpu_training.compare(Shape(particles=100, batch=1), "cpu", 1, 3.0, out)
+    first, second = (json.loads(out.read_text())["precisions"][name] for name in gpu_training.PRECISIONS[:2])
+    assert done == ["glassformer", "torch", "pyg"]
+    assert first["torch"] == {"missing": "RuntimeError: out of memory"}
+    assert set(first["pyg"]["seen"]["precisions"]["tf32"]) == {"glassformer", "torch"}
+    assert second["glassformer"] == first["torch_compiled"] == {"missing": "3 s had passed"}
 
 
 def test_errors_of_lower_precision(found: dict[str, Any]) -> None:

@@ -32,6 +32,25 @@ assert np.abs(engine._u_then.copy_to_host()).max() > 0.1
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_200_steps_in_double_precision_are_those_of_the_cpu() -> None:
+    """With a refresh on the way, and lists that change; 8 particles, for the simulator's sake."""
+    simulated("""
+module.lists.WARP = module.kernels.WIDE = 1
+small, drawn = rattled_lattice(2, spacing=1.22), unit_masses(3, 8, 1.0)[None]
+engine = LockstepCuda([small], potential, 0.005, [drawn], 1, np.float64)
+cpu = Lockstep(small, potential, 0.005, drawn, np.float64)
+engine.advance(200)
+cpu.advance(200)
+np.testing.assert_allclose(engine.displacements(0), cpu.displacements(), atol=1e-9)
+np.testing.assert_allclose(engine.velocities(0), cpu.velocities(), atol=1e-9)
+assert np.abs(cpu.displacements()).max() > 0.5
+# Built on the way, not only when refreshed.
+assert np.abs(engine._u_then.copy_to_host() - engine._before[0].copy_to_host()).max() > 0.1
+""")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_single_precision_agrees_with_the_cpu_s() -> None:
     simulated("""
@@ -58,7 +77,7 @@ assert together._outer[1].shape[2] > 3
 # Lists that are too short for the pairs that the first steps will find: these are done again.
 together._inner = together._empty_list(1)
 clock = together._clock.copy_to_host()
-clock[:, [module.kernels.MOVED, module.kernels.STRAYED2]] = 1e30
+clock[:, [module.lists.MOVED, module.lists.STRAYED2]] = 1e30
 together._clock.copy_to_device(clock)
 together._base = 0
 begun, begin = [], together._refresh
@@ -75,7 +94,7 @@ assert together.steps == 4
 @pytest.mark.timeout(900)
 def test_an_unstable_vector_stands_still_and_costs_no_other() -> None:
     simulated("""
-module.kernels.WARP, widths.WIDTHS = 2, (2,)
+module.lists.WARP, widths.WIDTHS = 2, (2,)
 drawn = [velocities[0][:2] * np.array([1, 1e3])[:, None, None], velocities[1][:2]]
 engine = LockstepCuda(structures, potential, 0.01, drawn)
 engine.advance(2)

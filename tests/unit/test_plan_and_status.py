@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from glassformer.cli.app import app
+from glassformer.cli.console import console
+from glassformer.cli.tables import print_plan
 from glassformer.core.arrays import ISOCONFIGURATIONAL
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError
@@ -17,7 +19,7 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset.sample import read_sample
 from glassformer.simulate import plan as module
 from glassformer.simulate.campaign import run_campaign, tasks
-from glassformer.simulate.plan import Rates, plan_campaign, sample_bytes
+from glassformer.simulate.plan import Cost, Plan, Rates, plan_campaign, sample_bytes
 from glassformer.simulate.stages import fewest_steps, most_steps
 from glassformer.simulate.status import campaign_status
 from glassformer.simulate.unfinished import Unfinished
@@ -133,6 +135,20 @@ def test_no_campaign_is_told(tmp_path: Path) -> None:
     (tmp_path / "campaign.json").write_text('{"seed": 1}')
     with pytest.raises(DatasetError, match="is not a campaign of this version"):
         campaign_status(tmp_path)
+
+
+def test_a_plan_on_a_device_counts_its_hours(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", 200)
+    cost = Cost("T0.50", 4, 80, 1.0, 1.0, 3.0, 1000)
+    print_plan(Plan(Rates("cuda", 2000.0, 9000.0, 0, {"LAMMPS": 3.0}), (cost,), 2))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "equilibration, device-hours" in text
+    assert "this device: 2,000 steps/s in equilibration, 9,000 draw steps/s (cuda)" in text
+    assert "on this device." in text
+    assert "shortest way first: cuda, 3 device-hours; LAMMPS, 9,000 core-hours" in text
+    assert "core:" not in text
 
 
 def test_the_commands(tiny_dataset: Path, capsys: pytest.CaptureFixture[str], known_rates: Rates) -> None:

@@ -64,12 +64,13 @@ def print_gpu_speeds(speeds: "list[GpuSpeed]") -> None:
         f"{speeds[0].device}; {speeds[0].configuration}; {counted(speeds[0].draws, 'draw')}, N = {speeds[0].particles}"
     )
     print_table(
-        ["configurations", "M atom-steps/s", "range", "energy drift"],
+        ["configurations", "M atom-steps/s", "range", "share of the limit", "energy drift"],
         [
             [
                 str(speed.configurations),
                 f"{speed.atom_steps_per_second / 1e6:.0f}",
                 f"{speed.least / 1e6:.0f} to {speed.greatest / 1e6:.0f}",
+                f"{speed.share_of_limit:.0%}",
                 f"{speed.energy_drift:.1e}",
             ]
             for speed in speeds

@@ -24,6 +24,8 @@ from glassformer.core.words import counted
 from glassformer.simulate.schedule import observation_steps, particle_steps
 
 if TYPE_CHECKING:
+    import torch
+
     # Importing it takes seconds, for torch.
     from glassformer.core.parsl_runner import Runner
     from glassformer.evaluate.results import ExperimentResult
@@ -260,6 +262,7 @@ def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
 def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers: int) -> None:
     """Print what there is to simulate and to train, and an estimate of the time, from seconds of measuring."""
     from glassformer.simulate.plan import plan_campaign
+    from glassformer.train.device import choose_device, device_name
 
     check_study(study, scale, only)
     settings = study.at(scale)
@@ -271,10 +274,12 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
                 console.print(f"\ncampaign {source}", style="bold")
                 print_plan(planned)
                 console.print()
-        hours = _training_hours(study.runs(scale, only), campaign, workers, stages)
+        device = choose_device()
+        hours = _training_hours(study.runs(scale, only), campaign, workers, stages, device)
     print_study(study, scale, only)
     trainings = counted(len(study.chosen(only)), "training")
-    console.print(f"\nEstimate: {trainings}, about {duration(3600 * hours)} on {counted(workers, 'core')}.")
+    place = counted(workers, "core") if device.type == "cpu" else device_name(device)
+    console.print(f"\nEstimate: {trainings}, about {duration(3600 * hours)} on {place}.")
     console.print(
         "From one training step of each network on a few particles, scaled by N: accurate to within about a factor"
         " of two. Finished trainings are counted again.",
@@ -283,7 +288,7 @@ def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
 
 
 def _training_hours(
-    runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, workers: int, stages: Progress
+    runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, workers: int, stages: Progress, device: "torch.device"
 ) -> float:
     from glassformer.train.network_costs import estimate_training
 
@@ -292,7 +297,7 @@ def _training_hours(
     networks = {run.network.model_dump_json(): run.network for _, run in runs}
     stages.start("measure", len(networks), "")
     for key, network in networks.items():
-        known[key] = estimate_training(network, campaign.particles)
+        known[key] = estimate_training(network, campaign.particles, device)
         stages.advance(1, f"network {len(known)} of {len(networks)}")
     for experiment, run in runs:
         points = [point for point in campaign.state_points if experiment.trains_on(point.label)]
@@ -303,5 +308,5 @@ def _training_hours(
         # Within a budget the time of an epoch is measured on two of them.
         each_fold = run.training.seconds + 2 * by_epochs / run.training.epochs if run.training.seconds else by_epochs
         seconds += OVERHEAD * folds * each_fold
-    # Experiments run side by side, one thread each.
-    return seconds / 3600 / min(workers, len(runs))
+    # Experiments run side by side, one thread each; on a GPU they share it.
+    return seconds / 3600 / (min(workers, len(runs)) if device.type == "cpu" else 1)

@@ -95,13 +95,14 @@ def not_in_equilibrium(number_of: int, samples: int) -> str:
 
 def print_plan(plan: "Plan") -> None:
     """Print what a campaign costs."""
-    rates = plan.rates
+    rates, on_device = plan.rates, plan.rates.engine == "cuda"
+    what, equilibrated, unit = ("this device", "", "device") if on_device else ("one core", " (LAMMPS)", "core")
     console.print(
-        f"one core: {rates.equilibration:,.0f} steps/s in equilibration (LAMMPS), {rates.draws:,.0f} draw steps/s"
+        f"{what}: {rates.equilibration:,.0f} steps/s in equilibration{equilibrated}, {rates.draws:,.0f} draw steps/s"
         f" ({rates.engine}){plan.source}"
     )
     print_table(
-        ["state point", "configs", "draws", "equilibration, core-hours", "draws, core-hours", "files"],
+        ["state point", "configs", "draws", f"equilibration, {unit}-hours", f"draws, {unit}-hours", "files"],
         [
             [
                 cost.label,
@@ -115,14 +116,13 @@ def print_plan(plan: "Plan") -> None:
         ],
     )
     console.print(
-        f"Estimate: {_span(*plan.core_hours)} core-hours and {_size(plan.bytes)} in total;"
-        f" {_wall(*plan.wall_hours)} on {counted(plan.workers, 'core')}."
+        f"Estimate: {_span(*plan.core_hours)} {unit}-hours and {_size(plan.bytes)} in total;"
+        f" {_wall(*plan.wall_hours)} on {'this device' if on_device else counted(plan.workers, 'core')}."
     )
-    unit = {"cuda": "hours of this device"}
     ways = sorted(plan.draw_hours.items(), key=lambda item: item[1])
     console.print(
         "Draws, shortest way first: "
-        + "; ".join(f"{name}, {_hours(hours)} {unit.get(name, 'core-hours')}" for name, hours in ways)
+        + "; ".join(f"{name}, {_hours(hours)} {'device' if name == 'cuda' else 'core'}-hours" for name, hours in ways)
         + "."
     )
     console.print(

@@ -1,6 +1,7 @@
 """Nearest neighbours in feature space: the dynamic graph of a dynamic graph network."""
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -31,17 +32,31 @@ def feature_neighbors(features: Tensor, counts: tuple[int, ...], number: int) ->
         )
     found = torch.empty(len(features), number, dtype=torch.int64, device=features.device)
     search = _search_cpu if features.device.type == "cpu" else _search
-    # In reduced precision distances would not tell near neighbours apart.
+    # In bfloat16 or TF32 distances would not tell near neighbours apart.
     whole = features.detach().float() if features.dtype in (torch.bfloat16, torch.float16) else features.detach()
     offset = 0
     kind = features.device.type
-    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext():
+    autocast = (
+        torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
+    )
+    with _whole_products(), autocast:
         for part in torch.split(whole, list(counts)):
             # From their middle, where rounding of the norms is least.
             part = (part - part.mean(0)).contiguous()
             search(part, found[offset : offset + len(part)], offset)
             offset += len(part)
     return found
+
+
+@contextlib.contextmanager
+def _whole_products() -> Iterator[None]:
+    """Let products of float32 be made in float32, also where TF32 is allowed."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _search(part: Tensor, found: Tensor, offset: int) -> None:

@@ -15,7 +15,7 @@ from glassformer.core.errors import SettingsError, TrainingError
 from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings, OwnNetworkSettings
 from glassformer.core.processes import Ended, Workers, cause_of_death
 from glassformer.dataset.mixtures import shipped
-from glassformer.graph.batch import GraphBatch, build_graph
+from glassformer.graph.batch import CPU, GraphBatch, build_graph, join
 from glassformer.network.registry import build_network
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.velocities import maxwell_boltzmann
@@ -25,8 +25,8 @@ DENSITY = 1.2
 # Of one target.
 OUTPUTS = 1
 ROUNDS = 3
-# Particles on which an estimate is measured.
-ESTIMATED_PARTICLES = 250
+# Particles on which an estimate is measured, and on a GPU, which few do not fill, configurations together.
+ESTIMATED_PARTICLES, ON_GPU, TOGETHER = 250, 4096, 4
 
 
 @dataclass(frozen=True)
@@ -158,22 +158,26 @@ def measure_here(settings: NetworkSettings, particles: int, threads: int) -> Mea
     return Measured(threads, predict_seconds, predict_bytes, train_seconds, _most_memory() - before)
 
 
-def estimate_training(settings: NetworkSettings, particles: int) -> float:
-    """Return roughly the seconds of a training step per configuration, on one thread, measured in this process.
+def estimate_training(settings: NetworkSettings, particles: int, device: torch.device = CPU) -> float:
+    """Return roughly the seconds of a training step per configuration, measured in this process.
 
-    Measured on at most `ESTIMATED_PARTICLES`, or as many as the network needs, and scaled in proportion.
+    On one thread with at most `ESTIMATED_PARTICLES`, or on a GPU with `TOGETHER` configurations of at most `ON_GPU`, or
+    as many as the network needs; scaled in proportion.
     """
     needed = settings.graph.neighbors + 1 if isinstance(settings.graph, NearestGraph) else 0
-    measured = min(particles, max(ESTIMATED_PARTICLES, needed))
+    few, together = (ON_GPU, TOGETHER) if device.type == "cuda" else (ESTIMATED_PARTICLES, 1)
+    measured = min(particles, max(few, needed))
     torch.set_num_threads(1)
-    network = build_network(settings, OUTPUTS).train()
-    graph = _graph(settings, measured)
+    network = build_network(settings, OUTPUTS).to(device).train()
+    graph = join([_graph(settings, measured, device)] * together)
 
     def train() -> None:
         outputs: Tensor = network(graph)
         nn.functional.mse_loss(outputs, torch.zeros_like(outputs)).backward()  # type: ignore[no-untyped-call]
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
-    return _seconds(train, rounds=1) * particles / measured
+    return _seconds(train, rounds=1) / together * particles / measured
 
 
 def _seconds(step: Callable[[], None], rounds: int = ROUNDS) -> float:
@@ -198,7 +202,7 @@ def _most_memory(forget: bool = False) -> float:
         return float("nan")
 
 
-def _graph(settings: NetworkSettings, particles: int) -> GraphBatch:
+def _graph(settings: NetworkSettings, particles: int, device: torch.device = CPU) -> GraphBatch:
     """Return a graph of particles near the sites of a lattice at rho = 1.2, with all that a network may ask for.
 
     As many neighbours as in a liquid, and no overlaps; what a network costs does not depend on more.
@@ -210,4 +214,5 @@ def _graph(settings: NetworkSettings, particles: int) -> GraphBatch:
     positions = (sites + random.uniform(0.4, 0.6, sites.shape)) * edge / side
     species = (random.permutation(particles) >= 0.8 * particles).astype(np.uint8)
     configuration = Configuration(positions, species, edge, inherent_positions=positions)
-    return build_graph(configuration, settings, shipped("kob-andersen"), maxwell_boltzmann(1, np.ones(particles), 1.0))
+    velocities = maxwell_boltzmann(1, np.ones(particles), 1.0)
+    return build_graph(configuration, settings, shipped("kob-andersen"), velocities, device)

@@ -16,6 +16,7 @@ from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
 from glassformer.simulate.lockstep import cuda_kernels as kernels
+from glassformer.simulate.lockstep import cuda_lists as lists
 from glassformer.simulate.lockstep.cuda_graph import SIMULATED, Repeated
 from glassformer.simulate.lockstep.engine import INNER_SKIN, LARGEST_STEP, OUTER_SKIN
 from glassformer.simulate.lockstep.kernel import pair_table, polynomial_table
@@ -85,12 +86,12 @@ class LockstepCuda:
         check_device()
         self.draws = [len(drawn) for drawn in velocities]
         self.particles, self.steps = configurations[0].particles, 0
-        self.lanes = lanes or min(best_width(max(self.draws)), kernels.WARP)
+        self.lanes = lanes or min(best_width(max(self.draws)), lists.WARP)
         _check(configurations, mixture, velocities, self.lanes)
         self.unstable: frozenset[int] = frozenset()
         self._dtype: np.dtype[Any] = np.dtype(dtype)
         self._time_step, self._mixture, self._base = float(time_step), mixture, -1
-        self._rows = kernels.WARP // self.lanes
+        self._rows = lists.WARP // self.lanes
         self._shape = len(configurations), self.particles, 3, self.lanes
         self._compiled = False
         self._parameters(configurations)
@@ -131,7 +132,7 @@ class LockstepCuda:
                     target_array.copy_to_device(array)
                 # What has become unstable in these steps will again; what was so before stands still.
                 clock: FloatArray = self._clock.copy_to_host()
-                clock[:, kernels.GREATEST2] = self._greatest2
+                clock[:, lists.GREATEST2] = self._greatest2
                 self._clock.copy_to_device(clock)
                 self.steps, self._base = self._base, -1
         self._note_unstable()
@@ -261,17 +262,17 @@ class LockstepCuda:
     def _launch_lists(self, stream: Any) -> None:
         longest = self._mixture.longest_cutoff
         clock = self._clock, self._scale, longest, INNER_SKIN, OUTER_SKIN
-        kernels.bound[self._by_rows(stream)](
+        lists.bound[self._by_rows(stream)](
             self._u, self._u_then, self._reference, self._box, self._center, self._half, self._position, *clock
         )
-        kernels.sort[self._shape[0], kernels.WIDE, stream](
+        lists.sort[self._shape[0], kernels.WIDE, stream](
             self._center, self._half, self._box, self._cells, self._starts, self._order, self._widest, *clock
         )
-        kernels.build[self._by_particles(stream)](
+        lists.build[self._by_particles(stream)](
             self._u, self._center, self._half, self._position, self._box, self._cells, self._starts, self._order,
             self._widest, self._species, self._outer_reach, *self._outer, self._needed, *clock,
         )  # fmt: skip
-        kernels.prune[self._by_particles(stream)](
+        lists.prune[self._by_particles(stream)](
             self._u, self._species, self._inner_reach, *self._outer, *self._inner, self._needed, *clock[:4]
         )
 
@@ -286,15 +287,15 @@ class LockstepCuda:
         while True:
             scale, clock = self._scale.copy_to_host(), self._clock.copy_to_host()
             # As if everything had moved far: pruning and building are due.
-            clock[:, [kernels.MOVED, kernels.STRAYED2]] = 1e30
-            clock[:, kernels.STEP2] = 0
-            clock[:, kernels.PRUNED_AT] = clock[:, kernels.BUILT_AT] = scale[:, 1]
+            clock[:, [lists.MOVED, lists.STRAYED2]] = 1e30
+            clock[:, lists.STEP2] = 0
+            clock[:, lists.PRUNED_AT] = clock[:, lists.BUILT_AT] = scale[:, 1]
             self._clock.copy_to_device(clock)
             self._launch_lists(0)
             self._launch_forces(0)
             if self._had_room():
                 break
-        self._base, self._greatest2 = self.steps, clock[:, kernels.GREATEST2].copy()
+        self._base, self._greatest2 = self.steps, clock[:, lists.GREATEST2].copy()
         for target, array in zip(self._before, self._state(), strict=True):
             target.copy_to_device(array)
 
@@ -317,7 +318,7 @@ class LockstepCuda:
 
     def _note_unstable(self) -> None:
         clock, energy = self._clock.copy_to_host(), self._energy.copy_to_host()
-        bad = ~(clock[:, kernels.GREATEST2] < kernels.LARGEST_STEP2) | ~np.isfinite(energy).all((1, 2))
+        bad = ~(clock[:, lists.GREATEST2] < lists.LARGEST_STEP2) | ~np.isfinite(energy).all((1, 2))
         self.unstable = frozenset(np.flatnonzero(bad).tolist())
 
     def _empty_list(self, room: int) -> Any:
@@ -362,8 +363,8 @@ def _check(
     configurations: Sequence[Configuration], mixture: Mixture, velocities: Sequence[FloatArray], lanes: int
 ) -> None:
     particles = configurations[0].particles
-    if kernels.WARP % lanes:
-        raise ConfigurationError(f"got vectors of {lanes} lanes; expected a divisor of {kernels.WARP}")
+    if lists.WARP % lanes:
+        raise ConfigurationError(f"got vectors of {lanes} lanes; expected a divisor of {lists.WARP}")
     if len(velocities) != len(configurations):
         raise ConfigurationError(f"got {len(velocities)} vectors for {len(configurations)} configurations")
     for configuration, drawn in zip(configurations, velocities, strict=True):

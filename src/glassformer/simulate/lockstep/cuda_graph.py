@@ -1,6 +1,7 @@
 """Many kernel launches as one: a CUDA graph, so that small systems do not wait for the launches."""
 
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ class Repeated:
     def __init__(self, launch: Callable[[Any], None]) -> None:
         self._launch = launch
         self._graph: Any = None
+        self._free: Any = None
         self._stream: Any = None if SIMULATED else cuda.stream()
 
     @property
@@ -32,7 +34,8 @@ class Repeated:
         if self._graph is None and self._stream is not None:
             try:
                 self._graph = self._record()
-            except (RuntimeError, ImportError) as error:
+            # Of numba, of cuda.bindings or of the driver: launching one by one does the same.
+            except Exception as error:
                 warnings.warn(f"kernels are launched one by one: no CUDA graph could be made ({error})", stacklevel=2)
                 self._stream = None
         if self._graph is None:
@@ -40,15 +43,15 @@ class Repeated:
             return
         from cuda.bindings import driver
 
+        # The driver wants a context of the calling thread; what numba launches by itself has one.
+        cuda.current_context()
         _checked(driver.cuGraphLaunch(self._graph, driver.CUstream(int(self._stream))))
 
     def close(self) -> None:
         """Free the graph: its kernels refer to arrays that are to be replaced."""
         if self._graph is not None:
-            from cuda.bindings import driver
-
             self._stream.synchronize()
-            _checked(driver.cuGraphExecDestroy(self._graph))
+            self._free()
             self._graph = None
 
     def _record(self) -> Any:
@@ -65,7 +68,17 @@ class Repeated:
         (graph,) = _checked(ended)
         (executable,) = _checked(driver.cuGraphInstantiate(graph, 0))
         _checked(driver.cuGraphDestroy(graph))
+        # Also where this object is dropped without being closed.
+        self._free = weakref.finalize(self, _destroy, executable)
+        self._free.atexit = False
         return executable
+
+
+def _destroy(executable: Any) -> None:
+    from cuda.bindings import driver
+
+    cuda.current_context()
+    _checked(driver.cuGraphExecDestroy(executable))
 
 
 def _checked(result: tuple[Any, ...]) -> tuple[Any, ...]:

