@@ -85,6 +85,9 @@ def main() -> None:
     with progress() as stages:
         items = describe_samples(samples, recipe, stages, arguments.threads)
     times = {target.temperature: target.times for target in recipe.targets}
+    few = [at for at in times if sum(item.temperature == at for item in items) < recipe.left_out + 2]
+    if few:
+        parser.error(f"too few configurations at T = {few[0]:g}: expected {recipe.left_out + 2} or more")
     rows = rows_of(items, scores(items, left_out_together(items, recipe)), times)
     for row in rows:
         print(
