@@ -42,7 +42,7 @@ class Item:
     species: ByteArray
     labels: FloatArray
     ceilings: FloatArray
-    further: tuple[Moments | None, ...]
+    further: tuple[Moments | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +225,7 @@ def fit_items(items: Sequence[Item], kind: int, columns: Sequence[str] | None = 
 
 
 def _select(item: Item, kind: int, names: Sequence[str]) -> Moments | None:
-    further = item.further[kind]
+    further = item.further[kind] if item.further else None
     return None if further is None else further.select(item.table.places(names))
 
 
