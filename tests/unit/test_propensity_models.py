@@ -16,7 +16,14 @@ from glassformer.baselines.propensity_file import read_predictor, write_predicto
 from glassformer.baselines.shipped_models import model_for
 from glassformer.cli.app import app
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import CheckpointError, DatasetError, GlassformerError, PredictionError, SettingsError
+from glassformer.core.errors import (
+    CheckpointError,
+    ConfigurationError,
+    DatasetError,
+    GlassformerError,
+    PredictionError,
+    SettingsError,
+)
 from glassformer.core.mixture import shipped_mixture
 from glassformer.core.presets import load_recipe, recipe_presets, shipped_models
 from glassformer.core.progress import Silent
@@ -372,6 +379,13 @@ def test_what_cannot_be_trained(samples: list[Sample]) -> None:
     targets = [{"temperature": 0.6, "times": [9.0]}, {"temperature": 0.8, "times": [2.0]}]
     fails(DatasetError, "until t = 9", samples, targets=targets)
     fails(SettingsError, "DescriptorSettings", samples, descriptors={"reech": 2.0})
+    unobserved = [replace(one, ensemble=replace(one.dynamics, particle_times=np.empty(0))) for one in samples]
+    fails(SettingsError, "no particle times, at which propensities are observed", unobserved)
+    with pytest.raises(ConfigurationError) as caught:
+        train_predictor(samples, recipe(descriptors={}), Silent())
+    # What the message says to write is small enough.
+    reach = float(re.search(r"reach = ([0-9.]+)", caught.value.remedy)[1])  # type: ignore[index]
+    train_predictor(samples, recipe(descriptors={"reach": reach, "generations": 1, "fine_generations": 0}), Silent())
 
 
 def test_copies_that_are_not_exact_are_refused(samples: list[Sample]) -> None:

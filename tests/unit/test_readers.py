@@ -94,6 +94,16 @@ def test_frames_become_a_trajectory_by_the_numbers_of_the_particles(tmp_path: Pa
     np.testing.assert_array_equal(trajectory.positions[0], trajectory.positions[1])
 
 
+def test_ids_of_other_numbers_are_told(tmp_path: Path) -> None:
+    lines = frame("id type x y z ix iy iz").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("ITEM: ATOMS")) + 1
+    assert read_file(written(tmp_path / "a.lammpstrj", "\n".join(lines) + "\n")).notes == ()
+    moved = [f"{int(line.split()[0]) + 1000} {line.split(maxsplit=1)[1]}" for line in lines[start:]]
+    found = read_file(written(tmp_path / "b.lammpstrj", "\n".join(lines[:start] + moved) + "\n"))
+    assert found.notes == ("The ids are not 1 to 4: particles are numbered in the order of their ids.",)
+    np.testing.assert_allclose(found.trajectory.positions[0], UNWRAPPED, atol=1e-12)
+
+
 def test_frames_without_numbers_or_with_steps_that_go_back_are_no_trajectory(tmp_path: Path) -> None:
     order = (0, 1, 2, 3)
     unnumbered = frame("type x y z", order) + frame("type x y z", order, 50)

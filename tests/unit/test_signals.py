@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import glassformer
-from glassformer.cli.console import CONTINUE
+from glassformer.cli.console import CONTINUE, NOTHING, InterruptedByUserError, resumable, stoppable
 from glassformer.core.signals import StopRequested, ctrl_c_held_back, handlers_kept, stop_on_signals
 from tests.unit.test_cli import CAMPAIGN, RUN
 
@@ -231,3 +231,13 @@ def test_a_lost_log_does_not_stop_the_work(how: str, tmp_path: Path) -> None:
     if "full" in how:
         assert done.returncode == 1
         assert "cannot print to standard output: No space left on device" in done.stderr
+
+
+def test_a_command_that_keeps_nothing_says_so() -> None:
+    def stopped() -> None:
+        raise StopRequested(signal.SIGTERM)
+
+    for decorated, remedy in ((resumable, CONTINUE), (stoppable, NOTHING)):
+        with pytest.raises(InterruptedByUserError, match="stopped by SIGTERM") as caught:
+            decorated(stopped)()
+        assert caught.value.remedy == remedy

@@ -158,9 +158,9 @@ def propensity(
 ) -> Propensity:
     """Predict which particles of a structure will move, how far, and with what uncertainty.
 
-    `model`: one that ships, by name, or a file that `glassformer.train` wrote; by default the first that ships for this
-    liquid. `time`: by default the model's last. What the model reads, inherent structure and cage positions, is found
-    on the way, after everything has been checked.
+    `model`: one that ships, by name, or a file that `glassformer.train` wrote; by default the first that ships and fits
+    liquid, temperature and time. `time`: by default the model's last. What the model reads, inherent structure and cage
+    positions, is found on the way, after everything has been checked.
 
     Raises the errors of `usable_model`.
     """

@@ -165,8 +165,9 @@ class PropensityPredictor:
         if deviations.max() > 1:
             name = telling_names(self.columns)[int(deviations.argmax())]
             found.append(
-                f"the mean {name} of the {who} deviates {deviations.max():.1f} times as far from training as is"
-                " tolerated: another temperature, density, composition, cutoff or preparation?"
+                f"the mean {name} of the {who} is outside the range of training: its deviation is"
+                f" {deviations.max():.1f} times what is tolerated. Check temperature, density, composition, cutoff and"
+                " preparation"
             )
         return found
 

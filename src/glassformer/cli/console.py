@@ -50,6 +50,10 @@ log = Console(file=LogStream(), highlight=False, markup=False, emoji=False)  # t
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 CONTINUE = "Finished work is saved. Run the same command again to continue."
+NOTHING = (
+    "Nothing was written. To keep inherent structures and cages, import the file first: glassformer import FILE --out"
+    " DATASET."
+)
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -66,17 +70,25 @@ class WalltimeError(GlassformerError):
 
 def resumable(function: Function) -> Function:
     """Let a command end cleanly on Ctrl-C, and say that the same command continues."""
+    return _ending_with(CONTINUE, function)
 
+
+def stoppable(function: Function) -> Function:
+    """Let a command that keeps nothing before its end, end cleanly on Ctrl-C, and say so."""
+    return _ending_with(NOTHING, function)
+
+
+def _ending_with(remedy: str, function: Function) -> Function:
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
         except StopRequested as stop:
             if stop.in_time:
-                raise WalltimeError("stopped before the end of the walltime", CONTINUE) from None
-            raise InterruptedByUserError(f"stopped by {stop.name}", CONTINUE) from None
+                raise WalltimeError("stopped before the end of the walltime", remedy) from None
+            raise InterruptedByUserError(f"stopped by {stop.name}", remedy) from None
         except KeyboardInterrupt:
-            raise InterruptedByUserError("stopped", CONTINUE) from None
+            raise InterruptedByUserError("stopped", remedy) from None
 
     return wrapper  # type: ignore[return-value]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from glassformer.cli.console import console, print_table, progress, resumable
+from glassformer.cli.console import console, print_table, progress, stoppable
 from glassformer.cli.options import (
     ALL_CORES,
     AsJson,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PREDICTIONS_SUFFIX = ".h5"
 
 
-@resumable
+@stoppable
 def propensity(
     source: Annotated[
         Path | None,
@@ -47,7 +47,7 @@ def propensity(
         typer.Option(
             metavar="MODEL",
             help="Shipped model, or a model file written by train.",
-            show_default="the first shipped for this mixture",
+            show_default="the first that fits mixture, temperature, time",
         ),
     ] = "",
     out: Annotated[

@@ -143,7 +143,13 @@ def targets_of(samples: Sequence[Sample], recipe: Recipe) -> dict[float, tuple[f
         one: sorted({float(t) for s in samples if s.facts.temperature == one for t in s.dynamics.particle_times})
         for one in known
     }
-    if len({len(row) for row in times.values()}) != 1 or not times[known[0]]:
+    if not any(times.values()):
+        raise SettingsError(
+            "the data have no particle times, at which propensities are observed",
+            "Set particle_times in the campaign. For data that exist, run further draws with them: glassformer simulate"
+            " further-draws.",
+        )
+    if len({len(row) for row in times.values()}) != 1:
         raise SettingsError(
             f"the data have {', '.join(f'{len(row)} particle times at T = {one:g}' for one, row in times.items())}",
             "Name as many at every temperature: a recipe with [[targets]].",

@@ -129,6 +129,8 @@ class Frames:
             found.append("The steps do not increase: the frames are structures of their own, and no trajectory.")
         elif not followed:
             found.append("The particles have no numbers: no particle can be followed from one frame to the next.")
+        if self._ids is not None and not np.array_equal(self._ids, np.arange(1, len(self._ids) + 1)):
+            found.append(f"The ids are not 1 to {len(self._ids)}: particles are numbered in the order of their ids.")
         if flat:
             found.append("All particles have the same z: two dimensions.")
         return Contents(

@@ -1,5 +1,6 @@
 """Neighbors within a cutoff, as rows of one list."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,7 +66,8 @@ def check_cutoff(configuration: Configuration, cutoff: float) -> None:
         raise ConfigurationError(
             f"got a cutoff of {cutoff:g} for neighbors; expected at most half the shortest box edge,"
             f" {shortest / 2:.4g}",
-            "Use more particles, or descriptors of shorter reach.",
+            "Use more particles, or descriptors of shorter reach. A recipe may say: descriptors = { reach ="
+            f" {math.floor(10 * shortest / 2 - 3) / 10:g} }}.",
         )
 
 
