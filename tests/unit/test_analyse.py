@@ -313,6 +313,7 @@ def test_no_particle_times_no_propensity(samples: list[Sample], tmp_path: Path) 
     assert len(said) == 2
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_warnings")
 def test_values_that_no_logarithm_has_are_drawn_all_the_same(samples: list[Sample], tmp_path: Path) -> None:
     for start in (0.0, -1.0):

@@ -31,6 +31,7 @@ def quenched(temperature_seed: int = 0) -> Configuration:
     return replace(structure, inherent_positions=inherent_structure(structure, kob_andersen("uniform")).positions)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dtype", "bound"), [(np.float32, 1e-5), (np.float64, 1e-11)])
 def test_the_wall_pushes_back_what_is_beyond_it(dtype: type, bound: float) -> None:
     structure, liquid = equilibrium()[0], kob_andersen("uniform")
@@ -47,6 +48,7 @@ def test_the_wall_pushes_back_what_is_beyond_it(dtype: type, bound: float) -> No
     np.testing.assert_allclose(walled.wall_energy(), STIFFNESS / 2 * (beyond**2).sum(), rtol=bound)
 
 
+@pytest.mark.long
 def test_energy_is_conserved_with_the_walls_part_of_it() -> None:
     structure, liquid = equilibrium()[0], kob_andersen("uniform")
     wall = Wall(np.zeros((structure.particles, 3)), 0.2)

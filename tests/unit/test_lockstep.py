@@ -134,6 +134,7 @@ def test_forces_are_right_after_particles_diffuse_apart() -> None:
         assert relative(force, interactions(present(structure, displacement), potential).force) < 1e-9
 
 
+@pytest.mark.long
 def test_boxes_need_not_be_cubes() -> None:
     """5 x 7 x 11 cells of a lattice: an axis taken for another would show."""
     random, spacing = np.random.default_rng(2), 1.05
