@@ -125,13 +125,13 @@ def test_the_response_is_monotone_and_found_on_configurations_left_out() -> None
 
 def test_a_response_where_nothing_is_related() -> None:
     random = np.random.default_rng(4)
-    response = Response.of(random.standard_normal((500, 1)), random.standard_normal((500, 1)))
+    response = Response.of(random.standard_normal((20_000, 1)), random.standard_normal((20_000, 1)))
     assert np.ptp(response(np.linspace(-3, 3, 50)[:, None])) < 1
     # No two predictions tie, so that particles can be ranked everywhere.
     assert (np.diff(response(np.linspace(-9, 9, 50)[:, None]), axis=0) > 0).all()
     # Of predictions that do not vary, or too few, nothing can be learned.
     line = np.linspace(-3, 3, 7)[:, None]
-    for number, size in ((500, 0.0), (100, 1.0)):
+    for number, size in ((20_000, 0.0), (5_000, 1.0)):
         same = Response.of(size * random.standard_normal((number, 1)), random.standard_normal((number, 1)))
         np.testing.assert_allclose(same(line), line, atol=1e-12)
 
