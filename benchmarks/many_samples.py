@@ -122,6 +122,8 @@ def main() -> None:
     parser.add_argument("--particles", type=int, default=100)
     parser.add_argument("--folder", type=Path, default=None)
     arguments = parser.parse_args()
+    if arguments.folder is not None:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         dataset = Path(folder) / "data"
         fill(dataset, arguments.samples, arguments.particles)
