@@ -11,7 +11,7 @@ configurations; differences are paired by configuration, to the model of one tem
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def scores(items: Sequence[Item], folds: Sequence[Sequence[int]]) -> dict[str, F
 
 
 def rows_of(
-    items: Sequence[Item], found: dict[str, FloatArray], times: dict[float, Sequence[float]]
+    items: Sequence[Item], found: dict[str, FloatArray], times: Mapping[float, Sequence[float]]
 ) -> list[dict[str, Any]]:
     """Return one row per temperature and time."""
     rows = []
