@@ -395,6 +395,10 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slab = predicted.structure.positions[:, 2] < SLAB
     drawn = standardised(predicted.values, predicted.structure.species)[slab]
     np.testing.assert_allclose(np.sort(circles.get_array()), np.sort(drawn))
+    (circles,) = predicted.plot(colour="uncertainty").collections
+    np.testing.assert_allclose(np.sort(circles.get_array()), np.sort(predicted.uncertainty[slab]))
+    with pytest.raises(SettingsError, match="got colour = 'speed'"):
+        predicted.plot(colour="speed")
     exec(model, known)
     training, predicted = known["training"], known["predicted"]
     assert all(-1 < one < 1 for one in training.scores["pcc_mean"])

@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from glassformer.cli import tables
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import ConfigurationError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.summary import summarise
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.plan import plan_campaign
+from glassformer.simulate.status import campaign_status
 from tests.conftest import TINY_CAMPAIGN
 
 
@@ -43,6 +46,22 @@ def test_configurations_are_taken_as_they_are(starts: Path, tmp_path: Path) -> N
         assert new.facts.protocol == "given configuration, as it is"
         # The same seed draws the same velocities.
         np.testing.assert_array_equal(new.dynamics.msd, old.dynamics.msd)
+
+
+def test_their_equilibrium_was_not_examined(
+    starts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], tiny_dataset: Path
+) -> None:
+    run_campaign(campaign(starts), tmp_path / "data", Silent(), 1)
+    (row,) = summarise(read_dataset(tmp_path / "data"))
+    tables.print_summary([row])
+    assert "not examined" in capsys.readouterr().out
+    status = campaign_status(tmp_path / "data")
+    assert status.points[0].in_equilibrium is None
+    tables.print_status(status)
+    assert "not examined" in capsys.readouterr().out
+    tables.print_summary(summarise(read_dataset(tiny_dataset)))
+    tables.print_status(campaign_status(tiny_dataset))
+    assert "not examined" not in capsys.readouterr().out
 
 
 def test_they_cost_no_equilibration(starts: Path) -> None:

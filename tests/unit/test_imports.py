@@ -434,7 +434,7 @@ def test_info_tells_what_a_file_is(tmp_path: Path) -> None:
     text = works("info", source)
     assert "80 of 1, 20 of 2" in text
     source.write_bytes(source.read_bytes()[:-30])
-    assert "ends inside frame 3, after 2 whole frames" in fails("info", source).problem
+    assert "ends inside frame 2, after 2 whole frames" in fails("info", source).problem
     assert json.loads(works("info", source, "--json", "--incomplete"))["frames"] == 2
     sample = synthetic_sample()
     write_sample(tmp_path / "c0000.h5", sample)

@@ -52,6 +52,6 @@ def test_frames_that_would_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) 
     frame = Frame(np.random.default_rng(0).uniform(0, 1, (10, 3)), np.ones(3), np.ones(10, np.int64), False)
     for _ in range(12):
         found.add(frame)
-    with pytest.raises(DatasetError, match=r"run\.xyz: frame 13: positions take 0\.0 GB so far") as caught:
+    with pytest.raises(DatasetError, match=r"run\.xyz: frame 12: positions take 0\.0 GB so far") as caught:
         found.add(frame)
     assert "Split the file" in caught.value.remedy

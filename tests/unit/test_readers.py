@@ -155,13 +155,13 @@ DUMP = frame("id type x y z")
         (DUMP.replace("\n3 2 ", "\n3 B "), "line 10: got '3 B"),
         (DUMP.replace("\n3 2 -3.0", "\n3 2 inf"), "positions of 1 particle are not finite"),
         (DUMP.replace("\n3 2 -3.0", "\n3 2 1e30"), "more than 1e[+]07 box lengths away"),
-        (DUMP + frame("id type x y z", (0, 1, 2), 5), "frame 2 has 3 particles; the first has 4"),
-        (DUMP + frame("id type x y z", step=5).replace("\n3 2 ", "\n7 2 "), "frame 2 has other particle ids"),
-        (DUMP + frame("id type x y z", step=5).replace("\n3 2 ", "\n3 1 "), "frame 2: 1 particle changed type"),
+        (DUMP + frame("id type x y z", (0, 1, 2), 5), "frame 1 has 3 particles; the first has 4"),
+        (DUMP + frame("id type x y z", step=5).replace("\n3 2 ", "\n7 2 "), "frame 1 has other particle ids"),
+        (DUMP + frame("id type x y z", step=5).replace("\n3 2 ", "\n3 1 "), "frame 1: 1 particle changed type"),
         (DUMP.replace("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n3"), "where a frame begins"),
         (DUMP.replace("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n0"), "NUMBER OF ATOMS"),
         (DUMP.replace("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n-4"), "NUMBER OF ATOMS"),
-        (DUMP.replace("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n99999999999"), "ends inside frame 1"),
+        (DUMP.replace("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n99999999999"), "ends inside frame 0"),
         (DUMP.replace("TIMESTEP\n0", "TIMESTEP\nx"), "ITEM: TIMESTEP"),
         ("ITEM: SOMETHING\n1\n", "SOMETHING: is not known"),
         ("ITEM: TIMESTEP\n0\n" * 20, "without ITEM: ATOMS"),
@@ -183,7 +183,7 @@ def test_a_cut_off_frame_is_told_with_the_whole_ones_before(name: str, tmp_path:
     if path.suffix == ".gz":
         # The checksum at the end is missing, too.
         path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(DatasetError, match="ends inside frame 3, after 2 whole frames") as caught:
+    with pytest.raises(DatasetError, match="ends inside frame 2, after 2 whole frames") as caught:
         read_file(path)
     assert "--incomplete" in caught.value.remedy
     assert read_file(path, incomplete=True).trajectory.frames == 2
@@ -207,7 +207,7 @@ def test_wherever_a_file_is_cut_no_number_is_made_up(tmp_path: Path) -> None:
 def test_a_frame_needs_no_more_memory_than_it_has_lines(tmp_path: Path) -> None:
     # 10^11 particles are announced and none follows.
     text = frame("id type x y z").replace("ATOMS\n4", "ATOMS\n100000000000")
-    with pytest.raises(DatasetError, match="ends inside frame 1"):
+    with pytest.raises(DatasetError, match="ends inside frame 0"):
         read_file(written(tmp_path / "a.lammpstrj", text))
 
 
@@ -306,10 +306,10 @@ def test_extended_xyz(properties: str, types: tuple[str, ...], unwrapped: bool, 
         (xyz().replace("pos:R:3", "pos:R:2"), "Properties="),
         (xyz().replace("species:S:1", "name:S:1"), "Properties="),
         (xyz().replace("Time=2.5", "Time=now"), "got Time=now"),
-        (xyz() + xyz().replace("4\n", "3\n", 1), "frame 2 has 3 particles"),
+        (xyz() + xyz().replace("4\n", "3\n", 1), "frame 1 has 3 particles"),
         (xyz().replace("4\n", "3\n", 1), "where a frame begins"),
-        (xyz()[:-20], "line 6: got|ends inside frame 1"),
-        ("4\n", "ends inside frame 1"),
+        (xyz()[:-20], "line 6: got|ends inside frame 0"),
+        ("4\n", "ends inside frame 0"),
     ],
 )
 def test_extended_xyz_that_cannot_be_used_is_refused(text: str, message: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -124,16 +124,33 @@ class Propensity:
     def _title(self) -> str:
         return f"Propensity of {self.structure.name} at t = {self.time:g}, model {self.model}"
 
-    def plot(self, axes: "Axes | None" = None) -> "Axes":
-        """Draw the particles of a slab, red where they go far for their species; return the axes."""
-        from glassformer.report.propensity_figures import DEVIATION, draw_deviations, standardised
+    def plot(
+        self, axes: "Axes | None" = None, *, colour: Literal["deviation", "propensity", "uncertainty"] = "deviation"
+    ) -> "Axes":
+        """Draw the particles with z from 0 to 2.5 sigma_AA; return the axes.
+
+        `colour`: 'deviation' from the mean of the species, red for particles that go far for their species, or the
+        'propensity' or its 'uncertainty' in sigma_AA. Raises `SettingsError` for others.
+        """
+        from glassformer.report.propensity_figures import DEVIATION, SLAB, draw_deviations, draw_slab, standardised
         from glassformer.report.style import at_time
 
+        known = {"propensity": self.values, "uncertainty": self.uncertainty}
+        if colour != "deviation" and colour not in known:
+            raise SettingsError(
+                f"got colour = {colour!r}; expected 'deviation', 'propensity' or 'uncertainty'", "Choose one of these."
+            )
         axes, structure = axes_for(axes), self.structure
-        values = standardised(self.values, structure.species)
-        circles = draw_deviations(axes, structure.positions, structure.species, structure.box, values)
-        axes.set(ylabel=r"y  [$\sigma_{AA}$]", title=f"predicted propensity, {at_time(self.time)}")
-        axes.figure.colorbar(circles, ax=axes, extend="both", label=f"{DEVIATION}\n[its standard deviations]")
+        particles = (structure.positions, structure.species, structure.box)
+        if colour == "deviation":
+            circles = draw_deviations(axes, *particles, standardised(self.values, structure.species))
+            label = f"{DEVIATION}\n[its standard deviations]"
+        else:
+            circles = draw_slab(axes, *particles, known[colour])
+            label = f"{colour}  [$\\sigma_{{AA}}$]"
+        title = f"predicted propensity, {at_time(self.time)}"
+        axes.set(ylabel=r"y  [$\sigma_{AA}$]", title=f"{title}\n0 < z < {SLAB:g} $\\sigma_{{AA}}$")
+        axes.figure.colorbar(circles, ax=axes, extend="both" if colour == "deviation" else "neither", label=label)
         return axes
 
     def to_ase(self) -> Any:

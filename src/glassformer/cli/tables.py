@@ -39,7 +39,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
                 number(row.hold_tau_alpha if math.isnan(row.tau_alpha) else row.tau_alpha, 1),
                 "n/a" if math.isnan(row.equilibration_time) else f"{row.equilibration_time:g}",
                 number(row.equilibration_in_tau_alpha, 1),
-                f"{row.in_equilibrium} of {row.configurations}",
+                f"{row.in_equilibrium} of {row.configurations}" if row.examined else "not examined",
             ]
             for row in summaries
         ],
@@ -162,7 +162,11 @@ def print_status(status: "Status") -> None:
         [
             [
                 point.label,
-                *(str(n) for n in (point.asked, point.done, point.in_equilibrium, len(point.begun), point.missing)),
+                str(point.asked),
+                str(point.done),
+                "not examined" if point.in_equilibrium is None else str(point.in_equilibrium),
+                str(len(point.begun)),
+                str(point.missing),
             ]
             for point in status.points
         ],

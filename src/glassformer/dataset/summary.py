@@ -26,7 +26,7 @@ class StatePointSummary:
     `mixture` and `composition` name the liquid. `tau_alpha` is that of the mean F_s of the first species over
     configurations and draws; NaN if the draws are too short for it. `slowest_tau_alpha` is the largest of any single
     configuration. `hold_tau_alpha` is the mean of those measured while holding, `in_equilibrium` the number of
-    configurations of which equilibrium was shown, `conserving_energy` of those whose draws conserve energy, and
+    configurations of which equilibrium was shown, `examined` of those examined for it, `conserving_energy` of those whose draws conserve energy, and
     `crystalline_fraction` the largest of any configuration. `equilibration_in_tau_alpha` counts in `tau_alpha`, else in
     `hold_tau_alpha`.
     """
@@ -45,6 +45,7 @@ class StatePointSummary:
     equilibration_time: float
     equilibration_in_tau_alpha: float
     in_equilibrium: int
+    examined: int
     crystalline_fraction: float
     last_time: float
     energy_drift: float
@@ -136,6 +137,7 @@ def _summarise(label: str, members: list[Digest]) -> StatePointSummary:
         equilibration_time=held,
         equilibration_in_tau_alpha=held / (hold_tau_alpha if math.isnan(tau_alpha) else tau_alpha),
         in_equilibrium=sum(one.equilibrated is True for one in members),
+        examined=sum(one.equilibrated is not None for one in members),
         crystalline_fraction=max(fractions, default=math.nan),
         last_time=followed[0].last_time if followed else math.nan,
         energy_drift=max((one.energy_drift for one in followed), default=math.nan),

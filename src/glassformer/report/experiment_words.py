@@ -10,7 +10,7 @@ from glassformer.dataset.sample import Sample
 from glassformer.dataset.species import mixtures_of
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.results import ExperimentResult
-from glassformer.report.liquid_words import examined, liquid
+from glassformer.report.liquid_words import liquid
 from glassformer.report.naming import names_of, short_names
 from glassformer.report.words import span
 
@@ -148,7 +148,7 @@ def run_words(samples: Sequence[Sample]) -> str:
 
 def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary]) -> str:
     """Return what was done with configurations that were not shown to be in equilibrium."""
-    known = [row for row in data if examined(samples, row)]
+    known = [row for row in data if row.examined]
     if not known:
         return "It was not examined whether the configurations are in equilibrium."
     if all(row.in_equilibrium == row.configurations for row in known):

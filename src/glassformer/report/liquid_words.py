@@ -128,9 +128,7 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
             " windows of holding agree in potential energy and F_s within their errors."
         )
     names = names_of(samples)
-    ageing = [
-        names[row.label] for row in data if 2 * row.in_equilibrium < row.configurations and examined(samples, row)
-    ]
+    ageing = [names[row.label] for row in data if row.examined and 2 * row.in_equilibrium < row.configurations]
     if ageing:
         text += f" At {listed(ageing)} most configurations were not shown to be in equilibrium: these still may age."
     if any(row.configurations > 1 and row.density_std > 0 for row in data):
@@ -150,8 +148,3 @@ def not_followed(samples: Sequence[Sample], followed: Sequence[Sample]) -> str:
         f"The MSD and F_s of {which} are not known: the dataset holds only the mean displacement of each particle over"
         " the draws, or only the structure."
     )
-
-
-def examined(samples: Sequence[Sample], row: StatePointSummary) -> bool:
-    """Return whether any configuration of a state point was examined for equilibrium."""
-    return any(one.facts.equilibrated is not None for one in samples if one.facts.state_point == row.label)

@@ -71,7 +71,7 @@ def prediction_page(
             configuration.box, configuration.positions, configuration.species, names, quantities,
             "The map below shows a slab of the structure.",
         ),
-        means=listed([f"{mean:.3f} ({name})" for name, mean in _means(sample, prediction.propensity)]),
+        means=listed([f"{mean:.3f} ± {spread:.3f} ({name})" for name, mean, spread in _levels(sample, prediction.propensity)]),
         rows=[row for kind in range(len(names)) for row in _most_mobile(sample, prediction, simulated, kind)],
         most=MOST_MOBILE,
         csv=csv_link("particles", _table(_columns(sample, prediction, simulated)), "All particles as CSV"),
@@ -145,10 +145,14 @@ def _ceiling(score: dict[str, Any]) -> str:
     return "" if score["ceiling"] is None else f" (ceiling {score['ceiling']:.2f})"
 
 
-def _means(sample: Sample, propensity: FloatArray) -> list[tuple[str, float]]:
-    species = sample.configuration.species
-    kinds = [kind for kind in range(sample.mixture.kinds) if (species == kind).any()]
-    return [(sample.mixture.species[kind], float(propensity[species == kind].mean())) for kind in kinds]
+def _levels(sample: Sample, propensity: FloatArray) -> list[tuple[str, float, float]]:
+    """Return name, mean and standard deviation over particles of each species that is there."""
+    found = []
+    for kind, name in enumerate(sample.mixture.species):
+        values = propensity[sample.configuration.species == kind]
+        if len(values):
+            found.append((name, float(values.mean()), float(values.std())))
+    return found
 
 
 def _slab_caption(sample: Sample, simulated: bool) -> str:

@@ -116,7 +116,9 @@ function start(data) {
       if (chosen.unit) part("title").textContent = `${chosen.title} [${chosen.unit}]`;
       else inSigma(part("title"), `${chosen.title} [`, "]");
       part("bar").style.background = `linear-gradient(to right, ${chosen.bar.join(", ")})`;
-      [part("low").textContent, part("high").textContent] = chosen.span.map((end) => end.toPrecision(3).replace("-", "−"));
+      // The scale may leave out the smallest and the largest values.
+      const ends = chosen.span.map((end) => end.toPrecision(3).replace("-", "−"));
+      [part("low").textContent, part("high").textContent] = [`≤ ${ends[0]}`, `≥ ${ends[1]}`];
     }
     part("by").textContent = `Most mobile: by ${chosen.by} propensity.`;
     choose();

@@ -22,13 +22,14 @@ class PointStatus:
     """One state point: finished configurations, those begun with what they have, and those not begun.
 
     A configuration with fewer draws than the campaign asks for counts as begun. Of `unread` ones, which count as done,
-    nothing is known but that there is a file.
+    nothing is known but that there is a file. `in_equilibrium`: of how many equilibrium was shown; None if the campaign
+    takes configurations as they are given, without examining them.
     """
 
     label: str
     asked: int
     done: int
-    in_equilibrium: int
+    in_equilibrium: int | None
     begun: tuple[str, ...]
     unread: int = 0
 
@@ -94,7 +95,8 @@ def _point(dataset: Path, label: str, campaign: Campaign, index: Index, verify: 
             stands = f"{known.draws} of {draws} draws" + (f", {stands}" if stands else "")
         if stands:
             begun.append(f"{path.stem}: {stands}")
-    return PointStatus(label, campaign.configurations, done, in_equilibrium, tuple(begun), unread)
+    shown = None if campaign.equilibration.as_given else in_equilibrium
+    return PointStatus(label, campaign.configurations, done, shown, tuple(begun), unread)
 
 
 def _names(folder: Path) -> set[str]:

@@ -45,7 +45,7 @@ def read_extended_xyz(path: Path, incomplete: bool = False) -> Contents:
     with open_lines(path) as lines:
         while (number := lines.content()) is not None:
             settings: dict[str, str] = {}
-            frame = _frame(lines, number, f"{path}: frame {len(frames) + 1}", settings)
+            frame = _frame(lines, number, f"{path}: frame {len(frames)}", settings)
             if frame is None:
                 frames.refuse_cut(incomplete)
                 break

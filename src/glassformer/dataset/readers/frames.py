@@ -60,7 +60,7 @@ class Frames:
 
     def add(self, frame: Frame) -> None:
         """Add `frame`. Raises `DatasetError` if it is none, or not one of the same particles as those before."""
-        where = f"{self.path}: frame {len(self) + 1}"
+        where = f"{self.path}: frame {len(self)}"
         check_box(frame.box, where)
         _check_positions(frame, where)
         frame = _sorted(frame, where)
@@ -95,7 +95,7 @@ class Frames:
         remedy = "Copy the file again, or end its last line if nothing else is missing"
         if len(self):
             remedy += f", or take the {whole} with --incomplete"
-        raise DatasetError(f"{self.path} ends inside frame {len(self) + 1}, after {whole}", f"{remedy}.")
+        raise DatasetError(f"{self.path} ends inside frame {len(self)}, after {whole}", f"{remedy}.")
 
     def _compare(self, frame: Frame, where: str) -> None:
         assert self._types is not None

@@ -49,7 +49,7 @@ def read_gsd(path: Path) -> Contents:
             if file.schema != "hoomd":
                 raise ValueError(f"its schema is {file.schema}")
             for number in range(file.nframes):
-                frames.add(_frame(_Chunks(file, number), f"{path}: frame {number + 1}"))
+                frames.add(_frame(_Chunks(file, number), f"{path}: frame {number}"))
     except (RuntimeError, OSError, ValueError, LookupError, TypeError, MemoryError) as error:
         problem = shortened(str(error), 200)
         raise DatasetError(f"{path} is damaged, or not a GSD file: {problem}", "Copy the file again.") from error

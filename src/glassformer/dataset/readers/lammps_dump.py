@@ -76,7 +76,7 @@ def read_lammps_dump(path: Path, incomplete: bool = False) -> Contents:
     frames, units = Frames(path, FORMAT, ordered=False), set[str]()
     with open_lines(path) as lines:
         while (header := _header(lines, frames, incomplete)) is not None:
-            frame = _frame(lines, header, f"{path}: frame {len(frames) + 1}")
+            frame = _frame(lines, header, f"{path}: frame {len(frames)}")
             if frame is None:
                 frames.refuse_cut(incomplete)
                 break
