@@ -26,9 +26,9 @@ class StatePointSummary:
     `mixture` and `composition` name the liquid. `tau_alpha` is that of the mean F_s of the first species over
     configurations and draws; NaN if the draws are too short for it. `slowest_tau_alpha` is the largest of any single
     configuration. `hold_tau_alpha` is the mean of those measured while holding, `in_equilibrium` the number of
-    configurations of which equilibrium was shown, `examined` of those examined for it, `conserving_energy` of those whose draws conserve energy, and
-    `crystalline_fraction` the largest of any configuration. `equilibration_in_tau_alpha` counts in `tau_alpha`, else in
-    `hold_tau_alpha`.
+    configurations of which equilibrium was shown, `examined` of those examined for it, `conserving_energy` of those
+    whose draws conserve energy, and `crystalline_fraction` the largest of any configuration.
+    `equilibration_in_tau_alpha` counts in `tau_alpha`, else in `hold_tau_alpha`.
     """
 
     label: str

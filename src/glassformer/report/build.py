@@ -166,7 +166,6 @@ def _text(
         "told": "" if run is None else words.told(run),
         "quantity": words.quantity_definition(predictions),
         "names": names_of(samples),
-        "examined": {row.label: liquid_words.examined(samples, row) for row in data},
         "folds": [counted(len(one.histories), "fold") for one in trained],
         "unit": "draws" if evaluation.leaked else "configurations",
     }

@@ -183,7 +183,6 @@ def _text(
         "curves": {result.name: experiment_words.curves_caption(result, species) for result in results},
         "told": {name: words.told(run) for name, run in runs.items() if run is not None},
         "scattering": liquid_words.scattering_caption(samples, data),
-        "examined": {row.label: liquid_words.examined(samples, row) for row in data},
     }
 
 

@@ -71,7 +71,7 @@ def prediction_page(
             configuration.box, configuration.positions, configuration.species, names, quantities,
             "The map below shows a slab of the structure.",
         ),
-        means=listed([f"{mean:.3f} ± {spread:.3f} ({name})" for name, mean, spread in _levels(sample, prediction.propensity)]),
+        means=listed(_levels(sample, prediction.propensity)),
         rows=[row for kind in range(len(names)) for row in _most_mobile(sample, prediction, simulated, kind)],
         most=MOST_MOBILE,
         csv=csv_link("particles", _table(_columns(sample, prediction, simulated)), "All particles as CSV"),
@@ -145,13 +145,13 @@ def _ceiling(score: dict[str, Any]) -> str:
     return "" if score["ceiling"] is None else f" (ceiling {score['ceiling']:.2f})"
 
 
-def _levels(sample: Sample, propensity: FloatArray) -> list[tuple[str, float, float]]:
-    """Return name, mean and standard deviation over particles of each species that is there."""
+def _levels(sample: Sample, propensity: FloatArray) -> list[str]:
+    """Return mean and standard deviation over the particles of each species that is there."""
     found = []
     for kind, name in enumerate(sample.mixture.species):
         values = propensity[sample.configuration.species == kind]
         if len(values):
-            found.append((name, float(values.mean()), float(values.std())))
+            found.append(f"{values.mean():.3f} ± {values.std():.3f} ({name})")
     return found
 
 
