@@ -1,4 +1,4 @@
-"""The liquid that the README makes: its file and its commands, as they stand there."""
+"""What the README tells to type: a prediction, and the liquid that it makes, its file and its commands."""
 
 import csv
 import re
@@ -10,9 +10,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import rattled_lattice
+from tests.unit.test_imports import dump
+
 pytestmark = pytest.mark.long
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def typed(line: str, folder: Path) -> None:
+    words = shlex.split(line, comments=True)
+    assert words[0] == "glassformer"
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_structure_is_predicted(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^glassformer propensity FILE .*", README, re.MULTILINE)
+    dump(tmp_path / "FILE", [rattled_lattice(12, spacing=0.941, amplitude=0.05)])
+    typed(line, tmp_path)
+    assert "propensity:R:1" in (tmp_path / "moved.extxyz").read_text().splitlines()[1]
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("newcomer")
     (made / "liquid.toml").write_text(file)
     for line in commands.splitlines():
-        words = shlex.split(line, comments=True)
-        assert words[0] == "glassformer"
-        done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=made, capture_output=True, text=True, timeout=600, check=False
-        )
-        assert done.returncode == 0, done.stderr
+        typed(line, made)
     return made
 
 
