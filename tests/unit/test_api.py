@@ -4,10 +4,12 @@ import inspect
 import json
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from doctest import DocTestParser
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import glassformer as gf
 from glassformer.api.display import MissingPackageError
 from glassformer.api.messages import with_arguments
 from glassformer.core.errors import ConfigurationError, DatasetError, PredictionError, SettingsError
+from glassformer.core.layout import DatasetFolder, OutFolder
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.imports import Choices, read_samples_of
 from glassformer.dataset.mixtures import shipped
@@ -366,7 +369,7 @@ def with_draws(number: int, temperature: float = 0.5) -> gf.Structure:
 
 
 @pytest.mark.long
-def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     for number in range(5):
         one = with_draws(number, 0.6 if number == 4 else 0.5)
@@ -389,6 +392,11 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert known["structure"].name == "dump.lammpstrj, frame 1"
     predicted = known["predicted"]
     assert predicted.values.shape == (12**3,)
+    # The guide shows what is printed, of another structure.
+    (shown,) = re.findall(r"```text\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    ours, theirs = (re.sub(r"\d\.\d{3}", "#", text).splitlines() for text in (repr(predicted), shown))
+    assert ours[0] == theirs[0].replace(".lammpstrj", ".lammpstrj, frame 1")
+    assert ours[1:3] == theirs[1:3]
     # The colours of every picture of deviations.
     (circles,) = predicted.plot().collections
     assert (circles.get_cmap().name, circles.get_clim()) == (DEVIATION_COLOURS, (-SPREAD, SPREAD))
@@ -409,6 +417,19 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     json.dumps(training.scores.rows)
     with pytest.raises(PredictionError, match="seen in training"):
         gf.evaluate([predicted])
+    # The start without a file: a structure and a model where the demo writes them.
+    demo = OutFolder(Path("demo"))
+    for path in (demo.data / "T0.50_P1.55", demo.propensity("T0.50_P1.55").path):
+        path.mkdir(parents=True)
+    write_sample(DatasetFolder(demo.data).sample("T0.50_P1.55", 0), known["data"][0].sample)
+    shutil.copy(training.models[0], demo.propensity("T0.50_P1.55").model)
+    (session,) = re.findall(r"```pycon\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    capsys.readouterr()
+    for line in DocTestParser().get_examples(session):
+        exec(line.source, known)
+    printed = capsys.readouterr().out
+    assert re.match(r"Propensity of \S+ at t = 1, model own\n", printed)
+    assert theirs[3] in printed.splitlines()
 
 
 def test_prediction_files_are_read_and_written(tmp_path: Path) -> None:

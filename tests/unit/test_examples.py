@@ -28,6 +28,11 @@ def run(name: str, folder: Path, *arguments: object) -> str:
     return done.stdout
 
 
+def test_the_guide_lists_them() -> None:
+    guide = (EXAMPLES.parent / "docs" / "guide" / "python.md").read_text()
+    assert set(re.findall(r"^\| `(\w+\.py) ", guide, re.MULTILINE)) == set(SHORT)
+
+
 @pytest.mark.parametrize("name", SHORT)
 def test_they_are_read_in_a_minute(name: str) -> None:
     text = (EXAMPLES / name).read_text()
