@@ -30,12 +30,13 @@ from glassformer.train.training import train_run
 from tests.conftest import synthetic_sample
 
 ROOT = Path(__file__).parents[2]
-GUIDE = (ROOT / "docs" / "guide" / "own-network.md").read_text()
+GUIDES = ROOT / "docs" / "guide"
+GUIDE = (GUIDES / "own-network.md").read_text()
 # The guide's network and run file.
 NETWORK = next(block for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if "class MyNetwork" in block)
-RUN = re.search(r"```toml\n(.*?)```", GUIDE, re.DOTALL).group(1)  # type: ignore[union-attr]
-# The samples here say how far each particle went at one time.
-RUN = RUN.replace('"last"', "1.0")
+DOCUMENTED = re.search(r"```toml\n(.*?)```", GUIDE, re.DOTALL).group(1)  # type: ignore[union-attr]
+# The samples here say how far each particle went at one time; they are few, and trained on for a short time.
+RUN = DOCUMENTED.partition("\n[training]")[0].replace('"last"', "1.0")
 SHORT = '\n[split]\nfolds = 2\n\n[training]\nepochs = 1\nbatch_size = 2\naugmentation = "none"\n'
 NAME = "mynetwork:MyNetwork"
 
@@ -83,6 +84,10 @@ def test_the_guide_s_network_goes_the_whole_way(here: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (here / "imported").exists()
     (here / "imported").unlink()
+    section = (GUIDES / "networks.md").read_text().partition("## What a training gives")[2].partition("\n## ")[0]
+    files = re.findall(r"^\| `([^`]*)`", section, re.MULTILINE)
+    assert len(files) == 4
+    assert [name for name in files if not (here / "training" / name).is_file()] == []
     words = ("predict", "training/fold-0/model.safetensors", "data", "--out", "p.h5")
     refused = installed(here, *words)
     assert refused.returncode == 2
@@ -183,8 +188,10 @@ def test_an_installed_package_offers_a_network(here: Path, monkeypatch: pytest.M
 
 def test_settings_are_those_of_the_documented_table(here: Path) -> None:
     (here / "mynetwork.py").write_text(NETWORK)
-    (here / "run.toml").write_text(RUN)
-    network = load_run("run.toml").network
+    (here / "run.toml").write_text(DOCUMENTED)
+    run = load_run("run.toml")
+    assert (run.training.epochs, run.training.batch_size) == (20, 2)
+    network = run.network
     assert isinstance(network, OwnNetworkSettings)
     assert network.options == {"width": 32}
     assert network.promises == ("rotation-invariant",)
