@@ -1,5 +1,6 @@
 """Configurations at the end of draws: what they are, and that models learn from them without being tested on them."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import glassformer as gf
+from glassformer.baselines.propensity_file import read_predictor
 from glassformer.baselines.ridge import Moments
 from glassformer.baselines.temperature_ridge import TemperatureRidge
 from glassformer.cli.app import app
@@ -21,6 +24,7 @@ from glassformer.dataset.folder import read_dataset, refuse_ends
 from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.evaluate.propensity_baselines import score_baselines
 from glassformer.physics.box import wrap
+from glassformer.simulate.cage import CageSampling, cage_dataset
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import train_predictor
@@ -172,6 +176,23 @@ def test_a_fold_does_not_learn_from_its_own_ends(samples: list[Sample], ends: Pa
     # A configuration that was learned from is not new.
     assert with_ends.predictor.has_seen(further[0].configuration)
     assert not plain.predictor.has_seen(further[0].configuration)
+
+
+def test_their_cages_are_sampled_briefly(dataset: Path, ends: Path, tmp_path: Path) -> None:
+    data, few = tmp_path / "data", tmp_path / "ends"
+    shutil.copytree(dataset, data)
+    shutil.copytree(ends, few)
+    reading = recipe().model_copy(update={"reads": "restricted"})
+    training = gf.train(reading, [data, few], tmp_path / "model")
+    cages, of_ends = ([sample.cage for sample in read_dataset(folder)] for folder in (data, few))
+    assert {(cage.draws, cage.begin, cage.end) for cage in cages if cage} == {(32, 5.0, 25.0)}
+    assert {(cage.draws, cage.begin, cage.end) for cage in of_ends if cage} == {(16, 3.0, 13.0)}
+    # Structures that are predicted have cages like those that were scored.
+    card = read_predictor(training.models[0]).card
+    assert card.cages == {"draws": 32, "begin": 5.0, "end": 25.0, "radius": 0.4}
+    cage_dataset(few, "restricted", CageSampling(draws=1, begin=0.1, end=0.3, radius=0.3), Silent(), 1)
+    with pytest.raises(DatasetError, match=r"in 2 ways: \{'radius': 0\.3\}; \{'radius': 0\.4\}"):
+        train_predictor(read_dataset(data) + read_dataset(few), reading, Silent())
 
 
 def test_further_draws_of_an_end_are_refused(samples: list[Sample], ends: Path) -> None:

@@ -41,6 +41,11 @@ class Cage:
         return window if self.radius is None else window | {"radius": self.radius}
 
     @property
+    def ensemble(self) -> dict[str, float]:
+        """What the mean is over, however long it was sampled: the radius of the wall, or the window of free draws."""
+        return self.sampling if self.radius is None else {"radius": self.radius}
+
+    @property
     def first_target(self) -> float:
         """The earliest time at which propensities may be predicted from these positions.
 

@@ -111,13 +111,21 @@ def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]
                 f"{sample.identifier} has no cage positions of the kind '{recipe.reads}'",
                 f"Sample them: glassformer cage DATASET --kind {recipe.reads}.",
             )
-    sampled = {tuple(one.cage.sampling.items()) for one in read if one.cage and recipe.reads != "inherent"}
-    if len(sampled) > 1:
+    if recipe.reads != "inherent":
+        # The cages of ends may be sampled for a shorter time: their labels are noisier than that makes positions.
+        _refuse_mixed_cages([one.first.cage.sampling for one in found if one.first.cage])
+        _refuse_mixed_cages([sample.cage.ensemble for sample in read if sample.cage])
+    return found
+
+
+def _refuse_mixed_cages(ways: Sequence[dict[str, float]]) -> None:
+    """Raise `DatasetError` if cages were sampled in several `ways`."""
+    different = sorted({tuple(way.items()) for way in ways})
+    if len(different) > 1:
         raise DatasetError(
-            f"the cages were sampled in {len(sampled)} ways: {'; '.join(str(dict(one)) for one in sorted(sampled))}",
+            f"the cages were sampled in {len(different)} ways: {'; '.join(str(dict(one)) for one in different)}",
             "Sample all in one way: glassformer cage DATASET, with the options that you want, replaces the others.",
         )
-    return found
 
 
 def _refuse_near_copies(samples: Sequence[Sample]) -> None:
