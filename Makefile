@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: help setup demo test test-fast long slow slurm lint docs clean
+.PHONY: help setup demo test test-fast long slow slurm lowest lint docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make long    commands and trainings from beginning to end"
 	@echo "make slow    the statistical and long physics tests"
 	@echo "make slurm   a campaign on a SLURM that is started here, if it is installed"
+	@echo "make lowest  the quick tests with the lowest versions of all packages but torch"
 	@echo "make lint    ruff, mypy and the layer contracts"
 	@echo "make docs    the documentation, as a site in site/"
 	@echo "make setup   the environment alone, in $(VENV)"
@@ -49,6 +50,12 @@ slow: $(STAMP)
 slurm: $(STAMP)
 	@$(BIN)/python -m pytest -m slurm tests/slurm --timeout 1800
 
+lowest:
+	@$(PYTHON) -m venv $(VENV)-lowest
+	@$(PYTHON) tests/lowest_versions.py > $(VENV)-lowest/constraints.txt
+	@$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/constraints.txt -e '.[dev]'
+	@$(VENV)-lowest/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --fast
+
 lint: $(STAMP)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
@@ -57,4 +64,4 @@ docs: $(STAMP)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) demo site
+	rm -rf $(VENV) $(VENV)-lowest demo site
