@@ -25,14 +25,13 @@ import torch
 from torch import nn
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.network_settings import (
+from glassformer.core.network_kinds import (
     ComposedSettings,
-    CutoffGraph,
     GlobalAttentionSettings,
-    NetworkSettings,
     ParticleNetSettings,
     SubgraphsSettings,
 )
+from glassformer.core.network_settings import CutoffGraph, NetworkSettings
 from glassformer.core.presets import load_network, network_presets
 from glassformer.graph.batch import build_graph
 from glassformer.network.registry import build_network

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
 from glassformer.core.seeds import generator, named_seed
 from glassformer.dataset.mixtures import shipped
 from glassformer.graph.batch import build_graph

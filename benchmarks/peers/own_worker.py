@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
 from glassformer.graph.batch import GraphBatch, build_graph, join
 from glassformer.network import particlenet
 from glassformer.network.registry import build_network

@@ -8,17 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from glassformer.core.network_settings import (
+from glassformer.core.network_kinds import (
     NETWORKS,
     ContinuousFilterSettings,
-    CutoffGraph,
     EquivariantSettings,
     GlobalAttentionSettings,
     MessagePassingSettings,
-    NetworkSettings,
     ParticleNetSettings,
     SubgraphsSettings,
 )
+from glassformer.core.network_settings import CutoffGraph, NetworkSettings
 from glassformer.core.presets import load_network
 from glassformer.graph.batch import transform
 from glassformer.graph.symmetries import random_rotations

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from glassformer.core.errors import CheckpointError
-from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
 from glassformer.core.presets import load_network
 from glassformer.graph.batch import GraphBatch, join
 from glassformer.network.heads import pool

@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from benchmarks.expressivity import Pair, pairs, separations, variants
-from glassformer.core.network_settings import GlobalAttentionSettings, SubgraphsSettings
+from glassformer.core.network_kinds import GlobalAttentionSettings, SubgraphsSettings
 from glassformer.core.presets import load_network
 from glassformer.graph.batch import build_graph
 from glassformer.network import global_attention

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from glassformer.core.errors import SettingsError
-from glassformer.core.network_settings import MessagePassingSettings
+from glassformer.core.network_kinds import MessagePassingSettings
 from glassformer.core.run import Training
 from glassformer.graph.batch import GraphBatch, build_graph, flat_graphs, join, transform
 from glassformer.graph.inputs import node_scalars, node_vectors

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.core.errors import SettingsError
-from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
 from glassformer.graph.batch import build_graph, join
 from glassformer.network import fused_edgeconv
 from glassformer.network.cpu_blocks import each_block

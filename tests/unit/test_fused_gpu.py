@@ -17,7 +17,7 @@ if not GPU:
 # Before, its interpreter does not know NumPy 2.4.
 pytest.importorskip("triton", minversion=None if GPU else "3.9", reason="needs triton")
 
-from glassformer.core.network_settings import ParticleNetSettings  # noqa: E402
+from glassformer.core.network_kinds import ParticleNetSettings  # noqa: E402
 from glassformer.network import fused_gpu  # noqa: E402
 from glassformer.network.edgeconv import EdgeConv  # noqa: E402
 from glassformer.network.fused_gpu import can_fuse, products_of  # noqa: E402

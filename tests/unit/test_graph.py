@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from glassformer.core.errors import SettingsError
-from glassformer.core.network_settings import CutoffGraph, MessagePassingSettings, NetworkSettings, ParticleNetSettings
+from glassformer.core.network_kinds import MessagePassingSettings, ParticleNetSettings
+from glassformer.core.network_settings import CutoffGraph, NetworkSettings
 from glassformer.graph.batch import GraphBatch, build_graph, join, transform
 from glassformer.graph.inputs import node_scalars, node_vectors
 from glassformer.graph.neighbors import edges_of, nearest_neighbors, neighbors_within

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from glassformer.cli.networks import network_costs
-from glassformer.core import network_settings
+from glassformer.core import network_kinds
 from glassformer.core.errors import SettingsError
-from glassformer.core.network_settings import ContinuousFilterSettings, MessagePassingSettings, ParticleNetSettings
+from glassformer.core.network_kinds import ContinuousFilterSettings, MessagePassingSettings, ParticleNetSettings
 from glassformer.core.presets import NETWORKS, load_network, network_presets, preset
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
@@ -48,7 +48,7 @@ def linear(*widths: int) -> int:
 
 def test_they_are_listed_with_what_they_are() -> None:
     found = network_presets()
-    assert set(PARAMETERS) | {kind.preset for kind in network_settings.NETWORKS.values()} == set(found)
+    assert set(PARAMETERS) | {kind.preset for kind in network_kinds.NETWORKS.values()} == set(found)
     assert all(30 < len(text) < 200 and text.endswith(".") for text in found.values())
 
 
@@ -102,7 +102,7 @@ def test_an_unknown_name_is_told_the_nearest_and_all() -> None:
         ('name = "message-passing"\ncutof = 2.0', "unknown key cutof; did you mean 'cutoff'"),
         ('name = "continuous-filter"\nneighbors = 3', "unknown key neighbors"),
         ("neighbors = 0", "neighbors: got 0"),
-        ('name = "transformer"', f"got 'transformer'; expected one of {', '.join(network_settings.NETWORKS)}"),
+        ('name = "transformer"', f"got 'transformer'; expected one of {', '.join(network_kinds.NETWORKS)}"),
         ("name = [3]", "got [3]; expected one of"),
         ('inputs = ["species", "species"]', "inputs holds an entry twice"),
         ("neighbors", "is not TOML"),

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from glassformer.cli.app import app
 from glassformer.core.errors import CheckpointError, NetworkError, SettingsError
-from glassformer.core.network_settings import OtherCodeWarning, OwnNetworkSettings, registered_networks
+from glassformer.core.network_kinds import OtherCodeWarning, OwnNetworkSettings, registered_networks
 from glassformer.core.presets import load_network
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run, load_run

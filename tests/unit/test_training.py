@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from glassformer.core.errors import CheckpointError, SettingsError, TrainingError
-from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run, Training
 from glassformer.core.settings import check_settings

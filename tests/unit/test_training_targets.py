@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from glassformer.core import network_settings
+from glassformer.core import network_kinds
 from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
@@ -103,7 +103,7 @@ def at_random(index: int) -> Sample:
 
 @pytest.mark.long
 @pytest.mark.parametrize("head", ["system", "particle"])
-@pytest.mark.parametrize("network", network_settings.NETWORKS)
+@pytest.mark.parametrize("network", network_kinds.NETWORKS)
 def test_every_network_can_learn_one_batch_by_heart(network: str, head: str) -> None:
     """With labels that follow a formula of nothing: what a network cannot say, or a loss not see, stays."""
     settings = {"norm": "none"} if network == "particlenet" else {}

@@ -19,7 +19,7 @@ from rich.table import Column, Table
 from glassformer.cli.streams import LogStream
 from glassformer.core.checksum import OlderFileWarning
 from glassformer.core.errors import GlassformerError
-from glassformer.core.network_settings import OtherCodeWarning
+from glassformer.core.network_kinds import OtherCodeWarning
 from glassformer.core.signals import StopRequested
 from glassformer.core.text import read_text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from glassformer.cli.console import console, print_table
 from glassformer.core.errors import NetworkError
-from glassformer.core.network_settings import registered_networks
+from glassformer.core.network_kinds import registered_networks
 from glassformer.core.presets import load_network, network_presets
 from glassformer.core.progress import Progress
 from glassformer.core.words import counted

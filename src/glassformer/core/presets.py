@@ -12,9 +12,10 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
 from glassformer.core.layout import MODEL_SUFFIX, names_state_point
 from glassformer.core.mixture import MixtureSettings
-from glassformer.core.network_settings import DEFAULT, NetworkSettings, OwnNetworkSettings, is_own
-from glassformer.core.network_settings import NAMES as NAMES_OF_NETWORKS
-from glassformer.core.network_settings import NETWORKS as KINDS_OF_NETWORK
+from glassformer.core.network_kinds import DEFAULT, OwnNetworkSettings, is_own
+from glassformer.core.network_kinds import NAMES as NAMES_OF_NETWORKS
+from glassformer.core.network_kinds import NETWORKS as KINDS_OF_NETWORK
+from glassformer.core.network_settings import NetworkSettings
 from glassformer.core.recipe import Recipe
 from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
 from glassformer.core.text import read_text

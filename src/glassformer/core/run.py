@@ -6,7 +6,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from glassformer.core.bounds import Count, LearningRate, NonNegativeCount, Time, Weight
 from glassformer.core.mixture import SpeciesName
-from glassformer.core.network_settings import AnyNetwork, ParticleNetSettings
+from glassformer.core.network_kinds import AnyNetwork, ParticleNetSettings
 from glassformer.core.presets import RUNS, find, load_network, named
 from glassformer.core.settings import Settings, check_settings, checked, read_toml
 

@@ -23,7 +23,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import ContinuousFilterSettings
+from glassformer.core.network_kinds import ContinuousFilterSettings
 from glassformer.network.interface import Graph
 from glassformer.network.scatter import sum_edges
 

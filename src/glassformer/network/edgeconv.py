@@ -18,7 +18,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
 from glassformer.network.fused_backward import EdgeBackward, WayBack, fused_aggregate
 from glassformer.network.fused_edgeconv import EdgeStack
 from glassformer.network.fused_gpu import GpuBackward, GpuStack, can_fuse, products_of

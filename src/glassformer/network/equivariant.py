@@ -46,7 +46,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import EquivariantSettings
+from glassformer.core.network_kinds import EquivariantSettings
 from glassformer.network.interface import Graph
 
 # Sums over neighbors are divided by this, so that they are of order one in a dense liquid.

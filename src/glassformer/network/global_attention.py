@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from glassformer.core.network_settings import GlobalAttentionSettings
+from glassformer.core.network_kinds import GlobalAttentionSettings
 from glassformer.network.interface import Graph
 from glassformer.network.registry import encoder_class
 

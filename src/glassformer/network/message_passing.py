@@ -20,7 +20,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import MessagePassingSettings
+from glassformer.core.network_kinds import MessagePassingSettings
 from glassformer.network.interface import Graph
 from glassformer.network.scatter import sum_edges
 

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.core.errors import NetworkError
-from glassformer.core.network_settings import NearestGraph, NetworkSettings, OwnNetworkSettings, registered_networks
+from glassformer.core.network_kinds import OwnNetworkSettings, registered_networks
+from glassformer.core.network_settings import NearestGraph, NetworkSettings
 from glassformer.network.interface import InnerGraph
 
 # Neighbors of a particle in the small graph of a network that reads a cutoff.

@@ -7,7 +7,7 @@ features of the block before. H. Qu and L. Gouskos, Phys. Rev. D 101, 056019 (20
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
 from glassformer.network.edgeconv import EdgeConv
 from glassformer.network.feature_neighbors import feature_neighbors
 from glassformer.network.interface import Graph

@@ -4,7 +4,8 @@ from importlib import import_module
 
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import NETWORKS, NetworkSettings, OwnNetworkSettings
+from glassformer.core.network_kinds import NETWORKS, OwnNetworkSettings
+from glassformer.core.network_settings import NetworkSettings
 from glassformer.network.heads import ParticleHead, SystemHead
 from glassformer.network.interface import Graph
 from glassformer.network.own import own_encoder

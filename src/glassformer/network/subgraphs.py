@@ -34,7 +34,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from glassformer.core.network_settings import CutoffGraph, SubgraphsSettings
+from glassformer.core.network_kinds import SubgraphsSettings
+from glassformer.core.network_settings import CutoffGraph
 from glassformer.network.interface import Graph, InnerGraph
 from glassformer.network.registry import encoder_class
 from glassformer.network.scatter import sum_edges

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from glassformer.core.mixture import CUTOFF_CONVENTIONS
-from glassformer.core.network_settings import NETWORKS
+from glassformer.core.network_kinds import NETWORKS
 from glassformer.core.run import Run
 from glassformer.core.words import listed
 from glassformer.dataset.sample import Sample

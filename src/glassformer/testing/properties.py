@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from glassformer.core.errors import NetworkError
-from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings, ParticleNetSettings
+from glassformer.core.network_kinds import ParticleNetSettings
+from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings
 from glassformer.graph.batch import GraphBatch, transform
 from glassformer.graph.symmetries import cubic_symmetries, random_rotations
 from glassformer.physics.box import minimum_image, wrap

@@ -17,7 +17,7 @@ from glassformer.core.checksum import warn_of_older_files
 from glassformer.core.errors import CheckpointError, NetworkError, SettingsError
 from glassformer.core.files import read_whole
 from glassformer.core.json_files import checked
-from glassformer.core.network_settings import OtherCodeWarning, OwnNetworkSettings
+from glassformer.core.network_kinds import OtherCodeWarning, OwnNetworkSettings
 from glassformer.core.provenance import fingerprint
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from glassformer.core.errors import SettingsError, TrainingError
-from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings, OwnNetworkSettings
+from glassformer.core.network_kinds import OwnNetworkSettings
+from glassformer.core.network_settings import CutoffGraph, NearestGraph, NetworkSettings
 from glassformer.core.processes import Ended, Workers, cause_of_death
 from glassformer.dataset.mixtures import shipped
 from glassformer.graph.batch import CPU, GraphBatch, build_graph, join

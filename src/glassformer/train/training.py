@@ -15,7 +15,7 @@ from glassformer.core.differences import differences, listed
 from glassformer.core.errors import CheckpointError, DatasetError, SettingsError
 from glassformer.core.json_files import read_json, write_json
 from glassformer.core.layout import PREDICTIONS_FILE, RUN_FILE, TrainingFolder
-from glassformer.core.network_settings import OwnNetworkSettings
+from glassformer.core.network_kinds import OwnNetworkSettings
 from glassformer.core.progress import Progress, Silent
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.run import Run
