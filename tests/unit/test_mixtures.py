@@ -280,6 +280,10 @@ def test_a_liquid_is_known_by_its_physics() -> None:
 def test_other_compositions_and_dimensions_are_refused() -> None:
     kind = shipped("kob-andersen")
     kind.check(kind.assign(1000), "here")
+    # 3277 of 4096 are as near as whole numbers come; 27 such boxes are a box, too.
+    kind.check(np.tile(kind.assign(4096), 27), "here")
+    with pytest.raises(ConfigurationError, match=r"got 88000 A particles of 110592, 79\.6%"):
+        kind.check((np.arange(110592) >= 88000).astype(np.uint8), "here")
     with pytest.raises(ConfigurationError, match=r"here: got 500 A particles of 1000, 50.0%; expected 80%: the kob"):
         kind.check(shipped("wahnstrom").assign(1000), "here")
     with pytest.raises(ConfigurationError, match="got 3 species; expected 2, A, B"):

@@ -24,6 +24,9 @@ import numpy as np
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError, InputError
 
+# Share of the particles by which a composition may differ from the mixture's.
+SAME_COMPOSITION = 1e-3
+
 
 class PairTerms(NamedTuple):
     """The potential of every pair of species in one form, each (S, S); zero beyond `cutoff`.
@@ -116,7 +119,8 @@ class Mixture:
     def check(self, species: ByteArray, where: str, error: type[InputError] = ConfigurationError) -> None:
         """Raise `error`, naming `where`, unless `species` (N,) have the mixture's composition.
 
-        The nearest whole numbers are as close as a mixture of N particles can come.
+        The nearest whole numbers are as close as a mixture of N particles can come. Of a large box, such as a small one
+        repeated, up to `SAME_COMPOSITION` of the particles may be of other species.
         """
         found = np.bincount(species, minlength=self.kinds)
         if len(found) > self.kinds:
@@ -125,7 +129,8 @@ class Mixture:
                 f" {self.name} mixture",
                 "Name the mixture that the file holds.",
             )
-        wrong = np.flatnonzero(np.abs(found - self.fractions * len(species)) >= 1)
+        tolerated = max(1.0, SAME_COMPOSITION * len(species))
+        wrong = np.flatnonzero(np.abs(found - self.fractions * len(species)) >= tolerated)
         if len(wrong):
             kind = int(wrong[0])
             raise error(
