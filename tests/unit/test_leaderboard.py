@@ -60,8 +60,9 @@ def test_the_published_table() -> None:
 
 
 def test_the_own_entry_that_ships() -> None:
-    entry, caged = own().entries
+    entry, with_ends, caged = own().entries
     assert (entry.name, entry.kind, entry.training_configurations) == ("ridge, inherent", "static", 8)
+    assert (with_ends.name, with_ends.kind, with_ends.times) == ("ridge, cages, ends", "static", (4120,))
     assert (caged.name, caged.kind, caged.times) == ("ridge, cage positions", "static", (1.3, 13, 4120))
     assert (entry.times, entry.scores, entry.errors, entry.ceilings) == ((4120,), (0.804,), (0.012,), (0.914,))
 
@@ -110,13 +111,13 @@ def test_classes_are_never_ranked_together(tmp_path: Path) -> None:
     assert static["short dynamics"] == []
     assert [entry["name"] for entry in static["static"]][:3] == [
         "fast",
+        "ridge, cages, ends",
         "EIGNN-cage",
-        "ridge, cage positions",
     ]
     assert static["static"][0]["own"] is True
     assert static["static"][0]["training_configurations"] == 8
     assert [entry["name"] for entry in short["short dynamics"]] == ["fast"]
-    assert len(short["static"]) == 7
+    assert len(short["static"]) == 8
     at_4120 = [dict(zip(entry["times"], entry["scores"], strict=True)) for entry in short["static"]]
     scores = [one[4120] for one in at_4120]
     assert scores == sorted(scores, reverse=True)
