@@ -24,7 +24,9 @@ from glassformer.dataset.folder import read_dataset, refuse_ends
 from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.evaluate.propensity_baselines import score_baselines
 from glassformer.physics.box import wrap
-from glassformer.simulate.cage import CageSampling, cage_dataset
+from glassformer.physics.cage import Cage
+from glassformer.simulate import cage as cage_module
+from glassformer.simulate.cage import cage_dataset
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import train_predictor
@@ -178,7 +180,16 @@ def test_a_fold_does_not_learn_from_its_own_ends(samples: list[Sample], ends: Pa
     assert not plain.predictor.has_seen(further[0].configuration)
 
 
-def test_their_cages_are_sampled_briefly(dataset: Path, ends: Path, tmp_path: Path) -> None:
+def others_of_ends(folder: Path, **changes: float) -> list[Sample]:
+    """Return the samples of `folder`; the cages of the first are sampled in another way."""
+    first, *others = read_dataset(folder)
+    assert first.cage is not None
+    return [replace(first, cage=replace(first.cage, **changes)), *others]  # type: ignore[arg-type]
+
+
+def test_their_cages_are_sampled_briefly(
+    dataset: Path, ends: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, few = tmp_path / "data", tmp_path / "ends"
     shutil.copytree(dataset, data)
     shutil.copytree(ends, few)
@@ -190,9 +201,26 @@ def test_their_cages_are_sampled_briefly(dataset: Path, ends: Path, tmp_path: Pa
     # Structures that are predicted have cages like those that were scored.
     card = read_predictor(training.models[0]).card
     assert card.cages == {"draws": 32, "begin": 5.0, "end": 25.0, "radius": 0.4}
-    cage_dataset(few, "restricted", CageSampling(draws=1, begin=0.1, end=0.3, radius=0.3), Silent(), 1)
-    with pytest.raises(DatasetError, match=r"in 2 ways: \{'radius': 0\.3\}; \{'radius': 0\.4\}"):
-        train_predictor(read_dataset(data) + read_dataset(few), reading, Silent())
+    # The command does not replace them, and no two have the same velocities.
+    assert f"0 configurations sampled; {4 * DRAWS} already had" in CliRunner().invoke(app, ["cage", str(few)]).stdout
+    seeds, sample = [], cage_module.sample_cages
+
+    def watched(*values: Any, **named: Any) -> Cage:
+        seeds.append(values[3])
+        return sample(*values, **named)
+
+    monkeypatch.setattr(cage_module, "sample_cages", watched)
+    cage_dataset(few, "restricted", {"draws": 1, "begin": 0.1, "end": 0.3}, Silent(), 1)
+    assert len(set(seeds)) == 4 * DRAWS
+    first, *others = read_dataset(data)
+    assert first.cage is not None
+    for samples in (
+        [replace(first, cage=replace(first.cage, begin=1.0)), *others, *read_dataset(few)],
+        [first, *others, *others_of_ends(few, begin=1.0)],
+        [first, *others, *others_of_ends(few, radius=0.3)],
+    ):
+        with pytest.raises(DatasetError, match="in 2 ways"):
+            train_predictor(samples, reading, Silent())
 
 
 def test_further_draws_of_an_end_are_refused(samples: list[Sample], ends: Path) -> None:

@@ -35,9 +35,7 @@ def test_wrapped_positions_in_a_box_that_breathes() -> None:
 @pytest.mark.parametrize("length", [0.6, 1.0, 1.5, 3.0, 50.0])
 def test_frames_too_far_apart_are_refused(length: float) -> None:
     true = steps_of(length)
-    with pytest.raises(
-        ConfigurationError, match=r"run: .*between frames \d+ and \d+ a particle moves by 0\."
-    ) as caught:
+    with pytest.raises(ConfigurationError, match=r"run: .*between frames 0 and 1 a particle moves by 0\.") as caught:
         unwrapped_fractions(wrap(true, BOX), np.tile(BOX, (len(true), 1)), False, "run")
     assert "ix iy iz" in caught.value.remedy
     assert "xu yu zu" in caught.value.remedy

@@ -136,7 +136,7 @@ class Propensity:
         from glassformer.report.style import at_time
 
         known = {"propensity": self.values, "uncertainty": self.uncertainty}
-        if colour != "deviation" and colour not in known:
+        if colour not in ("deviation", *known):
             raise SettingsError(
                 f"got colour = {colour!r}; expected 'deviation', 'propensity' or 'uncertainty'", "Choose one of these."
             )
@@ -147,8 +147,10 @@ class Propensity:
             label = f"{DEVIATION}\n[its standard deviations]"
         else:
             circles = draw_slab(axes, *particles, known[colour])
+            circles.set_cmap("plasma" if colour == "propensity" else "viridis")
             label = f"{colour}  [$\\sigma_{{AA}}$]"
-        title = f"predicted propensity, {at_time(self.time)}"
+        what = "uncertainty of the predicted propensity" if colour == "uncertainty" else "predicted propensity"
+        title = f"{what}, {at_time(self.time)}"
         axes.set(ylabel=r"y  [$\sigma_{AA}$]", title=f"{title}\n0 < z < {SLAB:g} $\\sigma_{{AA}}$")
         axes.figure.colorbar(circles, ax=axes, extend="both" if colour == "deviation" else "neither", label=label)
         return axes

@@ -29,7 +29,7 @@ from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.evaluation import evaluate
 from glassformer.evaluate.propensity_scores import score_propensities
-from glassformer.simulate.cage import SAMPLING, cage_dataset
+from glassformer.simulate.cage import cage_dataset, usual_sampling
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.labelled_structures import check_ends
 from glassformer.train.propensity import Trained, train_predictor
@@ -184,7 +184,7 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
     return [
         sample
         if sample.cage is not None and sample.cage.kind == kind
-        else caged(sample, kind, SAMPLING[kind], threads, stages)
+        else caged(sample, kind, usual_sampling(sample, kind), threads, stages)
         for sample in samples
     ]
 

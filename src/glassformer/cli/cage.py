@@ -1,6 +1,6 @@
 """The command `cage`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,14 +19,24 @@ def cage(
             help="restricted: no particle leaves its cage (a static property); window: free draws (short dynamics).",
         ),
     ] = "restricted",
-    draws: Annotated[int, typer.Option(min=1, metavar="N", help="Trajectories per configuration.")] = 32,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Trajectories per configuration.", show_default="32; of ends of draws 16"
+        ),
+    ] = None,
     begin: Annotated[
-        float | None, typer.Option(metavar="T", help="Time at which averaging starts.", show_default="5 or 0.5")
+        float | None,
+        typer.Option(metavar="T", help="Time at which averaging starts.", show_default="5 or 0.5; of ends 3 or 0.5"),
     ] = None,
     end: Annotated[
-        float | None, typer.Option(metavar="T", help="Time at which averaging ends.", show_default="25 or 13")
+        float | None,
+        typer.Option(metavar="T", help="Time at which averaging ends.", show_default="25 or 13; of ends 13"),
     ] = None,
-    radius: Annotated[float, typer.Option(metavar="R", help="Radius of the wall around a restricted cage.")] = 0.4,
+    radius: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Radius of the wall around a restricted cage.", show_default="0.4"),
+    ] = None,
     workers: Workers = ALL_CORES,
 ) -> None:
     """Sample the cage positions of a dataset's configurations: mean positions of particles in their cages."""
@@ -34,10 +44,12 @@ def cage(
 
     from glassformer.simulate.cage import SAMPLING, cage_dataset
 
-    chosen = replace(SAMPLING[kind], draws=draws, radius=radius)
-    chosen = replace(chosen, begin=chosen.begin if begin is None else begin, end=chosen.end if end is None else end)
+    asked = {"draws": draws, "begin": begin, "end": end, "radius": radius}
+    changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    # A mistake is found before anything is read.
+    chosen = replace(SAMPLING[kind], **changes)
     with progress() as stages:
-        there, made = cage_dataset(dataset, kind, chosen, stages, workers)
+        there, made = cage_dataset(dataset, kind, changes, stages, workers)
     console.print(f"cages of {counted(made, 'configuration')} sampled; {there} already had them")
     if kind == "window":
         console.print(

@@ -67,7 +67,7 @@ def lags_of(times: FloatArray, per_decade: int = LAGS_PER_DECADE) -> list[Lag]:
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         frame = int(np.flatnonzero(~(np.diff(times) > 0))[0]) if len(times) > 1 else 0
         raise ConfigurationError(
-            f"got times {times[frame : frame + 2].tolist()} of frames {frame + 1} and {frame + 2}; expected increasing"
+            f"got times {times[frame : frame + 2].tolist()} of frames {frame} and {frame + 1}; expected increasing"
             " times",
             "Remove frames that were written twice, as by a run that was restarted.",
         )

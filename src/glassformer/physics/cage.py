@@ -36,12 +36,12 @@ class Cage:
 
     @property
     def sampling(self) -> dict[str, float]:
-        """How they were sampled: what cages that are read together must share, except for the number of draws."""
+        """Times and radius of the sampling. Configurations that are scored must share them."""
         window = {"begin": self.begin, "end": self.end}
         return window if self.radius is None else window | {"radius": self.radius}
 
     @property
-    def ensemble(self) -> dict[str, float]:
+    def averaged_over(self) -> dict[str, float]:
         """What the mean is over, however long it was sampled: the radius of the wall, or the window of free draws."""
         return self.sampling if self.radius is None else {"radius": self.radius}
 

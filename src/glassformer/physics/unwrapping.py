@@ -30,7 +30,7 @@ def unwrapped_fractions(positions: FloatArray, boxes: FloatArray, unwrapped: boo
         if ways.max() > LONGEST_WAY:
             axis = int(ways.argmax())
             raise ConfigurationError(
-                f"{where}: positions are wrapped into the box, and between frames {frame} and {frame + 1} a particle"
+                f"{where}: positions are wrapped into the box, and between frames {frame - 1} and {frame} a particle"
                 f" moves by {ways[axis]:.2g} of the box edge along {'xyz'[axis]}; expected at most {LONGEST_WAY:g},"
                 " beyond which whole periods may be missed",
                 "Dump image flags (ix iy iz) or unwrapped positions (xu yu zu), or write frames closer together.",

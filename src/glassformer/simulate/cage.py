@@ -6,10 +6,11 @@ particle, to the same ensemble; trajectories sample its soft, collective modes i
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from glassformer.core.errors import ConfigurationError, SettingsError
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
 from glassformer.core.threads import raise_if_stopped, stop_of_thread
-from glassformer.dataset.sample import read_sample, write_sample
+from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.physics.box import wrap
 from glassformer.physics.cage import Cage, Kind
 from glassformer.physics.configuration import Configuration
@@ -60,9 +61,14 @@ class CageSampling:
 
 # The window lies between the ballistic time and the end of the cage's rattling at T = 0.44.
 SAMPLING: dict[Kind, CageSampling] = {"restricted": CageSampling(), "window": CageSampling(begin=0.5, end=13.0)}
-# Of the ends of draws, whose labels are noisy: a quarter of the time, and displacements from the inherent structure
-# correlate 0.98 with those of the whole.
-OF_ENDS: dict[Kind, CageSampling] = SAMPLING | {"restricted": CageSampling(draws=16, begin=3.0, end=13.0)}
+# Cages of ends of draws are sampled for a quarter of the time, because their labels are noisy. Displacements from the
+# inherent structure correlate 0.98 with those of the full sampling.
+_OF_ENDS: dict[Kind, CageSampling] = SAMPLING | {"restricted": CageSampling(draws=16, begin=3.0, end=13.0)}
+
+
+def usual_sampling(sample: Sample, kind: Kind) -> CageSampling:
+    """Return how cages of `sample` are sampled by default: those of the end of a draw for a shorter time."""
+    return SAMPLING[kind] if sample.origin is None else _OF_ENDS[kind]
 
 
 @dataclass
@@ -181,33 +187,35 @@ def _stops(sampling: CageSampling) -> Iterator[tuple[int, bool]]:
 
 
 def cage_dataset(
-    dataset: Path, kind: Kind, sampling: CageSampling | None, progress: Progress, workers: int
+    dataset: Path, kind: Kind, changes: Mapping[str, Any] | None, progress: Progress, workers: int
 ) -> tuple[int, int]:
     """Sample the cages that samples of `dataset` lack, and write them there; return how many had them, and were made.
 
-    With `sampling`, cages of this `kind` that were sampled in another way are replaced; without, they are kept, and
-    what is missing is sampled as in `SAMPLING`, or for ends of draws as in `OF_ENDS`. Cages of the other kind are
-    replaced. Failures and interruptions: `simulate.derived.derive`.
+    They are sampled as `usual_sampling` says, with `changes` to it. Cages of this `kind` that were sampled in another
+    way are replaced; with None for `changes` they are kept. Cages of the other kind are replaced. Failures and
+    interruptions: `simulate.derived.derive`.
     """
 
     def missing(path: Path) -> bool:
-        cage = read_sample(path).cage
+        sample = read_sample(path)
+        cage = sample.cage
         if cage is None or cage.kind != kind:
             return True
-        if sampling is None:
+        if changes is None:
             return False
+        sampling = replace(usual_sampling(sample, kind), **changes)
         radius = sampling.radius if kind == "restricted" else None
         wanted = sampling.draws, sampling.begin, sampling.end, radius
         return (cage.draws, cage.begin, cage.end, cage.radius) != wanted
 
     def make(path: Path, threads: int) -> None:
         sample = read_sample(path)
-        facts, usual = sample.facts, SAMPLING if sample.origin is None else OF_ENDS
-        seed = named_seed(facts.seed or 0, facts.state_point, sample.name or facts.index or 0, kind)
-        cage = sample_cages(
-            sample.configuration, sample.mixture, facts.temperature, seed, kind, sampling or usual[kind],
-            threads=threads,
-        )  # fmt: skip
+        configuration, facts = sample.configuration, sample.facts
+        # Ends of draws have no number.
+        which = configuration.fingerprint if facts.index is None else facts.index
+        seed = named_seed(facts.seed or 0, facts.state_point, which, kind)
+        sampling = replace(usual_sampling(sample, kind), **(changes or {}))
+        cage = sample_cages(configuration, sample.mixture, facts.temperature, seed, kind, sampling, threads=threads)
         write_sample(path, replace(sample, cage=cage))
 
     there, made = derive(dataset, Derivation("cages", "cages", missing, make), progress, workers)

@@ -74,12 +74,13 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
     wanted = mixture.numbers(campaign.particles)
     for start in starts:
         found = tuple(np.bincount(start.species, minlength=mixture.kinds).tolist())
-        if found != wanted or start.dimension != mixture.dimension:
+        if start.particles != campaign.particles or start.dimension != mixture.dimension:
             raise DatasetError(
                 f"{folder} holds a configuration of {_counted(found, mixture)} in {start.dimension} dimensions; the"
                 f" campaign asks for {_counted(wanted, mixture)} in {mixture.dimension}",
                 "Set particles to the numbers in the file, if the mixture is the same.",
             )
+        mixture.check(start.species, str(folder), DatasetError)
     return starts
 
 

@@ -112,9 +112,10 @@ def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]
                 f"Sample them: glassformer cage DATASET --kind {recipe.reads}.",
             )
     if recipe.reads != "inherent":
-        # The cages of ends may be sampled for a shorter time: their labels are noisier than that makes positions.
+        # Cages of ends may be sampled for a shorter time: the noise of their labels is larger.
         _refuse_mixed_cages([one.first.cage.sampling for one in found if one.first.cage])
-        _refuse_mixed_cages([sample.cage.ensemble for sample in read if sample.cage])
+        _refuse_mixed_cages([end.cage.sampling for one in found for end in one.ends if end.cage])
+        _refuse_mixed_cages([sample.cage.averaged_over for sample in read if sample.cage])
     return found
 
 
