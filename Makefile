@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "glassformer needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)."; \
 	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
-	@echo "installing glassformer into $(VENV) (about a minute with a fast connection)"
+	@echo "installing glassformer into $(VENV) (about 1.5 min with a fast connection)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
@@ -50,7 +50,7 @@ slow: $(STAMP)
 slurm: $(STAMP)
 	@$(BIN)/python -m pytest -m slurm tests/slurm --timeout 1800
 
-lowest:
+lowest: $(STAMP)
 	@$(PYTHON) -m venv $(VENV)-lowest
 	@$(PYTHON) tests/lowest_versions.py > $(VENV)-lowest/constraints.txt
 	@$(VENV)-lowest/bin/python -m pip install --quiet --disable-pip-version-check -c $(VENV)-lowest/constraints.txt -e '.[dev]'

@@ -5,9 +5,11 @@
 
 Configurations are BOTAN's (N = 4096, T = 0.44, density 1.2), each as it was published: inherent structure, cage
 positions if the model reads them, descriptors and prediction are all timed. One more is predicted first, so that
-compiled code is loaded. `--copies K` repeats a configuration K times along each edge: 3 makes 110,592 particles. For
-models of the inherent structure, `difference` is then the largest difference between the copies of a particle. On a
-busy machine compare CPU times.
+compiled code is loaded. `peak_gigabytes` is that of the whole process.
+
+`--copies K` repeats a configuration K times along each edge: 3 makes 110,592 particles. For models of the inherent
+structure, `difference` is then the largest difference between the copies of a particle. On a busy machine compare CPU
+times.
 """
 
 import argparse
@@ -57,7 +59,6 @@ def measure(source: Path, model: str, threads: int, copies: int) -> dict[str, An
     row: dict[str, Any] = {
         "configuration": source.name, "particles": configuration.particles,
         "seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu_began,
-        "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
     }  # fmt: skip
     if copies > 1 and found.predictor.card.reads == "inherent":
         row["difference"] = float(np.ptp(found.values.reshape(copies**3, -1), axis=0).max())
@@ -85,12 +86,15 @@ def main() -> None:
             f"{name} {value:.3g}" if isinstance(value, float) else f"{value}" for name, value in row.items()
         )
         print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True)
-    if arguments.json:
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9
+    if not arguments.json:
+        print(f"peak memory of the process: {peak:.2f} GB")
+    else:
         print(
             json.dumps(
                 {
                     "benchmark": "propensity-speed", "model": arguments.model, "threads": arguments.threads,
-                    "host": host_description(), "code_version": code_version(), "rows": rows,
+                    "host": host_description(), "code_version": code_version(), "peak_gigabytes": peak, "rows": rows,
                 },
                 indent=1,
             )

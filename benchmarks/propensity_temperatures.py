@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe)
     samples = [sample for folder in arguments.datasets for sample in read_dataset(folder)]
-    with progress() as stages:
+    # JSON has standard output for itself.
+    with redirect_stdout(sys.stderr), progress() as stages:
         items = describe_samples(samples, recipe, stages, arguments.threads)
     times = {target.temperature: target.times for target in recipe.targets}
     few = [at for at in times if sum(item.temperature == at for item in items) < recipe.left_out + 2]

@@ -1,5 +1,6 @@
 """Campaigns that take configurations as they are, without holding."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,14 @@ import pytest
 
 from glassformer.cli import tables
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import ConfigurationError, SettingsError
+from glassformer.core.errors import ConfigurationError, DatasetError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
+from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.summary import summarise
+from glassformer.physics.configuration import Configuration
+from glassformer.simulate import campaign as campaign_module
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.plan import plan_campaign
 from glassformer.simulate.status import campaign_status
@@ -56,12 +60,14 @@ def test_their_equilibrium_was_not_examined(
     tables.print_summary([row])
     assert "not examined" in capsys.readouterr().out
     status = campaign_status(tmp_path / "data")
-    assert status.points[0].in_equilibrium is None
+    assert status.as_json()["state_points"][0]["in_equilibrium"] is None
+    assert (row.as_json()["examined"], row.as_json()["in_equilibrium"]) == (0, 0)
     tables.print_status(status)
     assert "not examined" in capsys.readouterr().out
     tables.print_summary(summarise(read_dataset(tiny_dataset)))
     tables.print_status(campaign_status(tiny_dataset))
     assert "not examined" not in capsys.readouterr().out
+    assert (row.shown, replace(row, examined=1, in_equilibrium=1).shown) == ("not examined", "1 of 1 examined")
 
 
 def test_they_cost_no_equilibration(starts: Path) -> None:
@@ -73,6 +79,22 @@ def test_another_density_is_refused(starts: Path, tmp_path: Path) -> None:
     point = [{"temperature": 0.5, "density": 1.3}]
     with pytest.raises(ConfigurationError, match=r"density 1\.1.* at density 1\.3"):
         run_campaign(campaign(starts, state_points=point), tmp_path / "data", Silent(), 1)
+
+
+def test_a_composition_that_is_near_enough_may_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 27 boxes of 4096 particles, 3277 of them A: whole numbers nearest to 80 % of all would be others.
+    species = np.tile(shipped("kob-andersen").assign(4096), 27)
+    start = Configuration(np.random.default_rng(0).uniform(0, 45.0, (len(species), 3)), species, np.full(3, 45.0))
+    monkeypatch.setattr(campaign_module, "read_starts", lambda folder: [start])
+    changes: dict[str, object] = {"configurations": 1, "cutoff": "uniform"}
+    settings = campaign(tmp_path, particles=len(species), **changes)
+    assert campaign_module._read_starts(settings, tmp_path) == [start]
+    with pytest.raises(DatasetError, match="holds a configuration of 88479 A and 22113 B"):
+        campaign_module._read_starts(campaign(tmp_path, particles=4096, **changes), tmp_path)
+    other = replace(start, species=np.roll(species, 1) * 0)
+    monkeypatch.setattr(campaign_module, "read_starts", lambda folder: [other])
+    with pytest.raises(DatasetError, match="got 110592 A particles of 110592"):
+        campaign_module._read_starts(settings, tmp_path)
 
 
 def test_there_must_be_something_to_take() -> None:

@@ -51,7 +51,7 @@ def in_a_status() -> None:
 
 def in_a_summary() -> None:
     (summary,) = summarise([synthetic_sample()])
-    odd = SimpleNamespace(**{name: getattr(summary, name) for name in summary.__dataclass_fields__})
+    odd = SimpleNamespace(shown="", **{name: getattr(summary, name) for name in summary.__dataclass_fields__})
     odd.label, odd.crystalline_fraction = ODD, 0.5
     tables.print_summary([odd])  # type: ignore[list-item]
 

@@ -39,7 +39,7 @@ def print_summary(summaries: list[StatePointSummary]) -> None:
                 number(row.hold_tau_alpha if math.isnan(row.tau_alpha) else row.tau_alpha, 1),
                 "n/a" if math.isnan(row.equilibration_time) else f"{row.equilibration_time:g}",
                 number(row.equilibration_in_tau_alpha, 1),
-                f"{row.in_equilibrium} of {row.configurations}" if row.examined else "not examined",
+                row.shown,
             ]
             for row in summaries
         ],

@@ -59,6 +59,14 @@ class StatePointSummary:
     bare: int = 0
     means: int = 0
 
+    @property
+    def shown(self) -> str:
+        """Of how many configurations equilibrium was shown, in words for a table."""
+        if not self.examined:
+            return "not examined"
+        whole = self.examined == self.configurations
+        return f"{self.in_equilibrium} of {self.examined}{'' if whole else ' examined'}"
+
     def as_json(self) -> dict[str, Any]:
         """Return the summary with null for NaN, which JSON does not have."""
         return {name: None if _is_nan(value) else value for name, value in asdict(self).items()}

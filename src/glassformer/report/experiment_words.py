@@ -151,11 +151,11 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
     known = [row for row in data if row.examined]
     if not known:
         return "It was not examined whether the configurations are in equilibrium."
-    if all(row.in_equilibrium == row.configurations for row in known):
+    if all(row.in_equilibrium == row.examined for row in known):
         return "All configurations that were examined were shown to be in equilibrium."
     text = "Configurations that were not shown to be in equilibrium are used all the same."
     names = names_of(samples)
-    ageing = [names[row.label] for row in known if 2 * row.in_equilibrium < row.configurations]
+    ageing = [names[row.label] for row in known if 2 * row.in_equilibrium < row.examined]
     if ageing:
         text += f" At {listed(ageing)} they are the most: curves there are those of a liquid that may still age."
     return text

@@ -122,13 +122,13 @@ def equilibrium_note(samples: Sequence[Sample], data: Sequence[StatePointSummary
     )
     if any(math.isnan(row.tau_alpha) for row in data):
         text += " n/a: the draws were too short to see it, or F_s is not known."
-    if any(sample.facts.equilibrated is not None for sample in samples):
+    if any(row.examined for row in data):
         text += (
             " Equilibrium counts as shown for a configuration if it was held for the τα asked for and its last two"
             " windows of holding agree in potential energy and F_s within their errors."
         )
     names = names_of(samples)
-    ageing = [names[row.label] for row in data if row.examined and 2 * row.in_equilibrium < row.configurations]
+    ageing = [names[row.label] for row in data if 2 * row.in_equilibrium < row.examined]
     if ageing:
         text += f" At {listed(ageing)} most configurations were not shown to be in equilibrium: these still may age."
     if any(row.configurations > 1 and row.density_std > 0 for row in data):
