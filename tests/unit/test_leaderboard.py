@@ -122,7 +122,7 @@ def test_classes_are_never_ranked_together(tmp_path: Path) -> None:
     assert [entry["name"] for entry in static["static"]][:3] == [
         "fast",
         "ridge, cages, ends",
-        "EIGNN-cage",
+        "ridge, cage positions",
     ]
     assert static["static"][0]["own"] is True
     assert static["static"][0]["training_configurations"] == 8
