@@ -1,6 +1,7 @@
 """A network beside the ridge: propensities of the ten BOTAN configurations (T = 0.44, rho = 1.2, t = 4120).
 
     GLASSFORMER_DATA=... python -m benchmarks.propensity_network [--json] [--fold 0] [--seeds 1] [--cache FOLDER]
+        [--network NAME] [--edges WEIGHT]
 
 The folds are those of `benchmarks.propensity_cv`: two configurations are left out at a time; network and ridge learn
 from the other eight, and nothing is chosen by what is left out. Labels are standardised by the mean and the spread of
@@ -22,10 +23,11 @@ import numpy as np
 import torch
 
 from benchmarks.propensity_cv import LEFT_OUT, load
+from benchmarks.propensity_edges import EdgeLearner, TwoHeads, distance_changes, edge_loader
 from glassformer.baselines.propensity import LabelledParticles, PropensityModel
 from glassformer.baselines.ridge import INNER_FOLDS
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.core.network_settings import NetworkSettings
+from glassformer.core.network_settings import CutoffGraph, NetworkSettings
 from glassformer.core.provenance import parameter_hash
 from glassformer.core.run import Training, load_run
 from glassformer.core.seeds import generator, named_seed
@@ -34,10 +36,11 @@ from glassformer.dataset.mixtures import shipped
 from glassformer.dataset.readers.botan import read_botan
 from glassformer.evaluate.propensity_scores import correlation
 from glassformer.graph.batch import GraphBatch, build_graph
+from glassformer.graph.inputs import inherent
 from glassformer.network.registry import build_network
 from glassformer.observables.descriptors import DescriptorSettings
 from glassformer.physics.configuration import MOST_SPECIES
-from glassformer.train.data import Item, loader, make_items
+from glassformer.train.data import Item, Loader, loader, make_items
 from glassformer.train.examples import Example
 from glassformer.train.fold import scale_of
 from glassformer.train.learner import Learner
@@ -53,11 +56,15 @@ MIXTURE = "kob-andersen"
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """One configuration: its graph, species (N,), and targets (N, K), of which the first is what is scored."""
+    """One configuration: its graph, species (N,), and targets (N, K), of which the first is what is scored.
+
+    `changes` (P,): those of the distances of its pairs; empty unless they are learned.
+    """
 
     graph: GraphBatch
     species: ByteArray
     targets: FloatArray
+    changes: FloatArray
 
     def score(self, prediction: FloatArray) -> float:
         """Return the correlation of `prediction` (N,) with the propensity over the particles of species 0."""
@@ -66,24 +73,34 @@ class Subject:
 
 
 def subject(
-    source: Path, cache: Path, settings: NetworkSettings, known: FloatArray, auxiliary: Path | None = None
+    source: Path,
+    cache: Path,
+    settings: NetworkSettings,
+    known: FloatArray,
+    auxiliary: Path | None = None,
+    edges: bool = False,
 ) -> Subject:
     """Return graph and targets of a BOTAN file whose propensities the ridge predicts to be `known` (N,).
 
-    Its inherent structure lies in the cache. `auxiliary`: a folder of files of the same name with propensities
-    (K, N) at other times, whose logarithms are further targets.
+    Its inherent structure lies in the cache; a network that does not ask for it reads it in place of the configuration.
+    `auxiliary`: a folder of files of the same name with propensities (K, N) at other times, whose logarithms are
+    further targets. `edges`: the changes of distances are targets, too.
     """
     contents = read_botan(source)
     assert contents.draws is not None
     with np.load(cache / source.name) as file:
         configuration = replace(contents.first, inherent_positions=file["inherent_positions"])
-    lengths = np.linalg.norm(np.asarray(contents.draws.displacements[:, 0], np.float64), axis=-1)
+    displacements = np.asarray(contents.draws.displacements[:, 0], np.float64)
+    lengths = np.linalg.norm(displacements, axis=-1)
     mean = lengths.mean(0)
     targets = np.stack([mean, np.log(mean), np.minimum(lengths, CAP).mean(0), mean - known], 1)
     if auxiliary is not None:
         with np.load(auxiliary / source.name) as file:
             targets = np.concatenate([targets, np.log(file["propensity"].T)], 1)
-    return Subject(build_graph(configuration, settings, shipped(MIXTURE)), configuration.species, targets)
+    read = configuration if settings.reads_inherent else inherent(configuration)
+    graph = build_graph(read, settings, shipped(MIXTURE))
+    changes = distance_changes(configuration, displacements, graph) if edges else np.empty(0)
+    return Subject(graph, configuration.species, targets, changes)
 
 
 def split(number: int, fold: int) -> tuple[list[int], list[int]]:
@@ -104,17 +121,42 @@ def standardised(subjects: Sequence[Subject], training: Sequence[int]) -> list[I
     return make_items(examples, mean, std)
 
 
+def begin(
+    subjects: Sequence[Subject],
+    known: Sequence[int],
+    items: Sequence[Item],
+    seed: int,
+    settings: NetworkSettings,
+    training: Training,
+    edges: float,
+) -> tuple[Learner, Loader]:
+    """Return an untrained network with its learner, and the batches of the subjects `known`."""
+    torch.manual_seed(named_seed(seed, "weights"))
+    outputs = subjects[0].targets.shape[1]
+    chosen, unit = [items[index] for index in known], np.ones(outputs)
+    if edges:
+        changes = [subjects[index].changes for index in known]
+        learner = EdgeLearner(TwoHeads(settings, outputs), training, seed, unit, edges)
+        return learner, edge_loader(chosen, changes, training.batch_size, seed)
+    return Learner(build_network(settings, outputs), training, seed, unit), loader(chosen, training.batch_size, seed)
+
+
 def train(
-    subjects: Sequence[Subject], fold: int, seed: int, settings: NetworkSettings, training: Training, folder: Path
+    subjects: Sequence[Subject],
+    fold: int,
+    seed: int,
+    settings: NetworkSettings,
+    training: Training,
+    folder: Path,
+    edges: float = 0.0,
 ) -> list[FloatArray]:
-    """Return the standardised predictions (N, K) of every subject by the network of `fold` and `seed`."""
+    """Return the standardised predictions (N, K) of every subject by the network of `fold` and `seed`.
+
+    `edges`: the weight of the loss of distance changes.
+    """
     known, left_out = split(len(subjects), fold)
     items = standardised(subjects, known)
-    named = named_seed(seed, "fold", fold)
-    torch.manual_seed(named_seed(named, "weights"))
-    outputs = subjects[0].targets.shape[1]
-    learner = Learner(build_network(settings, outputs), training, named, np.ones(outputs))
-    train_loader = loader([items[index] for index in known], training.batch_size, named)
+    learner, train_loader = begin(subjects, known, items, named_seed(seed, "fold", fold), settings, training, edges)
     watched = loader([items[index] for index in left_out], 1)
     path = folder / f"fold{fold}-seed{seed}.pt"
     if path.exists():
@@ -128,10 +170,19 @@ def train(
         text = f"fold {fold} seed {seed} epoch {len(learner.history)}: loss {line['train_loss']:.4f}, MAE left out"
         text += f" {line['val_mae']:.4f}; {time.perf_counter() - began:.1f} s, CPU {time.process_time() - used:.1f} s"
         if len(learner.history) % WATCHED_EVERY == 0:
-            scores = [[subjects[i].score(column) for column in predict(learner, subjects[i]).T] for i in left_out]
-            text += f"; correlations {np.mean(scores, 0).round(4).tolist()}"
+            text += f"; {correlations(learner, [subjects[index] for index in left_out])}"
         print(text, file=sys.stderr, flush=True)
     return [predict(learner, one) for one in subjects]
+
+
+def correlations(learner: Learner, subjects: Sequence[Subject]) -> str:
+    """Return in words the mean correlations of every output with the propensity, and those of the pairs."""
+    scores = [[one.score(column) for column in predict(learner, one).T] for one in subjects]
+    text = f"correlations {np.mean(scores, 0).round(4).tolist()}"
+    if isinstance(learner, EdgeLearner):
+        pairs = [correlation(learner.predict_pairs(one.graph), one.changes) for one in subjects]
+        text += f", of pairs {np.mean(pairs):.4f}"
+    return text
 
 
 @torch.no_grad()
@@ -220,16 +271,19 @@ def combined(
     return by_name | {"ridge plus network: residual": corrected(subjects, training, alone, rest)}
 
 
-def changed(changes: Sequence[str]) -> tuple[NetworkSettings, Training]:
-    """Return the settings of the run that ships, with `changes`, each 'table.key=value'."""
-    run = load_run(RUN)
+def changed(changes: Sequence[str], network: str = "") -> tuple[NetworkSettings, Training]:
+    """Return the settings of the run that ships, with `changes`, each 'table.key=value'.
+
+    `network`: in place of the run's own, one that ships, or a TOML file.
+    """
+    run = load_run(RUN, network)
     values = run.model_dump(mode="json")
     for change in changes:
         key, _, value = change.partition("=")
         table, _, name = key.partition(".")
         values[table][name] = json.loads(value)
-    network = check_settings(values["network"], type(run.network), "network")
-    return network, check_settings(values["training"], Training, "training")
+    settings = check_settings(values["network"], type(run.network), "network")
+    return settings, check_settings(values["training"], Training, "training")
 
 
 def parsed() -> tuple[argparse.Namespace, list[Path]]:
@@ -241,6 +295,8 @@ def parsed() -> tuple[argparse.Namespace, list[Path]]:
     parser.add_argument("--cache", type=Path, default=Path("botan-inherent"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--auxiliary", type=Path, metavar="FOLDER", help="propensities at other times, learned besides")
+    parser.add_argument("--network", default="", metavar="NAME", help="in place of the run's: a preset or a TOML file")
+    parser.add_argument("--edges", type=float, default=0.0, metavar="WEIGHT", help="of a loss of changes of distances")
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="TABLE.KEY=VALUE", help="of the run, e.g. training.epochs=30"
     )
@@ -255,20 +311,26 @@ def main() -> None:
     arguments, sources = parsed()
     torch.set_num_threads(arguments.threads)
     keep_large_blocks()
-    network, training = changed(arguments.set)
+    network, training = changed(arguments.set, arguments.network)
+    if arguments.edges and not isinstance(network.graph, CutoffGraph):
+        raise SystemExit(f"--edges: {network.name} reads nearest neighbors; expected a network with a cutoff.")
     identity = parameter_hash(
         {"network": network.model_dump(mode="json"), "training": training.model_dump(mode="json"), "labels": LABELS}
         | ({"auxiliary": str(arguments.auxiliary)} if arguments.auxiliary else {})
+        | ({"edges": arguments.edges} if arguments.edges else {})
     )
     folder = arguments.cache / f"network-{identity[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     alone, others = ridge(sources, arguments.fold, arguments.cache, arguments.threads)
     subjects = [
-        subject(source, arguments.cache, network, one, arguments.auxiliary)
+        subject(source, arguments.cache, network, one, arguments.auxiliary, edges=arguments.edges > 0)
         for source, one in zip(sources, others, strict=True)
     ]
     known, _ = split(len(sources), arguments.fold)
-    networks = [train(subjects, arguments.fold, seed, network, training, folder) for seed in range(arguments.seeds)]
+    networks = [
+        train(subjects, arguments.fold, seed, network, training, folder, arguments.edges)
+        for seed in range(arguments.seeds)
+    ]
     rows = compare(subjects, arguments.fold, combined(subjects, known, alone, networks))
     for name, row in rows.items():
         print(f"{name:40s} {row['mean']:.4f}  {[round(one, 4) for one in row['each']]}", file=sys.stderr)
