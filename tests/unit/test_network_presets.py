@@ -105,6 +105,7 @@ def test_an_unknown_name_is_told_the_nearest_and_all() -> None:
         ('name = "transformer"', f"got 'transformer'; expected one of {', '.join(network_kinds.NETWORKS)}"),
         ("name = [3]", "got [3]; expected one of"),
         ('inputs = ["species", "species"]', "inputs holds an entry twice"),
+        ('name = "equivariant"\nvectors = 49', "vectors: got 49; expected at most width = 48"),
         ("neighbors", "is not TOML"),
     ],
 )

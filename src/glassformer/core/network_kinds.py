@@ -133,6 +133,12 @@ class EquivariantSettings(NetworkSettings):
     fully_connected: Widths = (48,)
     dropout: Fraction = 0.2
 
+    @model_validator(mode="after")
+    def _vectors_have_weights(self) -> "EquivariantSettings":
+        if self.vectors > self.width:
+            raise ValueError(f"vectors: got {self.vectors}; expected at most width = {self.width}")
+        return self
+
     @property
     def promises(self) -> tuple[Promise, ...]:
         """Both."""
