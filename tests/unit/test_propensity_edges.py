@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from benchmarks.propensity_edges import EdgeHead, EdgeLearner, TwoHeads, distance_changes, edge_loader, pairs_of
-from glassformer.core.network_settings import EquivariantSettings
+from glassformer.core.network_kinds import EquivariantSettings
 from glassformer.core.run import Training
 from glassformer.graph.batch import GraphBatch, build_graph, transform
 from glassformer.physics.box import wrap
