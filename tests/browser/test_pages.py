@@ -274,14 +274,14 @@ def test_scales_have_their_unit_and_the_data_s_values(chromium: Any, pages: dict
                 f"{name} propensity, deviation from the mean of the species [standard deviations]"
             )
             ends = [reader.page.locator(f"#view-{end}").inner_text() for end in ("low", "high")]
-            assert ends == ["−2.50", "2.50"]
+            assert ends == ["≤ −2.50", "≥ 2.50"]
             reader.colour(f"{name}, absolute")
             assert reader.page.locator("#view-title").inner_text().replace("\n", "") == f"{name} propensity [σAA]"
-            ends = [float(reader.page.locator(f"#view-{end}").inner_text()) for end in ("low", "high")]
+            ends = [float(reader.page.locator(f"#view-{end}").inner_text()[2:]) for end in ("low", "high")]
             np.testing.assert_allclose(ends, np.quantile(both, (0.01, 0.99)), rtol=5e-3)
         reader.colour("difference")
         low, high = (reader.page.locator(f"#view-{end}").inner_text() for end in ("low", "high"))
-        assert low == f"−{high}"
+        assert low[2:] == f"−{high[2:]}"
 
 
 def test_dragging_and_arrow_keys_turn_and_the_button_turns_back(chromium: Any, pages: dict[int, Path]) -> None:
