@@ -21,6 +21,7 @@ from glassformer.dataset.predictions import Predictions, pad, write_predictions
 from glassformer.dataset.sample import Sample, write_sample
 from glassformer.report.build import build_report
 from glassformer.report.naming import name_of, short_names
+from glassformer.report.prediction import _levels
 from glassformer.report.run_file import read_run
 from tests.conftest import synthetic_sample, with_msd
 
@@ -363,3 +364,12 @@ def test_predictions_of_other_data_are_refused(tmp_path: Path) -> None:
     samples, run = dataset(), settings()
     with pytest.raises(DatasetError, match="is predicted but not in"):
         build_report(written(tmp_path, samples[1:], predictions(samples, run), run))
+
+
+def test_levels_are_means_and_spreads_of_each_species() -> None:
+    sample = synthetic_sample()
+    species = sample.configuration.species
+    propensity = np.where(species == 0, 0.5, 1.0) + np.where(np.arange(len(species)) % 2 == 0, 0.1, -0.1)
+    a, b = (propensity[species == kind] for kind in (0, 1))
+    assert _levels(sample, propensity) == [f"A {a.mean():.3f} ({a.std():.3f})", f"B {b.mean():.3f} ({b.std():.3f})"]
+    assert a.std() == pytest.approx(0.1, abs=0.01)

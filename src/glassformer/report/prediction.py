@@ -151,7 +151,7 @@ def _levels(sample: Sample, propensity: FloatArray) -> list[str]:
     for kind, name in enumerate(sample.mixture.species):
         values = propensity[sample.configuration.species == kind]
         if len(values):
-            found.append(f"{values.mean():.3f} ± {values.std():.3f} ({name})")
+            found.append(f"{name} {values.mean():.3f} ({values.std():.3f})")
     return found
 
 
