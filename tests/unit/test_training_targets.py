@@ -111,7 +111,8 @@ def test_every_network_can_learn_one_batch_by_heart(network: str, head: str) -> 
     learner, loss = learner_of(run, [at_random(index) for index in range(2)])
     optimizer = torch.optim.Adam(learner.network.parameters(), lr=1e-2)
     first = last = loss().item()
-    for step in range(600):
+    # Rounding, and with it the way down, differs between processors: most need 600 steps.
+    for step in range(1200):
         optimizer.param_groups[0]["lr"] = 1e-2 if step < 450 else 1e-3
         optimizer.zero_grad()
         remaining = loss()
