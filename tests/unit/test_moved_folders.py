@@ -1,17 +1,21 @@
 """A folder that is moved or deleted while it is written to: the run stops, says why, and does not make it again."""
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
+from glassformer.core import files
 from glassformer.core.errors import StorageError
-from glassformer.core.files import write_atomically
+from glassformer.core.files import watched, write_atomically
 from glassformer.core.runs import exclusive
 from glassformer.simulate.unfinished import Unfinished
 from tests.unit.test_cli import CAMPAIGN, RUN
@@ -36,13 +40,56 @@ def test_writing_into_a_folder_that_was_moved(tmp_path: Path) -> None:
     write_atomically(folder / "y.h5", b"2")
 
 
+@pytest.mark.parametrize("moment", ["mkdir", "open", "_to_disk", "replace"])
+def test_a_folder_moved_at_any_moment_of_a_write(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, moved = tmp_path / "data", tmp_path / "moved"
+
+    def moves(original: Callable[..., Any]) -> Callable[..., Any]:
+        def move_and_go_on(*arguments: Any, **options: Any) -> Any:
+            if folder.exists():
+                folder.rename(moved)
+            return original(*arguments, **options)
+
+        return move_and_go_on
+
+    with exclusive(folder):
+        (folder / "a").mkdir()
+        where = files if moment == "_to_disk" else Path
+        monkeypatch.setattr(where, moment, moves(getattr(where, moment)))
+        with pytest.raises(StorageError, match=r"data was moved or deleted during the run"):
+            write_atomically(folder / "a" / "x.h5", b"1")
+    assert moved.exists()
+    assert not folder.exists()
+
+
+def test_a_folder_out_of_reach_is_not_taken_for_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "data"
+    with exclusive(folder):
+        for number, moved in ((errno.ESTALE, False), (errno.EIO, False), (errno.ENOENT, True)):
+            with monkeypatch.context() as patch:
+                patch.setattr(files, "_identity", fail_with(number))
+                if moved:
+                    with pytest.raises(StorageError, match="was moved"):
+                        files.refuse_if_moved(folder / "x")
+                else:
+                    files.refuse_if_moved(folder / "x")
+
+
+def fail_with(number: int) -> Callable[[Path], NoReturn]:
+    def fail(path: Path) -> NoReturn:
+        raise OSError(number, os.strerror(number), str(path))
+
+    return fail
+
+
 def test_what_is_unfinished_stays_with_its_dataset(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     unfinished = Unfinished(tmp_path / "data" / "T0.50" / "c0000.h5", "key")
-    unfinished.save("a", {})
-    (tmp_path / "data").rename(tmp_path / "moved")
-    with pytest.raises(StorageError, match="was moved or deleted"):
-        unfinished.save("b", {})
+    with watched(tmp_path / "data"):
+        unfinished.save("a", {})
+        (tmp_path / "data").rename(tmp_path / "moved")
+        with pytest.raises(StorageError, match="was moved or deleted"):
+            unfinished.save("b", {})
     assert not (tmp_path / "data").exists()
     # Damaged, it counts as not there.
     saved = next((tmp_path / "moved").rglob("a.npz"))

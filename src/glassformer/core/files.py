@@ -21,6 +21,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "The name is too long: file systems allow 255 bytes for each part of a path.",
     errno.EMFILE: "The limit on open files is too low: raise it (ulimit -n 1024).",
     errno.ENOTDIR: "A part of the path is a file: choose another folder.",
+    errno.ENOENT: "A folder of the path is missing: it may have been moved or deleted.",
 }
 _READING = {
     errno.EACCES: "You may not read it: change its permissions, or ask its owner.",
@@ -61,10 +62,11 @@ def write_atomically(path: Path, data: bytes) -> None:
     folder; then no temporary file is left.
     """
     refuse_if_moved(path)
+    named = path
     with suppress(OSError):
         # What a link points to is replaced, not the link.
         path = path.resolve() if path.is_symlink() else path
-    make_folder(path.parent)
+    _make_below_held(path.parent)
     mine = temporary(path)
     try:
         if path.exists() and not path.is_file():
@@ -79,7 +81,26 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             mine.unlink(missing_ok=True)
+        # The folder may have been moved since this function looked.
+        refuse_if_moved(named)
         raise storage_error("write", path, error) from error
+
+
+def _make_below_held(folder: Path) -> None:
+    """Create `folder` and its parents, but none that this process holds: that may have been moved a moment ago.
+
+    Raises `StorageError`.
+    """
+    held = next((above for above in (folder, *folder.parents) if above in _held_folders), None)
+    if held is None:
+        return make_folder(folder)
+    below = [folder, *folder.parents]
+    try:
+        for one in reversed(below[: below.index(held)]):
+            one.mkdir(exist_ok=True)
+    except OSError as error:
+        refuse_if_moved(folder)
+        raise storage_error("create the folder", folder, error) from error
 
 
 # What a file system answers that is out of reach, read-only or remounted for a while.
@@ -115,7 +136,7 @@ def refuse_if_moved(path: Path) -> None:
     It must not be made again in its old place: half of the results would lie there.
     """
     for folder, identity in _held_folders.items():
-        if (folder == path or folder in path.parents) and _identity(folder) != identity:
+        if (folder == path or folder in path.parents) and _has_moved(folder, identity):
             raise StorageError(
                 f"{folder} was moved or deleted during the run",
                 "Move it back, or give its new path with --out, and run the same command again; finished work is kept.",
@@ -125,9 +146,9 @@ def refuse_if_moved(path: Path) -> None:
 @contextmanager
 def watched(folder: Path) -> Iterator[None]:
     """Let `refuse_if_moved` watch over `folder` meanwhile."""
-    identity, before = _identity(folder), _held_folders.get(folder)
-    if identity is not None:
-        _held_folders[folder] = identity
+    before = _held_folders.get(folder)
+    with suppress(OSError):
+        _held_folders[folder] = _identity(folder)
     try:
         yield
     finally:
@@ -136,12 +157,18 @@ def watched(folder: Path) -> Iterator[None]:
             _held_folders[folder] = before
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
+def _identity(folder: Path) -> tuple[int, int]:
+    """Raises `OSError`."""
+    found = folder.stat()
     return found.st_dev, found.st_ino
+
+
+def _has_moved(folder: Path, identity: tuple[int, int]) -> bool:
+    try:
+        return _identity(folder) != identity
+    except OSError as error:
+        # One that is out of reach for a while is still there.
+        return error.errno not in _FOR_A_WHILE
 
 
 def _to_disk(descriptor: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from glassformer.core.errors import DatasetError
 from glassformer.core.layout import SAMPLE_SUFFIX
 from glassformer.core.progress import Progress
+from glassformer.core.runs import exclusive
 from glassformer.core.words import counted
 from glassformer.dataset.folder import read_dataset, refuse_ends, refuse_unequilibrated
 from glassformer.dataset.imported import ensemble_of
@@ -62,20 +63,22 @@ def write_ends(dataset: Path, out: Path, draws: int, progress: Progress) -> tupl
         raise DatasetError(f"{out} is the dataset itself", "Write the ends to a dataset of their own: --out ENDS.")
     samples = [sample for sample in read_dataset(dataset) if sample.ensemble is not None]
     _check(dataset, samples, draws)
-    progress.start("ends", draws * len(samples), "configurations")
-    existed = written = 0
-    for sample in samples:
-        for draw in range(draws):
-            # Samples of several datasets may have the same name.
-            name = f"{Path(sample.identifier).name}-{sample.configuration.fingerprint[:8]}-d{draw:02d}{SAMPLE_SUFFIX}"
-            path = out / sample.facts.state_point / name
-            if path.exists():
-                existed += 1
-            else:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_sample(path, end_of_draw(sample, draw))
-                written += 1
-            progress.advance(1)
+    with exclusive(out):
+        progress.start("ends", draws * len(samples), "configurations")
+        existed = written = 0
+        for sample in samples:
+            for draw in range(draws):
+                # Samples of several datasets may have the same name.
+                name = (
+                    f"{Path(sample.identifier).name}-{sample.configuration.fingerprint[:8]}-d{draw:02d}{SAMPLE_SUFFIX}"
+                )
+                path = out / sample.facts.state_point / name
+                if path.exists():
+                    existed += 1
+                else:
+                    write_sample(path, end_of_draw(sample, draw))
+                    written += 1
+                progress.advance(1)
     return existed, written
 
 

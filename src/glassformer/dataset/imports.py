@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from glassformer.core.errors import DatasetError, InputError, SettingsError
-from glassformer.core.files import make_folder
 from glassformer.core.layout import SAMPLE_SUFFIX, DatasetFolder
 from glassformer.core.mixture import MixtureSettings, shipped_mixture, shipped_mixtures
 from glassformer.core.provenance import code_version
@@ -74,7 +73,6 @@ def import_files(paths: Sequence[Path], dataset: Path, choices: Choices, say: Ca
             taken = {path.stem for path in (dataset / sample.facts.state_point).glob(f"*{SAMPLE_SUFFIX}")}
             index = next(n for n in itertools.count() if folder.sample(sample.facts.state_point, n).stem not in taken)
             path = folder.sample(sample.facts.state_point, index)
-            make_folder(path.parent)
             write_sample(path, replace(sample, facts=sample.facts.model_copy(update={"index": index})))
             written.append(path)
     return written

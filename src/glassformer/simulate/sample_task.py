@@ -13,7 +13,7 @@ import numpy as np
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import EngineError
-from glassformer.core.files import patiently, storage_error
+from glassformer.core.files import patiently, storage_error, watched
 from glassformer.core.layout import configuration_id, sample_lock, unfinished_folder
 from glassformer.core.lock import Lock
 from glassformer.core.provenance import code_version, parameter_hash
@@ -156,6 +156,7 @@ def request_draws(task: Task, report: Report, unfinished: Unfinished) -> Request
 def claimed(task: Task) -> Iterator[Lock]:
     """Hold the lock of the task's sample, and remove the temporary files of those who held it before.
 
+    Meanwhile the dataset's folder is watched: moved or deleted, it is not made again.
     Raises `HeldError`; `StorageError` also if the dataset's folder does not exist any more.
     """
     lock = Lock(task.lock)
@@ -172,7 +173,8 @@ def claimed(task: Task) -> Iterator[Lock]:
     try:
         remove_inherited(temporaries_of(task.path))
         remove_inherited(unfinished_folder(task.path).glob(".*.tmp"))
-        yield lock
+        with watched(task.path.parents[1]):
+            yield lock
     finally:
         lock.release()
 

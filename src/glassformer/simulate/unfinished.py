@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from glassformer.core.checksum import Checksum, check_last_line, with_last_line
 from glassformer.core.errors import StorageError
-from glassformer.core.files import patiently, write_atomically
+from glassformer.core.files import patiently, refuse_if_moved, write_atomically
 from glassformer.core.layout import unfinished_folder
 from glassformer.core.lock import Lock
 
@@ -31,9 +31,6 @@ class Unfinished:
         self._lock = lock
         self._folder = unfinished_folder(path)
         self._key = None if key is None else f"{FORMAT}:{key}"
-        self._home = path.parents[1]
-        # Later it may have been moved away: then it must not be made again in its old place.
-        self._home_exists = self._home.exists()
 
     def load(self, name: str) -> dict[str, NDArray[Any]] | None:
         """Return the arrays saved as `name`, or None."""
@@ -68,15 +65,11 @@ class Unfinished:
         patiently(write)
 
     def check_home(self) -> None:
-        """Raise `StorageError` if the dataset was moved or deleted since the work on the sample began.
+        """Raise `StorageError` if the dataset was moved or deleted while this process watched it.
 
         Also if the sample's lock was taken over meanwhile: this process was suspended, or out of reach, for too long.
         """
-        if self._home_exists and not self._home.exists():
-            raise StorageError(
-                f"{self._home} was moved or deleted during the run",
-                "Move it back, or give its new path with --out, and run the same command again; finished work is kept.",
-            )
+        refuse_if_moved(self._folder)
         if self._lock is not None and self._lock.lost:
             raise StorageError(
                 f"the lock beside {self._folder} was lost: another run has taken the sample over",
