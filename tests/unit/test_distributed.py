@@ -110,7 +110,7 @@ def test_one_member_meets_itself(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset, and runs of 3 and 400 epochs."""
+    """A dataset, and runs of 3, 60 and 4000 epochs."""
     folder = tmp_path_factory.mktemp("distributed")
     for index in range(8):
         sample = synthetic_sample(index, ("T0.50_P1.55", "T0.56_P0.17")[index % 2], particles=60)
@@ -118,7 +118,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_sample(path, sample)
     assert len(sample_paths(folder / "data")) == 8
-    for epochs in (3, 60):
+    for epochs in (3, 60, 4000):
         (folder / f"run{epochs}.toml").write_text(RUN.replace("EPOCHS", str(epochs)))
     return folder
 
@@ -228,6 +228,17 @@ def test_a_task_that_is_lost_ends_the_others_and_all_continue(folder: Path) -> N
     assert weights(folder, "killed") == weights(folder, "whole")
     run = json.loads((folder / "killed" / "run.json").read_text())
     assert run["seed"] == TINY_RUN["seed"]
+
+
+@pytest.mark.long
+def test_all_tasks_stop_before_the_job_ends_and_continue(folder: Path) -> None:
+    """That which stops first, as clocks may differ, does not make the other fail."""
+    words, now = command(folder, 4000, "in-time", "--distributed"), int(time.time())
+    processes = [started(words, rank, SLURM_JOB_END_TIME=str(now + 30 + 3 * rank)) for rank in (0, 1)]
+    texts = [one.communicate(timeout=120)[0] for one in processes]
+    assert [one.returncode for one in processes] == [75, 75], texts
+    assert all("stopped before the end of the walltime" in text for text in texts)
+    assert (folder / "in-time" / "fold-0" / "last.ckpt").exists()
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from glassformer.core.walltime import MARGIN, seconds_of, time_left, usable
 from glassformer.simulate.campaign import run_campaign, tasks
 from glassformer.simulate.parts import fewest_parts, part_hours, plan_parts, rates_of, task_hours
 from glassformer.simulate.plan import cost_at
-from tests.unit.test_cli import CAMPAIGN
+from tests.unit.test_cli import CAMPAIGN, RUN
 from tests.unit.test_sharing import contents, hidden
 
 
@@ -129,6 +130,42 @@ def test_runs_that_stop_in_time_make_the_same_data(tiny_campaign: Campaign, tiny
     assert stops >= 1
     assert contents(data) == {name: whole for name, whole in contents(tiny_dataset).items() if "c0000" in name}
     assert hidden(data) == []
+
+
+@pytest.mark.long
+def test_a_training_stops_in_time_and_continues(tiny_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(RUN.replace("epochs = 3", "epochs = 40"))
+    words = [sys.executable, "-m", "glassformer", "train", str(tmp_path / "run.toml"), str(tiny_dataset)]
+    words += ["--threads", "1", "--out"]
+    subprocess.run([*words, str(tmp_path / "whole")], check=True, capture_output=True)
+    stops, seconds = 0, 3.0
+    while True:
+        parts = [*words, str(tmp_path / "parts"), "--walltime", f"{seconds:.1f}s"]
+        done = subprocess.run(parts, check=False, capture_output=True, text=True)
+        if done.returncode == 0:
+            break
+        assert (done.returncode, done.stderr) == (75, f"error: stopped before the end of the walltime\n{CONTINUE}\n")
+        stops += 1
+        # However busy the machine is, in the end there is time enough.
+        seconds *= 1.3
+    assert stops >= 1
+    for fold in ("fold-0", "fold-1"):
+        whole, parts = ((tmp_path / which / fold / "model.safetensors").read_bytes() for which in ("whole", "parts"))
+        assert parts == whole
+
+
+@pytest.mark.long
+def test_every_command_that_continues_stops_before_its_slurm_job_ends(tiny_dataset: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_dataset, data)
+    for words in (["cage", data, "--kind", "window", "--end", "20000"], ["demo", "--out", tmp_path / "demo"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "glassformer", *map(str, words)],
+            env=os.environ | {"SLURM_JOB_END_TIME": str(int(time.time()) + 5)},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 75, done.stderr
+        assert done.stderr.splitlines()[-2:] == ["error: stopped before the end of the walltime", CONTINUE]
 
 
 @pytest.mark.long

@@ -38,6 +38,7 @@ from glassformer.cli.options import (
     Group,
     NoVerify,
     Only,
+    Walltime,
     Workers,
     flag,
 )
@@ -47,6 +48,7 @@ from glassformer.core.errors import GlassformerError, SettingsError, StorageErro
 from glassformer.core.files import storage_error
 from glassformer.core.signals import StopRequested, stop_on_signals
 from glassformer.core.version import __version__
+from glassformer.core.walltime import stopped_in_time
 from glassformer.core.words import counted
 
 # The code with which typer ends, without a word, on Ctrl-C outside of what is resumable.
@@ -169,6 +171,7 @@ def experiment(
     dry_run: Annotated[bool, flag("--dry-run", "Estimate the cost and stop.")] = False,
     workers: Workers = ALL_CORES,
     parsl: cluster.Parsl = "",
+    walltime: Walltime = "",
     list_them: Annotated[bool, flag("--list", "List the shipped studies, or the experiments of STUDY.")] = False,
     show: Annotated[bool, flag("--show", "Print the study file, as a template to edit.")] = False,
 ) -> None:
@@ -193,7 +196,8 @@ def experiment(
     elif dry_run:
         print_cost(settings, scale, only, folder, workers)
     else:
-        run_study(settings, scale, only, folder, workers, cluster.runner(parsl))
+        with stopped_in_time(walltime):
+            run_study(settings, scale, only, folder, workers, cluster.runner(parsl))
 
 
 @app.command()
@@ -211,7 +215,7 @@ def simulate(
         typer.Option(metavar="K/N", help="Simulate only part K of N, such as 3/40 in a job array.", show_default="all"),
     ] = "",
     parsl: cluster.Parsl = "",
-    walltime: cluster.Walltime = "",
+    walltime: Walltime = "",
     no_verify: NoVerify = False,
     list_them: Annotated[bool, flag("--list", "List the campaigns that ship with glassformer.")] = False,
     show: Annotated[bool, flag("--show", "Print the campaign, or the file of --parsl, as a template to edit.")] = False,
@@ -237,7 +241,6 @@ def simulate(
     if out is None:
         raise SettingsError("no folder for the dataset was given", "Give it with --out DATASET.")
     from glassformer.cli.tables import print_summary
-    from glassformer.core.walltime import stopped_in_time
     from glassformer.dataset.folder import list_dataset
     from glassformer.dataset.summary import summarise_digests
     from glassformer.simulate.campaign import run_campaign
@@ -306,11 +309,12 @@ def status(
 def quench(
     dataset: Dataset,
     workers: Workers = ALL_CORES,
+    walltime: Walltime = "",
 ) -> None:
     """Compute the inherent structures of a dataset's configurations, which some networks read."""
     from glassformer.simulate.quench import quench_dataset
 
-    with progress() as stages:
+    with stopped_in_time(walltime), progress() as stages:
         done = quench_dataset(dataset, stages, workers)
     found = counted(done.found, "inherent structure")
     console.print(f"{found} found; {done.there} {'was' if done.there == 1 else 'were'} in the dataset already")

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from glassformer.cli.console import console, progress, resumable
-from glassformer.cli.options import ALL_CORES, Dataset, Workers
+from glassformer.cli.options import ALL_CORES, Dataset, Walltime, Workers
+from glassformer.core.walltime import stopped_in_time
 from glassformer.core.words import counted
 
 
@@ -38,6 +39,7 @@ def cage(
         typer.Option(metavar="R", help="Radius of the wall around a restricted cage.", show_default="0.4"),
     ] = None,
     workers: Workers = ALL_CORES,
+    walltime: Walltime = "",
 ) -> None:
     """Sample the cage positions of a dataset's configurations: mean positions of particles in their cages."""
     from dataclasses import replace
@@ -48,7 +50,7 @@ def cage(
     changes: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     # A mistake is found before anything is read.
     chosen = replace(SAMPLING[kind], **changes)
-    with progress() as stages:
+    with stopped_in_time(walltime), progress() as stages:
         there, made = cage_dataset(dataset, kind, changes, stages, workers)
     console.print(f"cages of {counted(made, 'configuration')} sampled; {there} already had them")
     if kind == "window":

@@ -28,15 +28,6 @@ Parsl = Annotated[
         show_default="processes of this machine",
     ),
 ]
-Walltime = Annotated[
-    str,
-    typer.Option(
-        "--walltime",
-        metavar="TIME",
-        help="Stop in time before the job ends, such as 4h or 12:00:00 from now.",
-        show_default="end of the SLURM job",
-    ),
-]
 SBATCH = """\
 #!/bin/bash
 #SBATCH --job-name=glassformer

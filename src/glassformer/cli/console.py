@@ -22,6 +22,7 @@ from glassformer.core.errors import GlassformerError
 from glassformer.core.network_kinds import OtherCodeWarning
 from glassformer.core.signals import StopRequested
 from glassformer.core.text import read_text
+from glassformer.core.walltime import stopped_in_time
 
 # Seconds between two plain lines of progress.
 PLAIN_INTERVAL = 10.0
@@ -69,8 +70,14 @@ class WalltimeError(GlassformerError):
 
 
 def resumable(function: Function) -> Function:
-    """Let a command end cleanly on Ctrl-C, and say that the same command continues."""
-    return _ending_with(CONTINUE, function)
+    """Let a command end cleanly on Ctrl-C, or before its SLURM job ends, and say that the same command continues."""
+
+    @functools.wraps(function)
+    def in_time(*args: Any, **kwargs: Any) -> Any:
+        with stopped_in_time():
+            return function(*args, **kwargs)
+
+    return _ending_with(CONTINUE, in_time)  # type: ignore[return-value]
 
 
 def stoppable(function: Function) -> Function:

@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from glassformer.cli.console import console, print_file, print_table, progress, resumable
-from glassformer.cli.options import ALL_CORES, AsJson, Threads, flag
+from glassformer.cli.options import ALL_CORES, AsJson, Threads, Walltime, flag
 from glassformer.core.errors import SettingsError
+from glassformer.core.walltime import stopped_in_time
 from glassformer.core.words import counted
 
 Device = Annotated[
@@ -67,6 +68,7 @@ def train(
             show_default="half of what is free",
         ),
     ] = None,
+    walltime: Walltime = "",
     allow_unequilibrated: Annotated[
         bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
     ] = False,
@@ -97,13 +99,15 @@ def train(
             raise SettingsError("got --distributed with a recipe; one process trains it", "Leave --distributed out.")
         from glassformer.cli.propensity_training import train_and_print
 
-        train_and_print(load_recipe(run), datasets, out, threads)
+        with stopped_in_time(walltime):
+            train_and_print(load_recipe(run), datasets, out, threads)
         return
     from glassformer.cli.network_training import Machine, train_and_score
     from glassformer.core.run import load_run
 
     machine = Machine(threads, processes, device, distributed, memory)
-    train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start)
+    with stopped_in_time(walltime):
+        train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start)
 
 
 def predict(

@@ -58,6 +58,15 @@ def _without_type(option: Any) -> Any:
 
 Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Cores to use.", show_default="all")]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="CPU threads to use.", show_default="all")]
+Walltime = Annotated[
+    str,
+    typer.Option(
+        "--walltime",
+        metavar="TIME",
+        help="Stop in time before the job ends, such as 4h or 12:00:00 from now.",
+        show_default="end of the SLURM job",
+    ),
+]
 AsJson = Annotated[bool, flag("--json", "Print JSON instead of tables.")]
 NoVerify = Annotated[
     bool, flag("--no-verify", "Count samples that are not in the index as complete, without reading them.")

@@ -73,6 +73,13 @@ def stop_after(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def await_stop(within: float) -> None:
+    """Wait for the end that `stop_after` has set, and raise `StopRequested`, if it comes `within` so many seconds."""
+    left = signal.getitimer(signal.ITIMER_REAL)[0]
+    if signal.getsignal(signal.SIGALRM) is _stop and 0 < left <= within:
+        time.sleep(left + 1)
+
+
 @contextmanager
 def handlers_kept() -> Iterator[None]:
     """Undo what a library that is loaded or started inside does to the handling of signals.

@@ -24,6 +24,7 @@ from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 from glassformer.core.cores import cores
 from glassformer.core.errors import GlassformerError, SettingsError, TrainingError
 from glassformer.core.files import make_folder, write_atomically
+from glassformer.core.signals import await_stop
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ T = TypeVar("T")
 PATIENCE = timedelta(days=30)
 # Seconds that processes wait for each other at the start: the nodes read the data at different speeds.
 MEETING = 900.0
+# Seconds within which all processes stop before the end of the walltime.
+TOGETHER = 10.0
 # Seconds until an address counts as out of reach.
 REACH = 3.0
 _AGAIN = "Restart all of them; finished epochs are kept."
@@ -119,6 +122,8 @@ def joined(member: Member, folder: Path, device: torch.device) -> Iterator[None]
         distributed.destroy_process_group()
     except (RuntimeError, DistError) as error:
         if isinstance(error, DistError) or "gloo" in str(error).lower() or "closed by peer" in str(error):
+            # Another process may have stopped before the end of the walltime a moment earlier than this one.
+            await_stop(TOGETHER)
             raise TrainingError(
                 f"process {member.rank} of {member.size} cannot communicate with the others:"
                 f" {str(error).splitlines()[0]}",
