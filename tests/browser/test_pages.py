@@ -333,8 +333,14 @@ def test_pages_are_readable(
         assert (page.locator("h1").count(), page.locator("main").count()) == (1, 1)
         figures = page.locator("figure")
         assert figures.count() == page.locator("figure > figcaption").count() > 2
-        drawn = page.locator("figure > svg, figure > .plot > .drawn > svg")
+        drawn = page.locator("figure > svg, figure > .wide > svg, figure > .plot > .drawn > svg")
         assert drawn.count() == page.locator("figure > p.data a[download$='.csv']").count()
+        # A figure of several panels is drawn once more for phones, where nothing is to be scrolled for.
+        assert page.locator(".narrow").count() == page.locator(".wide").count() >= 1
+        for shown, place in ((width < 640, ".narrow"), (width > 640, ".wide")):
+            assert all(one.is_visible() is shown for one in page.locator(place).all())
+        for one in page.locator(".narrow" if width < 640 else ".wide").all():
+            assert one.evaluate("(one) => one.scrollWidth <= one.parentElement.clientWidth")
         # Every control has a name to those who do not see it.
         for control in page.locator("input").all():
             assert control.evaluate("(one) => one.labels.length") == 1

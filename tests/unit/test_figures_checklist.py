@@ -160,6 +160,12 @@ FIGURES: dict[str, Callable[[Path, pytest.MonkeyPatch], Figure]] = {
         [row for point in (COLD, HOT) for row in held_out_rows([held_out(dataset([point]))]) if row.species == "A"],
         titles_of(dataset()),
     ),
+    "propensity-map-stacked": lambda *_: map_figure(held_out(dataset([COLD])), 0, 0, 0.42, stacked=True),
+    "propensity-correlations-stacked": lambda *_: correlation_figure(
+        [row for point in (COLD, HOT) for row in held_out_rows([held_out(dataset([point]))]) if row.species == "A"],
+        titles_of(dataset()),
+        stacked=True,
+    ),
     "training": lambda *_: training_figure(histories(4), *training_labels(Run())),
     "training-many": lambda *_: training_figure(histories(10), *training_labels(PARTICLES)),
     "training-one-epoch": lambda *_: training_figure(histories(2, 1)),
@@ -223,7 +229,9 @@ def label_of(axes: Axes, which: str) -> str:
 def test_axes_have_labels_with_units(figure: Figure) -> None:
     for axes in figure.axes:
         for which in "xy":
-            if axes.get_label() == "<colorbar>" and which == "x":
+            if axes.get_label() == "<colorbar>" and not getattr(axes, f"get_{which}label")():
+                # That along its narrow side.
+                assert axes.get_xlabel() or axes.get_ylabel()
                 continue
             label = label_of(axes, which)
             assert label

@@ -131,12 +131,13 @@ def _draw(
         figures |= {f"{name}-{STRUCTURE_AWARE}": figure for name, figure in one.figures(titles).items()}
     if followed:
         figures |= {"msd": msd_figure(followed, predictions.times), "scattering": scattering_figure(followed)}
+    narrow = {} if propensities is None else propensities.figures(titles, stacked=True)
     if propensities is not None:
         figures |= propensities.figures(titles)
     for kind in learned_species(predictions):
         figures[f"particles-{predictions.species_names[kind]}"] = particle_figure(predictions, titles, kind)
     return {
-        name: save(figure, name, folder, interactive=name.partition("-")[0] in INTERACTIVE)
+        name: save(figure, name, folder, interactive=name.partition("-")[0] in INTERACTIVE, narrow=narrow.get(name))
         for name, figure in figures.items()
     }
 

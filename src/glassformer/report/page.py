@@ -21,23 +21,32 @@ PLOT = Markup("""<div class="plot"><div class="drawn">{}</div><div class="plot-s
 <button type="button" class="plot-switch" hidden></button>
 <script type="application/json" class="plot-data">{}</script></div>""")
 
+WIDTHS = Markup('<div class="wide">{}</div><div class="narrow">{}</div>')
+
 
 def save(
-    figure: Figure, name: str, folder: Path, formats: tuple[str, ...] = ("svg", "png"), interactive: bool = False
+    figure: Figure,
+    name: str,
+    folder: Path,
+    formats: tuple[str, ...] = ("svg", "png"),
+    interactive: bool = False,
+    narrow: Figure | None = None,
 ) -> Markup:
     """Write `figure` to `folder` in these `formats`, SVG among them; return what `in_page` does."""
     for suffix in formats:
         write_atomically(folder / f"{name}.{suffix}", _drawn(figure, suffix))
-    return in_page(figure, name, interactive)
+    return in_page(figure, name, interactive, narrow)
 
 
-def in_page(figure: Figure, name: str, interactive: bool = False) -> Markup:
+def in_page(figure: Figure, name: str, interactive: bool = False, narrow: Figure | None = None) -> Markup:
     """Return `figure` as SVG for a page, with a link to its data as CSV.
 
-    `interactive`: curves tell their values, can be zoomed and hidden, on a page that holds `plots`.
+    `interactive`: curves tell their values, can be zoomed and hidden, on a page that holds `plots`. `narrow`: the same
+    for a phone.
     """
-    text = _drawn(figure, "svg").decode()
-    drawn = Markup(_unique_ids(text[text.index("<svg") :], name))
+    drawn = _svg(figure, name)
+    if narrow is not None:
+        drawn = WIDTHS.format(drawn, _svg(narrow, f"{name}-narrow"))
     if interactive:
         drawn = PLOT.format(drawn, htmlsafe_json_dumps(panels(figure)))
     return drawn + csv_link(name, figure_data(figure))
@@ -49,6 +58,11 @@ def plots() -> Markup:
     library = base64.b64encode((folder / "plotly-basic.min.js").read_bytes()).decode()
     licence = Markup((folder / "LICENSE").read_text(encoding="utf-8"))
     return Markup(template("plots.html.jinja").render(library=library, licence=licence))
+
+
+def _svg(figure: Figure, name: str) -> Markup:
+    text = _drawn(figure, "svg").decode()
+    return Markup(_unique_ids(text[text.index("<svg") :], name))
 
 
 def csv_link(name: str, text: str, words: str = "Data as CSV") -> Markup:

@@ -45,7 +45,8 @@ def prediction_page(
     simulated = _simulated(sample, time)
     quantities = colourings(configuration.species, prediction.propensity, simulated, prediction.uncertainty)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
-        slab = in_page(_map(sample, prediction.propensity, simulated), "map")
+        wide, narrow = (_map(sample, prediction.propensity, simulated, stacked) for stacked in (False, True))
+        slab = in_page(wide, "map", narrow=narrow)
         spread = in_page(distribution_figure(sample, prediction.propensity), "distribution")
     score = _nearest_score(card, sample.facts.temperature, time)
     return template("prediction.html.jinja").render(
@@ -95,14 +96,14 @@ def distribution_figure(sample: Sample, propensity: FloatArray) -> Figure:
     return figure
 
 
-def _map(sample: Sample, predicted: FloatArray, simulated: FloatArray | None) -> Figure:
+def _map(sample: Sample, predicted: FloatArray, simulated: FloatArray | None, stacked: bool) -> Figure:
     configuration, shown = sample.configuration, {"predicted": predicted, "simulated": simulated}
     panels = {
         f"{name} propensity": standardised(values, configuration.species)
         for name, values in shown.items()
         if values is not None
     }
-    return slab_figure(configuration.box, configuration.positions, configuration.species, panels)
+    return slab_figure(configuration.box, configuration.positions, configuration.species, panels, stacked)
 
 
 def _simulated(sample: Sample, time: float) -> FloatArray | None:

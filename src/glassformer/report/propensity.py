@@ -34,12 +34,12 @@ class Propensities:
         """The part that the map shows."""
         return next(part for part in self.parts if part.state_point == self.shown.state_point)
 
-    def figures(self, titles: Mapping[str, str]) -> dict[str, Figure]:
+    def figures(self, titles: Mapping[str, str], stacked: bool = False) -> dict[str, Figure]:
         """Return the map and the correlations by configuration, by the names of their files."""
         number = typical(self.shown)
         return {
-            "propensity-map": map_figure(self.mapped, number, self._place, float(self.shown.pearson[number])),
-            "propensity-correlations": correlation_figure(self.rows, titles),
+            "propensity-map": map_figure(self.mapped, number, self._place, float(self.shown.pearson[number]), stacked),
+            "propensity-correlations": correlation_figure(self.rows, titles, stacked),
         }
 
     @property

@@ -32,8 +32,8 @@ def typical(row: HeldOutRow) -> int:
     return int(np.argsort(row.pearson, kind="stable")[(len(row.pearson) - 1) // 2])
 
 
-def map_figure(part: HeldOut, configuration: int, place: int, pearson: float) -> Figure:
-    """Predicted and simulated propensity of the particles in a slab of one configuration, side by side.
+def map_figure(part: HeldOut, configuration: int, place: int, pearson: float, stacked: bool = False) -> Figure:
+    """Predicted and simulated propensity of the particles in a slab of one configuration, side by side or `stacked`.
 
     `place`: number of the time; `pearson`: correlation over the first species. Colours: standard deviations from the
     mean of the species in this configuration.
@@ -44,7 +44,7 @@ def map_figure(part: HeldOut, configuration: int, place: int, pearson: float) ->
         f"predicted, Pearson {pearson:.2f}": standardised(part.prediction[where, place], species),
         "simulated": standardised(part.label[where, place], species),
     }
-    return slab_figure(part.box[configuration], part.positions[where], species, panels)
+    return slab_figure(part.box[configuration], part.positions[where], species, panels, stacked)
 
 
 def slab_figure(
@@ -52,16 +52,25 @@ def slab_figure(
     positions: NDArray[np.floating],
     species: ByteArray,
     panels: Mapping[str, FloatArray],
+    stacked: bool = False,
 ) -> Figure:
-    """The particles with z below `SLAB`, a panel for each of `panels`: `standardised` propensities (N,) by title."""
-    figure = Figure(figsize=(4.1 * len(panels) + 1, 4.5))
-    row = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, (title, values) in zip(row, panels.items(), strict=True):
+    """The particles with z below `SLAB`, a panel for each of `panels`: `standardised` propensities (N,) by title.
+
+    The panels stand side by side or, for a narrow page, are `stacked`.
+    """
+    number = len(panels)
+    figure = Figure(figsize=(4.3, 4.1 * number + 1) if stacked else (4.1 * number + 1, 4.5))
+    shape = (number, 1) if stacked else (1, number)
+    grid = figure.subplots(*shape, sharex=True, sharey=True, squeeze=False)
+    for axes, (title, values) in zip(grid.flat, panels.items(), strict=True):
         circles = draw_deviations(axes, positions, species, box, values)
         axes.set_title(title, fontsize=11)
-    row[0].set_ylabel(r"y  [$\sigma_{AA}$]")
+        axes.label_outer()
+    for axes in grid[:, 0]:
+        axes.set_ylabel(r"y  [$\sigma_{AA}$]")
     label = f"{DEVIATION}\n[its standard deviations]"
-    figure.colorbar(circles, ax=row, extend="both", shrink=0.85, label=label)
+    place = "bottom" if stacked else "right"
+    figure.colorbar(circles, ax=grid, extend="both", shrink=0.85, label=label, location=place)
     return figure
 
 
@@ -127,25 +136,31 @@ def _circles(axes: Axes, positions: NDArray[np.floating], species: ByteArray, va
     return circles
 
 
-def correlation_figure(rows: Sequence[HeldOutRow], titles: Mapping[str, str]) -> Figure:
+def correlation_figure(rows: Sequence[HeldOutRow], titles: Mapping[str, str], stacked: bool = False) -> Figure:
     """Pearson's correlation in every held-out configuration: the ridge regression and the one-number baselines.
 
-    A panel per state point and time, `MOST_COLUMNS` and `MOST_ROWS` at most. `rows` are of one species.
+    A panel per state point and time, `MOST_COLUMNS` and `MOST_ROWS` at most, all below one another if `stacked`.
+    `rows` are of one species.
     """
     points = list(dict.fromkeys(row.state_point for row in rows))[:MOST_COLUMNS]
-    of_point = {point: [row for row in rows if row.state_point == point][:MOST_ROWS] for point in points}
-    height = max(map(len, of_point.values()))
-    figure = Figure(figsize=(3.5 * len(points) + 2.2, 2.5 * height + 0.5))
-    panels = figure.subplots(height, len(points), squeeze=False, sharex=True, sharey=True)
-    for column, point in enumerate(points):
-        for line, row in enumerate(of_point[point]):
-            axes = panels[line, column]
+    columns = [[row for row in rows if row.state_point == point][:MOST_ROWS] for point in points]
+    if stacked:
+        columns = [[row for column in columns for row in column]]
+    height, width = max(map(len, columns)), len(columns)
+    figure = Figure(figsize=(4.3, 1.9 * height + 1.6) if stacked else (3.5 * width + 2.2, 2.5 * height + 0.5))
+    panels = figure.subplots(height, width, squeeze=False, sharex=True, sharey=True)
+    for place, column in enumerate(columns):
+        for axes, row in zip(panels[:, place], column, strict=False):
             _draw_row(axes, row)
-            axes.set_title(f"{titles.get(point, point)}\n{at_time(row.time)}", fontsize=10)
-    figure.supxlabel("configuration, left out of the fit", fontsize=10)
+            axes.set_title(f"{titles.get(row.state_point, row.state_point)}\n{at_time(row.time)}", fontsize=10)
+    if stacked:
+        # One for the whole figure would lie under the legend.
+        panels[-1, 0].set_xlabel("configuration, left out of the fit", fontsize=10)
+    else:
+        figure.supxlabel("configuration, left out of the fit", fontsize=10)
     figure.supylabel(f"Pearson’s correlation over {rows[0].species}", fontsize=10)
     entries = [*panels[0, 0].get_legend_handles_labels()[0], key_entry("ceiling, mean", ls="--", lw=1)]
-    figure.legend(handles=entries, loc="outside right center", fontsize=9)
+    figure.legend(handles=entries, loc="outside lower center" if stacked else "outside right center", fontsize=9)
     return figure
 
 
