@@ -190,7 +190,13 @@ def propensity(
     settings = DescriptorSettings.of(predictor.card.descriptors)
     cage = None if predictor.card.reads == "inherent" else sample.cage
     table = describe(sample.configuration, sample.mixture, settings, threads, cage)
-    prediction = predictor.predict(table, configuration.species, facts.temperature, time)
+    outputs = None
+    if predictor.network is not None:
+        # Torch takes seconds to load, and most models do without.
+        from glassformer.train.network_member import member_outputs
+
+        outputs = member_outputs(predictor.network, sample.configuration, sample.mixture, cage, threads)
+    prediction = predictor.predict(table, configuration.species, facts.temperature, time, outputs)
     last = float(predictor.card.times_at(facts.temperature)[-1])
     seen = ("the model was trained on this structure: no test of it",) if predictor.has_seen(configuration) else ()
     warnings = (*seen, *outside_range(structure, predictor), *prediction.warnings)

@@ -1,6 +1,7 @@
 """Training, of a network or a propensity model, on data with draws."""
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,9 +159,11 @@ def train_propensity(
     recipe: Recipe, data: AnyStructures, out: Path, threads: int, stages: Progress
 ) -> tuple[PropensityPredictor, Path]:
     """Derive what the recipe reads and train; return the model, with its scores, and its path. Raises as `train`."""
-    trained = train_predictor(_with_derived(recipe, data, threads, stages), recipe, stages, threads)
+    kept = out / f".{recipe.name}-networks"
+    trained = train_predictor(_with_derived(recipe, data, threads, stages), recipe, stages, threads, kept)
     scored, path = with_scores(trained), out / f"{recipe.name}{MODEL_SUFFIX}"
     write_predictor(path, scored)
+    shutil.rmtree(kept, ignore_errors=True)
     return scored, path
 
 

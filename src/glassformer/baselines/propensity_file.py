@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from glassformer.baselines.novelty import Novelty
-from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor
+from glassformer.baselines.propensity_model import ModelCard, NetworkMember, PropensityPredictor
 from glassformer.baselines.temperature_ridge import Level, Response, TemperatureRidge
 from glassformer.core.arrays import ArraySpec, check_arrays
 from glassformer.core.errors import CheckpointError
@@ -41,6 +41,8 @@ ARRAYS = (
 )
 
 SIGNATURES = (ArraySpec("signatures", ("C", "F"), "f8", "", "of the configurations of training"),)
+# Of models that have a network.
+NETWORK = (ArraySpec("weights", ("W",), "f4", "", "parameters of the network, and the statistics of its batch norms"),)
 
 
 def write_predictor(path: Path, predictor: PropensityPredictor) -> None:
@@ -57,6 +59,10 @@ def write_predictor(path: Path, predictor: PropensityPredictor) -> None:
                 array = _arrays(fit, limit)[spec.name].astype(spec.dtype)
                 packing = {"compression": "gzip", "shuffle": True} if array.size > 1000 else {}
                 part.create_dataset(spec.name, data=array, **packing)
+        if predictor.network is not None:
+            part = file.create_group("network")
+            part.attrs["settings"] = json.dumps(predictor.network.settings)
+            part.create_dataset("weights", data=predictor.network.weights, compression="gzip", shuffle=True)
 
     write_hdf5(path, fill)
 
@@ -73,11 +79,25 @@ def read_predictor(path: Path) -> PropensityPredictor:
                 f"{path}: its card is damaged: {str(error).splitlines()[-1].strip()}", _AGAIN
             ) from None
         columns, known = read_texts(file, "columns", size), read_arrays(file, SIGNATURES, size)
+        network = _network(group(file, "network"), len(card.times[0]), size, path) if card.network_share else None
         parts = [read_arrays(group(file, f"species-{kind}"), ARRAYS, size) for kind in range(len(card.mixture.species))]
     check_arrays(SIGNATURES, known, CheckpointError, str(path))
     for part in parts:
         _check(part, card, columns, path)
-    return PropensityPredictor(card, columns, tuple(map(_fit, parts)), tuple(map(_limit, parts)), known["signatures"])
+    fits = tuple(_fit(part, card.network_share) for part in parts)
+    return PropensityPredictor(card, columns, fits, tuple(map(_limit, parts)), known["signatures"], network)
+
+
+def _network(part: Any, targets: int, size: int, path: Path) -> NetworkMember:
+    found = read_arrays(part, NETWORK, size)
+    check_arrays(NETWORK, found, CheckpointError, str(path))
+    try:
+        settings = json.loads(str(part.attrs["settings"]))
+    except (KeyError, ValueError, RecursionError):
+        raise CheckpointError(f"{path}: the settings of its network are damaged", _AGAIN) from None
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{path}: the settings of its network are no table", _AGAIN)
+    return NetworkMember(settings, found["weights"], targets)
 
 
 def _check(part: dict[str, NDArray[Any]], card: ModelCard, columns: tuple[str, ...], path: Path) -> None:
@@ -111,12 +131,12 @@ def _arrays(fit: TemperatureRidge, limit: Novelty) -> dict[str, NDArray[Any]]:
     }  # fmt: skip
 
 
-def _fit(part: dict[str, NDArray[Any]]) -> TemperatureRidge:
+def _fit(part: dict[str, NDArray[Any]], share: float) -> TemperatureRidge:
     mean, scale = (part[name].astype(np.float64) for name in ("mean", "scale"))
     level = Level(part["temperatures"], mean, scale, part["target_mean"], part["target_spread"])
     weights, tilt = (part[name].astype(np.float64) for name in ("weights", "tilt"))
     return TemperatureRidge(
-        level, weights, tilt, Response(part["places"], part["response"]), part["knots"], part["error"]
+        level, weights, tilt, Response(part["places"], part["response"]), part["knots"], part["error"], share
     )
 
 

@@ -43,6 +43,7 @@ class ModelCard(BaseModel):
     temperature and time. `density_spread`: largest relative difference of a training configuration's density from
     `density`, where boxes were kept as they fell. `descriptors` and `cages` are the settings with which both are made.
     `end_frames`: configurations at the end of draws that were learned from in addition, each with one draw.
+    `network_share`: of a network in the mean of its predictions and those of the regression.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,7 @@ class ModelCard(BaseModel):
     configurations: tuple[int, ...]
     draws: int
     end_frames: Annotated[int, Field(ge=0)] = 0
+    network_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     data: Annotated[str, Field(max_length=2000)]
     licence: Annotated[str, Field(max_length=500)]
     limits: Annotated[str, Field(max_length=2000)]
@@ -88,10 +90,23 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
+class NetworkMember:
+    """A network of `targets` outputs that a model averages with its regression: settings, and weights (W,) float32.
+
+    The weights are the parameters and the statistics of batch norms, in the network's own order.
+    """
+
+    settings: dict[str, Any]
+    weights: NDArray[np.float32]
+    targets: int
+
+
+@dataclass(frozen=True, eq=False)
 class PropensityPredictor:
     """A model: its card, the `columns` that it reads, and for each species a fit and the limits of its training.
 
-    `signatures` (C, F): `glassformer.physics.signature` of the configurations that it was trained on.
+    `signatures` (C, F): `glassformer.physics.signature` of the configurations that it was trained on. `network`: one
+    whose outputs are averaged with those of the fits.
     """
 
     card: ModelCard
@@ -99,17 +114,24 @@ class PropensityPredictor:
     fits: tuple[TemperatureRidge, ...]
     limits: tuple[Novelty, ...]
     signatures: FloatArray
+    network: NetworkMember | None = None
 
     def has_seen(self, configuration: Configuration) -> bool:
         """Tell whether it was trained on `configuration`, or on a copy that was shifted, renumbered or rounded."""
         return find_same(configuration.signature, self.signatures) is not None
 
     def predict(
-        self, table: Descriptors, species: ByteArray, temperature: float, time: float | None = None
+        self,
+        table: Descriptors,
+        species: ByteArray,
+        temperature: float,
+        time: float | None = None,
+        outputs: FloatArray | None = None,
     ) -> Prediction:
         """Return the propensities at `time`, by default the last, of particles with descriptors `table`.
 
-        Between the model's times propensities are interpolated in ln t. Raises `PredictionError` for a time outside
+        Between the model's times propensities are interpolated in ln t. `outputs` (N, K): those of the model's network,
+        if it has one. Raises `PredictionError` for a time outside
         its range or a species that it does not know, `ConfigurationError` if a column is missing.
         """
         if species.max() >= len(self.fits):
@@ -126,7 +148,7 @@ class PropensityPredictor:
             rows = species == kind
             if not rows.any():
                 continue
-            mean, error = fit.predict(values[rows], temperature)
+            mean, error = fit.predict(values[rows], temperature, None if outputs is None else outputs[rows])
             propensity[rows] = (1 - share) * mean[:, low] + share * mean[:, high]
             uncertainty[rows] = (1 - share) * error[:, low] + share * error[:, high]
             telling = telling_columns(fit, self.columns, values[rows], temperature)

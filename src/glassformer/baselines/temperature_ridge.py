@@ -170,7 +170,7 @@ class TemperatureRidge:
     """The fit of one species: `weights` w and `tilt` v, (F, K), for columns in units of `level`, and the response g.
 
     `knots` and `error` (BINS, K): the root mean square error for predictions of this size, in units of the spread;
-    zero until `with_errors`.
+    zero until `with_errors`. `share`: of predictions by others in the mean with these.
     """
 
     level: Level
@@ -179,6 +179,7 @@ class TemperatureRidge:
     response: Response
     knots: FloatArray
     error: FloatArray
+    share: float = 0.0
 
     @classmethod
     def fit(
@@ -217,19 +218,29 @@ class TemperatureRidge:
         nothing = np.zeros((BINS, targets[0].shape[1]))
         return cls(level, ridge.weights[:number], change, response, nothing, nothing)
 
-    def standardised(self, columns: NDArray[np.floating[Any]], temperature: float) -> FloatArray:
-        """Return the prediction (N, K) in units of the spread of training's propensities at `temperature`."""
+    def standardised(
+        self, columns: NDArray[np.floating[Any]], temperature: float, others: FloatArray | None = None
+    ) -> FloatArray:
+        """Return the prediction (N, K) in units of the spread of training's propensities at `temperature`.
+
+        `others` (N, K): predictions in the same units, averaged with these.
+        """
         weights = self.weights + self.level.scaled(temperature) * self.tilt
-        return self.response(self.level.standardised(columns, temperature) @ weights)
+        found = self.response(self.level.standardised(columns, temperature) @ weights)
+        return found if others is None else (1 - self.share) * found + self.share * others
 
-    def mean(self, columns: NDArray[np.floating[Any]], temperature: float) -> FloatArray:
-        """Return the propensities (N, K), at least a tenth of their mean."""
+    def mean(
+        self, columns: NDArray[np.floating[Any]], temperature: float, others: FloatArray | None = None
+    ) -> FloatArray:
+        """Return the propensities (N, K), at least a tenth of their mean. `others`: see `standardised`."""
         _, _, mean, spread = self.level.at(temperature)
-        return np.maximum(mean + spread * self.standardised(columns, temperature), 0.1 * mean)
+        return np.maximum(mean + spread * self.standardised(columns, temperature, others), 0.1 * mean)
 
-    def predict(self, columns: NDArray[np.floating[Any]], temperature: float) -> tuple[FloatArray, FloatArray]:
-        """Return the propensities (N, K) and their standard errors."""
-        mean = self.mean(columns, temperature)
+    def predict(
+        self, columns: NDArray[np.floating[Any]], temperature: float, others: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the propensities (N, K) and their standard errors. `others`: see `standardised`."""
+        mean = self.mean(columns, temperature, others)
         standard, spread = self.level.units(mean, temperature), self.level.at(temperature)[3]
         error = np.stack([np.interp(z, k, e) for z, k, e in zip(standard.T, self.knots.T, self.error.T, strict=True)])
         return mean, error.T * spread

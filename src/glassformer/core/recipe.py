@@ -18,13 +18,29 @@ class RecipeTarget(Settings):
     times: Annotated[tuple[Time, ...], Field(min_length=1)]
 
 
+class RecipeNetwork(Settings):
+    """A network whose predictions are averaged with those of the regression, both in units of the spread.
+
+    `run`: a run that ships, or a file: its network and optimiser are used. The network reads the configuration and, in
+    the place of its inherent structure, the cage positions if the recipe reads them. `share`: of the network in the
+    mean. `steps` of the optimiser, one configuration each. `weight_of_ends`: of the loss for an end of a draw, beside 1
+    for a configuration with all its draws.
+    """
+
+    run: Annotated[str, Field(min_length=1, max_length=1000)] = "propensity-network"
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    weight_of_ends: Annotated[float, Field(gt=0, le=1)] = 0.3
+
+
 class Recipe(Settings):
     """How a propensity model is trained: `glassformer train propensity`.
 
     `reads`: descriptors of the inherent structure; with those of restricted cage positions; or of the mean positions in
     a short window of free draws. `targets`: what is learned, the same number of times at every temperature; without
     them all temperatures and times of the data. `left_out`: configurations of each temperature that are left out
-    together, in turn, to measure errors and scores. `descriptors`: changes to the defaults of `DescriptorSettings`.
+    together, in turn, to measure errors and scores. `network`: one that is averaged with the regression, for a single
+    temperature. `descriptors`: changes to the defaults of `DescriptorSettings`.
     `density_spread`: how far densities of the data may differ, as a share; boxes that were kept as they fell at
     constant pressure differ by a few percent. `purpose`, `data`, `licence`, `limits`: sentences of the model's card.
     """
@@ -39,6 +55,7 @@ class Recipe(Settings):
     left_out: Annotated[int, Field(ge=1, le=1000)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     density_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.01
+    network: RecipeNetwork | None = None
     descriptors: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -51,4 +68,6 @@ class Recipe(Settings):
         temperatures = [target.temperature for target in self.targets]
         if temperatures != sorted(set(temperatures)):
             raise ValueError("targets: temperatures must increase")
+        if self.network is not None and len(temperatures) > 1:
+            raise ValueError("network: got several temperatures; expected one, or no network")
         return self

@@ -1,14 +1,21 @@
 """Train a propensity model on samples: descriptors, cross-validation by configuration, fit, limits and card."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from glassformer.baselines.novelty import Novelty
 from glassformer.baselines.propensity import scales_of
-from glassformer.baselines.propensity_model import ModelCard, PropensityPredictor, describe, telling_columns
+from glassformer.baselines.propensity_model import (
+    ModelCard,
+    NetworkMember,
+    PropensityPredictor,
+    describe,
+    telling_columns,
+)
 from glassformer.baselines.ridge import Moments
 from glassformer.baselines.temperature_ridge import TemperatureRidge
 from glassformer.core.arrays import ByteArray, FloatArray
@@ -72,25 +79,31 @@ class Trained:
         )
 
 
-def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progress, threads: int = 1) -> Trained:
+def train_predictor(
+    samples: Sequence[Sample], recipe: Recipe, progress: Progress, threads: int = 1, kept: Path | None = None
+) -> Trained:
     """Return a model trained by `recipe` on all `samples`, with errors from cross-validation.
 
     Samples of one configuration, such as imported ones and further draws of them, count once, with the times of all.
+    `kept`: folder for networks that are finished, from which a killed training continues.
     Raises `DatasetError` for samples without what the recipe reads or names, `SettingsError`.
     """
     structures, targets = group_samples(samples, recipe), targets_of(samples, recipe)
     items = _items(structures, targets, recipe, progress, threads)
     kinds, columns = structures[0].first.mixture.kinds, items[0].table.names
     folds = left_out_together(items, recipe)
+    outputs, network = _network(structures, items, targets, folds, recipe, progress, threads, kept)
     progress.start("fit", kinds * (len(folds) + 1), "fits")
     fits, limits, unseen = [], [], []
     for kind in range(kinds):
         predicted: dict[int, FloatArray] = {}
         for left_out in folds:
-            fit = fit_items([item for index, item in enumerate(items) if index not in left_out], kind)
-            predicted |= {index: fit.mean(*_of(items[index], kind)) for index in left_out}
+            fit = _shared(fit_items([item for index, item in enumerate(items) if index not in left_out], kind), recipe)
+            predicted |= {
+                index: fit.mean(*_of(items[index], kind), _rows(outputs, items, index, kind)) for index in left_out
+            }
             progress.advance(1)
-        fit = fit_items(items, kind)
+        fit = _shared(fit_items(items, kind), recipe)
         progress.advance(1)
         found = [predicted[index] for index in range(len(items))]
         fits.append(
@@ -107,8 +120,41 @@ def train_predictor(samples: Sequence[Sample], recipe: Recipe, progress: Progres
         unseen.append(found)
     card = _card(structures, items, targets, recipe)
     seen = together([sample.configuration.signature for one in structures for sample in (one.first, *one.ends)])
-    predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen)
+    predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen, network)
     return Trained(predictor, tuple(items), tuple(unseen), tuple(map(tuple, folds)))
+
+
+def _network(
+    structures: Sequence[Structures],
+    items: Sequence[Item],
+    targets: dict[float, tuple[float, ...]],
+    folds: Sequence[Sequence[int]],
+    recipe: Recipe,
+    progress: Progress,
+    threads: int,
+    kept: Path | None,
+) -> tuple[list[FloatArray] | None, NetworkMember | None]:
+    """Return the outputs (N, K) for each item of a network that had not seen it, and one trained on all; if any."""
+    if recipe.network is None:
+        return None, None
+    temperatures = sorted({item.temperature for item in items})
+    if len(temperatures) > 1:
+        raise SettingsError(
+            f"got a recipe with a network, and data at T = {', '.join(f'{one:g}' for one in temperatures)}",
+            "Name one temperature in the recipe, or leave [network] out.",
+        )
+    # Torch takes seconds to load, and most recipes do without.
+    from glassformer.train.network_member import train_members
+
+    return train_members(structures, targets[temperatures[0]], folds, recipe, progress, threads, kept)
+
+
+def _shared(fit: TemperatureRidge, recipe: Recipe) -> TemperatureRidge:
+    return fit if recipe.network is None else replace(fit, share=recipe.network.share)
+
+
+def _rows(outputs: Sequence[FloatArray] | None, items: Sequence[Item], index: int, kind: int) -> FloatArray | None:
+    return None if outputs is None else outputs[index][items[index].species == kind]
 
 
 def describe_samples(samples: Sequence[Sample], recipe: Recipe, progress: Progress, threads: int = 1) -> list[Item]:
@@ -258,6 +304,7 @@ def _card(
         configurations=tuple(sum(item.temperature == one for item in items) for one in sorted(used)),
         draws=min(one.first.draws for one in structures),
         end_frames=sum(len(one.ends) for one in structures),
+        network_share=0.0 if recipe.network is None else recipe.network.share,
         data=recipe.data,
         licence=recipe.licence,
         limits=recipe.limits,
