@@ -37,9 +37,12 @@ def print_card(model: PropensityPredictor, as_json: bool) -> None:
     known = ", ".join(
         f"{number} at T = {one:g}" for number, one in zip(card.configurations, card.temperatures, strict=True)
     )
+    ends = f", and {card.end_frames} ends of draws" if card.end_frames else ""
+    fit = f"ridge regression and network, averaged {1 - card.network_share:g} to {card.network_share:g}"
     for name, text in (
         ("model", card.name), ("purpose", card.purpose), ("mixture", f"{card.mixture.name}, rho = {card.density:g}"),
-        ("class", f"{card.kind}: reads {card.reads}"), ("configurations", f"{known}; {card.draws} draws each"),
+        ("class", f"{card.kind}: reads {card.reads}"), ("configurations", f"{known}; {card.draws} draws each{ends}"),
+        ("fit", fit if card.network_share else "ridge regression"),
         ("data", card.data), ("licence", card.licence), ("limits", card.limits), ("made by", card.code_version),
     ):  # fmt: skip
         if text:
