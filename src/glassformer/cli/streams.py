@@ -40,13 +40,21 @@ class ResultStream(_Stream):
             raise _failed(error) from error
 
 
+def _stdout() -> Any:
+    """Return standard output as it is at the moment.
+
+    While rich shows progress, it puts in its place a proxy that prints through the very console that writes here.
+    """
+    return getattr(sys.stdout, "rich_proxied_file", sys.stdout)
+
+
 class LogStream:
     """Standard output, as it is at the moment, for progress: what cannot be written is lost, and the work continues."""
 
     def write(self, text: str) -> int:
         """Write `text` if that is possible."""
         try:
-            sys.stdout.write(text)
+            _stdout().write(text)
         except (OSError, ValueError, AttributeError, OutputError):
             return 0
         return len(text)
@@ -54,7 +62,7 @@ class LogStream:
     def flush(self) -> None:
         """Flush it if that is possible."""
         try:
-            sys.stdout.flush()
+            _stdout().flush()
         except (OSError, ValueError, AttributeError, OutputError):
             return
 
