@@ -26,7 +26,7 @@ print("the end")
 
 
 def on_a_terminal(code: str, seconds: float) -> tuple[int, str]:
-    """Run `code` in a Python whose terminal is a pseudo-terminal; return its status (-9 if it was killed) and output."""
+    """Run `code` in a Python on a pseudo-terminal; return its status, -9 if it was killed, and its output."""
     process, terminal = pty.fork()
     if process == 0:
         os.environ |= {"TERM": "xterm", "COLUMNS": "80", "LINES": "24"}

@@ -223,11 +223,15 @@ class TemperatureRidge:
     ) -> FloatArray:
         """Return the prediction (N, K) in units of the spread of training's propensities at `temperature`.
 
-        `others` (N, K): predictions in the same units, averaged with these.
+        `others` (N, K): predictions in the same units, averaged with these. Of them only the deviations from their mean
+        over the N particles count, which are those of one configuration: a network's mean is further from the truth.
         """
         weights = self.weights + self.level.scaled(temperature) * self.tilt
         found = self.response(self.level.standardised(columns, temperature) @ weights)
-        return found if others is None else (1 - self.share) * found + self.share * others
+        if others is None:
+            return found
+        centred = others - others.mean(0) + found.mean(0)
+        return (1 - self.share) * found + self.share * centred
 
     def mean(
         self, columns: NDArray[np.floating[Any]], temperature: float, others: FloatArray | None = None
