@@ -160,6 +160,8 @@ class Coordinator:
         self._running: dict[concurrent.futures.Future[Any], Task] = {}
         self._done: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
         self._begun: dict[str, int] = {}
+        # What was made of tasks that are not done, since other runs held the rest.
+        self._made_before: dict[str, int] = {}
         self.results: dict[str, Any] = {}
         self.failures: dict[str, Exception] = {}
 
@@ -196,9 +198,11 @@ class Coordinator:
             for one in self._blocks:
                 one.worked()
         if error is None:
-            self.results[task.name] = future.result()
+            before = self._made_before.pop(task.name, 0)
+            self.results[task.name] = future.result() + before if before else future.result()
             self._tally.finish(task.name)
         elif isinstance(error, HeldError):
+            self._made_before[task.name] = self._made_before.get(task.name, 0) + error.made
             self._left.defer(task, error.owner)
         elif isinstance(error, FullDiskError):
             raise named(task.name, error) from None
