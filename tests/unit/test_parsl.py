@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from glassformer.core import task_queue
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError, SettingsError
 from glassformer.core.lock import HeldError
-from glassformer.core.parsl_blocks import SHOWN, executor_error, telling_line
+from glassformer.core.parsl_blocks import REPLACEMENTS, SHOWN, Blocks, executor_error, telling_line
 from glassformer.core.parsl_runner import (
     ATTEMPTS,
     Coordinator,
@@ -45,6 +46,7 @@ from tests.unit.test_signals import CAMPAIGN
 pytest.importorskip("parsl", reason="needs Parsl: pip install 'glassformer[parsl]'")
 BadStateException = pytest.importorskip("parsl.executors.errors").BadStateException
 TooManyJobFailuresError = pytest.importorskip("parsl.jobs.errors").TooManyJobFailuresError
+JobState, JobStatus = (getattr(pytest.importorskip("parsl.jobs.states"), name) for name in ("JobState", "JobStatus"))
 WorkerLost = pytest.importorskip("parsl.executors.high_throughput.errors").WorkerLost
 
 
@@ -363,3 +365,65 @@ def test_other_handlers_of_blocks_end_the_run_with_one_message() -> None:
     assert ended.problem == "Parsl's workers have ended: STDERR: sbatch: error: no account"
     assert executor_error(error) is not None
     assert executor_error(WorkerLost(0, "node")) is executor_error(None) is None
+
+
+class FakeExecutor:
+    """An executor with tasks, whose blocks all end; `connected` are those with workers."""
+
+    label, outstanding = "fake", staticmethod(lambda: 3)
+
+    def __init__(self) -> None:
+        self.status: dict[str, Any] = {}
+        self.blocks_to_job_id: dict[str, str] = {}
+        self.connected: list[str] = []
+        self.provider = SimpleNamespace(init_blocks=1)
+        self.error: Exception | None = None
+
+    def connected_managers(self) -> list[dict[str, str]]:
+        return [{"block_id": block} for block in self.connected]
+
+    def scale_out_facade(self, number: int) -> None:
+        for _ in range(number):
+            block = str(len(self.status))
+            self.blocks_to_job_id[block] = block
+            self.status[block] = JobStatus(JobState.RUNNING)
+
+    def set_bad_state_and_fail_all(self, error: Exception) -> None:
+        self.error = error
+
+    def lose(self, blocks: Blocks) -> None:
+        """Lose what runs unless it is connected, and tell `blocks`."""
+        for block in set(self.status) - set(self.connected):
+            self.status[block] = JobStatus(JobState.FAILED, exit_code=137)
+        blocks(self, self.status)
+
+
+def test_blocks_are_replaced_five_times_in_a_row() -> None:
+    blocks, executor = Blocks(), FakeExecutor()
+    executor.scale_out_facade(1)
+    for _ in range(REPLACEMENTS):
+        executor.lose(blocks)
+    assert len(executor.status) == 1 + REPLACEMENTS
+    assert executor.error is None
+    # A task that is done forgives them all.
+    blocks.worked()
+    for _ in range(REPLACEMENTS):
+        executor.lose(blocks)
+    assert executor.error is None
+    executor.lose(blocks)
+    assert isinstance(executor.error, EngineError)
+    assert executor.error.problem == "6 jobs in a row of Parsl's executor 'fake' ended: exit code 137"
+    assert len(list(blocks.notes())) == 2 * REPLACEMENTS
+
+
+def test_lost_blocks_do_not_cost_the_one_that_works() -> None:
+    blocks, executor = Blocks(), FakeExecutor()
+    executor.scale_out_facade(1)
+    executor.connected = ["0"]
+    for _ in range(3 * REPLACEMENTS):
+        executor.scale_out_facade(1)
+        executor.lose(blocks)
+    assert executor.error is None
+    executor.connected = []
+    executor.lose(blocks)
+    assert executor.error is not None
