@@ -108,3 +108,5 @@ def test_a_campaign_that_takes_months_is_not_started_without_a_word(tiny_campaig
     warn_of_cost(tiny_campaign, 1e12, 2, said)  # type: ignore[arg-type]
     assert len(said.lines) == 1
     assert "about 30,864 core-hours, 643 days on 2 cores" in said.lines[0]
+    warn_of_cost(tiny_campaign, 1e12, None, said)  # type: ignore[arg-type]
+    assert "about 30,864 core-hours, at the rates" in said.lines[1]

@@ -229,3 +229,30 @@ def test_a_study_through_parsl_is_the_same(folder: Path, tmp_path: Path) -> None
         assert sorted(path.relative_to(ours) for path in ours.rglob("*") if path.is_file()) == known
         for path in known:
             assert (ours / path).read_bytes() == (theirs / path).read_bytes(), path
+
+
+def test_a_study_through_parsl_stops_in_time_and_leaves_nothing_held(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("parsl", reason="needs Parsl: pip install 'glassformer[parsl]'")
+    shutil.copy(folder / "campaign.toml", tmp_path)
+    (tmp_path / "study.toml").write_text(STUDY.replace("epochs = 2,", "epochs = 100000,"))
+    shutil.copytree(folder / "untouched" / "data", tmp_path / "out" / "data")
+    words = [
+        "experiment",
+        "study.toml",
+        "--out",
+        "out",
+        "--only",
+        "cold",
+        "--parsl",
+        "workstation",
+        "--walltime",
+        "40s",
+    ]
+    typed = [sys.executable, "-m", "glassformer", *words]
+    done = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 75, done.stderr
+    assert "Run the same command again to continue" in done.stderr
+    assert "Traceback" not in done.stderr
+    # The training had begun: its last epoch is there, and its lock is free.
+    assert list((tmp_path / "out" / "training").rglob("*"))
+    assert not list((tmp_path / "out").rglob(".*lock"))

@@ -1,8 +1,27 @@
 """Campaigns whose draws run on a CUDA device, on numba's simulator."""
 
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
+from glassformer.core.campaign import Campaign
+from glassformer.core.errors import EngineError
+from glassformer.core.progress import Silent
+from glassformer.core.settings import check_settings
+from glassformer.dataset.sample import read_sample
+from glassformer.simulate import batch_task
+from glassformer.simulate.batch_task import Batch
+from glassformer.simulate.campaign import run_campaign
+from glassformer.simulate.draws import device_found
+from tests.side_by_side import SideBySide
 from tests.unit.cuda_simulator import simulated
+from tests.unit.test_device_runs import SETTINGS
 
 CAMPAIGN = """
 import tempfile
@@ -152,3 +171,95 @@ with tempfile.TemporaryDirectory() as folder:
         assert abs(first.configuration.density - 1) < 1e-9
 """
     )
+
+
+class Elsewhere:
+    """Does tasks as workers of Parsl do, to which they are sent; `given` are those that it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+
+    def __call__(
+        self, work: Callable[[Any], Any], tasks: Sequence[Any], tally: Any, check: Callable[[], None]
+    ) -> tuple[dict[str, Any], dict[str, Exception]]:
+        results: dict[str, Any] = {}
+        failures: dict[str, Exception] = {}
+        for task in tasks:
+            self.given.append(task)
+            there, sent = pickle.loads(pickle.dumps((work, task)))
+            try:
+                results[task.name] = there(sent)
+                tally.finish(task.name)
+            except EngineError as error:
+                failures[task.name] = error
+        return results, failures
+
+
+@pytest.mark.skipif(device_found(), reason="has a device")
+def test_workers_look_for_the_device_and_the_coordinator_does_not(tiny_campaign: Campaign, tmp_path: Path) -> None:
+    campaign, runner = tiny_campaign.model_copy(update={"engine": "cuda"}), Elsewhere()
+    with pytest.raises(EngineError, match=f"{os.uname().nodename}: no CUDA device"):
+        run_campaign(campaign, tmp_path / "data", Silent(), 1, runner=runner)
+    assert [len(batch.tasks) for batch in runner.given] == [8]
+    with pytest.raises(EngineError, match="no CUDA device"):
+        run_campaign(campaign, tmp_path / "here", Silent(), 1)
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.long
+def test_batches_are_sent_to_workers_with_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops on the processor stand for the device."""
+    from glassformer.simulate.lockstep import batch, cuda, device_runs
+    from glassformer.simulate.lockstep.ensemble import run_lockstep_draws
+
+    def followed(vectors: Sequence[batch.Vector], threads: int = 1) -> list[Any]:
+        return [
+            run_lockstep_draws(
+                v.configuration, v.temperature, v.seeds, v.campaign, v.report, None, lambda arrays: None
+            )[0]
+            for v in vectors
+        ]
+
+    def conductor(mixture: Any, time_step: float, active: int, threads: int) -> device_runs.Conductor:
+        loops = partial(SideBySide, mixture, time_step)
+        return real(mixture, time_step, active, threads, loops, lambda particles: 100)
+
+    real = device_runs.Conductor
+    monkeypatch.setattr(device_runs, "Conductor", conductor)
+    monkeypatch.setattr(batch, "follow_vectors", followed)
+    monkeypatch.setattr(cuda, "check_device", lambda: None)
+    monkeypatch.setattr(cuda, "device_name", lambda: "plain loops")
+    monkeypatch.setattr(batch_task, "BATCH", 2)
+    settings = SETTINGS | {
+        "particles": 150,
+        "configurations": 3,
+        "engine": "cuda",
+        "state_points": [{"temperature": 1.2, "density": 1.1, "hold_time": 0.5}],
+        "equilibration": {
+            "hold_in_tau_alpha": 0.01,
+            "most_windows": 2,
+            "stages": [{"temperature": 1.5, "duration": 0.5}],
+        },
+    }
+    campaign, runner = check_settings(settings, Campaign, "campaign"), Elsewhere()
+    assert run_campaign(campaign, tmp_path / "data", Silent(), 1, runner=runner) == 3
+    assert all(isinstance(given, Batch) for given in runner.given)
+    assert [len(given.tasks) for given in runner.given] == [2, 1]
+    samples = [read_sample(path) for path in sorted((tmp_path / "data").glob("*/c*.h5"))]
+    assert {sample.facts.engine for sample in samples} == {"lockstep on CUDA 1; equilibrated there (on plain loops)"}
+    assert len({float(np.asarray(sample.configuration.positions).sum()) for sample in samples}) == 3
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({}, 16), ({"PARSL_WORKER_COUNT": "4"}, 4), ({"PARSL_WORKER_COUNT": "4", "PARSL_CORES": "64"}, 16)],
+)
+def test_a_worker_computes_on_its_share_of_the_node(
+    variables: dict[str, str], expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PARSL_WORKER_COUNT", "PARSL_CORES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(batch_task, "cores", lambda: 16)
+    assert batch_task._cores_of_worker() == expected

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from glassformer.cli.cluster import sbatch
 from glassformer.core import task_queue
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import EngineError, SettingsError
@@ -28,6 +30,7 @@ from glassformer.core.parsl_runner import (
 from glassformer.core.progress import Silent
 from glassformer.core.tally import Tally
 from glassformer.simulate.campaign import missing_work, run_campaign, tasks
+from glassformer.simulate.draws import device_found
 from glassformer.simulate.sample_task import simulate_remotely
 from glassformer.simulate.work import sample_work
 from tests.unit.test_campaign_failures import Said
@@ -37,9 +40,13 @@ pytest.importorskip("parsl", reason="needs Parsl: pip install 'glassformer[parsl
 WorkerLost = pytest.importorskip("parsl.executors.high_throughput.errors").WorkerLost
 
 
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "glassformer", *map(str, arguments)], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "glassformer", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
     )
 
 
@@ -119,6 +126,24 @@ def test_the_coordinator_hears_each_end_once(monkeypatch: pytest.MonkeyPatch) ->
     assert sum("it continues elsewhere" in line for line in said.lines) == 2 + ATTEMPTS
 
 
+def test_what_was_made_before_others_held_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_queue, "PATIENCE", 0.05)
+    ends: list[Callable[[Future[Any]], None]] = [
+        lambda future: future.set_exception(HeldError(None, 3)),
+        lambda future: future.set_result(2),
+    ]
+
+    def call(task: Named) -> "Future[Any]":
+        future: Future[Any] = Future()
+        ends.pop(0)(future)
+        return future
+
+    coordinator = Coordinator(call, [Named("batch")], Tally(Said(), {"batch": 1.0}))
+    while coordinator.unfinished:
+        coordinator.watch(0.05)
+    assert coordinator.results == {"batch": 5}
+
+
 def test_what_is_missing_is_counted_for_each_task(tiny_campaign: Campaign, tiny_dataset: Path, tmp_path: Path) -> None:
     more = tiny_campaign.model_copy(update={"draws": 3, "configurations": 2})
     shutil.copytree(tiny_dataset / "T0.50_P1.55", tmp_path / "T0.50_P1.55")
@@ -152,3 +177,38 @@ def test_the_file_for_sbatch(tmp_path: Path) -> None:
     assert "expected a time such as 4h" in command("sbatch", "demo", "--out", tmp_path, "--time", "soon").stderr
     shown = command("simulate", "--parsl", "slurm", "--show")
     assert shown.stdout == config_file("slurm").read_text()
+
+
+@pytest.mark.parametrize(("nodes", "array"), [(8, "1-40%8"), (40, "1-40"), (None, "1-40")])
+def test_so_many_jobs_of_the_array_run_at_a_time(
+    nodes: int | None, array: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sbatch("demo", tmp_path, parts=40, nodes=nodes)
+    text = capsys.readouterr().out
+    assert f"#SBATCH --array={array}\n" in text
+    assert '--part "$SLURM_ARRAY_TASK_ID/40"' in text
+
+
+@pytest.mark.skipif(device_found(), reason="has a device, whose rate can be measured")
+def test_jobs_for_gpus_are_made_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cuda = ["engine=cuda"]
+    with pytest.raises(EngineError, match="cannot be measured here") as caught:
+        sbatch("demo", tmp_path, changes=cuda)
+    assert "--rate STEPS" in caught.value.remedy
+    assert "--parts N" in caught.value.remedy
+    sbatch("demo", tmp_path, rate=1000.0, time="1h", cores=4, changes=cuda)
+    text = capsys.readouterr().out
+    assert "GPU-hours, at 1,000 draw steps per second and GPU (given)" in text
+    assert "#SBATCH --gpus=1\n" in text
+    sbatch("demo", tmp_path, parts=3, directives=["--gres=gpu:1"], changes=cuda)
+    text = capsys.readouterr().out
+    assert "#SBATCH --gres=gpu:1\n" in text
+    assert "--gpus" not in text
+
+
+@pytest.mark.long
+def test_workers_of_this_machine_are_not_asked_for_with_parsl(tmp_path: Path) -> None:
+    done = command("simulate", "demo", "--out", tmp_path / "data", "--workers", "2", "--parsl", "slurm")
+    assert done.returncode == 2
+    assert "got --workers 2 and --parsl slurm" in done.stderr
+    assert not (tmp_path / "data").exists()

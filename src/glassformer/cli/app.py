@@ -152,6 +152,7 @@ def demo(
 @app.command()
 @resumable
 def experiment(
+    context: typer.Context,
     study: Annotated[
         str,
         typer.Argument(metavar="STUDY", help="Study file (TOML), or name of a shipped study.", show_default=False),
@@ -196,6 +197,10 @@ def experiment(
     elif dry_run:
         print_cost(settings, scale, only, folder, workers)
     else:
+        if parsl and cluster.workers_given(context):
+            print_note(
+                f"--workers {workers}: for the inherent structures; the rest runs on the workers of --parsl {parsl}"
+            )
         with stopped_in_time(walltime):
             run_study(settings, scale, only, folder, workers, cluster.runner(parsl))
 
@@ -203,6 +208,7 @@ def experiment(
 @app.command()
 @resumable
 def simulate(
+    context: typer.Context,
     campaign: CampaignArgument = "",
     out: Annotated[
         Path | None, typer.Option(metavar="DATASET", help="Folder for the dataset.", show_default=False)
@@ -245,6 +251,7 @@ def simulate(
     from glassformer.dataset.summary import summarise_digests
     from glassformer.simulate.campaign import run_campaign
 
+    cluster.refuse_workers(context, parsl)
     settings, chosen = load_campaign(campaign, changes, only), cluster.choice(part, not no_verify)
     with stopped_in_time(walltime), progress() as stages:
         made = run_campaign(settings, out, stages, workers, chosen, cluster.runner(parsl))

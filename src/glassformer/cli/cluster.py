@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glassformer.cli.options import CampaignArgument, Changes, Only
-from glassformer.core.errors import SettingsError
+from glassformer.core.errors import EngineError, SettingsError
 from glassformer.core.words import counted
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Parsl = Annotated[
 SBATCH = """\
 #!/bin/bash
 #SBATCH --job-name=glassformer
-#SBATCH --array=1-{parts}
+#SBATCH --array=1-{array}
 #SBATCH --ntasks=1
 #SBATCH --cpus-per-task={cores}
 #SBATCH --time={time}
@@ -58,6 +58,22 @@ def choice(part: str, verify: bool) -> "Choice":
     return Choice(number, parts, verify=verify)
 
 
+def refuse_workers(context: typer.Context, parsl: str) -> None:
+    """Raise `SettingsError` if `--workers` is given with `--parsl`, where it would say nothing."""
+    if parsl and workers_given(context):
+        raise SettingsError(
+            f"got --workers {context.params['workers']} and --parsl {parsl}, whose configuration sets the number of"
+            " workers",
+            f"Omit --workers, or change the configuration: glassformer simulate --parsl {parsl} --show.",
+        )
+
+
+def workers_given(context: typer.Context) -> bool:
+    """Tell whether `--workers` is on the command line."""
+    source = context.get_parameter_source("workers")
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def runner(parsl: str) -> "Runner | None":
     """Return what runs tasks by the Parsl configuration `parsl`, or None if that is empty. Raises `SettingsError`."""
     if not parsl:
@@ -79,6 +95,15 @@ def sbatch(
             min=1, metavar="N", help="Number of jobs in the array.", show_default="as many as fit into the wall time"
         ),
     ] = None,
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of jobs that run at a time, at most; each takes one node or part of one.",
+            show_default="all",
+        ),
+    ] = None,
     cores: Annotated[int, typer.Option(min=1, metavar="N", help="Cores per job.")] = 1,
     time: Annotated[
         str, typer.Option(metavar="TIME", help="Wall time per job, such as 4h, or in a format of SLURM.")
@@ -94,7 +119,7 @@ def sbatch(
         typer.Option(
             min=1.0,
             metavar="STEPS",
-            help="Draw steps per second of one core of the cluster, as `plan` prints them.",
+            help="Draw steps per second of one core of the cluster (engine cuda: of one GPU), as `plan` prints them.",
             show_default="measured on this machine",
         ),
     ] = None,
@@ -113,10 +138,14 @@ def sbatch(
     options = [option for value in changes for option in ("--set", value)]
     options += [option for value in only for option in ("--only", value)]
     command = [sys.executable, "-m", "glassformer", "simulate", source, "--out", str(out.absolute()), *options]
+    if settings.engine == "cuda" and not any(re.search("gpu|gres", text) for text in directives):
+        directives = [*directives, "--gpus=1"]
     more = "".join(f"#SBATCH {text}\n" for text in directives)
+    array = str(parts) if nodes is None or nodes >= parts else f"{parts}%{nodes}"
     script = SBATCH.format(
-        parts=parts, cores=cores, time=slurm_time(seconds), more=more, about=about, command=shlex.join(command)
-    )
+        array=array, parts=parts, cores=cores, time=slurm_time(seconds), more=more, about=about,
+        command=shlex.join(command),
+    )  # fmt: skip
     print(script, end="")
 
 
@@ -124,16 +153,27 @@ def _parts(settings: "Campaign", out: Path, cores: int, walltime: float, rate: f
     """Return how many parts fit into the `walltime` in seconds, and a comment on why. Raises as `plan_parts` does."""
     from glassformer.core.progress import Silent
     from glassformer.core.walltime import usable
+    from glassformer.simulate.draws import check_engine, engine_of
     from glassformer.simulate.parts import plan_parts
 
+    if rate is None:
+        try:
+            check_engine(settings)
+        except EngineError as error:
+            raise EngineError(
+                f"{error.problem}: the rate of the cluster's nodes cannot be measured here",
+                "Give the draw steps per second that glassformer plan prints on one of the nodes with --rate STEPS, or"
+                " the number of jobs with --parts N.",
+            ) from None
     hours = usable(walltime) / 3600
     parts = plan_parts(settings, out if out.exists() else None, cores, hours, Silent(), rate)
     source = "measured where this file was made" if rate is None else "given"
-    rates = f"{parts.rate:,.0f} draw steps per second and core ({source})"
-    longest = f"{parts.hours:.3g} of {hours:.3g} hours on {counted(cores, 'core')}"
+    unit = "GPU" if engine_of(settings) == "cuda" else "core"
+    rates = f"{parts.rate:,.0f} draw steps per second and {unit} ({source})"
+    longest = f"{parts.hours:.3g} of {hours:.3g} hours on {counted(1 if unit == 'GPU' else cores, unit)}"
     times = math.ceil(parts.hours / hours)
     again = f" Longer than the wall time: submit {times} times." if times > 1 else ""
     return parts.number, (
-        f"# At most {parts.core_hours:.3g} core-hours, at {rates}.\n"
+        f"# At most {parts.core_hours:.3g} {unit}-hours, at {rates}.\n"
         f"# The longest part takes at most {longest}.{again}\n"
     )

@@ -25,6 +25,7 @@ from typing import Any
 from glassformer.core.errors import EngineError, FullDiskError, GlassformerError, SettingsError
 from glassformer.core.failures import describe, named
 from glassformer.core.lock import HeldError, release_all
+from glassformer.core.parsl_blocks import Blocks, executor_error
 from glassformer.core.pool import POLL
 from glassformer.core.tally import Listener
 from glassformer.core.task_queue import Queue, Task
@@ -56,7 +57,10 @@ def config_file(source: str) -> Path:
 
 
 def load_config(path: Path) -> Any:
-    """Return the `config` that the Python file `path` makes. Raises `SettingsError`."""
+    """Return the `config` that the Python file `path` makes. Raises `SettingsError`.
+
+    Executors that leave Parsl's default for blocks that fail get a `Blocks`.
+    """
     try:
         from parsl.config import Config
     except ImportError as error:
@@ -70,6 +74,12 @@ def load_config(path: Path) -> Any:
         raise SettingsError(f"{path}: {type(error).__name__}: {error}", "Correct the file.") from error
     if not isinstance(config, Config):
         raise SettingsError(f"{path} defines no Parsl configuration", "It must end with config = parsl.Config(...).")
+    from parsl.jobs.error_handlers import simple_error_handler
+
+    executors: Sequence[Any] = config.executors
+    for executor in executors:
+        if getattr(executor, "block_error_handler", None) is simple_error_handler:
+            executor.block_error_handler = Blocks()
     return config
 
 
@@ -79,11 +89,14 @@ def run_on_parsl(
     """Call `work(task)` for each of `tasks` on the workers of the Parsl configuration in the file `path`.
 
     Returns and raises as `core.pool.run_tasks` does. A task whose worker, node or job is lost is begun again, from its
-    last checkpoint, at most `ATTEMPTS` times.
+    last checkpoint, at most `ATTEMPTS` times. Raises `EngineError` if no workers can be started any more.
     """
     # Parsl uses a configuration once.
-    with _loaded(load_config(path)) as call:
-        coordinator = Coordinator(partial(call, work), tasks, tally)
+    config = load_config(path)
+    handlers = [getattr(executor, "block_error_handler", None) for executor in config.executors]
+    blocks = [handler for handler in handlers if isinstance(handler, Blocks)]
+    with _loaded(config) as call:
+        coordinator = Coordinator(partial(call, work), tasks, tally, blocks)
         while coordinator.unfinished:
             coordinator.watch(POLL)
             check()
@@ -136,15 +149,19 @@ def _loaded(config: Any) -> Iterator[Callable[..., Any]]:
 class Coordinator:
     """What Parsl was given, what is left, and what has failed.
 
-    `call(task)` gives it a task and returns a future.
+    `call(task)` gives it a task and returns a future. `blocks` are told of tasks that come to their end.
     """
 
-    def __init__(self, call: Callable[[Any], Any], tasks: Sequence[Task], tally: Listener) -> None:
-        self._call, self._tally = call, tally
+    def __init__(
+        self, call: Callable[[Any], Any], tasks: Sequence[Task], tally: Listener, blocks: Sequence[Blocks] = ()
+    ) -> None:
+        self._call, self._tally, self._blocks = call, tally, blocks
         self._left = Queue(tasks, tally.say)
         self._running: dict[concurrent.futures.Future[Any], Task] = {}
         self._done: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
         self._begun: dict[str, int] = {}
+        # What was made of tasks that are not done, since other runs held the rest.
+        self._made_before: dict[str, int] = {}
         self.results: dict[str, Any] = {}
         self.failures: dict[str, Exception] = {}
 
@@ -154,8 +171,10 @@ class Coordinator:
         return bool(self._running or self._left)
 
     def watch(self, seconds: float) -> None:
-        """Give Parsl what it can take, and hear for so long what has been done."""
+        """Give Parsl what it can take, and hear for so long what has been done. Raises as `run_on_parsl` does."""
         self.give()
+        for line in (line for one in self._blocks for line in one.notes()):
+            self._tally.say(line)
         # Until something is done, or while all that is left is held by other runs.
         with suppress(queue.Empty):
             self._hear(self._done.get(timeout=seconds))
@@ -173,10 +192,17 @@ class Coordinator:
     def _hear(self, future: "concurrent.futures.Future[Any]") -> None:
         task = self._running.pop(future)
         error = future.exception()
+        if (ended := executor_error(error)) is not None:
+            raise ended from None
+        if not _is_loss(error):
+            for one in self._blocks:
+                one.worked()
         if error is None:
-            self.results[task.name] = future.result()
+            before = self._made_before.pop(task.name, 0)
+            self.results[task.name] = future.result() + before if before else future.result()
             self._tally.finish(task.name)
         elif isinstance(error, HeldError):
+            self._made_before[task.name] = self._made_before.get(task.name, 0) + error.made
             self._left.defer(task, error.owner)
         elif isinstance(error, FullDiskError):
             raise named(task.name, error) from None
@@ -191,7 +217,7 @@ class Coordinator:
             self._tally.fail(task.name, describe(known))
 
 
-def _is_loss(error: BaseException) -> bool:
+def _is_loss(error: BaseException | None) -> bool:
     """Tell whether a task failed because its worker, its node or its job ended."""
     from parsl.executors.high_throughput.errors import ManagerLost, WorkerLost
 

@@ -1,18 +1,27 @@
 """Many samples as one task: their equilibrations, and then their draws, share the launches on a CUDA device."""
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from glassformer.core.cores import cores
 from glassformer.core.errors import GlassformerError, UnstableError
 from glassformer.core.failures import named
 from glassformer.core.lock import HeldError
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.simulate.draws import run_on_device
 from glassformer.simulate.isoconfigurational import Report
-from glassformer.simulate.sample_task import Task, claimed, equilibrate_sample, make_sample, request_draws
+from glassformer.simulate.sample_task import (
+    Task,
+    check_node,
+    claimed,
+    equilibrate_sample,
+    make_sample,
+    request_draws,
+)
 from glassformer.simulate.unfinished import Unfinished
 
 # Configurations of a batch, at most: 64 of 32 draws of 4096 particles are 8 million particles, which fill any card;
@@ -87,6 +96,18 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
     if held is not None:
         raise HeldError(held.owner, made)
     return made
+
+
+def simulate_batch_remotely(batch: Batch, engine: str) -> int:
+    """Simulate `batch` in a worker of Parsl, on its cores. Raises as `simulate_batch` and `check_node` do."""
+    check_node(batch.tasks[0].campaign, engine)
+    return simulate_batch(batch, threads=_cores_of_worker())
+
+
+def _cores_of_worker() -> int:
+    """Return the worker's share of the node's cores: those that Parsl was given, over the workers beside this one."""
+    given = int(os.environ.get("PARSL_CORES") or cores())
+    return max(1, min(cores(), given // int(os.environ.get("PARSL_WORKER_COUNT") or 1)))
 
 
 def _equilibrate_together(

@@ -29,9 +29,8 @@ from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.starts import read_starts
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
-from glassformer.simulate.batch_task import batches, simulate_batch
-from glassformer.simulate.draws import engine_of, engine_used
-from glassformer.simulate.lammps import load_lammps
+from glassformer.simulate.batch_task import batches, simulate_batch, simulate_batch_remotely
+from glassformer.simulate.draws import check_engine, engine_of, engine_used
 from glassformer.simulate.mismatch import earlier_campaign, refuse_another
 from glassformer.simulate.sample_task import Task, sample_there, simulate_remotely, simulate_sample
 from glassformer.simulate.schedule import observation_steps
@@ -128,8 +127,9 @@ def run_campaign(
     Raises `DatasetError` if the folder holds samples of other parameters, `SettingsError`, both before anything is
     written; `StorageError`; and what the configurations raise, naming each.
     """
-    if engine_of(campaign) != "cuda":
-        load_lammps()
+    # A device may be where the runner's workers are; these look for it.
+    if runner is None or engine_of(campaign) != "cuda":
+        check_engine(campaign)
     # Elsewhere, the current folder may be another one.
     chosen = choice.of(tasks(campaign, dataset if runner is None else dataset.absolute()))
     engine_used(campaign)
@@ -146,18 +146,9 @@ def run_campaign(
             progress.say(f"{done} of {counted(len(chosen), 'configuration')} exist already and are kept")
         if not missing:
             return 0
-        warn_of_cost(campaign, sum(missing.values()), workers, progress)
-        check = partial(refuse_if_moved, dataset)
-        if runner is None and engine_of(campaign) == "cuda":
-            made, failures = _on_device(missing, progress, workers, check)
-        else:
-            tally = Tally(progress, {task.name: work for task, work in missing.items()})
-            if runner is not None:
-                work = partial(simulate_remotely, engine=engine_used(campaign))
-                made, failures = runner(work, list(missing), tally, check)
-            else:
-                count, threads = min(workers, len(missing)), max(1, workers // len(missing))
-                made, failures = run_tasks(list(missing), simulate_sample, tally, count, threads, check)
+        warn_of_cost(campaign, sum(missing.values()), None if runner else workers, progress)
+        do = _in_batches if engine_of(campaign) == "cuda" else _one_by_one
+        made, failures = do(missing, progress, workers, partial(refuse_if_moved, dataset), runner)
         raise_failures(failures, len(missing))
         absent = [task.path for task in missing if not task.path.exists()]
         if absent:
@@ -168,12 +159,27 @@ def run_campaign(
     return sum(made.values())
 
 
-def _on_device(
-    missing: dict[Task, float], progress: Progress, workers: int, check: Callable[[], None]
+def _one_by_one(
+    missing: dict[Task, float], progress: Progress, workers: int, check: Callable[[], None], runner: Runner | None
 ) -> tuple[dict[str, Any], dict[str, Exception]]:
-    """Equilibrate and follow all draws on the CUDA device, batch by batch, in one process."""
+    """Simulate each sample as a task, on the processors; return what was made and the failures, by name."""
+    tally = Tally(progress, {task.name: work for task, work in missing.items()})
+    if runner is not None:
+        work = partial(simulate_remotely, engine=engine_used(next(iter(missing)).campaign))
+        return runner(work, list(missing), tally, check)
+    count, threads = min(workers, len(missing)), max(1, workers // len(missing))
+    return run_tasks(list(missing), simulate_sample, tally, count, threads, check)
+
+
+def _in_batches(
+    missing: dict[Task, float], progress: Progress, workers: int, check: Callable[[], None], runner: Runner | None
+) -> tuple[dict[str, Any], dict[str, Exception]]:
+    """Equilibrate and follow all draws on CUDA devices, batch by batch: on this machine's in one process."""
     together = batches(list(missing))
     tally = Tally(progress, {batch.name: sum(missing[task] for task in batch.tasks) for batch in together})
+    if runner is not None:
+        work = partial(simulate_batch_remotely, engine=engine_used(together[0].tasks[0].campaign))
+        return runner(work, together, tally, check)
     return run_tasks(together, simulate_batch, tally, 1, workers, check)
 
 

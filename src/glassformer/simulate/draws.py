@@ -15,7 +15,7 @@ from glassformer.core.errors import EngineError, UnstableError
 from glassformer.core.seeds import named_seed
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.isoconfigurational import DRAWS, Observations, Report, run_lammps_draw, vector_work, weighed
-from glassformer.simulate.lammps import engine_version
+from glassformer.simulate.lammps import engine_version, load_lammps
 from glassformer.simulate.lockstep.widths import best_width, device_work
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.unfinished import Unfinished
@@ -34,11 +34,12 @@ SEEDS = 4
 
 
 def engine_of(campaign: Campaign) -> str:
-    """Return what runs the draws: 'lammps', 'lockstep' or 'cuda'. Raises `EngineError` if this machine cannot."""
-    if campaign.engine == "cuda":
-        from glassformer.simulate.lockstep.cuda import check_device
+    """Return what runs the draws: 'lammps', 'lockstep' or 'cuda'.
 
-        check_device()
+    Raises `EngineError` if this processor cannot run lockstep and the campaign asks for it. A device that the campaign
+    asks for may be in another machine: see `check_engine`.
+    """
+    if campaign.engine == "cuda":
         return "cuda"
     if campaign.engine == "auto" and device_found():
         return "cuda"
@@ -53,6 +54,16 @@ def engine_of(campaign: Campaign) -> str:
             raise
         return "lammps"
     return "lockstep"
+
+
+def check_engine(campaign: Campaign) -> None:
+    """Raise `EngineError` if this machine lacks the engine of `campaign`."""
+    if engine_of(campaign) == "cuda":
+        from glassformer.simulate.lockstep.cuda import check_device
+
+        check_device()
+    else:
+        load_lammps()
 
 
 @functools.cache

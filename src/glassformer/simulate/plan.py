@@ -22,7 +22,7 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.campaign import draws_there, tasks
-from glassformer.simulate.draws import engine_of
+from glassformer.simulate.draws import check_engine, engine_of
 from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.isoconfigurational import DRAWS, array_sizes
 from glassformer.simulate.lammps import Lammps
@@ -198,6 +198,7 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
     particles = min(campaign.particles, MEASURED_PARTICLES)
     progress.say(f"measuring the rates of this machine, N = {particles} (seconds)")
     engine = engine_of(campaign)
+    check_engine(campaign)
     scale = particles / campaign.particles
     arguments = (
         mixture_of(campaign.mixture),

@@ -13,6 +13,7 @@ import numpy as np
 
 from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import EngineError
+from glassformer.core.failures import named
 from glassformer.core.files import patiently, storage_error, watched
 from glassformer.core.layout import configuration_id, sample_lock, unfinished_folder
 from glassformer.core.lock import Lock
@@ -25,7 +26,16 @@ from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, wri
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
-from glassformer.simulate.draws import ENGINES, Request, device_used, engine_of, engine_used, run_draws, seeds_used
+from glassformer.simulate.draws import (
+    ENGINES,
+    Request,
+    check_engine,
+    device_used,
+    engine_of,
+    engine_used,
+    run_draws,
+    seeds_used,
+)
 from glassformer.simulate.equilibration import (
     EQUILIBRATION_CHECKPOINT,
     PROTOCOL_VERSION,
@@ -102,14 +112,24 @@ def simulate_sample(task: Task, report: Report = lambda done, more=0: None, thre
 
 
 def simulate_remotely(task: Task, engine: str) -> bool:
-    """Simulate `task` in a worker of Parsl. Raises as `simulate_sample` does; `EngineError` if its engine differs."""
-    here = engine_used(task.campaign)
+    """Simulate `task` in a worker of Parsl. Raises as `simulate_sample` and `check_node` do."""
+    check_node(task.campaign, engine)
+    return simulate_sample(task)
+
+
+def check_node(campaign: Campaign, engine: str) -> None:
+    """Raise `EngineError` if this node lacks the engine of `campaign`, or runs another than the coordinator's."""
+    node = os.uname().nodename
+    try:
+        check_engine(campaign)
+    except EngineError as error:
+        raise named(node, error) from None
+    here = engine_used(campaign)
     if here != engine:
         raise EngineError(
-            f"{os.uname().nodename} runs the draws with {here}; the coordinator with {engine}",
-            "Set engine in the campaign to what all nodes can run, such as lammps.",
+            f"{node} runs the draws with {here}; the coordinator with {engine}",
+            "Set an engine that all nodes have: --set engine=cuda, lockstep or lammps. auto chooses on each node.",
         )
-    return simulate_sample(task)
 
 
 def make_sample(task: Task, report: Report, unfinished: Unfinished, threads: int) -> bool:

@@ -44,15 +44,22 @@ def sample_work(campaign: Campaign, point: StatePointSettings, draws_there: int 
     return equilibration + counted_draws(campaign, campaign.draws - (draws_there or 0)) * last
 
 
-def warn_of_cost(campaign: Campaign, work: float, workers: int, progress: Progress) -> None:
-    """Say how long `work` will take, roughly, if it is so long that it may not have been meant."""
+def warn_of_cost(campaign: Campaign, work: float, workers: int | None, progress: Progress) -> None:
+    """Say how long `work` will take, roughly, if it is so long that it may not have been meant.
+
+    `workers`: cores that share it, None if nobody knows.
+    """
     if engine_of(campaign) == "cuda":
         # How fast this device is, `plan` measures.
         return
     hours = work * campaign.particles / (LOCKSTEP_RATE if uses_lockstep(campaign) else LAMMPS_RATE) / 3600
     if hours > MUCH:
-        span = f"{hours / workers:,.0f} hours" if hours / workers < 72 else f"{hours / workers / 24:,.0f} days"
+        span = ""
+        if workers is not None:
+            each = hours / workers
+            span = f", {each:,.0f} hours" if each < 72 else f", {each / 24:,.0f} days"
+            span += f" on {counted(workers, 'core')}"
         progress.say(
-            f"This campaign takes about {hours:,.0f} core-hours, {span} on {counted(workers, 'core')}, at the rates of"
+            f"This campaign takes about {hours:,.0f} core-hours{span}, at the rates of"
             " other machines; `glassformer plan` measures this one. Ctrl-C stops it at any time."
         )

@@ -55,7 +55,8 @@ def device_name() -> str:
 
 
 def free_bytes() -> int:
-    """Return how much of the device's memory is free."""
+    """Return how much of the device's memory is free. Raises `EngineError` if there is no device."""
+    check_device()
     return int(min(cuda.current_context().get_memory_info()[0], 2**62))
 
 
