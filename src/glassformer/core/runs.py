@@ -14,7 +14,7 @@ from glassformer.core.errors import StorageError
 from glassformer.core.files import make_folder, storage_error, watched
 from glassformer.core.host import here
 from glassformer.core.layout import LOCK_FILE, run_locks
-from glassformer.core.lock import STALE, HeldError, Lock, Owner, clear_dead, living_owner
+from glassformer.core.lock import STALE, HeldError, Lock, Owner, clear_dead, living_owner, rival
 
 _ELSEWHERE = "Wait until it ends, stop it, or choose another folder with --out."
 
@@ -42,7 +42,7 @@ def shared(folder: Path) -> Iterator[None]:
         for left in folder.glob(run_locks(host)):
             clear_dead(left)
         with _locked(folder, folder / run_locks(host, os.getpid())):
-            owner = living_owner(folder / LOCK_FILE)
+            owner = rival(folder / LOCK_FILE)
             if owner is not None:
                 raise _held(folder, owner)
             with watched(folder):
@@ -51,7 +51,7 @@ def shared(folder: Path) -> Iterator[None]:
 
 def sharing(folder: Path) -> list[Owner]:
     """Return the runs that share `folder` at the moment, without this one."""
-    found = [living_owner(path) for path in folder.glob(run_locks())]
+    found = [rival(path) for path in folder.glob(run_locks())]
     here_too = (*here(), os.getpid())
     return [one for one in found if one and (one.host, one.boot, one.namespace, one.process) != here_too]
 
@@ -105,5 +105,5 @@ def _held(folder: Path, owner: Owner | None, in_place: bool = False) -> StorageE
     if owner is None:
         return StorageError(problem, remedy)
     if owner.alive is None:
-        remedy += f" If it was killed, the folder is free {STALE / 60:g} minutes after its last sign of life."
+        remedy += f" If it was killed, the folder is free in {STALE / 60:g} minutes at the latest."
     return StorageError(f"{problem}: {owner}", remedy)
