@@ -1,5 +1,6 @@
 """Damage on the disk: it is found wherever it lies, named, set aside, and simulated again to the same bytes."""
 
+import errno
 import json
 import os
 import shutil
@@ -12,15 +13,18 @@ import pytest
 
 from glassformer.core.campaign import Campaign
 from glassformer.core.checksum import EMPTY_LINE, with_inner_line, with_last_line
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, NoFileError, StorageError
 from glassformer.core.files import write_atomically
 from glassformer.core.hdf5 import write_hdf5
 from glassformer.core.json_files import write_json
+from glassformer.core.lock import Lock
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.places import Identity, misplaced
 from glassformer.dataset.sample import write_sample
+from glassformer.simulate.campaign import tasks
 from glassformer.simulate.outputs import verify_folder
+from glassformer.simulate.sample_task import sample_there
 from glassformer.simulate.verify import repair_dataset, verify_dataset
 from tests.conftest import TINY_CAMPAIGN, synthetic_sample
 from tests.unit.test_damage import older
@@ -252,3 +256,32 @@ def parsed(whole: bytes) -> object:
         return json.loads(whole)
     except ValueError:
         return None
+
+
+def test_a_read_only_dataset_gets_a_remedy_that_repair_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sample(tmp_path / LABEL / "c0000.h5", synthetic_sample(0, particles=50))
+
+    def refuse(lock: Lock) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Lock, "acquire", refuse)
+    with pytest.raises(StorageError, match="Read-only") as caught:
+        repair_dataset(tmp_path, Silent(), 1, recompute=False)
+    assert "--out" not in caught.value.remedy
+    assert "a copy of the folder" in caught.value.remedy
+
+
+def test_what_simulate_says_of_a_sample_that_is_not_in_its_place(tmp_path: Path) -> None:
+    campaign = check_settings(TINY_CAMPAIGN, Campaign, "tiny")
+    first, _, second = tasks(campaign, tmp_path)[:3]
+    write_sample(first.path, synthetic_sample(1, particles=50))
+    with pytest.raises(DatasetError, match=r"holds the sample c0001 of .*, not c0000") as caught:
+        sample_there(first)
+    assert f"glassformer repair {tmp_path} --recompute" in caught.value.remedy
+    second.path.symlink_to(second.path.name)
+    with pytest.raises(NoFileError, match=r"it is a link to c0001\.h5") as other:
+        sample_there(second)
+    assert f"glassformer repair {tmp_path} --recompute" in other.value.remedy
+    # What is written there takes the place of the link.
+    write_atomically(second.path, b"whole")
+    assert second.path.read_bytes() == b"whole"
