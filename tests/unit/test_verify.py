@@ -94,11 +94,18 @@ def test_what_is_damaged_is_set_aside_and_made_again_to_the_same_bytes(tiny_data
     # What was set aside before is made again, too; and a second damaged file does not take the first one's place.
     flip(data / LABEL / "c0002.h5", 700)
     (data / LABEL / "c0002.h5.damaged").write_text("earlier")
+    # One is copied over another, and two have changed places, which costs no simulation.
+    shutil.copy(data / LABEL / "c0000.h5", data / "T0.56_P0.17" / "c0001.h5")
+    one, other = data / LABEL / "c0003.h5", data / "T0.56_P0.17" / "c0002.h5"
+    whole = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(whole)
     again = command("repair", data, "--recompute", "--json", "--workers", "1")
     assert again.returncode == 0, again.stderr
     assert sorted(json.loads(again.stdout)["recomputed"]) == [
         "T0.50_P1.55/c0001",
         "T0.50_P1.55/c0002",
+        "T0.56_P0.17/c0001",
         "T0.56_P0.17/c0003",
     ]
     assert (data / LABEL / "c0002.h5.damaged").read_text() == "earlier"
