@@ -70,8 +70,6 @@ def repair(
         print(json.dumps(done.as_json(), indent=1))
     else:
         _print(done.found)
-        for old, new in done.renamed:
-            console.print(f"{old} is now {new}", soft_wrap=True)
         if done.recomputed:
             console.print(f"recomputed: {', '.join(done.recomputed)}", soft_wrap=True)
         elif any(".damaged" in new for _, new in done.renamed):

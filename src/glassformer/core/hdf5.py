@@ -36,7 +36,7 @@ _REFUSED = {
     Checksum.WRONG: "its checksum does not fit its contents",
     Checksum.FOREIGN: "it is no HDF5 file",
 }
-_DAMAGED = "It is truncated or damaged: delete it and make it again, or copy it again."
+_DAMAGED = "It is truncated or damaged: delete it and run the command that wrote it again, or copy it again."
 
 
 def write_hdf5(path: Path, fill: Callable[[Any], None]) -> None:

@@ -231,9 +231,11 @@ def repair_dataset(dataset: Path, progress: Progress, workers: int, recompute: b
     _refuse_others(dataset)
     with exclusive(dataset, in_place=True):
         found = verify_dataset(dataset, progress, workers)
-        renamed = _set_all_aside(dataset, found.damaged)
+        names = [(_name(old, dataset), _name(new, dataset)) for old, new in _set_all_aside(dataset, found.damaged)]
+        # Before what may take hours, or fail.
+        for old, new in names:
+            progress.say(f"{old} is now {new}")
     made = _recompute(dataset, progress, workers) if recompute else ()
-    names = [(_name(old, dataset), _name(new, dataset)) for old, new in renamed]
     return Repair(found, tuple(names), tuple(made))
 
 
