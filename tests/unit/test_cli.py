@@ -371,6 +371,29 @@ def test_bad_files_are_named(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "p.h5").exists()
 
 
+@pytest.mark.long
+def test_a_folder_with_everything_in_it_is_verified(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "all")
+    done = glassformer("verify", tmp_path / "all", "--json", "--workers", 1)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["whole"], found["files"], found["campaign"]) == (True, 8, "data: whole")
+    # Predictions and settings, and a model and a history of each fold.
+    assert found["others"] == 6
+    assert found["without_checksum"] == []
+    damaged = tmp_path / "all" / "training" / "fold-1" / "model.safetensors"
+    whole = bytearray(damaged.read_bytes())
+    whole[-1] ^= 1
+    damaged.write_bytes(whole)
+    done = glassformer("verify", tmp_path / "all" / "training", "--workers", 1)
+    assert done.returncode == 1
+    assert "fold-1/model.safetensors" in done.stdout
+    assert "0 samples and 6 other files, 1 damaged" in done.stdout
+    assert "run the command that wrote them again" in done.stderr
+    refused(glassformer("repair", tmp_path / "all" / "training"), "is no dataset")
+    refused(glassformer("verify", tmp_path / "all" / "report"), "there is nothing in")
+
+
 FULL_DISK = """
 mount -t tmpfs -o size=120k tmpfs "$1" 2>/dev/null || ulimit -f 20
 shift

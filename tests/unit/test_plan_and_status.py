@@ -6,24 +6,27 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
 
-from glassformer.cli.app import app
+from glassformer.cli.app import app, status
 from glassformer.cli.console import console
 from glassformer.cli.tables import print_plan
 from glassformer.core.arrays import ISOCONFIGURATIONAL
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError
+from glassformer.core.json_files import write_json
 from glassformer.core.progress import Silent
 from glassformer.core.runs import exclusive
 from glassformer.core.settings import check_settings
-from glassformer.dataset.sample import read_sample
+from glassformer.dataset.folder import list_dataset
+from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.simulate import plan as module
 from glassformer.simulate.campaign import run_campaign, tasks
 from glassformer.simulate.plan import Cost, Plan, Rates, plan_campaign, sample_bytes
 from glassformer.simulate.stages import fewest_steps, most_steps
 from glassformer.simulate.status import campaign_status
 from glassformer.simulate.unfinished import Unfinished
-from tests.conftest import TINY_CAMPAIGN
+from tests.conftest import TINY_CAMPAIGN, synthetic_sample
 
 
 @pytest.fixture
@@ -130,11 +133,44 @@ def test_a_part_of_a_campaign_leaves_the_rest_on_record(tmp_path: Path) -> None:
 
 
 def test_no_campaign_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="there is no file"):
+    with pytest.raises(DatasetError, match="there is no dataset folder"):
+        campaign_status(tmp_path / "absent")
+    with pytest.raises(DatasetError, match=r"does not state its campaign.*campaign\.json; it is missing"):
+        campaign_status(tmp_path)
+    (tmp_path / "campaign.json.damaged").touch()
+    with pytest.raises(DatasetError, match=r"a repair set it aside as campaign\.json\.damaged"):
         campaign_status(tmp_path)
     (tmp_path / "campaign.json").write_text('{"seed": 1}')
     with pytest.raises(DatasetError, match="is not a campaign of this version"):
         campaign_status(tmp_path)
+
+
+@pytest.mark.long
+def test_all_damage_is_named_and_counts_as_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    campaign = check_settings(TINY_CAMPAIGN | {"draws": 3}, Campaign, "tiny")
+    write_json(tmp_path / "campaign.json", campaign.model_dump(mode="json"))
+    folder = tmp_path / "T0.50_P1.55"
+    # The second holds the third, and the fourth leads nowhere.
+    for number, held in enumerate((0, 2)):
+        write_sample(folder / f"c{number:04d}.h5", synthetic_sample(held, particles=50))
+    (folder / "c0002.h5").write_bytes(b"short")
+    (folder / "c0003.h5").symlink_to("nowhere.h5")
+    found = campaign_status(tmp_path).points[0]
+    assert (found.done, found.missing, found.begun) == (1, 0, ())
+    assert [line.partition(":")[0] for line in found.damaged] == ["c0001", "c0002", "c0003"]
+    assert "holds the sample c0002 of T0.50_P1.55, not c0001" in found.damaged[0]
+    with pytest.raises(typer.Exit) as ended:
+        status(tmp_path, False, False)
+    assert ended.value.exit_code == 1
+    told = capsys.readouterr()
+    assert "3 damaged samples" in told.out
+    assert f"glassformer repair {tmp_path} --recompute" in told.err
+    # So does what lists a dataset.
+    with pytest.raises(DatasetError, match=r"2 of 4 samples of .* cannot be used") as caught:
+        list_dataset(tmp_path)
+    assert "c0002.h5 is not a whole HDF5 file" in caught.value.problem
+    assert "c0003.h5: it is a link to nowhere.h5, which does not exist" in caught.value.problem
+    assert f"glassformer repair {tmp_path} --recompute" in caught.value.remedy
 
 
 def test_a_plan_on_a_device_counts_its_hours(

@@ -300,7 +300,7 @@ def status(
     no_verify: NoVerify = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the progress of a campaign, also while it runs."""
+    """Show the progress of a campaign, also while it runs; the exit status is 1 if a sample is damaged."""
     from glassformer.cli.tables import print_status
     from glassformer.simulate.status import campaign_status
 
@@ -309,6 +309,7 @@ def status(
         print(json.dumps(found.as_json(), indent=1))
     else:
         print_status(found)
+    integrity.advise_repair(dataset, found.damaged)
 
 
 @app.command()

@@ -174,6 +174,7 @@ def print_status(status: "Status") -> None:
     for point in status.points:
         for line in point.begun:
             console.print(f"{point.label}/{line}")
+    _print_damaged([line for point in status.points for line in point.damaged])
     unread = sum(point.unread for point in status.points)
     if unread:
         console.print(
@@ -183,6 +184,15 @@ def print_status(status: "Status") -> None:
         console.print(f"{len(status.runs)} runs are in progress: {', '.join(status.runs)}.")
     else:
         console.print("A run is in progress." if status.running else "No run is in progress.")
+
+
+def _print_damaged(lines: list[str]) -> None:
+    from glassformer.dataset.folder import some_of
+
+    if lines:
+        console.print(f"{counted(len(lines), 'damaged sample')}:", style="bold red")
+        for line in some_of(lines):
+            console.print(line, soft_wrap=True)
 
 
 def print_fits(fits: list[dict[str, Any]]) -> None:

@@ -49,6 +49,10 @@ class StorageError(InputError):
     """The file system refused: full, read-only, or in use by another run."""
 
 
+class NoFileError(StorageError):
+    """What has the name of a file is none: a folder, a pipe, a device, or a link that leads nowhere."""
+
+
 class FullDiskError(StorageError):
     """The disk is full, or the user's quota is used up: whatever else is written will fail, too."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from glassformer.core.errors import FullDiskError, InputError, StorageError
+from glassformer.core.errors import FullDiskError, InputError, NoFileError, StorageError
 from glassformer.core.temporaries import remove_dead, temporaries_of, temporary
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -16,12 +16,19 @@ _REMEDIES = {
     errno.ENOSPC: "The disk is full: free some space and run the same command again; finished work is kept.",
     errno.EDQUOT: "Your disk quota is used up: free some space and run the same command again; finished work is kept.",
     errno.EROFS: "The file system is read-only: choose another folder with --out.",
+    errno.ELOOP: "A link leads back to itself: remove it.",
     errno.EACCES: "You may not write there: choose another folder with --out, or change its permissions.",
     errno.EFBIG: "The file would be larger than this shell's limit (ulimit -f) or the file system allows.",
     errno.ENAMETOOLONG: "The name is too long: file systems allow 255 bytes for each part of a path.",
     errno.EMFILE: "The limit on open files is too low: raise it (ulimit -n 1024).",
     errno.ENOTDIR: "A part of the path is a file: choose another folder.",
     errno.ENOENT: "A folder of the path is missing: it may have been moved or deleted.",
+}
+# Of commands that change a folder where it is.
+_IN_PLACE = {
+    errno.EROFS: "The file system is read-only: make it writable, or run the command on a copy of the folder.",
+    errno.EACCES: "You may not write there: change its permissions, or run the command on a copy of the folder.",
+    errno.EPERM: "You may not write there: change its permissions, or run the command on a copy of the folder.",
 }
 _READING = {
     errno.EACCES: "You may not read it: change its permissions, or ask its owner.",
@@ -30,10 +37,14 @@ _READING = {
 }
 
 
-def storage_error(action: str, path: Path, error: OSError) -> StorageError:
-    """Turn an `OSError` met on `action` at `path` into an error with its remedy."""
+def storage_error(action: str, path: Path, error: OSError, in_place: bool = False) -> StorageError:
+    """Turn an `OSError` met on `action` at `path` into an error with its remedy.
+
+    `in_place`: the command changes a folder, and cannot write to another one.
+    """
     kind = FullDiskError if error.errno in _FULL else StorageError
     remedies = _REMEDIES | _READING if action.startswith(("read", "access")) else _REMEDIES
+    remedies = remedies | _IN_PLACE if in_place else remedies
     return kind(
         f"cannot {action} {_shortened(path)}: {error.strerror or error}",
         remedies.get(error.errno or 0, "Check the path and its permissions."),
@@ -63,8 +74,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     refuse_if_moved(path)
     named = path
-    with suppress(OSError):
-        # What a link points to is replaced, not the link.
+    with suppress(OSError, RuntimeError):
+        # What a link points to is replaced, not the link; one that leads back to itself raises `RuntimeError`.
         path = path.resolve() if path.is_symlink() else path
     _make_below_held(path.parent)
     mine = temporary(path)
@@ -139,7 +150,7 @@ def refuse_if_moved(path: Path) -> None:
         if (folder == path or folder in path.parents) and _has_moved(folder, identity):
             raise StorageError(
                 f"{folder} was moved or deleted during the run",
-                "Move it back, or give its new path with --out, and run the same command again; finished work is kept.",
+                "Move it back, or give its new path, and run the same command again; finished work is kept.",
             )
 
 
@@ -193,14 +204,15 @@ def _flush_folder(folder: Path) -> None:
 def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
     """Return the bytes of `path`.
 
-    Raises `error` with `remedy` if it does not exist, `StorageError` if it cannot be read or is a device, a pipe or a
-    folder, which might never end.
+    Raises `error` with `remedy` if it does not exist; `NoFileError` for a device, a pipe or a folder, which might never
+    end, and for a link to nothing or to itself; `StorageError` if it cannot be read.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise StorageError(f"cannot read {path}: it is not a regular file", "Give the name of a file.")
+            raise NoFileError(f"cannot read {path}: it is not a regular file", "Give the name of a file.")
         return path.read_bytes()
     except FileNotFoundError:
+        refuse_broken_link(path)
         raise error(f"there is no file {path}", remedy) from None
     except (MemoryError, OverflowError):
         raise StorageError(
@@ -208,4 +220,28 @@ def read_whole(path: Path, error: type[InputError], remedy: str) -> bytes:
             "The file may be damaged or of another kind.",
         ) from None
     except OSError as problem:
+        refuse_broken_link(path)
         raise storage_error("read", path, problem) from problem
+
+
+def refuse_broken_link(path: Path) -> None:
+    """Raise `NoFileError` if `path` is a link to nothing, or to itself by whatever way."""
+    if not is_broken_link(path):
+        return
+    try:
+        target = os.readlink(path)
+    except OSError:
+        target = "?"
+    raise NoFileError(
+        f"cannot read {path}: it is a link to {target}, which does not exist",
+        "Make its target available again, or remove the link.",
+    )
+
+
+def is_broken_link(path: Path) -> bool:
+    """Tell whether `path` is a link that leads to nothing, or back to itself."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP) and path.is_symlink()
+    return False

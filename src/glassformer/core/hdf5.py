@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from glassformer.core.arrays import OLDEST_VERSION, SCHEMA_VERSION, ArraySpec
 from glassformer.core.checksum import BLOCK, Checksum, check_user_block, warn_of_older_files, with_user_block
-from glassformer.core.errors import InputError
+from glassformer.core.errors import InputError, NoFileError
 from glassformer.core.files import read_whole, write_atomically
 
 # What h5py raises on damaged contents, depending on where the damage lies.
@@ -36,7 +36,7 @@ _REFUSED = {
     Checksum.WRONG: "its checksum does not fit its contents",
     Checksum.FOREIGN: "it is no HDF5 file",
 }
-_DAMAGED = "It is truncated or damaged: delete it and make it again, or copy it again."
+_DAMAGED = "It is truncated or damaged: delete it and run the command that wrote it again, or copy it again."
 
 
 def write_hdf5(path: Path, fill: Callable[[Any], None]) -> None:
@@ -52,28 +52,32 @@ def write_hdf5(path: Path, fill: Callable[[Any], None]) -> None:
 
 
 @contextmanager
-def open_hdf5(path: Path, error: type[InputError], kind: str) -> Iterator[tuple[Any, int]]:
+def open_hdf5(path: Path, error: type[InputError], kind: str, remedy: str = _DAMAGED) -> Iterator[tuple[Any, int]]:
     """Open the HDF5 file `path`, verified, and yield it with its size in bytes.
 
-    Whatever goes wrong while it is read is raised as `error`, naming `path` and `kind`.
+    Whatever goes wrong while it is read is raised as `error`, naming `path` and `kind`; `remedy`: of damage, or of
+    something in its place that is no file, which is raised as `NoFileError`.
 
     A file of an older version, without a checksum, is read with an `OlderFileWarning`.
     """
-    whole = read_whole(path, error, "Check the path.")
+    try:
+        whole = read_whole(path, error, "Check the path.")
+    except NoFileError as problem:
+        raise NoFileError(problem.problem, problem.remedy if remedy == _DAMAGED else remedy) from None
     found = check_user_block(whole)
     if found in _REFUSED:
-        raise error(f"{path} is not a whole {kind}: {_REFUSED[found]}", _DAMAGED)
+        raise error(f"{path} is not a whole {kind}: {_REFUSED[found]}", remedy)
     try:
         with h5py.File(io.BytesIO(whole), "r") as file:
-            _check_version(path, file, found, error)
+            _check_version(path, file, found, error, remedy)
             yield file, len(whole)
     except ContentsError as problem:
         raise error(f"{path}: {problem}", "The file cannot be used.") from None
     except HDF5_ERRORS as problem:
-        raise error(f"{path} is not a whole {kind}: {problem}", _DAMAGED) from problem
+        raise error(f"{path} is not a whole {kind}: {problem}", remedy) from problem
 
 
-def _check_version(path: Path, file: Any, found: Checksum, error: type[InputError]) -> None:
+def _check_version(path: Path, file: Any, found: Checksum, error: type[InputError], remedy: str) -> None:
     version = file.attrs.get("schema_version")
     version = version.item() if isinstance(version, np.generic) else version
     if not isinstance(version, int) or not OLDEST_VERSION <= version <= SCHEMA_VERSION:
@@ -84,7 +88,7 @@ def _check_version(path: Path, file: Any, found: Checksum, error: type[InputErro
     if found is Checksum.RIGHT:
         return
     if version > OLDEST_VERSION:
-        raise error(f"{path}: the checksum is missing", _DAMAGED)
+        raise error(f"{path}: the checksum is missing", remedy)
     warn_of_older_files(path)
 
 

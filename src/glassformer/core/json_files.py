@@ -39,6 +39,18 @@ def read_json(path: Path, error: type[InputError], what: str, remedy: str) -> An
     Raises `error`, saying that `path` is no `what`, for a file that does not exist, is no JSON or is damaged, and
     `StorageError` for one that cannot be read.
     """
+    values, found = _read(path, error, what, remedy)
+    if found is Checksum.NONE:
+        warn_of_older_files(path)
+    return values
+
+
+def check_json(path: Path, error: type[InputError], what: str, remedy: str) -> Checksum:
+    """Return what was found of the checksum of the JSON file `path`, right or none. Raises as `read_json` does."""
+    return _read(path, error, what, remedy)[1]
+
+
+def _read(path: Path, error: type[InputError], what: str, remedy: str) -> tuple[Any, Checksum]:
     whole = read_whole(path, error, remedy)
     try:
         values = json.loads(whole)
@@ -49,9 +61,7 @@ def read_json(path: Path, error: type[InputError], what: str, remedy: str) -> An
         raise error(f"{path} is not a {what}: {problem}", remedy) from None
     if found is Checksum.WRONG:
         raise error(f"{path} is not a whole {what}: its checksum does not fit its contents", remedy)
-    if found is Checksum.NONE:
-        warn_of_older_files(path)
-    return values
+    return values, found
 
 
 def checked(values: Any, kind: type[T], path: Path, error: type[InputError], what: str, remedy: str) -> T:

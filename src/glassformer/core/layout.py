@@ -17,6 +17,7 @@
 """
 
 import itertools
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ MODEL_FILE, HISTORY_FILE, TEST_FILE = "model.safetensors", "history.json", "test
 _OLDER_MODEL_FILE = "model.pt"
 HELD_OUT_FILE = "held-out.h5"
 RUN_FILE, PREDICTIONS_FILE, RESULT_FILE = "run.json", "predictions.h5", "result.json"
+# Files that have the suffix of samples, and are none.
+OTHER_HDF5_FILES = (PREDICTIONS_FILE, TEST_FILE, HELD_OUT_FILE, f"model{MODEL_SUFFIX}")
 # Of a training within a budget of time: the epochs that fit.
 BUDGET_FILE = "budget.json"
 
@@ -75,6 +78,11 @@ def names_state_point(wanted: str, label: str) -> bool:
 def configuration_id(index: int) -> str:
     """Return the name of configuration number `index`, and the stem of its file: 'c0003'."""
     return f"c{index:04d}"
+
+
+def is_configuration(stem: str) -> bool:
+    """Tell whether `stem` is a name that `configuration_id` gives."""
+    return re.fullmatch(r"c(\d{4}|[1-9]\d{4,})", stem) is not None
 
 
 def file_name(label: str) -> str:
@@ -132,7 +140,7 @@ def set_aside(file: Path) -> Path:
     """Return the first free name under which a damaged file is kept: '<file>.damaged', '<file>.damaged-2', ..."""
     first = file.with_name(f"{file.name}.damaged")
     others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
-    return next(name for name in itertools.chain([first], others) if not name.exists())
+    return next(name for name in itertools.chain([first], others) if not os.path.lexists(name))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,11 @@ The file is made under a name of its own and linked to the lock's, which succeed
 `flock`, which some file systems refuse or keep to one node, is not used. Its owner touches it every `HEARTBEAT`
 seconds. An owner on this host that has ended is seen to be dead at once; any other one counts as dead `STALE` seconds
 after its last heartbeat, by the clock of the file system. Then the lock is taken over.
+
+Clocks may be wrong. An owner is also dead if its file has stayed as it is for `STALE` seconds of the observer's own
+monotonic clock (`core.observed`). Commands that refuse at once cannot watch for so long: they note when they first met
+a lock that was touched more than `AHEAD` seconds in the future, and the next command on the same host counts from
+there. Thus such a lock is believed no longer than one that was touched when it was first met.
 """
 
 import errno
@@ -18,9 +23,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from glassformer.core.host import exists, here, started
+from glassformer.core.observed import forget, unchanged_for
 from glassformer.core.temporaries import temporary
 
 HEARTBEAT, STALE = 15.0, 180.0
+# Seconds in the future from which on the time of a lock file is not believed.
+AHEAD = 15.0
 # Seconds after which a lock file that names no owner is nobody's: one is written whole within this time.
 _NAMELESS = 5.0
 # Seconds after which a process that takes a lock over has been killed meanwhile.
@@ -115,6 +123,7 @@ class Lock:
             # Otherwise it was taken over, or the folder was moved and another one is in its place.
             if self._path.read_bytes() == self._contents:
                 self._path.unlink()
+                forget(self._path)
 
     def beat(self) -> None:
         """Show that this process lives. Sets `lost` if the lock was taken over, or its folder moved or deleted."""
@@ -139,7 +148,7 @@ class Lock:
         if found is None:
             raise HeldError(None)
         contents, owner, touched = found
-        if not _is_dead(owner, now - touched, self._path.parent):
+        if not _is_dead(self._path, found, now, share=True):
             raise HeldError(owner)
         turn = self._path.with_name(f"{self._path.name}.takeover")
         if not _take_turn(turn, now):
@@ -149,6 +158,7 @@ class Lock:
             if again is None or again[0] != contents or again[2] != touched:
                 raise HeldError(again and again[1])
             mine.replace(self._path)
+            forget(self._path)
         finally:
             with suppress(OSError):
                 turn.unlink()
@@ -168,8 +178,17 @@ def held(path: Path) -> Iterator[Lock]:
 
 def living_owner(path: Path) -> Owner | None:
     """Return who holds the lock whose file is `path`, as far as can be told, or None; nothing is changed."""
+    return _living_owner(path, share=False)
+
+
+def rival(path: Path) -> Owner | None:
+    """Return `living_owner`, to a process that is going to write: it notes when it met a lock from the future."""
+    return _living_owner(path, share=True)
+
+
+def _living_owner(path: Path, share: bool) -> Owner | None:
     found = _look(path)
-    if found is None or found[1] is None or _is_dead(found[1], time.time() - found[2], path.parent):
+    if found is None or found[1] is None or _is_dead(path, found, time.time(), share):
         return None
     return found[1]
 
@@ -253,8 +272,13 @@ def _take_turn(turn: Path, now: float) -> bool:
         os.close(os.open(turn, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
         with suppress(OSError):
-            if now - turn.stat().st_mtime > _TURN:
+            touched = turn.stat().st_mtime
+            # Also one from the future, by whatever clock.
+            if now - touched > _TURN or (
+                touched - now > AHEAD and unchanged_for(turn, b"", touched, share=True) > _TURN
+            ):
                 turn.unlink()
+                forget(turn)
         return False
     return True
 
@@ -269,13 +293,21 @@ def _look(path: Path) -> tuple[bytes, Owner | None, float] | None:
         return None
 
 
-def _is_dead(owner: Owner | None, age: float, folder: Path) -> bool:
-    """Tell whether the owner of a lock that was touched `age` seconds ago in `folder` counts as dead."""
-    if owner is None:
-        return age > _NAMELESS
-    # In a copy of the folder the owner's life means nothing.
-    alive = owner.alive if owner.folder == _inode(folder) else None
-    return age > STALE if alive is None else not alive
+def _is_dead(path: Path, found: tuple[bytes, Owner | None, float], now: float, share: bool) -> bool:
+    """Tell whether the owner of the lock file `path`, in which `found` was found at the time `now`, counts as dead.
+
+    With `share`, other processes of this host are told of a lock from the future.
+    """
+    contents, owner, touched = found
+    limit = _NAMELESS
+    if owner is not None:
+        # In a copy of the folder the owner's life means nothing.
+        alive = owner.alive if owner.folder == _inode(path.parent) else None
+        if alive is not None:
+            return not alive
+        limit = STALE
+    age = now - touched
+    return age > limit or unchanged_for(path, contents, touched, share and age < -AHEAD) > limit
 
 
 def _inode(folder: Path) -> int:

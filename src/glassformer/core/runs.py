@@ -14,19 +14,22 @@ from glassformer.core.errors import StorageError
 from glassformer.core.files import make_folder, storage_error, watched
 from glassformer.core.host import here
 from glassformer.core.layout import LOCK_FILE, run_locks
-from glassformer.core.lock import STALE, HeldError, Lock, Owner, clear_dead, living_owner
+from glassformer.core.lock import STALE, HeldError, Lock, Owner, clear_dead, living_owner, rival
+
+_ELSEWHERE = "Wait until it ends, stop it, or choose another folder with --out."
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, in_place: bool = False) -> Iterator[None]:
     """Hold `folder` for this process alone; the lock ends with the process, however it ends.
 
+    `in_place`: of a command that cannot write to another folder, which its errors must not advise.
     If nothing was written, a folder that did not exist before does not exist afterwards.
     Raises `StorageError` if another process writes there.
     """
-    with _made(folder), _locked(folder, folder / LOCK_FILE):
+    with _made(folder), _locked(folder, folder / LOCK_FILE, in_place):
         for owner in sharing(folder):
-            raise _held(folder, owner)
+            raise _held(folder, owner, in_place)
         with watched(folder):
             yield
 
@@ -39,7 +42,7 @@ def shared(folder: Path) -> Iterator[None]:
         for left in folder.glob(run_locks(host)):
             clear_dead(left)
         with _locked(folder, folder / run_locks(host, os.getpid())):
-            owner = living_owner(folder / LOCK_FILE)
+            owner = rival(folder / LOCK_FILE)
             if owner is not None:
                 raise _held(folder, owner)
             with watched(folder):
@@ -48,7 +51,7 @@ def shared(folder: Path) -> Iterator[None]:
 
 def sharing(folder: Path) -> list[Owner]:
     """Return the runs that share `folder` at the moment, without this one."""
-    found = [living_owner(path) for path in folder.glob(run_locks())]
+    found = [rival(path) for path in folder.glob(run_locks())]
     here_too = (*here(), os.getpid())
     return [one for one in found if one and (one.host, one.boot, one.namespace, one.process) != here_too]
 
@@ -73,14 +76,14 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(folder: Path, path: Path) -> Iterator[None]:
+def _locked(folder: Path, path: Path, in_place: bool = False) -> Iterator[None]:
     lock = Lock(path)
     try:
         lock.acquire()
     except HeldError as error:
-        raise _held(folder, error.owner) from None
+        raise _held(folder, error.owner, in_place) from None
     except OSError as error:
-        raise storage_error("lock", folder, error) from error
+        raise storage_error("lock", folder, error, in_place) from error
     try:
         yield
     finally:
@@ -96,11 +99,11 @@ def _missing(folder: Path) -> list[Path]:
         return []
 
 
-def _held(folder: Path, owner: Owner | None) -> StorageError:
+def _held(folder: Path, owner: Owner | None, in_place: bool = False) -> StorageError:
     problem = f"another run is writing to {folder}"
-    remedy = "Wait until it ends, stop it, or choose another folder with --out."
+    remedy = "Wait until it ends, or stop it." if in_place else _ELSEWHERE
     if owner is None:
         return StorageError(problem, remedy)
     if owner.alive is None:
-        remedy += f" If it was killed, the folder is free {STALE / 60:g} minutes after its last sign of life."
+        remedy += f" If it was killed, the folder is free in {STALE / 60:g} minutes at the latest."
     return StorageError(f"{problem}: {owner}", remedy)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from glassformer.core.lock import Owner, living_owner
+from glassformer.core.lock import Owner, rival
 
 # Seconds between two looks at what others hold, and how many of those are looked at.
 PATIENCE, LOOKS = 2.0, 32
@@ -39,7 +39,7 @@ class Queue:
         """Return the next task that nobody holds, as far as can be told; None if there is none at the moment."""
         while self._left:
             task = self._left.popleft()
-            owner = None if task.lock is None else living_owner(task.lock)
+            owner = None if task.lock is None else rival(task.lock)
             if owner is None:
                 return task
             self.defer(task, owner)
@@ -65,5 +65,5 @@ class Queue:
         self._looked = time.monotonic()
         for _ in range(min(LOOKS, len(self._held))):
             task = self._held.popleft()
-            free = task.lock is None or living_owner(task.lock) is None
+            free = task.lock is None or rival(task.lock) is None
             (self._left if free else self._held).append(task)

@@ -78,6 +78,7 @@ class Digest:
     crystalline_fraction: float
     equilibrated: bool | None
     engine: str | None
+    index: int | None
     parameter_hash: str | None
     times: FloatArray | None
     scattering: FloatArray | None
@@ -107,6 +108,7 @@ class Digest:
             crystalline_fraction=_known(facts.crystalline_fraction),
             equilibrated=facts.equilibrated,
             engine=facts.engine,
+            index=facts.index,
             parameter_hash=facts.parameter_hash,
             times=times,
             scattering=scattering,

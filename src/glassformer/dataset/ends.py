@@ -5,6 +5,7 @@ so in equilibrium a draw from r(0) to r(t), run backwards, is a valid draw from 
 r(0) - r(t). One draw is a noisy label, and no simulation is needed.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.files import refuse_broken_link
 from glassformer.core.layout import SAMPLE_SUFFIX
 from glassformer.core.progress import Progress
 from glassformer.core.runs import exclusive
@@ -59,7 +61,7 @@ def write_ends(dataset: Path, out: Path, draws: int, progress: Progress) -> tupl
     not say. Raises `DatasetError`, before anything is written, for samples without displacement vectors or with fewer
     draws, out of equilibrium, or ends themselves; `StorageError`.
     """
-    if out.resolve() == dataset.resolve():
+    if os.path.realpath(out) == os.path.realpath(dataset):
         raise DatasetError(f"{out} is the dataset itself", "Write the ends to a dataset of their own: --out ENDS.")
     samples = [sample for sample in read_dataset(dataset) if sample.ensemble is not None]
     _check(dataset, samples, draws)
@@ -73,6 +75,7 @@ def write_ends(dataset: Path, out: Path, draws: int, progress: Progress) -> tupl
                     f"{Path(sample.identifier).name}-{sample.configuration.fingerprint[:8]}-d{draw:02d}{SAMPLE_SUFFIX}"
                 )
                 path = out / sample.facts.state_point / name
+                refuse_broken_link(path)
                 if path.exists():
                     existed += 1
                 else:

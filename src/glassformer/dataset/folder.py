@@ -1,21 +1,26 @@
 """A dataset is a folder (`core.layout.DatasetFolder`). The folder is the truth; an index spares reading."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import ConfigurationError, DatasetError, InputError, NoFileError
 from glassformer.core.files import storage_error
-from glassformer.core.layout import SAMPLE_SUFFIX
+from glassformer.core.layout import OTHER_HDF5_FILES, SAMPLE_SUFFIX, DatasetFolder, is_configuration
 from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.dataset.consistency import check_definitions, check_state_points, refuse_copies, refuse_same
 from glassformer.dataset.digest import Digest
 from glassformer.dataset.index import Index
-from glassformer.dataset.sample import MOST_DRIFT, Sample, read_sample
+from glassformer.dataset.sample import MOST_DRIFT, Sample, is_sample, read_sample
 
 # Unread samples of which a reader is told before they are read.
 MANY = 500
+# Damaged files that a message names.
+MOST_NAMED = 10
+# What a sample that cannot be used raises, in contrast to a file system that is out of reach.
+UNUSABLE = (DatasetError, ConfigurationError, NoFileError)
 
 
 def sample_paths(dataset: Path) -> list[Path]:
@@ -27,9 +32,7 @@ def sample_paths(dataset: Path) -> list[Path]:
         raise DatasetError(f"there is no dataset folder {dataset}", "Make one with `glassformer simulate`.")
     paths = samples_in(dataset)
     if not paths and any(entry.suffix == SAMPLE_SUFFIX for entry in dataset.iterdir()):
-        raise DatasetError(
-            f"{dataset} is a folder of samples; expected a dataset, which holds such folders", f"Name {dataset.parent}."
-        )
+        raise not_the_dataset(dataset)
     if not paths:
         raise DatasetError(f"the dataset {dataset} is empty", "Fill it with `glassformer simulate`.")
     return paths
@@ -43,6 +46,38 @@ def samples_in(dataset: Path) -> list[Path]:
         return sorted(entry for folder in folders for entry in folder.iterdir() if _is_sample(entry))
     except OSError as error:
         raise storage_error("read", Path(error.filename or dataset), error) from error
+
+
+def not_the_dataset(folder: Path) -> DatasetError:
+    """Return the error for the `folder` of a state point that was given in the place of its dataset."""
+    return DatasetError(
+        f"{folder} is a folder of samples; expected a dataset, which holds such folders",
+        f"Name {folder.absolute().parent}.",
+    )
+
+
+def is_dataset(folder: Path) -> bool:
+    """Tell whether `folder` holds a campaign, or folders of samples, which may be damaged. Raises `StorageError`."""
+    if os.path.lexists(DatasetFolder(folder).campaign):
+        return True
+    try:
+        folders = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError as error:
+        raise storage_error("read", folder, error) from error
+    return any(holds_samples(entry) for entry in folders)
+
+
+def holds_samples(folder: Path) -> bool:
+    """Tell whether `folder` itself holds samples, also such that were set aside. Raises `StorageError`."""
+    try:
+        names = [entry.name.partition(".damaged")[0] for entry in folder.iterdir() if entry.name[0] != "."]
+    except OSError as error:
+        raise storage_error("read", folder, error) from error
+    # One that was simulated or imported is known by its name, also if nothing in it is left.
+    if any(is_configuration(Path(name).stem) for name in names if name.endswith(SAMPLE_SUFFIX)):
+        return True
+    others = (name for name in names if name.endswith(SAMPLE_SUFFIX) and name not in OTHER_HDF5_FILES)
+    return any(is_sample(folder / name) for name in others)
 
 
 def read_dataset(dataset: Path) -> list[Sample]:
@@ -60,7 +95,8 @@ def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) 
     """Return a digest of every sample of `dataset`, in the order of `read_dataset`, which it spares where it can.
 
     Files that are as they were when they were last read are not read again: damage of the disk in them is seen by
-    `glassformer verify`. `say` is told if many must be read. Raises `DatasetError` as `read_dataset` does.
+    `glassformer verify`. `say` is told if many must be read. Raises `DatasetError` as `read_dataset` does, after all
+    are read: it counts those at fault, and names the first `MOST_NAMED`.
     """
     paths, index = sample_paths(dataset), Index(dataset)
     known = [index.known(path) for path in paths]
@@ -68,9 +104,33 @@ def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) 
     if new >= MANY:
         say(f"reading {new} samples that are not in the index, 3 to 10 ms each at N = 1000; the next time is fast")
     digests: list[Digest] = []
+    failures: list[InputError] = []
     with checked_digests(index, paths, digests):
-        digests += [found or index.digest(path, read_digest) for path, found in zip(paths, known, strict=True)]
+        for path, found in zip(paths, known, strict=True):
+            try:
+                digests.append(found or index.digest(path, read_digest))
+            except UNUSABLE as error:
+                failures.append(error)
+        if failures:
+            raise _together(failures, dataset, len(paths))
     return digests
+
+
+def _together(failures: Sequence[InputError], dataset: Path, total: int) -> InputError:
+    """Return one error for the samples of `dataset`, `total` of them, that cannot be used."""
+    if len(failures) == 1:
+        return failures[0]
+    lines = [f"{len(failures)} of {total} samples of {dataset} cannot be used:"]
+    return DatasetError(
+        "\n".join(lines + some_of([error.problem for error in failures])),
+        "\n".join(dict.fromkeys(error.remedy for error in failures)),
+    )
+
+
+def some_of(lines: Sequence[str]) -> list[str]:
+    """Return the first `MOST_NAMED` of `lines`, and a line that counts the others."""
+    more = len(lines) - MOST_NAMED
+    return [*lines[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
 
 
 @contextmanager

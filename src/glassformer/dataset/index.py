@@ -27,7 +27,7 @@ from glassformer.core.version import __version__
 from glassformer.dataset.digest import Digest, restored
 
 # Raise it when what is kept changes its form or its meaning.
-FORMAT = f"1, glassformer {__version__}"
+FORMAT = f"2, glassformer {__version__}"
 # Fewer samples are read in half a second: they get no index.
 LEAST = 100
 # A file that changed so short a time ago may change again without another time, on file systems that count in seconds.

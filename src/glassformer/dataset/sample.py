@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import (
@@ -43,7 +44,7 @@ from glassformer.core.arrays import (
     with_rows,
 )
 from glassformer.core.errors import DatasetError
-from glassformer.core.hdf5 import group, open_hdf5, read_arrays, write_hdf5
+from glassformer.core.hdf5 import HDF5_ERRORS, group, open_hdf5, read_arrays, write_hdf5
 from glassformer.core.layout import configuration_id
 from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 from glassformer.dataset.mixtures import mixture_of
@@ -293,8 +294,11 @@ def write_sample(path: Path, sample: Sample) -> None:
 
 
 def read_sample(path: Path) -> Sample:
-    """Read and check the sample file `path`. Raises `DatasetError` or `ConfigurationError`, naming the file."""
-    with open_hdf5(path, DatasetError, "HDF5 file") as (file, size):
+    """Read and check the sample file `path`. Raises `DatasetError` or `ConfigurationError`, naming the file.
+
+    `NoFileError`, if it is a folder or a link to nothing, and other `StorageError`.
+    """
+    with open_hdf5(path, DatasetError, "HDF5 file", repair_remedy(path.parent.parent)) as (file, size):
         facts = _read_facts(path, dict(file.attrs))
         if "configuration" not in file:
             raise DatasetError(
@@ -311,6 +315,26 @@ def read_sample(path: Path) -> Sample:
     check_sample(sample, str(path))
     check_label(sample, path)
     return sample
+
+
+def is_sample(path: Path) -> bool:
+    """Tell whether the file `path` says that it is a sample; what else it holds is not looked at."""
+    try:
+        # A pipe might never end.
+        if not path.is_file():
+            return False
+        with h5py.File(path, "r") as file:
+            return str(file.attrs.get("format")) == FORMAT
+    except HDF5_ERRORS:
+        return False
+
+
+def repair_remedy(dataset: Path) -> str:
+    """Return what to do about a damaged sample of `dataset`."""
+    return (
+        "It is truncated or damaged. Set it aside, and simulate it again if the dataset contains its campaign:"
+        f" glassformer repair {dataset} --recompute. Or copy it again."
+    )
 
 
 def _read_cage(file: Any, path: Path, size: int) -> Cage:

@@ -14,7 +14,7 @@ from glassformer.core.errors import DatasetError, FullDiskError, GlassformerErro
 from glassformer.core.experiment import Experiment, Study
 from glassformer.core.files import refuse_if_moved
 from glassformer.core.layout import OutFolder, TrainingFolder, names_state_point
-from glassformer.core.lock import HeldError, living_owner
+from glassformer.core.lock import HeldError, rival
 from glassformer.core.parsl_runner import Runner
 from glassformer.core.progress import Part, Progress, Silent
 from glassformer.core.provenance import parameter_hash
@@ -103,7 +103,7 @@ def train_remotely(task: Task) -> None:
     try:
         _run_one(work, Silent(), task.order.threads)
     except StorageError:
-        owner = None if task.lock is None else living_owner(task.lock)
+        owner = None if task.lock is None else rival(task.lock)
         if owner is None:
             raise
         raise HeldError(owner) from None

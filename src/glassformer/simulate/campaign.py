@@ -1,5 +1,6 @@
 """Run a campaign: every configuration a task from parameters to a file, tasks on all cores, finished ones skipped."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -238,7 +239,7 @@ def draws_there(task: Task, index: Index, verify: bool = True) -> int | None:
     known = index.known(task.path)
     if known is not None and task.accepts(known.parameter_hash):
         return known.draws
-    if not verify and task.path.exists():
+    if not verify and os.path.lexists(task.path):
         return task.campaign.draws
     there = sample_there(task)
     return None if there is None else there.draws

@@ -41,7 +41,7 @@ def derive(dataset: Path, derivation: Derivation[T], progress: Progress, workers
     # Before the lock, which would make the folder.
     sample_paths(dataset)
     failures: dict[str, Exception] = {}
-    with exclusive(dataset):
+    with exclusive(dataset, in_place=True):
         remove_temporaries(dataset)
         paths, missing = sample_paths(dataset), []
         for path in paths:

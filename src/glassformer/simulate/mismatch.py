@@ -1,6 +1,7 @@
 """Why a sample that a dataset holds does not belong to a campaign: the settings that differ, by name."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from glassformer.core.errors import DatasetError
 from glassformer.core.json_files import read_json
 from glassformer.core.layout import DatasetFolder
 from glassformer.core.provenance import code_version
+from glassformer.dataset.places import stranger
 from glassformer.dataset.sample import Facts
 from glassformer.simulate.draws import engine_used
 
@@ -29,7 +31,10 @@ def read_campaign(path: Path) -> Campaign | None:
 
     Raises `DatasetError` if there is no such file or it is damaged, and `StorageError`.
     """
-    remedy = "If `glassformer simulate` made this dataset, delete the file and run the campaign again."
+    remedy = (
+        f"Set the file aside: glassformer repair {path.parent}. Then run `glassformer simulate` with the campaign file:"
+        " it writes it again, and simulates only what is missing."
+    )
     values = read_json(path, DatasetError, "campaign", remedy)
     try:
         return Campaign.model_validate_json(json.dumps(values))
@@ -40,11 +45,18 @@ def read_campaign(path: Path) -> Campaign | None:
 def earlier_campaign(dataset: Path) -> Campaign | None:
     """Return the campaign last run into `dataset`, or None if that is not known. Raises as `read_campaign` does."""
     path = DatasetFolder(dataset).campaign
-    return read_campaign(path) if path.exists() else None
+    return read_campaign(path) if os.path.lexists(path) else None
 
 
 def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
     """Return the error for the sample with `facts` in the place of `task`, which `protocol` would make."""
+    elsewhere = stranger(task.path, facts.state_point, facts.index)
+    if elsewhere:
+        return DatasetError(
+            f"{task.path} {elsewhere}: files were renamed or copied",
+            "Put it in its place or, if that is taken, set it aside and simulate what is missing: glassformer repair"
+            f" {task.path.parents[1]} --recompute.",
+        )
     found = _settings(task, task.path.parents[1]) or _recorded(task, facts, protocol)
     engine = f"engine: {facts.engine} in {HOLDER}, {engine_used(task.campaign)} in {ASKER}"
     hint = ""

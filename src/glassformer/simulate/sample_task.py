@@ -202,9 +202,10 @@ def claimed(task: Task) -> Iterator[Lock]:
 def sample_there(task: Task) -> Sample | None:
     """Return the sample in the task's file, or None if there is none.
 
-    Raises `DatasetError` if it is damaged or was made with other parameters.
+    Raises `DatasetError` if it is damaged or was made with other parameters, `NoFileError` if it is no file.
     """
-    if not task.path.exists():
+    # A link to nothing stands for a sample, which may be out of reach.
+    if not os.path.lexists(task.path):
         return None
     sample = read_sample(task.path)
     if not task.accepts(sample.facts.parameter_hash):

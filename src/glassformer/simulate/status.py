@@ -10,8 +10,9 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError
 from glassformer.core.layout import DatasetFolder, unfinished_folder
 from glassformer.core.runs import writing
-from glassformer.dataset.folder import MANY, read_digest, samples_in
+from glassformer.dataset.folder import MANY, UNUSABLE, read_digest, samples_in
 from glassformer.dataset.index import Index
+from glassformer.dataset.places import stranger
 from glassformer.simulate.equilibration import EQUILIBRATION_CHECKPOINT
 from glassformer.simulate.mismatch import read_campaign
 from glassformer.simulate.unfinished import Unfinished
@@ -19,11 +20,12 @@ from glassformer.simulate.unfinished import Unfinished
 
 @dataclass(frozen=True)
 class PointStatus:
-    """One state point: finished configurations, those begun with what they have, and those not begun.
+    """One state point: finished configurations, those begun with what they have, those not begun, and damaged ones.
 
     A configuration with fewer draws than the campaign asks for counts as begun. Of `unread` ones, which count as done,
     nothing is known but that there is a file. `in_equilibrium`: of how many equilibrium was shown; None if the campaign
-    takes configurations as they are given, without examining them.
+    takes configurations as they are given, without examining them. `damaged`: files that cannot be used, or hold other
+    samples, and why.
     """
 
     label: str
@@ -32,11 +34,12 @@ class PointStatus:
     in_equilibrium: int | None
     begun: tuple[str, ...]
     unread: int = 0
+    damaged: tuple[str, ...] = ()
 
     @property
     def missing(self) -> int:
         """Configurations of which nothing is there."""
-        return self.asked - self.done - len(self.begun)
+        return self.asked - self.done - len(self.begun) - len(self.damaged)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Status:
     points: tuple[PointStatus, ...]
     runs: tuple[str, ...] = ()
 
+    @property
+    def damaged(self) -> bool:
+        """Whether a sample is damaged."""
+        return any(point.damaged for point in self.points)
+
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
         points = [asdict(point) | {"missing": point.missing} for point in self.points]
@@ -54,12 +62,14 @@ class Status:
 
 
 def campaign_status(dataset: Path, verify: bool = True, say: Callable[[str], None] = lambda text: None) -> Status:
-    """Return how the campaign last run into `dataset` stands. Raises `DatasetError`.
+    """Return how the campaign last run into `dataset` stands, and which samples are damaged.
 
     Samples that are as they were when they were last read are not read again. Without `verify`, those that the index
     does not know are not read either: they count as done. `say` is told if many must be read.
+    Raises `DatasetError` if the campaign is not known, `StorageError`.
     """
     path = DatasetFolder(dataset).campaign
+    _check_presence(dataset, path)
     campaign = read_campaign(path)
     if campaign is None:
         raise DatasetError(
@@ -79,13 +89,23 @@ def campaign_status(dataset: Path, verify: bool = True, say: Callable[[str], Non
 
 
 def _point(dataset: Path, label: str, campaign: Campaign, index: Index, verify: bool) -> PointStatus:
-    done, in_equilibrium, begun, draws, unread = 0, 0, [], campaign.draws, 0
+    done, in_equilibrium, begun, draws, unread, damaged = 0, 0, [], campaign.draws, 0, []
     there = _names(dataset / label)
     for number in range(campaign.configurations):
         path = DatasetFolder(dataset).sample(label, number)
         stands = _begun(path, draws) if unfinished_folder(path).name in there else ""
         if path.name in there:
-            known = index.digest(path, read_digest) if verify else index.known(path)
+            try:
+                known = index.digest(path, read_digest) if verify else index.known(path)
+            except UNUSABLE as error:
+                damaged.append(f"{path.stem}: {error.problem}")
+                continue
+            elsewhere = "" if known is None else stranger(path, known.definition.state_point, known.index)
+            if known is None and not path.is_file():
+                elsewhere = "is no file"
+            if elsewhere:
+                damaged.append(f"{path.stem}: {path} {elsewhere}")
+                continue
             unread += known is None
             if known is None or known.draws >= draws:
                 done += 1
@@ -96,7 +116,22 @@ def _point(dataset: Path, label: str, campaign: Campaign, index: Index, verify: 
         if stands:
             begun.append(f"{path.stem}: {stands}")
     shown = None if campaign.equilibration.as_given else in_equilibrium
-    return PointStatus(label, campaign.configurations, done, shown, tuple(begun), unread)
+    return PointStatus(label, campaign.configurations, done, shown, tuple(begun), unread, tuple(damaged))
+
+
+def _check_presence(dataset: Path, campaign: Path) -> None:
+    """Raise `DatasetError` if there is no dataset, or no file of its campaign."""
+    if not dataset.is_dir():
+        raise DatasetError(f"there is no dataset folder {dataset}", "Check the path.")
+    if os.path.lexists(campaign):
+        return
+    aside = sorted(path.name for path in dataset.glob(f"{campaign.name}.damaged*"))
+    where = f"a repair set it aside as {aside[-1]}" if aside else "it is missing, as in datasets that were imported"
+    raise DatasetError(
+        f"{dataset} does not state its campaign, whose progress is asked for: it would be in {campaign.name}; {where}",
+        "Run `glassformer simulate` with the campaign file: it writes it again, and simulates only what is missing."
+        f" What the dataset holds: glassformer info {dataset}.",
+    )
 
 
 def _names(folder: Path) -> set[str]:
