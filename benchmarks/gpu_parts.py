@@ -119,12 +119,13 @@ def graphs() -> dict[str, Any]:
 
 
 def speed(configurations: int, draws: int) -> Found:
-    """Speed of lockstep, and what the bandwidths allow."""
+    """Speed of lockstep, and what the bandwidths and the issue of instructions allow."""
     steps = 1000 if configurations < 64 else 300
     found = measure(configurations, steps, 3, Lines(), draws, list(liquids()), bandwidths())
+    issue = "unknown" if found.issue_limit is None else f"{found.issue_limit / 1e6:.0f} M"
     print(
-        f"  {found.atom_steps_per_second / 1e6:.0f} M atom-steps/s; the bandwidths allow {found.limit / 1e6:.0f} M;"
-        f" share {found.share_of_limit:.0%}",
+        f"  {found.atom_steps_per_second / 1e6:.0f} M atom-steps/s; the bandwidths allow"
+        f" {found.bandwidth_limit / 1e6:.0f} M, the issue of instructions {issue}; share {found.share_of_limit:.0%}",
         flush=True,
     )
     return asdict(found) | {"cache_bandwidth": bandwidths()[0], "memory_bandwidth": bandwidths()[1]}

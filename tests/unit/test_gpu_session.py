@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 pytest.importorskip("numba.cuda", reason="needs numba-cuda")
 
-from benchmarks import gpu_parts, gpu_session
+from benchmarks import gpu, gpu_parts, gpu_session
 from benchmarks.gpu_campaign import CAMPAIGN, resumed_campaign
 from benchmarks.gpu_parts import PARTS
 
@@ -22,7 +22,7 @@ from benchmarks.gpu_parts import PARTS
 CHILD = """
 import os, subprocess, sys, time
 from pathlib import Path
-from benchmarks import gpu_parts, gpu_session
+from benchmarks import gpu, gpu_parts, gpu_session
 
 def raising():
     raise RuntimeError("an illegal address")
@@ -111,6 +111,18 @@ def test_the_part_of_graphs_fails_if_none_was_recorded(recorded: bool, monkeypat
     found = gpu_parts.graphs()
     assert found["passed"] == recorded
     assert ("error" in found) == ("microseconds_per_step_graph" not in found) == (not recorded)
+
+
+def test_the_issue_of_instructions_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    h100 = SimpleNamespace(CLOCK_RATE=1_980_000, MULTIPROCESSOR_COUNT=132)
+    monkeypatch.setattr(gpu, "cuda", SimpleNamespace(get_current_device=lambda: h100))
+    warps_per_second = 1.98e9 * 132 * 4
+    whole = gpu.issue_limit(80, 32, 32)
+    assert whole == pytest.approx(warps_per_second * 32 / (80 * gpu.INSTRUCTIONS_PER_ENTRY))
+    # Three vectors of eight lanes are 24 lanes for 20 draws.
+    assert gpu.issue_limit(80, 8, 20) == pytest.approx(whole * 20 / 24)
+    monkeypatch.setattr(gpu, "cuda", SimpleNamespace(get_current_device=SimpleNamespace))
+    assert gpu.issue_limit(80, 32, 32) is None
 
 
 def test_what_a_bare_machine_lacks_is_listed() -> None:
