@@ -164,7 +164,7 @@ def issue_limit(entries: float, lanes: int, draws: int) -> float | None:
     if not hasattr(device, "CLOCK_RATE"):
         return None
     # In kHz.
-    issued = 1e3 * device.CLOCK_RATE * device.MULTIPROCESSOR_COUNT * SCHEDULERS
+    issued: float = 1e3 * device.CLOCK_RATE * device.MULTIPROCESSOR_COUNT * SCHEDULERS
     return issued * WARP / (entries * INSTRUCTIONS_PER_ENTRY * idle_lanes(lanes, draws))
 
 
