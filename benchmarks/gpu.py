@@ -15,12 +15,17 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.velocities import maxwell_boltzmann
 from glassformer.simulate.lockstep.cuda import LockstepCuda, check_device, device_name
 from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
+from glassformer.simulate.lockstep.cuda_lists import WARP
 from glassformer.simulate.lockstep.widths import ENTRY_BYTES, LANE_BYTES, best_width
 
 EDGE, DENSITY, TEMPERATURE = 16, 1.2, 0.44
 PARTICLES = EDGE**3
 # Steps at each temperature on the way from a lattice to the liquid.
 MELT = ((1.0, 2000), (0.6, 2000), (TEMPERATURE, 4000))
+# Instructions per entry of a list that a warp issues in `forces`, of pairs within the cutoff of a potential without
+# smoothing, counted in the machine code for sm_90 (ptxas 12.9); what a warp issues beside that, per particle and step,
+# is left out. A multiprocessor of an H100 has four schedulers, each of which issues one instruction per clock.
+INSTRUCTIONS_PER_ENTRY, SCHEDULERS = 102, 4
 # Bytes per particle, draw and step beside the list: leap reads five arrays of three numbers and writes three, forces
 # reads one and writes one and two numbers.
 BYTES_BESIDE = 12 * (5 + 3 + 1 + 1) + 8
@@ -31,7 +36,8 @@ class GpuSpeed:
     """Speed of one batch: median, least and greatest of the rounds, in atom-steps of draws that were asked for.
 
     `lanes` of a vector; `entries` per particle in its list; bytes that the layout moves per atom-step, by count, from
-    the L2 cache and from memory; `limit`: atom-steps per second that the bandwidths of both allow.
+    the L2 cache and from memory; `bandwidth_limit`, `issue_limit`: atom-steps per second that the bandwidths of both
+    allow, and the rate at which instructions are issued, None where the clock is unknown; `limit`: the lower of them.
     """
 
     device: str
@@ -49,6 +55,8 @@ class GpuSpeed:
     entries: float = 0.0
     cache_bytes: float = 0.0
     memory_bytes: float = 0.0
+    bandwidth_limit: float = 0.0
+    issue_limit: float | None = None
     limit: float = 0.0
     share_of_limit: float = 0.0
 
@@ -123,11 +131,14 @@ def measure(
     entries = float(np.mean([engine.listed_per_particle(v) for v in range(min(8, len(vectors)))]))
     cache_bytes, memory_bytes = layout_bytes(entries, lanes, draws)
     cache, memory = bandwidths or read_bandwidths()
-    limit = 1 / max(cache_bytes / cache, memory_bytes / memory)
+    by_bandwidth = 1 / max(cache_bytes / cache, memory_bytes / memory)
+    by_issue = issue_limit(entries, lanes, draws)
+    limit = by_bandwidth if by_issue is None else min(by_bandwidth, by_issue)
     rate = float(np.median(rates))
     return GpuSpeed(
         device_name(), f"liquid, T = {TEMPERATURE}", configurations, draws, particles, steps, compile_seconds, rate,
-        min(rates), max(rates), drift, lanes, entries, cache_bytes, memory_bytes, limit, rate / limit,
+        min(rates), max(rates), drift, lanes, entries, cache_bytes, memory_bytes, by_bandwidth,
+        by_issue, limit, rate / limit,
     )  # fmt: skip
 
 
@@ -138,9 +149,28 @@ def layout_bytes(entries: float, lanes: int, draws: int) -> tuple[float, float]:
     displacement. These come from L2: the vector that is worked on fits there, N = 4096 with 32 lanes in 1.5 MiB. All
     else is read or written once per step, from memory where the batch is larger than L2.
     """
-    idle = -(-draws // lanes) * lanes / draws
+    idle = idle_lanes(lanes, draws)
     once = idle * (entries * ENTRY_BYTES / lanes + BYTES_BESIDE)
     return once + idle * entries * LANE_BYTES, once
+
+
+def issue_limit(entries: float, lanes: int, draws: int) -> float | None:
+    """Return the atom-steps per second at which all schedulers are busy with `forces`; None on numba's simulator.
+
+    A warp issues the instructions of an entry for 32 lanes at a time, `lanes` of which are draws of one vector and the
+    rest share out its list.
+    """
+    device = cuda.get_current_device()
+    if not hasattr(device, "CLOCK_RATE"):
+        return None
+    # In kHz.
+    issued: float = 1e3 * device.CLOCK_RATE * device.MULTIPROCESSOR_COUNT * SCHEDULERS
+    return issued * WARP / (entries * INSTRUCTIONS_PER_ENTRY * idle_lanes(lanes, draws))
+
+
+def idle_lanes(lanes: int, draws: int) -> float:
+    """Return how many lanes there are for each of `draws` draws in vectors of `lanes`."""
+    return -(-draws // lanes) * lanes / draws
 
 
 def measure_equilibration(

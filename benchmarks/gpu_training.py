@@ -2,7 +2,8 @@
 
     python -m benchmarks.gpu_training --json
 
-What was measured is written to `--out` after every network, so that a run that is stopped loses no more than one.
+Each network is measured in a process of its own. What was measured is written to `--out` after every network, so that a
+run that is stopped loses no more than one, with the ratios to the best peer and whether they meet the aims.
 All have the same first weights, data and optimizer. The graph of positions is at hand in glassformer's training step,
 as in its training; the others find it in every step. A prediction starts from positions for all.
 """
@@ -10,6 +11,7 @@ as in its training; the others find it in every step. A prediction starts from p
 import argparse
 import json
 import math
+import subprocess
 import sys
 import time
 import traceback
@@ -24,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.gpu_verdict import OWN, against_peers
 from benchmarks.network_task import (
     ADAM_EPSILON,
     LEARNING_RATE,
@@ -34,6 +37,7 @@ from benchmarks.network_task import (
     write_task,
 )
 from benchmarks.peers import torch_worker
+from glassformer.core.files import write_atomically
 from glassformer.core.provenance import code_version
 from glassformer.core.run import Precision
 from glassformer.graph.batch import GraphBatch, build_graph, join
@@ -42,6 +46,10 @@ from glassformer.train.device import Device, choose_device, device_name, product
 # In order of importance, should time run out: what compiles for longest comes last.
 PRECISIONS: tuple[Precision, ...] = ("tf32", "float32", "bf16")
 CONTENDERS = ("glassformer", "torch", "pyg", "torch_compiled")
+# Parts of the time: kernels are compiled in the first and the last. What one does not need is left to the next.
+SHARES = {"glassformer": 3, "torch": 2, "pyg": 2, "torch_compiled": 3}
+# Seconds that a compilation that has begun may take longer.
+GRACE = 30.0
 WARM_UP = 3
 # The thesis: 320 structures at each of four state points, 30 epochs.
 STRUCTURES, EPOCHS = 4 * 320, 30
@@ -218,37 +226,88 @@ def _apart(found: Tensor, exact: Tensor) -> float:
 def compare(shape: Shape, wanted: Device, rounds: int, seconds: float, out: Path | None) -> dict[str, Any]:
     """Return all measurements, and write them to `out` as they come. Raises `SettingsError` without the device.
 
-    After `seconds` no further network is measured. One that fails is recorded with its error.
+    Every network has a process and a share of `seconds` of its own, so that one that leaves the device unusable, or
+    takes too long, costs no other. After all, at most `GRACE` seconds later. One that fails is recorded with its error.
     """
-    began, device = time.monotonic(), choose_device(wanted)
-    torch.set_num_threads(shape.threads)
+    ends, device = time.monotonic() + seconds, choose_device(wanted)
     result: dict[str, Any] = {
-        "benchmark": "gpu-training", "device": device_name(device), "command": " ".join(sys.argv),
+        "benchmark": "gpu-training", "device": "", "command": " ".join(sys.argv),
         "versions": {"glassformer": code_version(), "torch": torch.__version__, "cuda": torch.version.cuda},
         "particles": shape.particles, "neighbors": shape.neighbors, "batch": shape.batch, "rounds": rounds,
         "gflop_per_step": training_gflop(shape), "edge_bytes_per_step": least_bytes(shape),
-        "precisions": {precision: {} for precision in PRECISIONS},
+        "precisions": {precision: {} for precision in PRECISIONS}, "against_peers": {},
     }  # fmt: skip
+    with TemporaryDirectory(prefix="glassformer-bench-") as name:
+        folder = Path(name)
+        (folder / "task.json").write_text(json.dumps(write_task(shape, folder)))
+        for number, who in enumerate(CONTENDERS):
+            left = ends - time.monotonic()
+            share = left * SHARES[who] / sum(SHARES[other] for other in CONTENDERS[number:])
+            found = in_a_process(who, folder, shape, device, rounds, share)
+            result["device"] = result["device"] or found.get("device", "")
+            if "errors" in found:
+                result["errors"] = found["errors"]
+            for precision, measured in result["precisions"].items():
+                measured[who] = found["precisions"].get(precision, {"missing": found.get("problem", "not reached")})
+                result["against_peers"][precision] = against_peers(measured)
+            if out is not None:
+                out.write_text(json.dumps(result, indent=1))
+    return result
+
+
+def in_a_process(
+    who: str, folder: Path, shape: Shape, device: torch.device, rounds: int, seconds: float
+) -> dict[str, Any]:
+    """Return what a process measured of one contender with the task in `folder`, and its `problem` if it failed."""
+    if seconds <= 0:
+        return {"precisions": {}, "problem": "no time was left"}
+    out, log = folder / f"{who}.json", folder / f"{who}.log"
+    command = [
+        sys.executable, "-m", "benchmarks.gpu_training", "--only", who, "--task", str(folder / "task.json"),
+        "--out", str(out), "--seconds", str(seconds), "--rounds", str(rounds), "--device", device.type,
+        "--particles", str(shape.particles), "--neighbors", str(shape.neighbors), "--batch", str(shape.batch),
+        "--threads", str(shape.threads),
+    ]  # fmt: skip
+    problem = ""
+    # A file, not a pipe, which what it has started would hold open.
+    with log.open("wb") as messages:
+        try:
+            limit = None if math.isinf(seconds) else seconds + GRACE
+            status = subprocess.run(command, stderr=messages, timeout=limit, check=False).returncode
+            problem = f"its process ended with status {status}" if status else ""
+        except subprocess.TimeoutExpired:
+            problem = f"its process had not ended after {seconds + GRACE:.0f} s"
+    said = log.read_text(errors="replace")
+    sys.stderr.write(said)
+    found: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {"precisions": {}}
+    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
+    return found | ({"problem": f"{problem}: {last}"[:1000] if last else problem} if problem else {})
+
+
+def measure_one(
+    who: str, shape: Shape, task: dict[str, Any], device: torch.device, rounds: int, seconds: float, out: Path
+) -> None:
+    """Measure one contender in this process, and write to `out` what is known after each precision.
+
+    After `seconds` no further precision is measured. One that fails is recorded with its error.
+    """
+    ends = time.monotonic() + seconds
+    torch.set_num_threads(shape.threads)
+    result: dict[str, Any] = {"device": device_name(device), "precisions": {}}
 
     def attempt(target: dict[str, Any], name: str, call: Callable[[], Any]) -> None:
         try:
-            late = time.monotonic() - began > seconds
-            target[name] = {"missing": f"{seconds:g} s had passed"} if late else call()
+            late = time.monotonic() > ends
+            target[name] = {"missing": f"{seconds:.0f} s had passed"} if late else call()
         except Exception as error:
             traceback.print_exc()
             target[name] = {"missing": f"{type(error).__name__}: {error}"[:1000]}
-        if out is not None:
-            out.write_text(json.dumps(result, indent=1))
+        write_atomically(out, json.dumps(result, indent=1).encode())
 
-    with TemporaryDirectory(prefix="glassformer-bench-") as folder:
-        task = write_task(shape, Path(folder))
-        for precision in PRECISIONS:
-            for who in CONTENDERS:
-                call = partial(measured, who, shape, task, device, precision, rounds)
-                attempt(result["precisions"][precision], who, call)
-            if precision == PRECISIONS[0]:
-                attempt(result, "errors", partial(errors, shape, device))
-    return result
+    for precision in PRECISIONS:
+        attempt(result["precisions"], precision, partial(measured, who, shape, task, device, precision, rounds))
+    if who == OWN:
+        attempt(result, "errors", partial(errors, shape, device))
 
 
 def measured(
@@ -262,7 +321,7 @@ def measured(
     if isinstance(one, str):
         return {"missing": one}
     found = measure(one, task, precision, rounds)
-    if who == "glassformer":
+    if who == OWN:
         seconds = found["train_step"]["seconds_per_configuration"]
         limit = limit_seconds(shape, precision, device_name(device))
         found["limit_seconds_per_configuration"] = None if limit is None else limit / shape.batch
@@ -285,8 +344,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=math.inf, help="start no measurement after so many seconds")
     parser.add_argument("--out", type=Path, help="file for what was measured, written after every network")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--only", choices=CONTENDERS, help="measure one network in this process; needs --task and --out"
+    )
+    parser.add_argument("--task", type=Path, help="file of the task that the networks share")
     given = parser.parse_args()
     shape = Shape(given.particles, given.neighbors, given.batch, given.threads)
+    if given.only:
+        task, device = json.loads(given.task.read_text()), choose_device(given.device)
+        measure_one(given.only, shape, task, device, given.rounds, given.seconds, given.out)
+        return
     result = compare(shape, given.device, given.rounds, given.seconds, given.out)
     if given.json:
         print(json.dumps(result, indent=1))
@@ -298,6 +365,8 @@ def main() -> None:
                 f"{1e3 * one[call]['seconds_per_configuration']:.2f} ms" for call in ("train_step", "predict")
             ]  # fmt: skip
             print(f"| {precision} | {who} | {' | '.join(cells)} |")
+    for precision, ratios in result["against_peers"].items():
+        print(f"{precision}: {json.dumps(ratios)}")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.lattice import rattled_lattice as rattled_lattice
 from tests.liquids import mixture
 
+# Before anything imports Triton, which asks when its functions are defined: without a GPU its kernels are interpreted.
+if not Path("/dev/nvidiactl").exists():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 TINY_CAMPAIGN = {
     "seed": 11,
     "particles": 200,

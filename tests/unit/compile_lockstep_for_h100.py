@@ -56,7 +56,7 @@ host = SimpleNamespace(
 )
 engine.cuda = cuda_coupled.cuda = host
 engine.check_device, engine.free_bytes, engine.SIMULATED = (lambda: None), (lambda: 2**40), True
-cuda_graph.Repeated.__init__ = lambda self, launched: None
+cuda_graph.Repeated.__init__ = lambda self: None
 start = rattled_lattice(3, 0, spacing=1.08)
 drawn = unit_masses(1, start.particles, 2.0)
 bath = cuda_coupled.Bath((0.5, 0.9), (2.0, 40.0))

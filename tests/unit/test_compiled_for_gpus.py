@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 
 def test_the_kernels_fit_an_h100(tmp_path: Path) -> None:
     # In a process of its own: here Triton may be the interpreter.

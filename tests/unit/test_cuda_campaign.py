@@ -263,3 +263,88 @@ def test_a_worker_computes_on_its_share_of_the_node(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(batch_task, "cores", lambda: 16)
     assert batch_task._cores_of_worker() == expected
+
+
+# Vectors that fly straight on, as the kernels' launches are replaced; after step 4 they need longer lists.
+MEMORY = """
+import gc, weakref
+gc.disable()
+saved, progress, alive = {}, [], []
+module.OUTER_ROOM = module.INNER_ROOM = 60
+
+class Flying(LockstepCuda):
+    def __init__(self, *arguments):
+        assert not any(engine() for engine in alive)
+        alive.append(weakref.ref(self))
+        super().__init__(*arguments)
+        sizes.append(self._shape[0])
+
+    def restore(self, states):
+        super().restore(states)
+        restored.append(self.steps)
+
+    def _launch_lists(self, stream): pass
+    _launch_forces = _launch_lists
+
+    def _launch_step(self, stream):
+        self._u.copy_to_device(self._u.copy_to_host() + np.float32(0.01) * self._w.copy_to_host())
+        if self.steps >= 4 and self._outer[1].shape[2] < 400:
+            self._needed.copy_to_device(np.full_like(self._needed.copy_to_host(), 400))
+
+def outcomes(room):
+    # Room for the longer lists of so many vectors of 27 particles, 16 bytes an entry.
+    module.free_bytes = lambda: room * 520 * 27 * 16
+    saved.clear(), progress.clear(), alive.clear(), sizes.clear(), restored.clear()
+    def vector(number):
+        def report(done, more=0): progress.append((done, more))
+        return batch.Vector(starts[number % 2], 0.5, [number, 9 + number], campaign, report, None,
+            lambda arrays: saved.update({number: arrays}), lambda: saved.get(number))
+    return batch.follow_vectors([vector(number) for number in range(5)])
+
+sizes, restored = [], []
+batch.LockstepCuda, batch.free_bytes = Flying, lambda: 2**40
+work = 5 * 2 * int(batch.observation_steps(campaign)[-1])
+"""
+
+
+@pytest.mark.long
+def test_vectors_that_outgrow_the_memory_continue_in_smaller_groups() -> None:
+    simulated(
+        CAMPAIGN
+        + MEMORY
+        + """
+expected = outcomes(100)
+assert sizes == [5] and sum(done for done, _ in progress) == work
+found = outcomes(2.5)
+assert sizes == [5, 2, 2, 1] and restored == [4, 4, 4], (sizes, restored)
+for one, other in zip(expected, found):
+    assert np.abs(one.displacements).max() > 0
+    for name in vars(one):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
+# What is done twice is reported as more to do.
+assert sum(done for done, _ in progress) == work + sum(more for _, more in progress)
+"""
+    )
+
+
+@pytest.mark.long
+def test_a_vector_that_does_not_fit_alone_says_so_and_nothing_stays_on_the_device() -> None:
+    simulated(
+        CAMPAIGN
+        + MEMORY
+        + """
+from glassformer.core.errors import DeviceMemoryError
+found = outcomes(0.9)
+assert sizes == [5, 2, 1, 1, 1, 1, 1], sizes
+assert all(isinstance(one, DeviceMemoryError) for one in found)
+assert "520 entries per particle for 1 vectors" in found[0].problem and "lockstep" in found[0].remedy
+assert not any(engine() for engine in alive)
+
+def full(*_):
+    raise RuntimeError("[CUresult.CUDA_ERROR_OUT_OF_MEMORY] Call to cuMemAlloc")
+
+LockstepCuda._zeros = full
+assert all(isinstance(one, DeviceMemoryError) and "cuMemAlloc" in one.problem for one in outcomes(100))
+assert not any(engine() for engine in alive)
+"""
+    )

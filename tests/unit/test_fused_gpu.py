@@ -24,6 +24,8 @@ from glassformer.network.fused_gpu import can_fuse, products_of  # noqa: E402
 from tests.unit import test_fused_edgeconv  # noqa: E402
 from tests.unit.test_fused_edgeconv import EDGE_FEATURES, block, close, freeze  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 DEVICE = torch.device("cuda" if GPU else "cpu")
 # A tile and a bit; widths above, below and between the sizes of the kernels.
 PARTICLES, K = 70, 5

@@ -1,16 +1,20 @@
 """The session on a GPU: a part that fails, dies or hangs loses no figures of the others."""
 
+import importlib.metadata
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 pytest.importorskip("numba.cuda", reason="needs numba-cuda")
 
-from benchmarks import gpu_session
+from benchmarks import gpu, gpu_parts, gpu_session
 from benchmarks.gpu_campaign import CAMPAIGN, resumed_campaign
 from benchmarks.gpu_parts import PARTS
 
@@ -18,7 +22,7 @@ from benchmarks.gpu_parts import PARTS
 CHILD = """
 import os, subprocess, sys, time
 from pathlib import Path
-from benchmarks import gpu_parts, gpu_session
+from benchmarks import gpu, gpu_parts, gpu_session
 
 def raising():
     raise RuntimeError("an illegal address")
@@ -38,7 +42,6 @@ ASKED_FOR = {"numba", "numba-cuda", "numpy", "scipy", "h5py", "typer", "torch", 
 NEEDED_BY_THESE = {
     "PyYAML", "annotated-doc", "charset-normalizer", "click", "colorama", "cuda-bindings", "cuda-core", "dill",
     "llvmlite", "markdown-it-py", "mdurl", "psutil", "pygments", "rich", "setuptools", "shellingham", "tqdm",
-    "typing-extensions",
 }  # fmt: skip
 NAMES = ("first", "raising", "dying", "hanging", "wrong", "last")
 
@@ -81,6 +84,47 @@ def test_the_parts_fit_in_a_session() -> None:
     assert max(part.seconds for part in PARTS.values()) < gpu_session.SESSION / 2
 
 
+def test_a_training_without_a_network_fails_its_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its exit status."""
+
+    def run(command: list[str], **_: Any) -> Any:
+        measured = {"train_step": {"seconds_per_configuration": 1}}
+        whole = {"glassformer": measured, "torch": measured, "pyg": {"missing": "not installed"}}
+        left = {name: one for name, one in whole.items() if name != gone} | {gone: {"missing": "an illegal address"}}
+        Path(command[command.index("--out") + 1]).write_text(json.dumps({"precisions": {"tf32": left}}))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(gpu_parts.subprocess, "run", run)
+    expected = {"glassformer": "glassformer in tf32", "torch": "every peer in tf32"}
+    for gone in expected:
+        found = gpu_parts.training(tmp_path, 100.0)
+        assert found["lacking"] == [expected[gone]]
+        assert not found["passed"]
+    gone = "torch_compiled"
+    assert gpu_parts.training(tmp_path, 100.0)["passed"]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_the_part_of_graphs_fails_if_none_was_recorded(recorded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = SimpleNamespace(uses_graph=recorded, advance=lambda steps: None, _repeated=SimpleNamespace())
+    monkeypatch.setattr(gpu_parts, "LockstepCuda", lambda *_: engine)
+    found = gpu_parts.graphs()
+    assert found["passed"] == recorded
+    assert ("error" in found) == ("microseconds_per_step_graph" not in found) == (not recorded)
+
+
+def test_the_issue_of_instructions_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    h100 = SimpleNamespace(CLOCK_RATE=1_980_000, MULTIPROCESSOR_COUNT=132)
+    monkeypatch.setattr(gpu, "cuda", SimpleNamespace(get_current_device=lambda: h100))
+    warps_per_second = 1.98e9 * 132 * 4
+    whole = gpu.issue_limit(80, 32, 32)
+    assert whole == pytest.approx(warps_per_second * 32 / (80 * gpu.INSTRUCTIONS_PER_ENTRY))
+    # Three vectors of eight lanes are 24 lanes for 20 draws.
+    assert gpu.issue_limit(80, 8, 20) == pytest.approx(whole * 20 / 24)
+    monkeypatch.setattr(gpu, "cuda", SimpleNamespace(get_current_device=SimpleNamespace))
+    assert gpu.issue_limit(80, 32, 32) is None
+
+
 def test_what_a_bare_machine_lacks_is_listed() -> None:
     """All packages that the parts import are those that gpu.sh asks for, what these need, or listed wheels."""
     lines = (ROOT / "benchmarks/gpu-wheels.txt").read_text().splitlines()
@@ -97,6 +141,18 @@ print(*{name for one, module in sys.modules.items() if module for name in of.get
     imported = {name.replace("_", "-") for name in done.stdout.split()}
     assert {"pydantic", "pydantic-core"} <= imported
     assert imported <= wheels | ASKED_FOR | NEEDED_BY_THESE
+
+
+def test_the_listed_wheels_need_only_one_another() -> None:
+    """In the versions listed: a bare machine may have an older version of whatever is not listed."""
+    lines = (ROOT / "benchmarks/gpu-wheels.txt").read_text().splitlines()
+    listed = {name: version for name, _, version in (line.partition("==") for line in lines if line[:1] != "#")}
+    for name, version in listed.items():
+        assert importlib.metadata.version(name) == version, "the list differs from constraints.txt"
+        needs = [Requirement(line) for line in importlib.metadata.requires(name) or ()]
+        for need in needs:
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                assert need.specifier.contains(listed[need.name]), f"{name} needs {need}"
 
 
 def test_the_machine_is_described() -> None:

@@ -230,7 +230,7 @@ class TemperatureRidge:
         found = self.response(self.level.standardised(columns, temperature) @ weights)
         if others is None:
             return found
-        centred = others - others.mean(0) + found.mean(0)
+        centred: FloatArray = others - others.mean(0) + found.mean(0)
         return (1 - self.share) * found + self.share * centred
 
     def mean(

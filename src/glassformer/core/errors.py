@@ -61,6 +61,10 @@ class EngineError(GlassformerError):
     """The simulation engine is missing or failed."""
 
 
+class DeviceMemoryError(EngineError):
+    """The memory of a GPU does not suffice for what is simulated there together."""
+
+
 class UnstableError(EngineError):
     """The dynamics became unstable: in `draws`, by their numbers in the vector, or in all if none is named."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassformer.core.cores import cores
-from glassformer.core.errors import GlassformerError, UnstableError
+from glassformer.core.errors import GlassformerError
 from glassformer.core.failures import named
 from glassformer.core.lock import HeldError
 from glassformer.dataset.mixtures import mixture_of
@@ -83,14 +83,14 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
             )
         )
         for task, unfinished in mine:
-            unstable: UnstableError | None = errors.get(task.name)
+            problem = errors.get(task.name)
             try:
-                if unstable is not None:
-                    raise unstable
+                if problem is not None:
+                    raise problem
                 # Its draws are reported already.
                 made += make_sample(task, lambda done, more=0: None, unfinished, threads)
-            except GlassformerError as problem:
-                failure = failure or named(task.name, problem)
+            except GlassformerError as error:
+                failure = failure or named(task.name, error)
     if failure is not None:
         raise failure
     if held is not None:
@@ -134,7 +134,8 @@ def _equilibrate_together(
         try:
             equilibrate_sample(task, report, unfinished, conductor)
         except GlassformerError as error:
-            errors[task.name] = error
+            # Its frames hold what it has on the device.
+            errors[task.name] = error.with_traceback(None)
         finally:
             conductor.leave()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import EngineError, UnstableError
+from glassformer.core.errors import DeviceMemoryError, EngineError, UnstableError
 from glassformer.core.seeds import named_seed
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.isoconfigurational import DRAWS, Observations, Report, run_lammps_draw, vector_work, weighed
@@ -157,15 +157,15 @@ class Request:
     first_draw: int = 0
 
 
-def run_on_device(requests: Sequence[Request], threads: int = 1) -> list[UnstableError | None]:
+def run_on_device(requests: Sequence[Request], threads: int = 1) -> list[EngineError | None]:
     """Follow the draws of all `requests` together on the CUDA device, and keep in `unfinished` what they did.
 
-    Then `run_draws` has nothing left to run. Returns, for each, the error of its unstable draws, or None.
-    Raises `EngineError` or `StorageError`.
+    Then `run_draws` has nothing left to run. Returns, for each, None, or the error of its unstable draws, or of draws
+    that do not fit on the device even alone. Raises `EngineError` or `StorageError`.
     """
     from glassformer.simulate.lockstep.batch import follow_vectors
 
-    errors: list[UnstableError | None] = [None] * len(requests)
+    errors: list[EngineError | None] = [None] * len(requests)
     left: list[tuple[int, str, list[int]]] = []
     for number, request in enumerate(requests):
         first = request.first_draw
@@ -185,7 +185,9 @@ def run_on_device(requests: Sequence[Request], threads: int = 1) -> list[Unstabl
         for one, (used, attempts), seen in zip(left, tried, follow_vectors(vectors, threads), strict=True):
             number, name, _ = one
             unfinished = requests[number].unfinished
-            if not isinstance(seen, UnstableError):
+            if isinstance(seen, DeviceMemoryError):
+                errors[number] = seen
+            elif not isinstance(seen, UnstableError):
                 _finish(unfinished, name, seen, None, used)
             elif _try_again(unfinished, name, used, attempts, seen):
                 again.append(one)
@@ -201,9 +203,11 @@ def _vector(request: Request, name: str, seeds: list[int]) -> "Vector":
     def save(arrays: dict[str, np.ndarray]) -> None:
         request.unfinished.save(f"{name}-running", arrays)
 
-    checkpoint = request.unfinished.load(f"{name}-running")
+    def load() -> dict[str, np.ndarray] | None:
+        return request.unfinished.load(f"{name}-running")
+
     report = weighed(request.report, device_work(len(seeds)) / len(seeds))
-    return Vector(request.configuration, request.temperature, seeds, request.campaign, report, checkpoint, save)
+    return Vector(request.configuration, request.temperature, seeds, request.campaign, report, load(), save, load)
 
 
 def _silent(done: float, more: float = 0) -> None:

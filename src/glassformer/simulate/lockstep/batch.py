@@ -1,19 +1,20 @@
 """Vectors of draws on a GPU from their start to their last observation, as many at once as its memory holds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import UnstableError
+from glassformer.core.errors import DeviceMemoryError, UnstableError
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.isoconfigurational import CHUNK, Observations, Report, draw_velocities, record
-from glassformer.simulate.lockstep.cuda import LockstepCuda, free_bytes, vector_bytes
+from glassformer.simulate.lockstep.cuda import LockstepCuda, vector_bytes
+from glassformer.simulate.lockstep.cuda_memory import free_bytes
 from glassformer.simulate.lockstep.widths import best_width
 from glassformer.simulate.schedule import observation_steps
 
@@ -29,7 +30,7 @@ Arrays = dict[str, NDArray[Any]]
 class Vector:
     """Draws of one configuration that share a list, and where their checkpoint is and goes.
 
-    `checkpoint`: what `save` received last, or None. `campaign` is as it is at the state point.
+    `checkpoint`: what `save` received last, or None; `load` returns it. `campaign` is as it is at the state point.
     """
 
     configuration: Configuration
@@ -39,6 +40,7 @@ class Vector:
     report: Report
     checkpoint: Arrays | None
     save: Callable[[Arrays], None]
+    load: Callable[[], Arrays | None]
 
     @property
     def steps_done(self) -> int:
@@ -46,29 +48,56 @@ class Vector:
         return 0 if self.checkpoint is None else int(self.checkpoint["engine_steps"])
 
 
-def follow_vectors(vectors: Sequence[Vector], threads: int = 1) -> list[Observations | UnstableError]:
-    """Follow all `vectors`, of one size and mixture; return what each did, or the error of those that were unstable.
+Outcome = Observations | UnstableError | DeviceMemoryError
 
-    A vector's numbers do not depend on the others, nor on the size of the card. `threads` evaluate observations.
-    Raises `EngineError`.
+
+def follow_vectors(vectors: Sequence[Vector], threads: int = 1) -> list[Outcome]:
+    """Follow all `vectors`, of one size and mixture; return what each did, or the error of those that failed.
+
+    Where the device's memory does not suffice after all, half as many continue together from their checkpoints; what
+    fails even alone has a `DeviceMemoryError`. A vector's numbers do not depend on the others, nor on the size of the
+    card. `threads` evaluate observations. Raises `EngineError`.
     """
-    results: dict[int, Observations | UnstableError] = {}
-    alike: dict[tuple[Any, ...], list[int]] = {}
-    for number, vector in enumerate(vectors):
-        steps = tuple(observation_steps(vector.campaign).tolist())
-        # The width decides the order of sums: it may depend on nothing but the vector.
-        alike.setdefault((vector.steps_done, best_width(len(vector.seeds)), steps), []).append(number)
-    # Those that have come less far first.
-    for (_, lanes, _), numbers in sorted(alike.items()):
-        size = vector_bytes(vectors[numbers[0]].configuration.particles, lanes)
-        room = max(1, int(SHARE * free_bytes() / size))
-        for first in range(0, len(numbers), room):
-            some = numbers[first : first + room]
-            results |= zip(some, _follow([vectors[number] for number in some], lanes, threads), strict=True)
+    results: dict[int, Outcome] = {}
+    left, most = dict(enumerate(vectors)), len(vectors)
+    while left:
+        lanes, numbers = _next(left)
+        # Again every time: lists of the vectors before may have left less, and deleted ones more.
+        room = int(SHARE * free_bytes() / vector_bytes(left[numbers[0]].configuration.particles, lanes))
+        numbers = numbers[: max(1, min(room, most))]
+        found = _follow_or_refuse([left[number] for number in numbers], lanes, threads)
+        if isinstance(found, DeviceMemoryError) and len(numbers) > 1:
+            most = len(numbers) // 2
+            left |= {number: replace(left[number], checkpoint=left[number].load()) for number in numbers}
+            continue
+        outcomes = [found] if isinstance(found, DeviceMemoryError) else found
+        results |= zip(numbers, outcomes, strict=True)
+        for number in numbers:
+            del left[number]
     return [results[number] for number in range(len(vectors))]
 
 
-def _follow(vectors: Sequence[Vector], lanes: int, threads: int) -> list[Observations | UnstableError]:
+def _next(left: Mapping[int, Vector]) -> tuple[int, list[int]]:
+    """Return the lanes and the numbers of vectors that can be followed together: those that have come least far."""
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for number, vector in left.items():
+        steps = tuple(observation_steps(vector.campaign).tolist())
+        # The width decides the order of sums: it may depend on nothing but the vector.
+        alike.setdefault((vector.steps_done, best_width(len(vector.seeds)), steps), []).append(number)
+    (_, lanes, _), numbers = min(alike.items())
+    return lanes, numbers
+
+
+def _follow_or_refuse(vectors: Sequence[Vector], lanes: int, threads: int) -> Sequence[Outcome] | DeviceMemoryError:
+    """Follow `vectors`, or return the error if they do not fit; then nothing of them stays on the device."""
+    try:
+        return _follow(vectors, lanes, threads)
+    except DeviceMemoryError as error:
+        # Its frames hold the engine.
+        return error.with_traceback(None)
+
+
+def _follow(vectors: Sequence[Vector], lanes: int, threads: int) -> list[Outcome]:
     """Follow vectors that have come equally far and are observed at the same steps."""
     campaign, particles = vectors[0].campaign, vectors[0].configuration.particles
     velocities = [
@@ -82,6 +111,7 @@ def _follow(vectors: Sequence[Vector], lanes: int, threads: int) -> list[Observa
     if vectors[0].checkpoint is not None:
         engine.restore([_engine_state(vector.checkpoint or {}) for vector in vectors])
     failed: dict[int, UnstableError] = {}
+    advance = _reporting(engine, vectors)
     steps = observation_steps(campaign)
     pauses = np.arange(CHECKPOINT_STEPS, steps[-1], CHECKPOINT_STEPS)
     with ThreadPoolExecutor(threads) as pool:
@@ -93,10 +123,8 @@ def _follow(vectors: Sequence[Vector], lanes: int, threads: int) -> list[Observa
         for step in stops[stops > engine.steps].tolist():
             while engine.steps < step:
                 count = min(CHUNK, step - engine.steps)
-                engine.advance(count)
+                advance(count)
                 failed |= {number: engine.instability(number) for number in engine.unstable if number not in failed}
-                for vector in vectors:
-                    vector.report(len(vector.seeds) * count)
             if step in steps:
                 each(lambda number, step=step: _record(engine, number, vectors[number], seen[number], step))  # type: ignore[misc]
             if step in pauses:
@@ -104,6 +132,24 @@ def _follow(vectors: Sequence[Vector], lanes: int, threads: int) -> list[Observa
     for number in range(len(vectors)):
         seen[number].last_energy[:] = engine.total_energy(number)
     return [failed.get(number, seen[number]) for number in range(len(vectors))]
+
+
+def _reporting(engine: LockstepCuda, vectors: Sequence[Vector]) -> Callable[[int], None]:
+    """Return a function that advances and reports; what memory lets fail is reported as still to be done, again."""
+
+    def advance(steps: int) -> None:
+        before = engine.steps
+        try:
+            engine.advance(steps)
+        except DeviceMemoryError:
+            for vector in vectors:
+                # The next start takes off what the checkpoint then has behind it.
+                vector.report(0, len(vector.seeds) * before)
+            raise
+        for vector in vectors:
+            vector.report(len(vector.seeds) * steps)
+
+    return advance
 
 
 def _begin(engine: LockstepCuda, number: int, vector: Vector, particles: int) -> Observations:

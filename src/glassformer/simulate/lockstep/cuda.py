@@ -11,13 +11,14 @@ from numba import cuda
 from numpy.typing import DTypeLike, NDArray
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import ConfigurationError, EngineError, UnstableError
+from glassformer.core.errors import ConfigurationError, DeviceMemoryError, EngineError, UnstableError
 from glassformer.physics.configuration import Configuration, check_configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair import check_box
 from glassformer.simulate.lockstep import cuda_kernels as kernels
 from glassformer.simulate.lockstep import cuda_lists as lists
 from glassformer.simulate.lockstep.cuda_graph import SIMULATED, Repeated
+from glassformer.simulate.lockstep.cuda_memory import MEMORY_REMEDY, free_bytes, within_memory
 from glassformer.simulate.lockstep.engine import INNER_SKIN, LARGEST_STEP, OUTER_SKIN
 from glassformer.simulate.lockstep.kernel import pair_table, polynomial_table
 from glassformer.simulate.lockstep.neighbors import CELL
@@ -54,12 +55,6 @@ def device_name() -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def free_bytes() -> int:
-    """Return how much of the device's memory is free. Raises `EngineError` if there is no device."""
-    check_device()
-    return int(min(cuda.current_context().get_memory_info()[0], 2**62))
-
-
 def vector_bytes(particles: int, lanes: int, dtype: DTypeLike = np.float32) -> int:
     """Return the bytes that a vector takes on the device, with lists grown once."""
     size = np.dtype(dtype).itemsize
@@ -72,9 +67,10 @@ class LockstepCuda:
 
     Without `lanes`, the width that suits the largest D. Unused lanes repeat a vector's last draw. Vectors do not
     affect one another: to the last bit, each does what it would do alone. One that becomes unstable stands still and is
-    in `unstable` from then on. Raises `ConfigurationError` or `EngineError`.
+    in `unstable` from then on. Raises `ConfigurationError`, `EngineError` or `DeviceMemoryError`.
     """
 
+    @within_memory
     def __init__(
         self,
         configurations: Sequence[Configuration],
@@ -102,7 +98,7 @@ class LockstepCuda:
         self._energy, self._virial = (self._zeros((*self._shape[:2], self.lanes)) for _ in range(2))
         self._outer, self._inner = self._empty_list(OUTER_ROOM), self._empty_list(INNER_ROOM)
         self._before = [cuda.device_array_like(array) for array in self._state()]
-        self._repeated = Repeated(self._launch_together)
+        self._repeated = Repeated()
         self._refresh()
         # The kernel keeps velocities half a step back.
         w = self._w.copy_to_host() - self._f.copy_to_host() * self._half_kick(self._dtype)
@@ -111,8 +107,9 @@ class LockstepCuda:
         for target, array in zip(self._before, self._state(), strict=True):
             target.copy_to_device(array)
 
+    @within_memory
     def advance(self, steps: int) -> None:
-        """Advance every draw by `steps`. Raises `EngineError` if the lists outgrow the device's memory."""
+        """Advance every draw by `steps`. Raises `DeviceMemoryError` if the lists outgrow the device's memory."""
         target = self.steps + steps
         while self.steps < target:
             if self.steps % REFRESH_STEPS == 0 and self._base != self.steps:
@@ -120,7 +117,7 @@ class LockstepCuda:
             upto = min(target, (self.steps // REFRESH_STEPS + 1) * REFRESH_STEPS)
             while self.steps < upto:
                 if self.steps % TOGETHER == 0 and self.steps + TOGETHER <= upto and self._compiled:
-                    self._repeated.run()
+                    self._repeated.run(self._launch_together)
                     self.steps += TOGETHER
                 else:
                     self._launch_step(0)
@@ -195,6 +192,7 @@ class LockstepCuda:
         named = zip(self._state_names, self._state(), strict=True)
         return {name: array[vector].copy_to_host() for name, array in named} | {"steps": np.array(self.steps)}
 
+    @within_memory
     def restore(self, states: Sequence[dict[str, NDArray[Any]]]) -> None:
         """Continue from the `states` of all vectors, of one step, as the engine that they were taken from does."""
         for name, array in zip(self._state_names, self._state(), strict=True):
@@ -309,9 +307,6 @@ class LockstepCuda:
         self._outer, self._inner = None, None
         # The graph refers to the lists that were too short.
         self._repeated.close()
-        if not SIMULATED:
-            # numba frees arrays late.
-            cuda.current_context().deallocations.clear()
         self._outer = self._empty_list(max(outer, int(outer_needed * GROWTH)))
         self._inner = self._empty_list(max(inner, int(inner_needed * GROWTH)))
         self._needed.copy_to_device(np.zeros_like(self._needed.copy_to_host()))
@@ -326,9 +321,10 @@ class LockstepCuda:
         per_particle, entry = self._shape[:2], 4 + 3 * self._dtype.itemsize
         wanted = self._shape[0] * self.particles * room * entry
         if wanted > free_bytes():
-            raise EngineError(
-                f"neighbour lists of {room} entries per particle need {wanted / 2**30:.1f} GiB of the device's memory",
-                "Follow fewer configurations or draws, or for a shorter time: draws that drift apart share little.",
+            raise DeviceMemoryError(
+                f"neighbour lists of {room} entries per particle for {self._shape[0]} vectors of draws need"
+                f" {wanted / 2**30:.2g} GiB; the device has {free_bytes() / 2**30:.2g} GiB of memory left",
+                MEMORY_REMEDY,
             )
         return (
             self._zeros(per_particle, np.int32),

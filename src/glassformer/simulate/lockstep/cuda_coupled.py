@@ -18,6 +18,7 @@ from glassformer.simulate.lockstep import coupling
 from glassformer.simulate.lockstep import cuda as engine
 from glassformer.simulate.lockstep import cuda_kernels as kernels
 from glassformer.simulate.lockstep.cuda import LockstepCuda
+from glassformer.simulate.lockstep.cuda_memory import within_memory
 
 # Isothermal compressibility that the barostat assumes; it sets how fast volumes relax, not what they relax to.
 COMPRESSIBILITY = 0.02
@@ -53,6 +54,7 @@ class CoupledCuda(LockstepCuda):
 
     _state_names = ("u", "low", "w", "scale", "volume")
 
+    @within_memory
     def __init__(
         self,
         configurations: Sequence[Configuration],

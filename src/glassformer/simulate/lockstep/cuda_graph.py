@@ -11,15 +11,12 @@ SIMULATED = bool(getattr(config, "ENABLE_CUDASIM"))  # noqa: B009
 
 
 class Repeated:
-    """A sequence of kernel launches that is the same every time: `launch` must launch on the stream that it is given.
+    """A sequence of kernel launches that is the same every time, recorded by stream capture as a CUDA graph.
 
-    Recorded once by stream capture and replayed as a CUDA graph. `launch` must have run before, so that its kernels
-    are compiled; it may not allocate or copy. It is called again every time on numba's simulator, and where the
-    driver cannot record it, with a warning.
+    It holds no reference to what launches the kernels: that would keep its arrays on the device.
     """
 
-    def __init__(self, launch: Callable[[Any], None]) -> None:
-        self._launch = launch
+    def __init__(self) -> None:
         self._graph: Any = None
         self._free: Any = None
         self._stream: Any = None if SIMULATED else cuda.stream()
@@ -29,17 +26,22 @@ class Repeated:
         """Whether a graph is in use."""
         return self._graph is not None
 
-    def run(self) -> None:
-        """Run the sequence once, after all that was launched before."""
+    def run(self, launch: Callable[[Any], None]) -> None:
+        """Run the sequence once, after all that was launched before.
+
+        `launch` launches it on the stream that it is given. It must have run before, so that its kernels are compiled,
+        and may not allocate or copy. It is called at the first time only, to be recorded; every time on numba's
+        simulator, and, after a warning, where the driver cannot record it.
+        """
         if self._graph is None and self._stream is not None:
             try:
-                self._graph = self._record()
+                self._graph = self._record(launch)
             # Of numba, of cuda.bindings or of the driver: launching one by one does the same.
             except Exception as error:
                 warnings.warn(f"kernels are launched one by one: no CUDA graph could be made ({error})", stacklevel=2)
                 self._stream = None
         if self._graph is None:
-            self._launch(0)
+            launch(0)
             return
         from cuda.bindings import driver
 
@@ -54,7 +56,7 @@ class Repeated:
             self._free()
             self._graph = None
 
-    def _record(self) -> Any:
+    def _record(self, launch: Callable[[Any], None]) -> Any:
         from cuda.bindings import driver
 
         handle = driver.CUstream(int(self._stream))
@@ -62,7 +64,7 @@ class Repeated:
         cuda.synchronize()
         _checked(driver.cuStreamBeginCapture(handle, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED))
         try:
-            self._launch(self._stream)
+            launch(self._stream)
         finally:
             ended = driver.cuStreamEndCapture(handle)
         (graph,) = _checked(ended)

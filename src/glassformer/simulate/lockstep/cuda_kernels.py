@@ -14,7 +14,7 @@ the host. Vectors never read each other's data: what one does depends on no othe
 import math
 
 import numpy as np
-from numba import cuda, float64
+from numba import cuda, float64, uint32
 
 from glassformer.simulate.lockstep import coupling
 from glassformer.simulate.lockstep.cuda_lists import GREATEST2, LARGEST_STEP2, STEP2, STRAYED2, WARP, ZERO, book
@@ -79,24 +79,28 @@ def forces(
     lane, row, lanes, rows = cuda.threadIdx.x, cuda.threadIdx.y, cuda.blockDim.x, cuda.blockDim.y
     x, y, z, s = u[v, i, 0, lane], u[v, i, 1, lane], u[v, i, 2, lane], scale[v, 1]
     fx, fy, fz, total, outward = ZERO, ZERO, ZERO, ZERO, ZERO
-    for k in range(row, counts[v, i], rows):
-        j = neighbors[v, i, k]
-        dx = s * (separation[v, i, k, 0] + (x - u[v, j, 0, lane]))
-        dy = s * (separation[v, i, k, 1] + (y - u[v, j, 1, lane]))
-        dz = s * (separation[v, i, k, 2] + (z - u[v, j, 2, lane]))
+    # For a quarter fewer instructions: the start of each array is found once, and an index without a sign is not
+    # compared with zero.
+    listed, apart, displaced, kinds, pairs = neighbors[v, i], separation[v, i], u[v], species[v], table[species[v, i]]
+    for signed in range(row, counts[v, i], rows):
+        k = uint32(signed)
+        j = uint32(listed[k])
+        dx = s * (apart[k, 0] + (x - displaced[j, 0, lane]))
+        dy = s * (apart[k, 1] + (y - displaced[j, 1, lane]))
+        dz = s * (apart[k, 2] + (z - displaced[j, 2, lane]))
         r2 = dx * dx + dy * dy + dz * dz
-        a, b = species[v, i], species[v, j]
-        if r2 < table[a, b, 2]:
+        pair = pairs[uint32(kinds[j])]
+        if r2 < pair[2]:
             inverse2 = ONE / r2
             inverse6 = inverse2 * inverse2 * inverse2
-            g = inverse2 * inverse6 * (inverse6 * table[a, b, 0] - table[a, b, 1])
+            g = inverse2 * inverse6 * (inverse6 * pair[0] - pair[1])
             if not plain:
                 r = math.sqrt(r2)
-                linear, square, fourth = table[a, b, 6], table[a, b, 7], table[a, b, 8]
+                linear, square, fourth = pair[6], pair[7], pair[8]
                 g -= linear / r + TWO * square + FOUR * fourth * r2
                 total += linear * r + (square + fourth * r2) * r2
             fx, fy, fz = fx + g * dx, fy + g * dy, fz + g * dz
-            total += inverse6 * (inverse6 * table[a, b, 4] - table[a, b, 5]) - table[a, b, 3]
+            total += inverse6 * (inverse6 * pair[4] - pair[5]) - pair[3]
             outward += g * r2
     if rows == 1:
         f[v, i, 0, lane], f[v, i, 1, lane], f[v, i, 2, lane] = fx, fy, fz

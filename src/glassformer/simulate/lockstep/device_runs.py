@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import cuda
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import ByteArray, FloatArray
@@ -21,9 +20,9 @@ from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.pair_forces import PairForces
-from glassformer.simulate.lockstep.cuda import free_bytes, vector_bytes
+from glassformer.simulate.lockstep.cuda import vector_bytes
 from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
-from glassformer.simulate.lockstep.cuda_graph import SIMULATED
+from glassformer.simulate.lockstep.cuda_memory import free_bytes
 
 T = TypeVar("T")
 
@@ -117,14 +116,18 @@ class Conductor:
             if len(members) == 1:
                 members[0].error = error
                 return
+        else:
             for run in members:
-                # From the segment's start, in lists of its own.
-                self._give_places([run])
-                if run.error is None:
-                    self._catch_up(run, steps)
+                run.note(steps)
             return
+        # Outside of the handler and before others are made: the frames of an error, too, hold the engine.
         for run in members:
-            run.note(steps)
+            run.engine = None
+        for run in members:
+            # From the segment's start, in lists of its own.
+            self._give_places([run])
+            if run.error is None:
+                self._catch_up(run, steps)
 
     def _catch_up(self, run: "DeviceRun", steps: int) -> None:
         try:
@@ -158,11 +161,12 @@ class Conductor:
             if len(runs) == 1:
                 runs[0].error = error
                 return
-            for run in runs:
-                self._give_places([run])
+        else:
+            for number, run in enumerate(runs):
+                run.engine, run.number = engine, number
             return
-        for number, run in enumerate(runs):
-            run.engine, run.number = engine, number
+        for run in runs:
+            self._give_places([run])
 
     def _on_device(
         self,
@@ -176,9 +180,6 @@ class Conductor:
 
 
 def _device_room(particles: int) -> int:
-    if not SIMULATED:
-        # numba frees late what the runs of the segment before have left.
-        cuda.current_context().deallocations.clear()
     return int(SHARE * free_bytes() / vector_bytes(particles, 1))
 
 
