@@ -366,6 +366,35 @@ def test_training_as_typed(dataset: Path, tmp_path: Path) -> None:
     assert json.loads(shown.stdout)["name"] == "own"
 
 
+def test_state_points_are_chosen_by_their_labels(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text('reads = "inherent"\nleft_out = 1\n[descriptors]\nreach = 2.8\ndegrees = [2]\ngenerations = 1\n')
+    command = "train", str(path), str(dataset), "--out", str(tmp_path / "models"), "--only"
+    assert run(*command, "T0.60").returncode == 0
+    card = read_predictor(tmp_path / "models" / "own.h5").card
+    assert (card.temperatures, card.configurations) == ((0.6,), (4,))
+    wrong = run(*command, "T0.61")
+    assert wrong.returncode == 2
+    assert "the data have no state point T0.61; they have T0.60_rho1.20, T0.80_rho1.20" in wrong.stderr
+    assert "got --only with a run of networks" in run("train", "default", *command[2:], "T0.60").stderr
+
+
+def test_another_density_is_told_before_hours_are_spent(samples: list[Sample], tmp_path: Path) -> None:
+    """Cage positions, which the recipe reads, would be sampled first."""
+    dense = replace(samples[0].configuration, box=samples[0].configuration.box * 0.97, inherent_positions=None)
+    dense = replace(dense, positions=wrap(dense.positions, dense.box))
+    facts = samples[0].facts.model_copy(update={"density": round(dense.density, 2), "state_point": "T0.60_rho1.31"})
+    folder = tmp_path / "data"
+    for place, one in enumerate([replace(samples[0], configuration=dense, facts=facts), *samples[1:4]]):
+        write_sample(folder / one.facts.state_point / f"x{place}.h5", one)
+    own = tmp_path / "own.toml"
+    own.write_text('reads = "restricted"\n')
+    done = run("train", str(own), str(folder), "--out", str(tmp_path / "models"))
+    assert done.returncode == 2
+    assert "differ by no more than 3 % (density_spread) Train one for each state point: --only LABEL" in done.stderr
+    assert all(sample.cage is None for sample in read_dataset(folder))
+
+
 def test_what_cannot_be_trained(samples: list[Sample]) -> None:
     def fails(error: type[Exception], message: str, some: list[Sample], **changes: Any) -> None:
         with pytest.raises(error, match=message):
@@ -473,7 +502,7 @@ def test_recipes_and_models_that_ship_are_whole() -> None:
         assert card.licence
         assert card.limits
         assert "dirty" not in card.code_version
-        assert path.stat().st_size < 600_000
+        assert path.stat().st_size < 650_000
         DescriptorSettings.of(card.descriptors)
 
 

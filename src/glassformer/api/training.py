@@ -32,7 +32,7 @@ from glassformer.evaluate.evaluation import evaluate
 from glassformer.evaluate.propensity_scores import score_propensities
 from glassformer.simulate.cage import cage_dataset, usual_sampling
 from glassformer.simulate.quench import quench_dataset
-from glassformer.train.labelled_structures import check_ends
+from glassformer.train.labelled_structures import check_ends, check_liquid, chosen
 from glassformer.train.propensity import Trained, train_predictor
 
 if TYPE_CHECKING:
@@ -172,15 +172,19 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
     paths = [data] if isinstance(data, str | Path) else [] if isinstance(data, Structure) else data
     datasets = [Path(one) for one in paths if isinstance(one, str | Path)]
     if datasets:
-        check_ends(samples_at(datasets), recipe)
+        known = chosen(samples_at(datasets), recipe)
+        check_ends(known, recipe)
+        check_liquid(known, recipe)
         ends = [one for one in datasets if any(sample.origin for sample in samples_at(one))]
         # The first of the others has the structures that are described; more may add times.
         for dataset in [*[one for one in datasets if one not in ends][:1], *ends]:
             quench_dataset(dataset, stages, threads)
             if recipe.reads != "inherent":
                 cage_dataset(dataset, recipe.reads, None, stages, threads)
-        return samples_at(datasets)
-    samples = [quenched(sample, threads, stages) for sample in samples_at(data)]
+        return chosen(samples_at(datasets), recipe)
+    known = chosen(samples_at(data), recipe)
+    check_liquid(known, recipe)
+    samples = [quenched(sample, threads, stages) for sample in known]
     if recipe.reads == "inherent":
         return samples
     kind = recipe.reads

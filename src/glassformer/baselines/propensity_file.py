@@ -52,7 +52,7 @@ def write_predictor(path: Path, predictor: PropensityPredictor) -> None:
         file.attrs["format"] = FORMAT
         file.attrs["card"] = predictor.card.model_dump_json()
         file.create_dataset("columns", data=list(predictor.columns), compression="gzip")
-        file.create_dataset("signatures", data=predictor.signatures)
+        file.create_dataset("signatures", data=predictor.signatures, compression="gzip", shuffle=True)
         for kind, (fit, limit) in enumerate(zip(predictor.fits, predictor.limits, strict=True)):
             part = file.create_group(f"species-{kind}")
             for spec in ARRAYS:

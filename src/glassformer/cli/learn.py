@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from glassformer.cli.console import console, print_file, print_table, progress, resumable
-from glassformer.cli.options import ALL_CORES, AsJson, Threads, Walltime, flag
+from glassformer.cli.options import ALL_CORES, AsJson, Only, Threads, Walltime, flag
 from glassformer.core.errors import SettingsError
 from glassformer.core.walltime import stopped_in_time
 from glassformer.core.words import counted
@@ -51,6 +51,7 @@ def train(
             "--from", metavar="MODEL", help="Model file whose weights training starts from.", show_default=False
         ),
     ] = None,
+    only: Only = [],  # noqa: B006
     threads: Threads = ALL_CORES,
     processes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Processes that train one network together, such as one per GPU.")
@@ -100,8 +101,13 @@ def train(
         from glassformer.cli.propensity_training import train_and_print
 
         with stopped_in_time(walltime):
-            train_and_print(load_recipe(run), datasets, out, threads)
+            train_and_print(load_recipe(run).learning_from(only), datasets, out, threads)
         return
+    if only:
+        raise SettingsError(
+            "got --only with a run of networks; it is for recipes of propensity models",
+            "Put the state points into a folder of their own.",
+        )
     from glassformer.cli.network_training import Machine, train_and_score
     from glassformer.core.run import load_run
 

@@ -1,5 +1,6 @@
 """The recipe of a propensity model: what it is trained on, what it reads, and what its card says."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -36,6 +37,7 @@ class RecipeNetwork(Settings):
 class Recipe(Settings):
     """How a propensity model is trained: `glassformer train propensity`.
 
+    `only`: labels of the state points that are learned from, such as T0.50_P1.55 or T0.50; without them all.
     `reads`: descriptors of the inherent structure; with those of restricted cage positions; or of the mean positions in
     a short window of free draws. `targets`: what is learned, the same number of times at every temperature; without
     them all temperatures and times of the data. `left_out`: configurations of each temperature that are left out
@@ -51,12 +53,17 @@ class Recipe(Settings):
     licence: Annotated[str, Field(max_length=500)] = ""
     limits: Text = ""
     reads: Reads = "inherent"
+    only: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = ()
     targets: tuple[RecipeTarget, ...] = ()
     left_out: Annotated[int, Field(ge=1, le=1000)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    density_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.01
+    density_spread: Annotated[float, Field(ge=0, le=0.1)] = 0.03
     network: RecipeNetwork | None = None
     descriptors: dict[str, Any] = Field(default_factory=dict)
+
+    def learning_from(self, only: Sequence[str]) -> "Recipe":
+        """Return the same for the state points with the labels `only`, if there are any."""
+        return self.model_copy(update={"only": tuple(only)}) if only else self
 
     @model_validator(mode="after")
     def _targets_fit(self) -> "Recipe":

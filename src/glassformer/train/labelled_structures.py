@@ -7,6 +7,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError, SettingsError
+from glassformer.core.layout import names_state_point
 from glassformer.core.recipe import Recipe
 from glassformer.core.words import counted
 from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ceilings
@@ -77,6 +78,38 @@ def check_ends(samples: Sequence[Sample], recipe: Recipe) -> None:
             )
 
 
+def chosen(samples: Sequence[Sample], recipe: Recipe) -> list[Sample]:
+    """Return the samples of the state points that the recipe names. Raises `DatasetError` for one that is not there."""
+    labels = {sample.facts.state_point for sample in samples}
+    for wanted in recipe.only:
+        if not any(names_state_point(wanted, label) for label in labels):
+            raise DatasetError(
+                f"the data have no state point {wanted}; they have {', '.join(sorted(labels))}", "Name one of these."
+            )
+    return [
+        sample
+        for sample in samples
+        if not recipe.only or any(names_state_point(wanted, sample.facts.state_point) for wanted in recipe.only)
+    ]
+
+
+def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
+    """Raise `DatasetError` unless all samples are of one mixture, at densities that differ as far as they may."""
+    liquids = {sample.facts.mixture.identity for sample in samples}
+    if len(liquids) > 1:
+        raise DatasetError(
+            f"got configurations of {counted(len(liquids), 'mixture')}; a propensity model is trained on one",
+            "Train one for each: keep their data in different folders.",
+        )
+    densities = {sample.configuration.density for sample in samples}
+    if max(densities) > min(densities) * (1 + recipe.density_spread):
+        raise DatasetError(
+            f"got configurations at densities {min(densities):.4g} to {max(densities):.4g}; a propensity model is"
+            f" trained on densities that differ by no more than {100 * recipe.density_spread:g} % (density_spread)",
+            "Train one for each state point: --only LABEL. Or set density_spread in a recipe, at most 0.1.",
+        )
+
+
 def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
     """Return the samples by configuration. Raises `DatasetError` if they do not fit together or lack what is read."""
     check_ends(samples, recipe)
@@ -94,14 +127,7 @@ def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]
         for fingerprint, ones in groups.items()
     ]
     _refuse_near_copies([sample for one in found for sample in (one.first, *one.ends)])
-    liquids = {one.first.facts.mixture.identity for one in found}
-    densities = [one.first.configuration.density for one in found]
-    if len(liquids) > 1 or max(densities) > min(densities) * (1 + recipe.density_spread):
-        raise DatasetError(
-            f"got configurations of {counted(len(liquids), 'mixture')} at densities {min(densities):.4g} to"
-            f" {max(densities):.4g}; a propensity model is trained on one mixture at one density",
-            "Train one for each.",
-        )
+    check_liquid([one.first for one in found], recipe)
     read = [sample for one in found for sample in (one.first, *one.ends)]
     for sample in read:
         if sample.configuration.inherent_positions is None:
