@@ -198,8 +198,11 @@ class Elsewhere:
 @pytest.mark.skipif(device_found(), reason="has a device")
 def test_workers_look_for_the_device_and_the_coordinator_does_not(tiny_campaign: Campaign, tmp_path: Path) -> None:
     campaign, runner = tiny_campaign.model_copy(update={"engine": "cuda"}), Elsewhere()
-    with pytest.raises(EngineError, match=f"{os.uname().nodename}: no CUDA device"):
+    with pytest.raises(EngineError) as caught:
         run_campaign(campaign, tmp_path / "data", Silent(), 1, runner=runner)
+    assert caught.value.problem == (
+        f"T0.50_P1.55/c0000 to T0.56_P0.17/c0003: {os.uname().nodename}: no CUDA device that numba can use"
+    )
     assert [len(batch.tasks) for batch in runner.given] == [8]
     with pytest.raises(EngineError, match="no CUDA device"):
         run_campaign(campaign, tmp_path / "here", Silent(), 1)

@@ -149,8 +149,7 @@ def run_campaign(
             return 0
         warn_of_cost(campaign, sum(missing.values()), None if runner else workers, progress)
         do = _in_batches if engine_of(campaign) == "cuda" else _one_by_one
-        made, failures = do(missing, progress, workers, partial(refuse_if_moved, dataset), runner)
-        raise_failures(failures, len(missing))
+        made = do(missing, progress, workers, partial(refuse_if_moved, dataset), runner)
         absent = [task.path for task in missing if not task.path.exists()]
         if absent:
             raise StorageError(
@@ -162,26 +161,35 @@ def run_campaign(
 
 def _one_by_one(
     missing: dict[Task, float], progress: Progress, workers: int, check: Callable[[], None], runner: Runner | None
-) -> tuple[dict[str, Any], dict[str, Exception]]:
-    """Simulate each sample as a task, on the processors; return what was made and the failures, by name."""
+) -> dict[str, Any]:
+    """Simulate each sample as a task, on the processors; return how many each made. Raises as `raise_failures` does."""
     tally = Tally(progress, {task.name: work for task, work in missing.items()})
     if runner is not None:
         work = partial(simulate_remotely, engine=engine_used(next(iter(missing)).campaign))
-        return runner(work, list(missing), tally, check)
-    count, threads = min(workers, len(missing)), max(1, workers // len(missing))
-    return run_tasks(list(missing), simulate_sample, tally, count, threads, check)
+        made, failures = runner(work, list(missing), tally, check)
+    else:
+        count, threads = min(workers, len(missing)), max(1, workers // len(missing))
+        made, failures = run_tasks(list(missing), simulate_sample, tally, count, threads, check)
+    raise_failures(failures, len(missing))
+    return made
 
 
 def _in_batches(
     missing: dict[Task, float], progress: Progress, workers: int, check: Callable[[], None], runner: Runner | None
-) -> tuple[dict[str, Any], dict[str, Exception]]:
-    """Equilibrate and follow all draws on CUDA devices, batch by batch: on this machine's in one process."""
+) -> dict[str, Any]:
+    """Equilibrate and follow all draws on CUDA devices, batch by batch: on this machine's in one process.
+
+    Returns how many samples each batch made. Raises as `raise_failures` does.
+    """
     together = batches(list(missing))
     tally = Tally(progress, {batch.name: sum(missing[task] for task in batch.tasks) for batch in together})
     if runner is not None:
         work = partial(simulate_batch_remotely, engine=engine_used(together[0].tasks[0].campaign))
-        return runner(work, together, tally, check)
-    return run_tasks(together, simulate_batch, tally, 1, workers, check)
+        made, failures = runner(work, together, tally, check)
+    else:
+        made, failures = run_tasks(together, simulate_batch, tally, 1, workers, check)
+    raise_failures(failures, len(together), "batches")
+    return made
 
 
 def missing_work(chosen: Sequence[Task], dataset: Path, verify: bool = True) -> dict[Task, float]:
