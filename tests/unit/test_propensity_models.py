@@ -381,9 +381,11 @@ def test_state_points_are_chosen_by_their_labels(dataset: Path, tmp_path: Path) 
 
 def test_another_density_is_told_before_hours_are_spent(samples: list[Sample], tmp_path: Path) -> None:
     """Cage positions, which the recipe reads, would be sampled first."""
-    dense = replace(samples[0].configuration, box=samples[0].configuration.box * 0.97, inherent_positions=None)
+    dense = replace(
+        samples[0].configuration, box=samples[0].configuration.box * (1.2 / 1.31) ** (1 / 3), inherent_positions=None
+    )
     dense = replace(dense, positions=wrap(dense.positions, dense.box))
-    facts = samples[0].facts.model_copy(update={"density": round(dense.density, 2), "state_point": "T0.60_rho1.31"})
+    facts = samples[0].facts.model_copy(update={"density": 1.31, "state_point": "T0.60_rho1.31"})
     folder = tmp_path / "data"
     for place, one in enumerate([replace(samples[0], configuration=dense, facts=facts), *samples[1:4]]):
         write_sample(folder / one.facts.state_point / f"x{place}.h5", one)
