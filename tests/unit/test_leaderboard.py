@@ -63,7 +63,7 @@ def test_the_published_table() -> None:
 def test_the_own_entry_that_ships() -> None:
     entry, with_ends, caged = own().entries
     assert (entry.name, entry.kind, entry.training_configurations) == ("ridge, inherent", "static", 8)
-    assert (with_ends.name, with_ends.kind, with_ends.times) == ("ridge and network, cages, ends", "static", (4120,))
+    assert (with_ends.name, with_ends.kind, with_ends.times) == ("ridge + network, ends", "static", (4120,))
     assert (caged.name, caged.kind, caged.times) == ("ridge, cage positions", "static", (1.3, 13, 4120))
     assert (entry.times, entry.scores, entry.errors, entry.ceilings) == ((4120,), (0.807,), (0.013,), (0.912,))
 
@@ -121,7 +121,7 @@ def test_classes_are_never_ranked_together(tmp_path: Path) -> None:
     assert static["short dynamics"] == []
     assert [entry["name"] for entry in static["static"]][:3] == [
         "fast",
-        "ridge and network, cages, ends",
+        "ridge + network, ends",
         "ridge, cage positions",
     ]
     assert static["static"][0]["own"] is True
