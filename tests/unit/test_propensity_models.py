@@ -283,14 +283,7 @@ def test_structures_unlike_training_are_told(model: Path, samples: list[Sample],
     assert printed.count(f"warning: {cold.name}: outside the model's range: its temperature is 0.44, not 0.6 to") == 1
     # Before the work, not after it.
     assert printed.index("its temperature is 0.44") < printed.index("quench") < printed.index("top 5%")
-    dense = replace(
-        samples[0].configuration,
-        positions=samples[0].configuration.positions * 0.97,
-        box=samples[0].configuration.box * 0.97,
-        inherent_positions=None,
-    )
-    sample = replace(samples[0], configuration=dense, facts=samples[0].facts.model_copy(update={"density": None}))
-    squeezed = structure(sample.without_draws(), tmp_path / "dense")
+    squeezed = structure(scaled(samples[0], 0.97), tmp_path / "dense")
     done = run("propensity", str(squeezed), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert "its density is 1.31" in " ".join(done.stdout.split())
 
@@ -341,6 +334,25 @@ def test_overlapping_particles_are_refused(model: Path, samples: list[Sample], t
     done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert done.returncode == 2
     assert "overlap, for example numbers 4 and 8" in " ".join(done.stderr.split())
+
+
+def scaled(sample: Sample, factor: float) -> Sample:
+    old = sample.configuration
+    new = replace(old, positions=old.positions * factor, box=old.box * factor, inherent_positions=None)
+    facts = sample.facts.model_copy(update={"density": None})
+    return replace(sample, configuration=new, facts=facts).without_draws()
+
+
+@pytest.mark.parametrize("factor", [3.4, 1.04, 0.96])
+def test_a_density_far_from_training_is_refused_at_once(
+    model: Path, samples: list[Sample], tmp_path: Path, factor: float
+) -> None:
+    source = structure(scaled(samples[0], factor), tmp_path)
+    done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
+    assert done.returncode == 2
+    assert f"{source.name}: got a density of {1.2 / factor**3:.4g}; the model small was trained at 1.2" in done.stderr
+    assert "LJ units, sigma_AA = 1" in done.stderr
+    assert "quench" not in done.stdout
 
 
 def test_fifty_particles_are_too_few(samples: list[Sample], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from glassformer.api.display import axes_for, html_table
 from glassformer.api.simulation import derived
 from glassformer.api.structures import Structure
-from glassformer.baselines.propensity_model import Prediction, PropensityPredictor, describe
+from glassformer.baselines.propensity_model import FAR_DENSITY, Prediction, PropensityPredictor, describe
 from glassformer.baselines.shipped_models import model_for
 from glassformer.core.arrays import FloatArray
 from glassformer.core.cores import cores
@@ -209,7 +209,8 @@ def usable_model(
     """Return the model with which `propensity` predicts, after all checks that take no time.
 
     Raises `SettingsError` for a model that does not exist; `PredictionError` for overlapping particles, a mixture or a
-    time that the model does not know; `ConfigurationError` for a box that is too short.
+    time that the model does not know, or a density far from that of training; `ConfigurationError` for a box that is
+    too short.
     """
     sample, facts = structure.sample, structure.sample.facts
     predictor = (
@@ -225,6 +226,7 @@ def usable_model(
             "Train one on data of this mixture: glassformer train propensity DATASET --out DIR.",
         )
     predictor.between(facts.temperature, time)
+    _refuse_density(structure, predictor)
     check_box(sample.configuration, sample.mixture)
     check_reach(sample.configuration, sample.mixture, DescriptorSettings.of(card.descriptors))
     _refuse_overlaps(sample)
@@ -250,6 +252,17 @@ def predictions_of(answers: Sequence[Propensity]) -> Predictions:
         )
     samples, found = [answer.sample for answer in answers], [answer.prediction for answer in answers]
     return as_predictions(answers[0].predictor, samples, found, times.pop())
+
+
+def _refuse_density(structure: Structure, predictor: PropensityPredictor) -> None:
+    card = predictor.card
+    if predictor.density_is_far(structure.density):
+        raise PredictionError(
+            f"{structure.name}: got a density of {structure.density:.4g}; the model {card.name} was trained at"
+            f" {card.density:.4g} and is used up to {FAR_DENSITY:.0%} away from it",
+            f"Are these LJ units, sigma_{card.mixture.species[0] * 2} = 1? If so, train a model at this density:"
+            " glassformer train propensity DATASET --out DIR.",
+        )
 
 
 def _refuse_overlaps(sample: Sample) -> None:

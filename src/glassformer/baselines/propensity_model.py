@@ -30,6 +30,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # Relative differences in what a user says of a structure that are no differences.
 SAME_TEMPERATURE, SAME_DENSITY = 5e-3, 2e-3
+# Relative difference from the densities of training beyond which a model is of no use: more likely, units are wrong.
+FAR_DENSITY = 0.1
 # Quantities in whose means and generations of averages a strange structure shows.
 _TELLING = ("energy", "virial", "curvature", "density", "displacement")
 _GENERATIONS = (0, 1, 4)
@@ -198,6 +200,10 @@ class PropensityPredictor:
                 " preparation"
             )
         return found
+
+    def density_is_far(self, density: float) -> bool:
+        """Tell whether `density` differs from those of training by more than `FAR_DENSITY`."""
+        return abs(density / self.card.density - 1) > self.card.density_spread + FAR_DENSITY
 
     def mismatches(self, mixture: MixtureSettings, density: float, temperature: float) -> list[str]:
         """Return what a structure differs in from those that the model is for, as far as it is stated."""
