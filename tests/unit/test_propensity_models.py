@@ -359,7 +359,15 @@ def test_fifty_particles_are_too_few(samples: list[Sample], tmp_path: Path) -> N
     # What ships reaches to 5: the box must be twice as long.
     done = run("propensity", str(structure(samples[0], tmp_path)), "--mixture", "kob-andersen", "--temperature", "0.44")
     assert done.returncode == 2
-    assert "box" in done.stderr
+    assert (
+        ": the shortest box edge is 6.3; the model ka-t0.44-t4120 needs 10.5 Use a larger system: in a box"
+        in done.stderr
+    )
+    # 1.2 x 10.5^3
+    assert (
+        "1,390 particles or more. Or train a model that reads less: a recipe with descriptors = { reach = 2.8 }"
+        in done.stderr
+    )
 
 
 def test_training_as_typed(dataset: Path, tmp_path: Path) -> None:

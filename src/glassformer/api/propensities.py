@@ -1,7 +1,8 @@
 """Which particles of a structure will move: the answer of a propensity model, with how sure it is."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,12 +16,12 @@ from glassformer.baselines.propensity_model import FAR_DENSITY, Prediction, Prop
 from glassformer.baselines.shipped_models import model_for
 from glassformer.core.arrays import FloatArray
 from glassformer.core.cores import cores
-from glassformer.core.errors import PredictionError, SettingsError
+from glassformer.core.errors import ConfigurationError, PredictionError, SettingsError
 from glassformer.core.progress import Progress, Silent
 from glassformer.core.words import counted
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
-from glassformer.observables.descriptors import DescriptorSettings, check_reach
+from glassformer.observables.descriptors import DescriptorSettings, reach_of
 from glassformer.physics.box import minimum_image
 from glassformer.physics.pair import check_box
 
@@ -227,8 +228,8 @@ def usable_model(
         )
     predictor.between(facts.temperature, time)
     _refuse_density(structure, predictor)
+    _refuse_short_box(structure, predictor)
     check_box(sample.configuration, sample.mixture)
-    check_reach(sample.configuration, sample.mixture, DescriptorSettings.of(card.descriptors))
     _refuse_overlaps(sample)
     return predictor
 
@@ -263,6 +264,28 @@ def _refuse_density(structure: Structure, predictor: PropensityPredictor) -> Non
             f"Are these LJ units, sigma_{card.mixture.species[0] * 2} = 1? If so, train a model at this density:"
             " glassformer train propensity DATASET --out DIR.",
         )
+
+
+def _refuse_short_box(structure: Structure, predictor: PropensityPredictor) -> None:
+    card, configuration, mixture = predictor.card, structure.sample.configuration, structure.sample.mixture
+    settings, shortest = DescriptorSettings.of(card.descriptors), float(configuration.edges.min())
+    needed = 2 * reach_of(mixture, settings)
+    if shortest >= needed * (1 - 1e-12):
+        return
+    remedy = (
+        f"Use a larger system: in a box of equal edges, {math.ceil(card.density * needed**configuration.dimension):,}"
+        " particles or more."
+    )
+    # The radial densities reach further than all else, and end up to 0.3 beyond the reach that is asked for.
+    smaller = math.floor(10 * shortest / 2 - 3) / 10
+    if smaller > 0 and 2 * reach_of(mixture, replace(settings, reach=smaller)) <= shortest:
+        remedy += (
+            f" Or train a model that reads less: a recipe with descriptors = {{ reach = {smaller:g} }}, then"
+            " glassformer train RECIPE DATASET --out DIR."
+        )
+    raise ConfigurationError(
+        f"{structure.name}: the shortest box edge is {shortest:.4g}; the model {card.name} needs {needed:g}", remedy
+    )
 
 
 def _refuse_overlaps(sample: Sample) -> None:
