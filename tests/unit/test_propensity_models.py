@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from glassformer.api.training import with_scores
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
-from glassformer.baselines.shipped_models import model_for
+from glassformer.baselines.shipped_models import load_model, model_for
 from glassformer.cli.app import app
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import (
@@ -167,6 +167,12 @@ def test_damage_is_seen(model: Path, tmp_path: Path) -> None:
     broken.write_bytes(whole)
     with pytest.raises(CheckpointError, match="checksum"):
         read_predictor(broken)
+    text = tmp_path / "liquid.xyz"
+    text.write_text("2\n\nA 0 0 0\nA 1 0 0\n")
+    with pytest.raises(CheckpointError, match="is not a propensity model") as caught:
+        load_model(str(text))
+    assert "ka-isochore" in caught.value.remedy
+    assert "delete" not in str(caught.value)
     sample = tmp_path / "sample.h5"
     with pytest.raises(CheckpointError, match="there is no file"):
         read_predictor(sample)
@@ -475,6 +481,13 @@ def test_the_model_is_chosen_by_liquid_temperature_and_time() -> None:
     assert model_for("", liquid, 0.44, 13.0).card.name == "ka-isochore"
     assert model_for("", liquid, 0.5).card.name == "ka-isochore"
     assert model_for("ka-t0.44-t4120-fast", liquid, 0.5).card.name == "ka-t0.44-t4120-fast"
+    # Beyond all, the nearest; far beyond, none unless it is named.
+    assert model_for("", liquid, 0.7).card.name == "ka-isochore"
+    assert model_for("", liquid, 0.4).card.name == "ka-t0.44-t4120"
+    for far in (0.81, 0.32):
+        with pytest.raises(PredictionError, match=r"know T = 0\.44, 0\.5, 0\.56 and 0\.64, and are used up to 25 %"):
+            model_for("", liquid, far)
+    assert model_for("ka-isochore", liquid, 2.0).card.times_at(0.44)[-1] == 4120
     with pytest.raises(PredictionError, match="wahnstrom"):
         model_for("", shipped_mixture("wahnstrom"), 0.44)
     with pytest.raises(SettingsError, match="no model of that name"):

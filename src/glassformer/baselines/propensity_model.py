@@ -78,7 +78,9 @@ class ModelCard(BaseModel):
     def times_at(self, temperature: float) -> FloatArray:
         """Return the times (K,) that it knows at `temperature`; between temperatures ln t is linear in T."""
         logarithms = np.log(np.array(self.times))
-        return np.exp([np.interp(temperature, self.temperatures, column) for column in logarithms.T])
+        times = np.exp([np.interp(temperature, self.temperatures, column) for column in logarithms.T])
+        # Logarithms leave 4119.999999999998 of 4120.
+        return np.array([float(f"{time:.10g}") for time in times])
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +203,12 @@ class PropensityPredictor:
             )
         return found
 
+    def beyond(self, temperature: float) -> float:
+        """Return how far `temperature` is beyond those of training, relative to the nearest of them; 0 within."""
+        low, high = min(self.card.temperatures), max(self.card.temperatures)
+        distance = max(1 - temperature / low, temperature / high - 1)
+        return distance if distance > SAME_TEMPERATURE else 0.0
+
     def density_is_far(self, density: float) -> bool:
         """Tell whether `density` differs from those of training by more than `FAR_DENSITY`."""
         return abs(density / self.card.density - 1) > self.card.density_spread + FAR_DENSITY
@@ -212,8 +220,8 @@ class PropensityPredictor:
             found.append(f"it is of the mixture {mixture.name}, not of {card.mixture.name}")
         if abs(density / card.density - 1) > card.density_spread + SAME_DENSITY:
             found.append(f"its density is {density:.4g}, not {card.density:.4g}")
-        low, high = min(card.temperatures), max(card.temperatures)
-        if not low * (1 - SAME_TEMPERATURE) <= temperature <= high * (1 + SAME_TEMPERATURE):
+        if self.beyond(temperature):
+            low, high = min(card.temperatures), max(card.temperatures)
             known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
             found.append(f"its temperature is {temperature:g}, not {known}")
         return found
