@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from glassformer.api.training import with_scores
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
+from glassformer.baselines.propensity_model import in_words
 from glassformer.baselines.shipped_models import load_model, model_for
 from glassformer.cli.app import app
 from glassformer.core.campaign import Campaign
@@ -260,7 +261,9 @@ def test_predictions_are_scored_where_the_model_had_not_seen(
     out = tmp_path / "predictions.h5"
     done = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(out))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("no test of it") == 6
+    # Once for all.
+    assert done.stdout.count("no test of it") == 1
+    assert " and 5 more structures: the model was trained on" in done.stdout
     predictions = read_predictions(out)
     assert [name[-5:] for name, role in zip(predictions.configurations, predictions.roles, strict=True)
             if role == "test"] == ["c0003", "c0003"]  # fmt: skip
@@ -286,9 +289,12 @@ def test_structures_unlike_training_are_told(model: Path, samples: list[Sample],
     cold = structure(samples[0], tmp_path)
     done = run("propensity", str(cold), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.44")
     printed = " ".join(done.stdout.split())
-    assert printed.count(f"warning: {cold.name}: outside the model's range: its temperature is 0.44, not 0.6 to") == 1
-    # Before the work, not after it.
-    assert printed.index("its temperature is 0.44") < printed.index("quench") < printed.index("top 5%")
+    assert printed.count(f"warning: {cold.name}: outside the model's range: its temperature is 0.44, not 0.6 to") == 2
+    # Before the work, and after it.
+    first, last = printed.index("its temperature is 0.44"), printed.rindex("its temperature is 0.44")
+    assert first < printed.index("quench") < printed.index("top 5%") < last
+    # No error was measured there.
+    assert printed.count("n/a") == 2
     squeezed = structure(scaled(samples[0], 0.97), tmp_path / "dense")
     done = run("propensity", str(squeezed), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert "its density is 1.31" in " ".join(done.stdout.split())
@@ -340,6 +346,55 @@ def test_overlapping_particles_are_refused(model: Path, samples: list[Sample], t
     done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert done.returncode == 2
     assert "overlap, for example numbers 4 and 8" in " ".join(done.stderr.split())
+
+
+def test_no_file_without_its_warnings(model: Path, samples: list[Sample], tmp_path: Path) -> None:
+    stated = ("--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.56")
+    source, told = str(structure(samples[0], tmp_path)), "its temperature is 0.56, not 0.6 to 0.8"
+    done = run("propensity", source, *stated, "--out", str(tmp_path / "out.xyz"), "--report", str(tmp_path / "p.html"))
+    assert done.returncode == 0, done.stderr
+    assert "cannot hold the warnings" not in done.stdout
+    assert told in header_settings((tmp_path / "out.xyz").read_text().splitlines()[1])["warnings"]
+    # An uncertainty that nobody knows is not shown.
+    assert "uncertainty" not in re.findall(r'name="colour" value="([^"]*)"', (tmp_path / "p.html").read_text("utf-8"))
+    run("propensity", source, *stated, "--out", str(tmp_path / "out.npz"))
+    with np.load(tmp_path / "out.npz") as arrays:
+        assert told in str(arrays["warnings"])
+        assert np.isnan(arrays["uncertainty"]).all()
+    assert (
+        "out.lammpstrj cannot hold"
+        in run("propensity", source, *stated, "--out", str(tmp_path / "out.lammpstrj")).stdout
+    )
+    (answer,) = json.loads(run("propensity", source, *stated, "--json").stdout)
+    assert set(answer["uncertainty"]) == {None}
+    assert answer["by_species"][0]["error"] is None
+
+
+def test_uncertainty_outside_training(trained: Trained) -> None:
+    item, predictor = trained.items[0], trained.predictor
+    inside = predictor.predict(item.table, item.species, 0.6)
+    assert np.isfinite(inside.uncertainty).all()
+    assert not inside.warnings
+    # Nearer limits: particles beyond them have errors in proportion to their distance.
+    near = replace(predictor, limits=tuple(replace(one, threshold=one.threshold / 2) for one in predictor.limits))
+    found = near.predict(item.table, item.species, 0.6)
+    far = found.distance > 1
+    assert 0.01 < far.mean() < 1
+    ratio = np.maximum(1, found.distance) / np.maximum(1, inside.distance)
+    np.testing.assert_allclose(found.uncertainty, inside.uncertainty * ratio)
+    assert found.warnings[0].startswith("more than 1 % of the A and B particles have surroundings unlike those in")
+    # A structure outside as a whole, by its temperature or by means over its particles, has none.
+    assert np.isnan(predictor.predict(item.table, item.species, 0.5).uncertainty).all()
+    strict = replace(predictor, limits=tuple(replace(one, drift=one.drift / 1e3) for one in predictor.limits))
+    strange = strict.predict(item.table, item.species, 0.6)
+    assert np.isnan(strange.uncertainty).all()
+    assert re.search(r"outside the range of training, most in the [a-z ]+[^@]*; no uncertainty", strange.warnings[0])
+
+
+def test_descriptors_in_words() -> None:
+    assert in_words("inherent.density@4") == "the local density, averaged over neighbors 4 times"
+    assert in_words("cage.energy.B@1") == "the potential energy with B particles, averaged over neighbors once"
+    assert in_words("cage.displacement.length") == "the displacements to the cage positions"
 
 
 def scaled(sample: Sample, factor: float) -> Sample:
