@@ -262,18 +262,31 @@ def test_propensities_are_refused_where_the_model_does_not_fit(monkeypatch: pyte
         gf.propensity(structure(mixture=structure().mixture.model_copy(update={"cutoff_in_sigma": 3.0})))
     # All of it is known before the inherent structure is sought.
     monkeypatch.setattr("glassformer.api.propensities.derived", lambda *_: pytest.fail("was computed"))
-    long = rattled_lattice(12)
+    # The density of the models, 1.2.
+    long, short = (rattled_lattice(side, spacing=0.941) for side in (12, 6))
     large = structure(positions=long.positions, species=long.species, box=long.box)
     with pytest.raises(PredictionError, match=r"ka-t0\.44-t4120 knows t = 4120 at T = 0\.6\nChoose this time, or"):
         gf.propensity(large, "ka-t0.44-t4120", 50.0)
     with pytest.raises(SettingsError, match="there is no file nothing"):
         gf.predict("nothing", [large])
-    with pytest.raises(ConfigurationError, match="at most half the shortest box edge"):
-        gf.propensity(structure(), "ka-t0.44-t4120")
+    with pytest.raises(
+        ConfigurationError, match=r"shortest box edge is \d\.\d+; the model ka-t0\.44-t4120 needs 10\.5"
+    ):
+        gf.propensity(structure(positions=short.positions, box=short.box), "ka-t0.44-t4120")
+    with pytest.raises(PredictionError, match="LJ units, sigma_AA = 1"):
+        gf.propensity(structure())
+    with pytest.raises(PredictionError, match=r"T = 1; the models that ship for kob-andersen know T = 0\.44, 0\.5"):
+        gf.propensity(structure(positions=short.positions, box=short.box, temperature=1.0))
     close = long.positions.copy()
     close[1] = close[0] + 0.1
     with pytest.raises(PredictionError, match="particles overlap"):
         gf.propensity(structure(positions=close, species=long.species, box=long.box))
+
+
+def test_a_flat_structure_is_of_a_flat_mixture() -> None:
+    with pytest.raises(DatasetError, match="in 2 dimensions of a mixture in 3") as caught:
+        structure(positions=LATTICE.positions * [1, 1, 0], box=[*LATTICE.box[:2], 1.0])
+    assert caught.value.remedy == "Name a mixture in 2 dimensions, such as kob-andersen-2d."
 
 
 def test_tables_and_atoms_of_other_packages() -> None:

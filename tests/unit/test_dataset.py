@@ -114,14 +114,12 @@ def changed_structure(**changes: object) -> Sample:
 
 
 STRANGE_LIQUIDS = {
-    r"got 65 A particles of 100, 65.0%; expected 80%": changed_structure(
-        species=(np.arange(100) >= 65).astype(np.uint8)
-    ),
+    r"got 65 A particles of 100; expected 80, 80 %": changed_structure(species=(np.arange(100) >= 65).astype(np.uint8)),
     r"got 100 A particles of 100": changed_structure(species=np.zeros(100, np.uint8)),
     r"all 100 particles lie in one plane": changed_structure(
         positions=synthetic_sample().configuration.positions * [1, 1, 0]
     ),
-    r"1 particles have exactly the position of another particle": changed_structure(
+    r"particles number 1 and 100 have exactly the same position": changed_structure(
         positions=synthetic_sample().configuration.positions[[*range(99), 0]]
     ),
     r"got 1.2 particles per volume in a sample of density 1.1": replace(

@@ -171,6 +171,10 @@ def test_curvature_and_harmonic_amplitudes_against_differences_of_forces(truncat
 def test_harmonic_amplitudes_need_a_minimum() -> None:
     with pytest.raises(ConfigurationError, match="not at an energy minimum"):
         harmonic_amplitudes(find_neighbors(random_mixture(300), 2.5), KOB_ANDERSEN, [0.0])
+    dense = random_mixture(300)
+    gas = replace(dense, positions=dense.positions * 20, box=dense.box * 20)
+    with pytest.raises(ConfigurationError, match="no neighbors that hold them"):
+        harmonic_amplitudes(find_neighbors(gas, 2.5), KOB_ANDERSEN, [0.0])
 
 
 @pytest.mark.parametrize("configuration", [rattled_lattice(5), in_plane(64), random_mixture(200, 4)])

@@ -438,7 +438,7 @@ def test_what_cannot_be_quenched_is_named_and_the_rest_is_quenched(dataset: Path
     before = foreign.read_bytes(), damaged.read_bytes()
     with pytest.raises(DatasetError, match="2 of 4 configurations failed; the others are done") as caught:
         quench_dataset(dataset, Silent(), workers=1)
-    assert f"{foreign}: got 160 A particles of 200, 80.0%; expected 50%: the wahnstrom" in caught.value.problem
+    assert f"{foreign}: got 160 A particles of 200; expected 100, 50 %: the wahnstrom" in caught.value.problem
     assert f"{damaged} is not a whole HDF5 file" in caught.value.problem
     assert before == (foreign.read_bytes(), damaged.read_bytes())
     for path in sample_paths(dataset)[:2]:

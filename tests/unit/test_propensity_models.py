@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from glassformer.api.training import with_scores
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
-from glassformer.baselines.shipped_models import model_for
+from glassformer.baselines.propensity_model import in_words
+from glassformer.baselines.shipped_models import load_model, model_for
 from glassformer.cli.app import app
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import (
@@ -167,6 +168,12 @@ def test_damage_is_seen(model: Path, tmp_path: Path) -> None:
     broken.write_bytes(whole)
     with pytest.raises(CheckpointError, match="checksum"):
         read_predictor(broken)
+    text = tmp_path / "liquid.xyz"
+    text.write_text("2\n\nA 0 0 0\nA 1 0 0\n")
+    with pytest.raises(CheckpointError, match="is not a propensity model") as caught:
+        load_model(str(text))
+    assert "ka-isochore" in caught.value.remedy
+    assert "delete" not in str(caught.value)
     sample = tmp_path / "sample.h5"
     with pytest.raises(CheckpointError, match="there is no file"):
         read_predictor(sample)
@@ -254,7 +261,9 @@ def test_predictions_are_scored_where_the_model_had_not_seen(
     out = tmp_path / "predictions.h5"
     done = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(out))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("no test of it") == 6
+    # Once for all.
+    assert done.stdout.count("no test of it") == 1
+    assert " and 5 more structures: the model was trained on" in done.stdout
     predictions = read_predictions(out)
     assert [name[-5:] for name, role in zip(predictions.configurations, predictions.roles, strict=True)
             if role == "test"] == ["c0003", "c0003"]  # fmt: skip
@@ -280,17 +289,13 @@ def test_structures_unlike_training_are_told(model: Path, samples: list[Sample],
     cold = structure(samples[0], tmp_path)
     done = run("propensity", str(cold), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.44")
     printed = " ".join(done.stdout.split())
-    assert printed.count(f"warning: {cold.name}: outside the model's range: its temperature is 0.44, not 0.6 to") == 1
-    # Before the work, not after it.
-    assert printed.index("its temperature is 0.44") < printed.index("quench") < printed.index("top 5%")
-    dense = replace(
-        samples[0].configuration,
-        positions=samples[0].configuration.positions * 0.97,
-        box=samples[0].configuration.box * 0.97,
-        inherent_positions=None,
-    )
-    sample = replace(samples[0], configuration=dense, facts=samples[0].facts.model_copy(update={"density": None}))
-    squeezed = structure(sample.without_draws(), tmp_path / "dense")
+    assert printed.count(f"warning: {cold.name}: outside the model's range: its temperature is 0.44, not 0.6 to") == 2
+    # Before the work, and after it.
+    first, last = printed.index("its temperature is 0.44"), printed.rindex("its temperature is 0.44")
+    assert first < printed.index("quench") < printed.index("top 5%") < last
+    # No error was measured there.
+    assert printed.count("n/a") == 2
+    squeezed = structure(scaled(samples[0], 0.97), tmp_path / "dense")
     done = run("propensity", str(squeezed), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert "its density is 1.31" in " ".join(done.stdout.split())
 
@@ -343,11 +348,87 @@ def test_overlapping_particles_are_refused(model: Path, samples: list[Sample], t
     assert "overlap, for example numbers 4 and 8" in " ".join(done.stderr.split())
 
 
+def test_no_file_without_its_warnings(model: Path, samples: list[Sample], tmp_path: Path) -> None:
+    stated = ("--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.56")
+    source, told = str(structure(samples[0], tmp_path)), "its temperature is 0.56, not 0.6 to 0.8"
+    done = run("propensity", source, *stated, "--out", str(tmp_path / "out.xyz"), "--report", str(tmp_path / "p.html"))
+    assert done.returncode == 0, done.stderr
+    assert "cannot hold the warnings" not in done.stdout
+    assert told in header_settings((tmp_path / "out.xyz").read_text().splitlines()[1])["warnings"]
+    # An uncertainty that nobody knows is not shown.
+    assert "uncertainty" not in re.findall(r'name="colour" value="([^"]*)"', (tmp_path / "p.html").read_text("utf-8"))
+    run("propensity", source, *stated, "--out", str(tmp_path / "out.npz"))
+    with np.load(tmp_path / "out.npz") as arrays:
+        assert told in str(arrays["warnings"])
+        assert np.isnan(arrays["uncertainty"]).all()
+    assert (
+        "out.lammpstrj cannot hold"
+        in run("propensity", source, *stated, "--out", str(tmp_path / "out.lammpstrj")).stdout
+    )
+    (answer,) = json.loads(run("propensity", source, *stated, "--json").stdout)
+    assert set(answer["uncertainty"]) == {None}
+    assert answer["by_species"][0]["error"] is None
+
+
+def test_uncertainty_outside_training(trained: Trained) -> None:
+    item, predictor = trained.items[0], trained.predictor
+    inside = predictor.predict(item.table, item.species, 0.6)
+    assert np.isfinite(inside.uncertainty).all()
+    assert not inside.warnings
+    # Nearer limits: particles beyond them have errors in proportion to their distance.
+    near = replace(predictor, limits=tuple(replace(one, threshold=one.threshold / 2) for one in predictor.limits))
+    found = near.predict(item.table, item.species, 0.6)
+    far = found.distance > 1
+    assert 0.01 < far.mean() < 1
+    ratio = np.maximum(1, found.distance) / np.maximum(1, inside.distance)
+    np.testing.assert_allclose(found.uncertainty, inside.uncertainty * ratio)
+    assert found.warnings[0].startswith("more than 1 % of the A and B particles have surroundings unlike those in")
+    # A structure outside as a whole, by its temperature or by means over its particles, has none.
+    assert np.isnan(predictor.predict(item.table, item.species, 0.5).uncertainty).all()
+    strict = replace(predictor, limits=tuple(replace(one, drift=one.drift / 1e3) for one in predictor.limits))
+    strange = strict.predict(item.table, item.species, 0.6)
+    assert np.isnan(strange.uncertainty).all()
+    assert re.search(r"outside the range of training, most in the [a-z ]+[^@]*; no uncertainty", strange.warnings[0])
+
+
+def test_descriptors_in_words() -> None:
+    assert in_words("inherent.density@4") == "the local density, averaged over neighbors 4 times"
+    assert in_words("cage.energy.B@1") == "the potential energy with B particles, averaged over neighbors once"
+    assert in_words("cage.displacement.length") == "the displacements to the cage positions"
+
+
+def scaled(sample: Sample, factor: float) -> Sample:
+    old = sample.configuration
+    new = replace(old, positions=old.positions * factor, box=old.box * factor, inherent_positions=None)
+    facts = sample.facts.model_copy(update={"density": None})
+    return replace(sample, configuration=new, facts=facts).without_draws()
+
+
+@pytest.mark.parametrize("factor", [3.4, 1.04, 0.96])
+def test_a_density_far_from_training_is_refused_at_once(
+    model: Path, samples: list[Sample], tmp_path: Path, factor: float
+) -> None:
+    source = structure(scaled(samples[0], factor), tmp_path)
+    done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
+    assert done.returncode == 2
+    assert f"{source.name}: got a density of {1.2 / factor**3:.4g}; the model small was trained at 1.2" in done.stderr
+    assert "LJ units, sigma_AA = 1" in done.stderr
+    assert "quench" not in done.stdout
+
+
 def test_fifty_particles_are_too_few(samples: list[Sample], tmp_path: Path) -> None:
     # What ships reaches to 5: the box must be twice as long.
     done = run("propensity", str(structure(samples[0], tmp_path)), "--mixture", "kob-andersen", "--temperature", "0.44")
     assert done.returncode == 2
-    assert "box" in done.stderr
+    assert (
+        ": the shortest box edge is 6.3; the model ka-t0.44-t4120 needs 10.5 Use a larger system: in a box"
+        in done.stderr
+    )
+    # 1.2 x 10.5^3
+    assert (
+        "1,390 particles or more. Or train a model that reads less: a recipe with descriptors = { reach = 2.8 }"
+        in done.stderr
+    )
 
 
 def test_training_as_typed(dataset: Path, tmp_path: Path) -> None:
@@ -486,6 +567,13 @@ def test_the_model_is_chosen_by_liquid_temperature_and_time() -> None:
     assert model_for("", liquid, 0.44, 13.0).card.name == "ka-isochore"
     assert model_for("", liquid, 0.5).card.name == "ka-isochore"
     assert model_for("ka-t0.44-t4120-fast", liquid, 0.5).card.name == "ka-t0.44-t4120-fast"
+    # Beyond all, the nearest; far beyond, none unless it is named.
+    assert model_for("", liquid, 0.7).card.name == "ka-isochore"
+    assert model_for("", liquid, 0.4).card.name == "ka-t0.44-t4120"
+    for far in (0.81, 0.32):
+        with pytest.raises(PredictionError, match=r"know T = 0\.44, 0\.5, 0\.56 and 0\.64, and are used up to 25 %"):
+            model_for("", liquid, far)
+    assert model_for("ka-isochore", liquid, 2.0).card.times_at(0.44)[-1] == 4120
     with pytest.raises(PredictionError, match="wahnstrom"):
         model_for("", shipped_mixture("wahnstrom"), 0.44)
     with pytest.raises(SettingsError, match="no model of that name"):

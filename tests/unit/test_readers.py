@@ -137,6 +137,16 @@ def test_two_dimensions_have_no_z(columns: str, walls: str, tmp_path: Path) -> N
 DUMP = frame("id type x y z")
 
 
+def test_a_tilted_box_is_no_question_of_columns(tmp_path: Path) -> None:
+    for old, new in (
+        ("pp pp pp\n-3.0 4.0", "xy xz yz pp pp pp\n-3.0 4.0 0.5"),
+        ("BOX BOUNDS", "BOX BOUNDS abc origin"),
+    ):
+        with pytest.raises(DatasetError, match="triclinic") as caught:
+            read_file(written(tmp_path / "tilted.lammpstrj", DUMP.replace(old, new)))
+        assert caught.value.remedy == "Use an orthorhombic box."
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

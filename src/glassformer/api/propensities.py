@@ -1,7 +1,8 @@
 """Which particles of a structure will move: the answer of a propensity model, with how sure it is."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,16 +12,16 @@ from scipy.spatial import cKDTree
 from glassformer.api.display import axes_for, html_table
 from glassformer.api.simulation import derived
 from glassformer.api.structures import Structure
-from glassformer.baselines.propensity_model import Prediction, PropensityPredictor, describe
+from glassformer.baselines.propensity_model import FAR_DENSITY, Prediction, PropensityPredictor, describe
 from glassformer.baselines.shipped_models import model_for
 from glassformer.core.arrays import FloatArray
 from glassformer.core.cores import cores
-from glassformer.core.errors import PredictionError, SettingsError
+from glassformer.core.errors import ConfigurationError, PredictionError, SettingsError
 from glassformer.core.progress import Progress, Silent
 from glassformer.core.words import counted
 from glassformer.dataset.predictions import Predictions
 from glassformer.dataset.sample import Sample
-from glassformer.observables.descriptors import DescriptorSettings, check_reach
+from glassformer.observables.descriptors import DescriptorSettings, reach_of
 from glassformer.physics.box import minimum_image
 from glassformer.physics.pair import check_box
 
@@ -73,7 +74,10 @@ class Propensity:
 
     @property
     def uncertainty(self) -> FloatArray:
-        """Standard error of the prediction (N,), learned from structures that were left out of training."""
+        """Standard error of the prediction (N,), learned from structures that were left out of training.
+
+        Multiplied by `distance` where that exceeds 1; NaN for a structure that is outside the model's range as a whole.
+        """
         return self.prediction.uncertainty
 
     @property
@@ -105,9 +109,15 @@ class Propensity:
             "distance_from_training": self.distance,
         }
 
+    @property
+    def facts(self) -> dict[str, str | float]:
+        """What files hold beside the columns: model, time, and warnings, where there are any."""
+        found: dict[str, str | float] = {"model": self.model, "propensity_time": self.time}
+        return found | ({"warnings": "; ".join(self.warnings)} if self.warnings else {})
+
     def __repr__(self) -> str:
         lines = [
-            f"  {one.species}: mean {one.mean:.3f}, top 5% above {one.top:.3f}, error {one.error:.3f}"
+            f"  {one.species}: mean {one.mean:.3f}, top 5% above {one.top:.3f}, error {_or_not(one.error)}"
             for one in self.by_species()
         ]
         return "\n".join([self._title, *lines, *(f"warning: {text}" for text in self.warnings)])
@@ -115,7 +125,7 @@ class Propensity:
     def _repr_html_(self) -> str:
         headings = ["species", "particles", "mean", "top 5%", "error", "unlike"]
         rows = [
-            [one.species, one.particles, f"{one.mean:.3f}", f"{one.top:.3f}", f"{one.error:.3f}", f"{one.unlike:.1%}"]
+            [one.species, one.particles, f"{one.mean:.3f}", f"{one.top:.3f}", _or_not(one.error), f"{one.unlike:.1%}"]
             for one in self.by_species()
         ]
         return html_table("; ".join([self._title, *self.warnings]), headings, rows)
@@ -130,7 +140,8 @@ class Propensity:
         """Draw the particles with z from 0 to 2.5 sigma_AA; return the axes.
 
         `colour`: 'deviation' from the mean of the species, red for particles that go far for their species, or the
-        'propensity' or its 'uncertainty' in sigma_AA. Raises `SettingsError` for others.
+        'propensity' or its 'uncertainty' in sigma_AA. Raises `SettingsError` for others, and for an uncertainty that is
+        not known.
         """
         from glassformer.report.propensity_figures import DEVIATION, SLAB, draw_deviations, draw_slab, standardised
         from glassformer.report.style import at_time
@@ -139,6 +150,11 @@ class Propensity:
         if colour not in ("deviation", *known):
             raise SettingsError(
                 f"got colour = {colour!r}; expected 'deviation', 'propensity' or 'uncertainty'", "Choose one of these."
+            )
+        if colour == "uncertainty" and np.isnan(self.uncertainty).any():
+            raise SettingsError(
+                f"no uncertainty is known of {self.structure.name}: it is outside the model's range",
+                "Draw colour='propensity' or 'deviation'.",
             )
         axes, structure = axes_for(axes), self.structure
         particles = (structure.positions, structure.species, structure.box)
@@ -160,6 +176,7 @@ class Propensity:
         atoms = self.structure.to_ase()
         for name, column in self.columns.items():
             atoms.set_array(name, column)
+        atoms.info |= self.facts
         return atoms
 
     def to_pandas(self) -> Any:
@@ -197,9 +214,12 @@ def propensity(
 
         outputs = member_outputs(predictor.network, sample.configuration, sample.mixture, cage, threads)
     prediction = predictor.predict(table, configuration.species, facts.temperature, time, outputs)
+    outside = outside_range(structure, predictor)
+    if outside:
+        prediction = replace(prediction, uncertainty=np.full(len(table.values), np.nan))
     last = float(predictor.card.times_at(facts.temperature)[-1])
     seen = ("the model was trained on this structure: no test of it",) if predictor.has_seen(configuration) else ()
-    warnings = (*seen, *outside_range(structure, predictor), *prediction.warnings)
+    warnings = (*seen, *outside, *prediction.warnings)
     return Propensity(Structure(sample), predictor, last if time is None else time, prediction, warnings)
 
 
@@ -209,7 +229,8 @@ def usable_model(
     """Return the model with which `propensity` predicts, after all checks that take no time.
 
     Raises `SettingsError` for a model that does not exist; `PredictionError` for overlapping particles, a mixture or a
-    time that the model does not know; `ConfigurationError` for a box that is too short.
+    time that the model does not know, or a density far from that of training; `ConfigurationError` for a box that is
+    too short.
     """
     sample, facts = structure.sample, structure.sample.facts
     predictor = (
@@ -225,8 +246,9 @@ def usable_model(
             "Train one on data of this mixture: glassformer train propensity DATASET --out DIR.",
         )
     predictor.between(facts.temperature, time)
+    _refuse_density(structure, predictor)
+    _refuse_short_box(structure, predictor)
     check_box(sample.configuration, sample.mixture)
-    check_reach(sample.configuration, sample.mixture, DescriptorSettings.of(card.descriptors))
     _refuse_overlaps(sample)
     return predictor
 
@@ -234,7 +256,7 @@ def usable_model(
 def outside_range(structure: Structure, predictor: PropensityPredictor) -> tuple[str, ...]:
     """Return a warning for each fact of the structure, such as its temperature, for which the model was not trained."""
     found = predictor.mismatches(structure.mixture, structure.density, structure.temperature)
-    return tuple(f"outside the model's range: {text}" for text in found)
+    return tuple(f"outside the model's range: {text}; no uncertainty is known" for text in found)
 
 
 def predictions_of(answers: Sequence[Propensity]) -> Predictions:
@@ -250,6 +272,43 @@ def predictions_of(answers: Sequence[Propensity]) -> Predictions:
         )
     samples, found = [answer.sample for answer in answers], [answer.prediction for answer in answers]
     return as_predictions(answers[0].predictor, samples, found, times.pop())
+
+
+def _or_not(error: float) -> str:
+    return "n/a" if np.isnan(error) else f"{error:.3f}"
+
+
+def _refuse_density(structure: Structure, predictor: PropensityPredictor) -> None:
+    card = predictor.card
+    if predictor.density_is_far(structure.density):
+        raise PredictionError(
+            f"{structure.name}: got a density of {structure.density:.4g}; the model {card.name} was trained at"
+            f" {card.density:.4g} and is used up to {100 * FAR_DENSITY:g} % away from it",
+            f"Are these LJ units, sigma_{card.mixture.species[0] * 2} = 1? If so, train a model at this density:"
+            " glassformer train propensity DATASET --out DIR.",
+        )
+
+
+def _refuse_short_box(structure: Structure, predictor: PropensityPredictor) -> None:
+    card, configuration, mixture = predictor.card, structure.sample.configuration, structure.sample.mixture
+    settings, shortest = DescriptorSettings.of(card.descriptors), float(configuration.edges.min())
+    needed = 2 * reach_of(mixture, settings)
+    if shortest >= needed * (1 - 1e-12):
+        return
+    remedy = (
+        f"Use a larger system: in a box of equal edges, {math.ceil(card.density * needed**configuration.dimension):,}"
+        " particles or more."
+    )
+    # The radial densities reach further than all else, and end up to 0.3 beyond the reach that is asked for.
+    smaller = math.floor(10 * shortest / 2 - 3) / 10
+    if smaller > 0 and 2 * reach_of(mixture, replace(settings, reach=smaller)) <= shortest:
+        remedy += (
+            f" Or train a model that reads less: a recipe with descriptors = {{ reach = {smaller:g} }}, then"
+            " glassformer train RECIPE DATASET --out DIR."
+        )
+    raise ConfigurationError(
+        f"{structure.name}: the shortest box edge is {shortest:.4g}; the model {card.name} needs {needed:g}", remedy
+    )
 
 
 def _refuse_overlaps(sample: Sample) -> None:

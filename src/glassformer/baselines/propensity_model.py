@@ -14,7 +14,7 @@ from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError, PredictionError
 from glassformer.core.mixture import MixtureSettings
 from glassformer.core.recipe import Reads
-from glassformer.core.words import counted
+from glassformer.core.words import counted, listed
 from glassformer.observables.descriptors import (
     Descriptors,
     DescriptorSettings,
@@ -30,9 +30,17 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 # Relative differences in what a user says of a structure that are no differences.
 SAME_TEMPERATURE, SAME_DENSITY = 5e-3, 2e-3
+# Relative difference from the densities of training beyond which a model is of no use: more likely, units are wrong.
+FAR_DENSITY = 0.1
 # Quantities in whose means and generations of averages a strange structure shows.
 _TELLING = ("energy", "virial", "curvature", "density", "displacement")
 _GENERATIONS = (0, 1, 4)
+_WORDS = {
+    "energy": "the potential energy",
+    "virial": "the virial",
+    "curvature": "the curvature of the potential",
+    "density": "the local density",
+}
 
 
 class ModelCard(BaseModel):
@@ -76,12 +84,18 @@ class ModelCard(BaseModel):
     def times_at(self, temperature: float) -> FloatArray:
         """Return the times (K,) that it knows at `temperature`; between temperatures ln t is linear in T."""
         logarithms = np.log(np.array(self.times))
-        return np.exp([np.interp(temperature, self.temperatures, column) for column in logarithms.T])
+        times = np.exp([np.interp(temperature, self.temperatures, column) for column in logarithms.T])
+        # Logarithms leave 4119.999999999998 of 4120.
+        return np.array([float(f"{time:.10g}") for time in times])
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Propensities (N,), their standard errors (N,), distances from training (N,), far above 1, and warnings."""
+    """Propensities (N,), their standard errors (N,), distances from training (N,), far above 1, and warnings.
+
+    The standard error of a particle further away than 1 is multiplied by its distance. It is NaN for all particles of a
+    structure that is outside the range of training as a whole: none was measured there.
+    """
 
     propensity: FloatArray
     uncertainty: FloatArray
@@ -149,7 +163,7 @@ class PropensityPredictor:
         low, high, share = self.between(temperature, time)
         values = table.select(self.columns).values
         propensity, uncertainty, distance = (np.empty(len(species)) for _ in range(3))
-        warnings = []
+        deviations = np.zeros((len(self.fits), len(_places(self.columns))))
         for kind, (fit, limit) in enumerate(zip(self.fits, self.limits, strict=True)):
             rows = species == kind
             if not rows.any():
@@ -159,8 +173,11 @@ class PropensityPredictor:
             uncertainty[rows] = (1 - share) * error[:, low] + share * error[:, high]
             telling = telling_columns(fit, self.columns, values[rows], temperature)
             distance[rows] = limit.distances(telling)
-            warnings += self._warnings(limit, telling, distance[rows], kind)
-        return Prediction(propensity, uncertainty, distance, tuple(warnings))
+            deviations[kind] = limit.deviations(telling)
+        uncertainty *= np.maximum(1, distance)
+        if deviations.max() > 1 or self.beyond(temperature):
+            uncertainty[:] = np.nan
+        return Prediction(propensity, uncertainty, distance, self._warnings(species, distance, deviations))
 
     def between(self, temperature: float, time: float | None) -> tuple[int, int, float]:
         """Return the two of its times that `time` lies between, and the share of the second.
@@ -181,23 +198,37 @@ class PropensityPredictor:
         low = min(int(place), max(len(times) - 2, 0))
         return low, min(low + 1, len(times) - 1), place - low
 
-    def _warnings(self, limit: Novelty, telling: FloatArray, distance: FloatArray, kind: int) -> list[str]:
-        found, who = [], f"{self.card.mixture.species[kind]} particles"
-        far = float((distance > 1).mean())
-        if far > TOLERATED * FAR:
+    def _warnings(self, species: ByteArray, distance: FloatArray, deviations: FloatArray) -> tuple[str, ...]:
+        """Return what is strange about the surroundings of particles; `deviations` (S, f) of means, above 1 outside.
+
+        The texts hold no numbers of the structure, so that those of many structures can be told as one.
+        """
+        found = []
+        far = np.bincount(species[distance > 1], minlength=len(self.fits))
+        kinds = np.flatnonzero(far > TOLERATED * FAR * np.bincount(species, minlength=len(self.fits)))
+        if len(kinds):
+            names = listed(self.card.mixture.species[kind] for kind in kinds)
             found.append(
-                f"{100 * far:.1f} % of the {who} have surroundings unlike those in training ({100 * FAR:.1g} % would be"
-                " expected)"
+                f"more than {100 * TOLERATED * FAR:.1g} % of the {names} particles have surroundings unlike those in"
+                f" training (distance above 1; {100 * FAR:.1g} % would be expected)"
             )
-        deviations = limit.deviations(telling)
         if deviations.max() > 1:
-            name = telling_names(self.columns)[int(deviations.argmax())]
+            worst = telling_names(self.columns)[int(deviations.max(0).argmax())]
             found.append(
-                f"the mean {name} of the {who} is outside the range of training: its deviation is"
-                f" {deviations.max():.1f} times what is tolerated. Check temperature, density, composition, cutoff and"
-                " preparation"
+                f"the structure as a whole is outside the range of training, most in {in_words(worst)}; no uncertainty"
+                " is known. Check temperature, density, composition, cutoff and preparation"
             )
-        return found
+        return tuple(found)
+
+    def beyond(self, temperature: float) -> float:
+        """Return how far `temperature` is beyond those of training, relative to the nearest of them; 0 within."""
+        low, high = min(self.card.temperatures), max(self.card.temperatures)
+        distance = max(1 - temperature / low, temperature / high - 1)
+        return distance if distance > SAME_TEMPERATURE else 0.0
+
+    def density_is_far(self, density: float) -> bool:
+        """Tell whether `density` differs from those of training by more than `FAR_DENSITY`."""
+        return abs(density / self.card.density - 1) > self.card.density_spread + FAR_DENSITY
 
     def mismatches(self, mixture: MixtureSettings, density: float, temperature: float) -> list[str]:
         """Return what a structure differs in from those that the model is for, as far as it is stated."""
@@ -206,8 +237,8 @@ class PropensityPredictor:
             found.append(f"it is of the mixture {mixture.name}, not of {card.mixture.name}")
         if abs(density / card.density - 1) > card.density_spread + SAME_DENSITY:
             found.append(f"its density is {density:.4g}, not {card.density:.4g}")
-        low, high = min(card.temperatures), max(card.temperatures)
-        if not low * (1 - SAME_TEMPERATURE) <= temperature <= high * (1 + SAME_TEMPERATURE):
+        if self.beyond(temperature):
+            low, high = min(card.temperatures), max(card.temperatures)
             known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
             found.append(f"its temperature is {temperature:g}, not {known}")
         return found
@@ -229,6 +260,18 @@ def describe(
 def telling_names(columns: Sequence[str]) -> list[str]:
     """Return those of `columns` in which a strange structure shows."""
     return [columns[place] for place in _places(columns)]
+
+
+def in_words(name: str) -> str:
+    """Return what the descriptor `name` of `telling_names` is, as a reader would say it."""
+    head, _, generation = name.partition("@")
+    source, quantity, *rest = head.split(".")
+    if quantity == "displacement":
+        of_what = f"the displacements to the {'cage positions' if source == 'cage' else 'inherent structure'}"
+    else:
+        of_what = _WORDS[quantity] + (f" with {rest[0]} particles" if rest else "")
+    times = {0: "", 1: "once", 2: "twice"}.get(number := int(generation or 0), f"{number} times")
+    return of_what + (f", averaged over neighbors {times}" if times else "")
 
 
 def telling_columns(

@@ -3,14 +3,20 @@
 from functools import cache
 from pathlib import Path
 
+import h5py
+
 from glassformer.baselines.propensity_file import read_predictor
-from glassformer.baselines.propensity_model import SAME_TEMPERATURE, PropensityPredictor
-from glassformer.core.errors import PredictionError, SettingsError
+from glassformer.baselines.propensity_model import PropensityPredictor
+from glassformer.core.errors import CheckpointError, PredictionError, SettingsError
+from glassformer.core.layout import MODEL_SUFFIX
 from glassformer.core.mixture import MixtureSettings
 from glassformer.core.presets import shipped_models
+from glassformer.core.words import listed
 
 # The order in which models are tried where none is named.
 PREFERRED = ("ka-t0.44-t4120", "ka-isochore")
+# Part of a temperature by which it may be beyond those of a model that nobody named.
+FAR_TEMPERATURE = 0.25
 
 
 def load_model(name: str) -> PropensityPredictor:
@@ -23,7 +29,13 @@ def load_model(name: str) -> PropensityPredictor:
             f"there is no file {name}, and no model of that name ships with glassformer",
             f"These ship: {', '.join(shipped)} (glassformer propensity --list).",
         )
-    return _read(shipped.get(name, Path(name)))
+    path = shipped.get(name, Path(name))
+    if path.suffix != MODEL_SUFFIX and not h5py.is_hdf5(path):
+        raise CheckpointError(
+            f"{name} is not a propensity model, a file {MODEL_SUFFIX} that glassformer train writes",
+            f"These ship: {', '.join(shipped)} (glassformer propensity --list).",
+        )
+    return _read(path)
 
 
 @cache
@@ -34,9 +46,12 @@ def _read(path: Path) -> PropensityPredictor:
 def model_for(
     name: str, mixture: MixtureSettings, temperature: float, time: float | None = None
 ) -> PropensityPredictor:
-    """Return the model `name`; without a name the first that ships for `mixture`, and if any is for the others, too.
+    """Return the model `name`; without a name the first that ships for `mixture` and knows `temperature` and `time`.
 
-    Raises `PredictionError` if none does.
+    Where none knows the temperature, it is the one whose range of temperatures is nearest.
+
+    Raises `PredictionError` if no model is for the mixture, or the nearest range is further away than
+    `FAR_TEMPERATURE`.
     """
     if name:
         return load_model(name)
@@ -49,11 +64,18 @@ def model_for(
             "Train one on data of this mixture: glassformer train propensity DATASET --out DIR.",
         )
 
-    def covers(one: PropensityPredictor) -> bool:
-        low, high = min(one.card.temperatures), max(one.card.temperatures)
-        if not low * (1 - SAME_TEMPERATURE) <= temperature <= high * (1 + SAME_TEMPERATURE):
-            return False
+    def ranked(one: PropensityPredictor) -> tuple[float, bool]:
         times = one.card.times_at(temperature)
-        return time is None or bool(times[0] * (1 - 1e-6) <= time <= times[-1] * (1 + 1e-6))
+        knows = time is None or bool(times[0] * (1 - 1e-6) <= time <= times[-1] * (1 + 1e-6))
+        return one.beyond(temperature), not knows
 
-    return next(filter(covers, suited), suited[0])
+    nearest = min(suited, key=ranked)
+    if nearest.beyond(temperature) > FAR_TEMPERATURE:
+        known = sorted({t for one in suited for t in one.card.temperatures})
+        raise PredictionError(
+            f"got T = {temperature:g}; the models that ship for {mixture.name} know T ="
+            f" {listed(f'{t:g}' for t in known)}, and are used up to {100 * FAR_TEMPERATURE:g} % beyond",
+            "Train one at this temperature: glassformer train propensity DATASET --out DIR. To use one that ships"
+            f" nevertheless, name it: --model {nearest.card.name}.",
+        )
+    return nearest

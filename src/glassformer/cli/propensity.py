@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from glassformer.cli.console import console, print_table, progress, stoppable
+from glassformer.cli.console import console, number, print_table, progress, stoppable
 from glassformer.cli.options import (
     ALL_CORES,
     AsJson,
@@ -21,15 +21,20 @@ from glassformer.cli.options import (
 )
 from glassformer.core.errors import SettingsError
 from glassformer.core.progress import Silent
+from glassformer.core.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from glassformer.api.propensities import Propensity
     from glassformer.api.structures import Structures
 
 # Of a prediction file, which evaluate and leaderboard read.
 PREDICTIONS_SUFFIX = ".h5"
+# Other names of the formats.
+SAME_FORMAT = {".xyz": ".extxyz"}
+# Files without a place for text, such as warnings.
+WITHOUT_TEXT = (".gsd", ".lammpstrj")
 
 
 @stoppable
@@ -54,7 +59,7 @@ def propensity(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write the values of all particles: .extxyz, .gsd, .lammpstrj, .npz or .h5.",
+            help="Write the values of all particles: .extxyz (or .xyz), .gsd, .lammpstrj, .npz or .h5.",
             show_default=False,
         ),
     ] = None,
@@ -105,9 +110,11 @@ def propensity(
     # All that can be refused is refused before anything is computed.
     models = [propensities.usable_model(one, model, time) for one in structures]
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
-        for one, chosen in zip(structures, models, strict=True):
-            for text in propensities.outside_range(one, chosen):
-                stages.say(f"warning: {one.name}: {text}")
+        told = [
+            (one.name, propensities.outside_range(one, chosen)) for one, chosen in zip(structures, models, strict=True)
+        ]
+        for text in _together(told):
+            stages.say(text)
         answers = [
             propensities.propensity(one, chosen, time, threads=threads, progress=stages)
             for one, chosen in zip(structures, models, strict=True)
@@ -140,7 +147,7 @@ def _check_out(out: Path, structures: int) -> None:
     from glassformer.dataset.exports import FORMATS
     from glassformer.dataset.predictions import refuse_to_replace
 
-    known = [*(suffix for suffix, _ in FORMATS.values()), PREDICTIONS_SUFFIX]
+    known = [*(suffix for suffix, _ in FORMATS.values()), *SAME_FORMAT, PREDICTIONS_SUFFIX]
     if out.suffix not in known:
         raise SettingsError(f"got --out {out}; expected a name that ends with {', '.join(known)}")
     if out.suffix == PREDICTIONS_SUFFIX:
@@ -182,14 +189,15 @@ def _write(out: Path, answers: "list[Propensity]") -> None:
         return
     answer = answers[0]
     structure = structure_of(answer.sample.without_draws())
-    contents = next(make for suffix, make in FORMATS.values() if suffix == out.suffix)
-    facts = structure.facts | {"model": answer.model, "propensity_time": answer.time}
+    wanted = SAME_FORMAT.get(out.suffix, out.suffix)
+    contents = next(make for suffix, make in FORMATS.values() if suffix == wanted)
+    facts = structure.facts | answer.facts
     write_atomically(out, contents(replace(structure, columns=answer.columns, facts=facts), answer.sample))
 
 
 def _as_json(answer: "Propensity") -> dict[str, Any]:
     digits = {"distance_from_training": 4}
-    columns = {name: np.round(column, digits.get(name, 6)).tolist() for name, column in answer.columns.items()}
+    columns = {name: _numbers(np.round(column, digits.get(name, 6))) for name, column in answer.columns.items()}
     return {
         "structure": answer.structure.name,
         "model": answer.model,
@@ -197,18 +205,34 @@ def _as_json(answer: "Propensity") -> dict[str, Any]:
         "warnings": list(answer.warnings),
         "temperature": answer.structure.temperature,
         "species_names": list(answer.structure.species_names),
-        "by_species": [asdict(one) for one in answer.by_species()],
+        "by_species": [asdict(one) | {"error": _numbers([one.error])[0]} for one in answer.by_species()],
         "species": answer.structure.species.tolist(),
         **columns,
     }
 
 
-def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") -> None:
-    from glassformer.api.propensities import outside_range
+def _numbers(values: "Iterable[float]") -> list[float | None]:
+    """Return the values for JSON, which has no NaN."""
+    return [None if np.isnan(value) else float(value) for value in values]
 
+
+def _together(told: "Sequence[tuple[str, tuple[str, ...]]]") -> list[str]:
+    """Return the warnings of all structures as lines, each text once."""
+    names: dict[str, list[str]] = {}
+    for name, texts in told:
+        for text in texts:
+            names.setdefault(text, []).append(name)
+    lines = []
+    for text, (first, *more) in names.items():
+        others = f" and {counted(len(more), 'more structure')}" if more else ""
+        lines.append(f"warning: {first}{others}: {text}")
+    return lines
+
+
+def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") -> None:
     rows = [
         [answer.structure.name, one.species, f"{one.particles:,}", f"{one.mean:.3f}", f"{one.top:.3f}",
-         f"{one.error:.3f}", f"{100 * one.unlike:.1f} %"]
+         number(one.error, 3), f"{100 * one.unlike:.1f} %"]
         for answer in answers
         for one in answer.by_species()
     ]  # fmt: skip
@@ -216,13 +240,10 @@ def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") ->
     console.print(f"propensity |r(t) - r(0)| at t = {answer.time:g}, model {answer.model}")
     headings = ["structure", "species", "particles", "mean", "top 5%", "error", "unlike"]
     print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
-    for one in answers:
-        # Those about the model's range were printed before the work.
-        told = outside_range(one.structure, one.predictor)
-        for text in one.warnings:
-            if text in told:
-                continue
-            console.print(f"warning: {one.structure.name}: {text}", style="yellow", soft_wrap=True)
+    for text in _together([(one.structure.name, one.warnings) for one in answers]):
+        console.print(text, style="yellow", soft_wrap=True)
     for what, path in written.items():
         if path is not None:
             console.print(f"{what}: {path}", soft_wrap=True)
+            if path.suffix in WITHOUT_TEXT and answer.warnings:
+                console.print(f"{path.name} cannot hold the warnings: keep them with it, or write .extxyz or .npz")

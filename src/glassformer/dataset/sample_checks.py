@@ -9,6 +9,8 @@ import numpy as np
 
 from glassformer.core.arrays import EQUILIBRATION, ISOCONFIGURATIONAL, FloatArray, check_arrays
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import shipped_mixture, shipped_mixtures
+from glassformer.core.words import counted
 from glassformer.dataset.possible import ROUNDING, check_dynamics
 from glassformer.physics.box import minimum_image
 from glassformer.physics.cage import Cage, check_cage
@@ -82,18 +84,34 @@ def _check_liquid(sample: "Sample", where: str) -> None:
         raise DatasetError(
             f"{where}: got a structure in {configuration.dimension} dimensions of a mixture in"
             f" {sample.mixture.dimension}",
-            "The file contradicts itself and cannot be used.",
+            f"Name a mixture in {configuration.dimension} dimensions, such as {_mixture_in(configuration.dimension)}.",
         )
     together = configuration.particles - len(np.unique(configuration.positions, axis=0))
     if together:
+        i, j = _same_place(configuration.positions)
+        others = f"; {counted(together - 1, 'other')} too" if together > 1 else ""
         raise DatasetError(
-            f"{where}: {together} particles have exactly the position of another particle", "The file cannot be used."
+            f"{where}: particles number {i} and {j} have exactly the same position{others}",
+            "Remove copies of particles, or write the positions with more digits.",
         )
     if facts.density is not None and abs(configuration.density / facts.density - 1) > DENSITY_TOLERANCE:
         raise DatasetError(
             f"{where}: got {configuration.density:.5g} particles per volume in a sample of density {facts.density:g}",
             "The file contradicts itself and cannot be used.",
         )
+
+
+def _mixture_in(dimension: int) -> str:
+    """Return the name of a mixture that ships."""
+    return next(name for name in shipped_mixtures() if shipped_mixture(name).dimension == dimension)
+
+
+def _same_place(positions: FloatArray) -> tuple[int, int]:
+    """Return the numbers, from 1, of two particles at the same position."""
+    place = np.unique(positions, axis=0, return_inverse=True)[1].ravel()
+    order = np.argsort(place, kind="stable")
+    first = int(np.flatnonzero(np.diff(place[order]) == 0)[0])
+    return int(order[first]) + 1, int(order[first + 1]) + 1
 
 
 def _check_inherent(configuration: Configuration, inherent: FloatArray, where: str) -> None:

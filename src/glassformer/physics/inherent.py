@@ -71,7 +71,7 @@ def inherent_structure(
     with np.errstate(over="ignore", invalid="ignore"):
         start = forces(start_positions)
         if not (np.isfinite(start.greatest) and np.isfinite(start.stiffness)):
-            raise ConfigurationError("two particles are at the same position", "The configuration cannot be used.")
+            raise ConfigurationError("two particles are at the same position", "Remove copies of particles.")
     positions, here = _descend(forces, start_positions, start, most_evaluations)
     positions, here = _finish(forces, positions, here, most_evaluations)
     if not here.greatest <= TOLERANCE:

@@ -14,6 +14,7 @@ V(r) + c_0 + c_2 r^2 + c_4 r^4, with c such that potential, force and its deriva
 Parmar, M. Ozawa and L. Berthier, Phys. Rev. Lett. 125, 085505 (2020).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,14 +131,16 @@ class Mixture:
                 "Name the mixture that the file holds.",
             )
         tolerated = max(1.0, SAME_COMPOSITION * len(species))
-        wrong = np.flatnonzero(np.abs(found - self.fractions * len(species)) >= tolerated)
+        ideal = self.fractions * len(species)
+        wrong = np.flatnonzero(np.abs(found - ideal) >= tolerated)
         if len(wrong):
             kind = int(wrong[0])
+            least, most = math.floor(ideal[kind] - tolerated) + 1, math.ceil(ideal[kind] + tolerated) - 1
             raise error(
-                f"{where}: got {found[kind]} {self.species[kind]} particles of {len(species)},"
-                f" {found[kind] / len(species):.1%}; expected {self.fractions[kind]:.0%}: the {self.name}"
-                f" {self.composition} mixture",
-                "Name the mixture that the file holds.",
+                f"{where}: got {found[kind]} {self.species[kind]} particles of {len(species)}; expected"
+                f" {least if least == most else f'{least} to {most}'}, {100 * self.fractions[kind]:.3g} %: the"
+                f" {self.name} {self.composition} mixture",
+                "Name the mixture that the file holds, or write one of its composition (glassformer mixtures --show).",
             )
 
 

@@ -43,7 +43,8 @@ def prediction_page(
     """
     configuration, names = sample.configuration, sample.mixture.species
     simulated = _simulated(sample, time)
-    quantities = colourings(configuration.species, prediction.propensity, simulated, prediction.uncertainty)
+    known = None if np.isnan(prediction.uncertainty).any() else prediction.uncertainty
+    quantities = colourings(configuration.species, prediction.propensity, simulated, known)
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         wide, narrow = (_map(sample, prediction.propensity, simulated, stacked) for stacked in (False, True))
         slab = in_page(wide, "map", narrow=narrow)
@@ -183,7 +184,8 @@ def _columns(sample: Sample, prediction: Prediction, simulated: FloatArray | Non
 def _table(columns: dict[str, Any]) -> str:
     """Return the columns as CSV."""
     texts = [
-        values if values.dtype.kind in "iU" else [f"{value:.6g}" for value in values] for values in columns.values()
+        values if values.dtype.kind in "iU" else ["" if math.isnan(value) else f"{value:.6g}" for value in values]
+        for values in columns.values()
     ]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -141,19 +141,26 @@ def _section(lines: Lines, name: str, header: _Header) -> bool:
             header.low, header.box, header.walls = _bounds(name.removeprefix("BOX BOUNDS").split(), values)
         else:
             raise ValueError("is not known")
+    except _TriclinicError as error:
+        raise lines.error(f"{where}: {shortened(str(error), 200)}", "Use an orthorhombic box.") from None
     except (ValueError, OverflowError) as error:
         raise lines.error(f"{where}: {shortened(str(error), 200)}", _EXPECTED) from None
     return True
+
+
+class _TriclinicError(ValueError):
+    """A box that is none of ours, in a dump that is otherwise right."""
 
 
 def _bounds(words: list[str], rows: list[str]) -> tuple[FloatArray, FloatArray, tuple[str, ...]]:
     """Return the box's corner and edges, each (3,), and the axes with walls. Raises `ValueError`."""
     values = [[float(value) for value in row.split()] for row in rows]
     if "abc" in words or any(len(row) not in (2, 3) for row in values):
-        raise ValueError(f"got {'a general triclinic box' if 'abc' in words else shortened(rows[0])}")
+        error = _TriclinicError if "abc" in words else ValueError
+        raise error(f"got {'a general triclinic box' if 'abc' in words else shortened(rows[0])}")
     tilts = [row[2] for row in values if len(row) == 3]
     if any(tilts):
-        raise ValueError(f"got a triclinic box with tilt factors {tilts}; expected an orthorhombic one")
+        raise _TriclinicError(f"got a triclinic box with tilt factors {tilts}; expected an orthorhombic one")
     bounded = [word for word in words if word not in ("xy", "xz", "yz")]
     walls = tuple(axis for axis, word in zip("xyz", bounded, strict=False) if word != "pp")
     array = np.array([row[:2] for row in values])

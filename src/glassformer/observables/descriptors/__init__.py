@@ -5,7 +5,16 @@ from glassformer.observables.descriptors.collect import (
     cage_descriptors,
     check_reach,
     collect_descriptors,
+    reach_of,
 )
 from glassformer.observables.descriptors.table import Descriptors, join
 
-__all__ = ["DescriptorSettings", "Descriptors", "cage_descriptors", "check_reach", "collect_descriptors", "join"]
+__all__ = [
+    "DescriptorSettings",
+    "Descriptors",
+    "cage_descriptors",
+    "check_reach",
+    "collect_descriptors",
+    "join",
+    "reach_of",
+]

@@ -58,7 +58,12 @@ class DescriptorSettings:
 
 def check_reach(configuration: Configuration, mixture: Mixture, settings: DescriptorSettings) -> None:
     """Raise `ConfigurationError` if the box is shorter than twice the reach of the descriptors."""
-    check_cutoff(configuration, max(default_shells(settings.reach).reach, _near(mixture, settings)))
+    check_cutoff(configuration, reach_of(mixture, settings))
+
+
+def reach_of(mixture: Mixture, settings: DescriptorSettings) -> float:
+    """Return how far from a particle its descriptors reach; averages over neighbors not counted."""
+    return max(default_shells(settings.reach).reach, _near(mixture, settings))
 
 
 def collect_descriptors(

@@ -23,7 +23,8 @@ def harmonic_amplitudes(
     `harmonic.<R>`: trace of the block (i, i) of the inverse of the Hessian of these particles, the others held fixed;
     R = 0: particle i alone moves (Einstein's crystal). For R beyond the box it is the Debye-Waller factor over T;
     A. Widmer-Cooper and P. Harrowell, Phys. Rev. Lett. 96, 185701 (2006) measure it by dynamics. `neighbors` must be
-    those of an energy minimum: elsewhere the block may have no inverse, and `ConfigurationError` is raised.
+    those of an energy minimum. Elsewhere, and for particles without neighbors, the block may have no inverse, and
+    `ConfigurationError` is raised.
     """
     neighbors.check_reach(max(radii), "harmonic amplitudes")
     blocks, own = hessian_blocks(neighbors, mixture)
@@ -31,7 +32,13 @@ def harmonic_amplitudes(
     columns = []
     for radius in radii:
         amplitude = np.empty(neighbors.particles)
-        _run(listed, (blocks, own), (float(radius), neighbors.dimension), amplitude, threads)
+        try:
+            _run(listed, (blocks, own), (float(radius), neighbors.dimension), amplitude, threads)
+        except np.linalg.LinAlgError:
+            raise ConfigurationError(
+                "some particles have no neighbors that hold them in place; harmonic amplitudes need them",
+                "Check the box and the units of the positions: is the density that of a liquid?",
+            ) from None
         if not (amplitude > 0).all():
             raise ConfigurationError(
                 f"{int((~(amplitude > 0)).sum())} particles are not at an energy minimum; harmonic amplitudes need one",
