@@ -139,6 +139,33 @@ def test_help_loads_neither_torch_nor_matplotlib() -> None:
         assert command in done.stdout
 
 
+def test_completion_names_commands_and_options_without_loading_torch() -> None:
+    code = "import sys\nfrom glassformer.cli.app import main\n"
+    code += "try:\n    main()\nfinally:\n    print('torch' in sys.modules)"
+    for words, place, wanted in (("glassformer prop", 1, "propensity"), ("glassformer train --net", 2, "--network")):
+        asked = {"_GLASSFORMER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ | asked
+        )
+        assert done.stdout.split() == [wanted, "False"], done.stderr
+    assert "_GLASSFORMER_COMPLETE=complete_bash" in glassformer("--show-completion", SHELL="/bin/bash").stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_quiet_leaves_only_results_and_errors(place: int, tiny_dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_dataset, tmp_path / "data")
+    words: list[object] = ["quench", tmp_path / "data"]
+    words[place:place] = ["--quiet"] if place < 3 else []
+    done = glassformer(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "inherent structures found" in done.stdout
+    assert ("100%" in done.stdout) == (place == 3)
+    failed = glassformer("quench", tmp_path / "absent", "--quiet")
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("error: ")
+
+
 @pytest.mark.long
 def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.h5"

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from glassformer.cli import bench_tables, tables
 from glassformer.cli import console as module
 from glassformer.cli import experiment as experiment_module
-from glassformer.cli.console import StageProgress, console, print_error, print_table
+from glassformer.cli.console import StageProgress, console, print_error, print_note, print_table, progress, set_quiet
 from glassformer.cli.networks import print_networks
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
@@ -154,6 +154,19 @@ def terminal(init: Any) -> Any:
 def test_errors_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(SettingsError(ODD, ODD))
     assert capsys.readouterr().err == f"error: {ODD}\n{ODD}\n"
+
+
+def test_notes_are_left_out_where_only_results_are_wanted(
+    capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: set_quiet(False))
+    for quiet in (True, False):
+        set_quiet(quiet)
+        print_note(ODD)
+        with progress() as stages:
+            stages.say(ODD)
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err) == (("", "") if quiet else (f"{ODD}\n", f"note: {ODD}\n"))
 
 
 @pytest.mark.parametrize("columns", ["0", "5", "80x24"])

@@ -20,6 +20,8 @@ from glassformer.cli.streams import LogStream
 from glassformer.core.checksum import OlderFileWarning
 from glassformer.core.errors import GlassformerError
 from glassformer.core.network_kinds import OtherCodeWarning
+from glassformer.core.progress import Progress as Receiver
+from glassformer.core.progress import Silent
 from glassformer.core.signals import StopRequested
 from glassformer.core.text import read_text
 from glassformer.core.walltime import stopped_in_time
@@ -108,8 +110,21 @@ def print_error(error: GlassformerError) -> None:
         errors.print(error.remedy, soft_wrap=True)
 
 
+class _Quiet:
+    """Whether progress and notes are left out."""
+
+    on = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Leave out progress and notes from now on, or print them; results, warnings and errors are printed always."""
+    _Quiet.on = quiet
+
+
 def print_note(text: str) -> None:
-    """Print one line to stderr."""
+    """Print one line to stderr, unless only results are wanted."""
+    if _Quiet.on:
+        return
     errors.print(f"note: {text}", soft_wrap=True)
 
 
@@ -233,8 +248,11 @@ class StageProgress:
 
 
 @contextmanager
-def progress() -> Iterator[StageProgress]:
-    """Show progress, and put the terminal in order whatever happens."""
+def progress() -> Iterator[Receiver]:
+    """Show progress, unless only results are wanted, and put the terminal in order whatever happens."""
+    if _Quiet.on:
+        yield Silent()
+        return
     stages = StageProgress()
     try:
         yield stages
