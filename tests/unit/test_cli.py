@@ -116,8 +116,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path
     done = glassformer("simulate", folder / "campaign.toml", "--out", folder / "data", "--workers", 2)
     assert done.returncode == 0, done.stderr
     assert "8 configurations simulated" in done.stdout
-    done = glassformer("train", folder / "run.toml", folder / "data", "--out", folder / "training", "--threads", 1)
+    train = "train", folder / "run.toml", folder / "data", "--out", folder / "training", "--threads", 1, "--json"
+    done = glassformer(*train)
     assert done.returncode == 0, done.stderr
+    (folder / "trained.json").write_text(done.stdout)
+    (folder / "progress.txt").write_text(done.stderr)
     done = glassformer("report", folder)
     assert done.returncode == 0, done.stderr
     return folder
@@ -181,6 +184,16 @@ def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
     done = glassformer("info", folder / "data", "--json")
     assert [row["configurations"] for row in json.loads(done.stdout)] == [4, 4]
     assert "T0.56_P0.17" in glassformer("info", folder / "data").stdout
+
+
+@pytest.mark.long
+def test_train_as_json_names_files_and_scores_and_leaves_progress_to_stderr(folder: Path) -> None:
+    trained = json.loads((folder / "trained.json").read_text())
+    assert [Path(path) for path in trained["models"]] == sorted(folder.glob("training/fold-*/model.safetensors"))
+    assert len(trained["models"]) == 2
+    scores = json.loads(glassformer("evaluate", trained["predictions"], "--json").stdout)
+    assert trained["scores"] == scores
+    assert "100%" in (folder / "progress.txt").read_text()
 
 
 @pytest.mark.long

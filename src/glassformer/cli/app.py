@@ -395,9 +395,9 @@ def mode_coupling(
 
 
 @app.command()
-def doctor() -> None:
-    """Check the installation, and say how to fix what does not work."""
+def doctor(as_json: AsJson = False) -> None:
+    """Check the installation and what is optional, and say how to fix what does not work."""
     from glassformer.cli.doctor import examine, print_findings
 
-    if not print_findings(examine()):
+    if not print_findings(examine(), as_json):
         raise typer.Exit(1)

@@ -154,9 +154,9 @@ class StageProgress:
     taken as long as the first step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, where: Console = log) -> None:
         self._bar: Progress | None = None
-        self._plain = not log.is_terminal
+        self._where, self._plain = where, not where.is_terminal
         self._stage, self._unit, self._total, self._done, self._note = "", "", 1.0, 0.0, ""
         self._began = self._printed = 0.0
         # Time and amount at the end of the first step.
@@ -178,7 +178,7 @@ class StageProgress:
                     markup=False,
                     table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3),
                 ),
-                console=log,
+                console=self._where,
                 expand=True,
             )
             self._bar.start()
@@ -207,7 +207,7 @@ class StageProgress:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        (self._bar.console if self._bar is not None else log).print(text, soft_wrap=True)
+        (self._bar.console if self._bar is not None else self._where).print(text, soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the last bar on the screen as it is."""
@@ -217,8 +217,8 @@ class StageProgress:
 
     def _print(self) -> None:
         self._printed = time.monotonic()
-        log.print(f"{self._stage} {self._percent()}  {self._state()}", soft_wrap=True)
-        log.file.flush()
+        self._where.print(f"{self._stage} {self._percent()}  {self._state()}", soft_wrap=True)
+        self._where.file.flush()
 
     def _whole(self) -> bool:
         """Tell whether everything is done, to rounding."""
@@ -248,12 +248,12 @@ class StageProgress:
 
 
 @contextmanager
-def progress() -> Iterator[Receiver]:
+def progress(on_stderr: bool = False) -> Iterator[Receiver]:
     """Show progress, unless only results are wanted, and put the terminal in order whatever happens."""
     if _Quiet.on:
         yield Silent()
         return
-    stages = StageProgress()
+    stages = StageProgress(errors) if on_stderr else StageProgress()
     try:
         yield stages
     finally:

@@ -73,6 +73,7 @@ def train(
         bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
     ] = False,
     list_them: Annotated[bool, flag("--list", "List the runs that ship with glassformer.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print scores and paths as JSON, and progress to standard error.")] = False,
     show: Annotated[bool, flag("--show", "Print the run file, as a template to edit.")] = False,
 ) -> None:
     """Train a network or a propensity model on a dataset, with cross-validation over configurations."""
@@ -100,14 +101,14 @@ def train(
         from glassformer.cli.propensity_training import train_and_print
 
         with stopped_in_time(walltime):
-            train_and_print(load_recipe(run), datasets, out, threads)
+            train_and_print(load_recipe(run), datasets, out, threads, as_json)
         return
     from glassformer.cli.network_training import Machine, train_and_score
     from glassformer.core.run import load_run
 
     machine = Machine(threads, processes, device, distributed, memory)
     with stopped_in_time(walltime):
-        train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start)
+        train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start, as_json)
 
 
 def predict(

@@ -1,5 +1,6 @@
 """`glassformer train` where the run is the recipe of a propensity model, and the scores of such models."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,15 @@ from glassformer.cli.console import console, print_table, progress
 from glassformer.core.recipe import Recipe
 
 
-def train_and_print(recipe: Recipe, datasets: list[Path], out: Path, threads: int) -> None:
+def train_and_print(recipe: Recipe, datasets: list[Path], out: Path, threads: int, as_json: bool) -> None:
     """Derive what the recipe reads, train, and print the scores and the path of the model."""
     from glassformer.api.training import train_propensity
 
-    with progress() as stages:
+    with progress(on_stderr=as_json) as stages:
         predictor, path = train_propensity(recipe, datasets, out, threads, stages)
+    if as_json:
+        print(json.dumps({"models": [str(path)], "predictions": None, "scores": predictor.card.scores}, indent=1))
+        return
     print_scores(predictor.card.scores)
     console.print(f"model: {path}", soft_wrap=True)
 
