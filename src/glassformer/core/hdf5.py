@@ -36,6 +36,10 @@ _REFUSED = {
     Checksum.WRONG: "its checksum does not fit its contents",
     Checksum.FOREIGN: "it is no HDF5 file",
 }
+_OTHER = (
+    "Give a {kind} that glassformer wrote; if it should be one, copy it again. Structures of other codes go to"
+    " `glassformer propensity` or `glassformer import`."
+)
 _DAMAGED = "It is truncated or damaged: delete it and make it again, or copy it again."
 
 
@@ -62,7 +66,9 @@ def open_hdf5(path: Path, error: type[InputError], kind: str) -> Iterator[tuple[
     whole = read_whole(path, error, "Check the path.")
     found = check_user_block(whole)
     if found in _REFUSED:
-        raise error(f"{path} is not a whole {kind}: {_REFUSED[found]}", _DAMAGED)
+        # A file of another format may well be the user's own: nobody should delete it.
+        remedy = _OTHER.format(kind=kind) if found is Checksum.FOREIGN else _DAMAGED
+        raise error(f"{path} is not a whole {kind}: {_REFUSED[found]}", remedy)
     try:
         with h5py.File(io.BytesIO(whole), "r") as file:
             _check_version(path, file, found, error)
@@ -86,6 +92,17 @@ def _check_version(path: Path, file: Any, found: Checksum, error: type[InputErro
     if version > OLDEST_VERSION:
         raise error(f"{path}: the checksum is missing", _DAMAGED)
     warn_of_older_files(path)
+
+
+def format_of_hdf5(whole: bytes) -> str:
+    """Return the format that a whole HDF5 file of this package names, or '' for any other file."""
+    if check_user_block(whole) not in (Checksum.RIGHT, Checksum.NONE):
+        return ""
+    try:
+        with h5py.File(io.BytesIO(whole), "r") as file:
+            return str(file.attrs.get("format", "HDF5 file"))
+    except HDF5_ERRORS:
+        return ""
 
 
 def group(file: Any, name: str) -> Any:
