@@ -121,11 +121,15 @@ def several(given: AnyStructures) -> Structure | Structures:
         return _read_for(given)
     if not isinstance(given, Iterable):
         raise no_structure(given)
-    if all(isinstance(one, Structure) for one in given):
-        return Structures(tuple(samples_at(given)))
-    if all(isinstance(one, str | Path) for one in given):
-        return Structures(tuple(sample for one in given for sample in _read_for(one).samples))
-    raise no_structure(given)
+    found: list[Sample] = []
+    for one in given:
+        if isinstance(one, Structure):
+            found.append(one.sample)
+        elif isinstance(one, str | Path):
+            found += _read_for(one).samples
+        else:
+            raise no_structure(given)
+    return Structures(tuple(found))
 
 
 def the_one(given: AnyStructures, function: str) -> Structure:
