@@ -242,9 +242,16 @@ class StageProgress:
             timing = f"{duration((self._total - self._done) / rate)} left"
         else:
             return self._note
-        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 0.1 else f"{rate:.2g}"
-        rated = f"{timing}, {speed} {self._unit}/s" if self._unit else timing
+        rated = f"{timing}, {_speed(rate, self._unit)}" if self._unit else timing
         return rated + (f"; {self._note}" if self._note else "")
+
+
+def _speed(rate: float, unit: str) -> str:
+    """Return '12 structures/s', or below one per second '26 s per structure'."""
+    if rate >= 1:
+        return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.1f} {unit}/s"
+    each = 1 / rate
+    return f"{f'{each:.1f} s' if each < 10 else duration(each)} per {unit.removesuffix('s')}"
 
 
 @contextmanager
@@ -296,6 +303,34 @@ def print_table(headings: list[str], rows: list[list[str]], justify: list[Justif
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def print_columns(headings: list[str], rows: list[list[str]], names: int = 1) -> None:
+    """Print a table whose first `names` columns say what a row is; the others are numbers.
+
+    Where the terminal is too narrow for it, the table is repeated with as many of the numbers as there is room for.
+    """
+
+    def part(columns: list[int]) -> tuple[list[str], list[list[str]]]:
+        chosen = [*range(names), *columns]
+        return [headings[one] for one in chosen], [[row[one] for one in chosen] for row in rows]
+
+    def fits(columns: list[int]) -> bool:
+        sides: list[JustifyMethod] = ["left", *["right"] * (names + len(columns) - 1)]  # type: ignore[list-item]
+        return _width(*part(columns), sides, broken=True) <= console.width
+
+    parts: list[list[int]] = [[]]
+    for column in range(names, len(headings)):
+        if parts[-1] and not fits([*parts[-1], column]):
+            parts.append([])
+        parts[-1].append(column)
+    if not all(map(fits, parts)):
+        # Not even one number fits beside the names.
+        parts = [list(range(names, len(headings)))]
+    for number, columns in enumerate(parts):
+        if number:
+            console.print()
+        print_table(*part(columns))
 
 
 def _width(headings: list[str], rows: list[list[str]], sides: list[JustifyMethod], broken: bool) -> int:
