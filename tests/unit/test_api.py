@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from doctest import DocTestParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib as mpl
@@ -21,7 +22,9 @@ from matplotlib.colors import to_hex
 import glassformer as gf
 from glassformer.api.display import MissingPackageError
 from glassformer.api.messages import with_arguments
-from glassformer.core.errors import ConfigurationError, DatasetError, PredictionError, SettingsError
+from glassformer.api.predictions import Scores
+from glassformer.api.training import Training
+from glassformer.core.errors import ConfigurationError, DatasetError, InputError, PredictionError, SettingsError
 from glassformer.core.layout import DatasetFolder, OutFolder
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.imports import Choices, read_samples_of
@@ -68,7 +71,7 @@ def test_importing_it_imports_nothing_that_takes_long() -> None:
 
 
 def test_every_public_name_is_there_and_no_other() -> None:
-    assert set(gf.__all__) <= set(dir(gf))
+    assert set(gf.__all__) == set(dir(gf))
     for name in gf.__all__:
         assert getattr(gf, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
@@ -242,6 +245,72 @@ def test_what_is_no_trajectory(changes: dict[str, Any], problem: str) -> None:
 
 
 @pytest.mark.long
+def test_a_cell_of_ase_is_a_box() -> None:
+    atoms = pytest.importorskip("ase").Atoms(positions=LATTICE.positions, cell=LATTICE.box, pbc=True)
+    np.testing.assert_array_equal(structure(box=atoms.cell).box, LATTICE.box)
+    with pytest.raises(ConfigurationError, match=r"got a box of shape \(3, 3\)"):
+        structure(box=np.diag(LATTICE.box) + 0.1)
+
+
+def test_functions_of_one_structure_take_lists_and_files_that_hold_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample, seen = structure().sample, list[str]()
+    write_sample(tmp_path / "a.h5", sample)
+    monkeypatch.setattr("glassformer.api.description.quenched", lambda one, threads: seen.append("found") or fail())
+    monkeypatch.setattr("glassformer.api.propensities.usable_model", lambda one, *_: seen.append("found") or fail())
+    for given in ([structure()], tmp_path / "a.h5", gf.read(tmp_path / "a.h5")):
+        for function in (gf.propensity, gf.descriptors):
+            with pytest.raises(PredictionError, match="reached"):
+                function(given)
+    assert len(seen) == 6
+    assert [one.inherent.particles for one in gf.quench(str(tmp_path / "a.h5"))] == [216]
+
+
+def fail() -> None:
+    raise PredictionError("reached", "")
+
+
+ATOMS = SimpleNamespace(positions=LATTICE.positions)
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "problem", "remedy"),
+    [
+        (gf.propensity, ATOMS, "got an object of type types.SimpleNamespace; expected a structure", "gf.structure("),
+        (gf.propensity, [structure()] * 2, "got 2 structures; gf.propensity takes one", "gf.propensity(one) for one"),
+        (gf.descriptors, [1], "got an object of type list; expected", "gf.read(path)"),
+        (gf.quench, LATTICE.positions, "got an object of type numpy.ndarray; expected", "gf.read(path)"),
+        (gf.cage, 3, "got an object of type int; expected", "gf.read(path)"),
+        (gf.msd, LATTICE.positions, "got an object of type numpy.ndarray; expected", "gf.trajectory(positions"),
+        (gf.self_scattering, [LATTICE.positions], "got an object of type list; expected", "gf.read(path)"),
+        (gf.evaluate, LATTICE.positions, "got an object of type numpy.ndarray; expected predictions", "gf.predict("),
+        (gf.evaluate, [structure()], "got an object of type list; expected predictions", "gf.predict("),
+        (gf.read, 3, "got an object of type int; expected the path", "paths"),
+        (lambda one: gf.predict(one, [structure()]), ATOMS, "got an object of type types.Simple", "training.models[0]"),
+    ],
+)
+def test_other_arguments_are_refused_with_a_remedy(function: Any, given: Any, problem: str, remedy: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        function(given)
+    assert problem in caught.value.problem
+    assert remedy in caught.value.remedy
+
+
+def test_a_file_that_does_not_say_everything_is_to_be_read_first(tmp_path: Path) -> None:
+    dump(tmp_path / "a.lammpstrj", [LATTICE])
+    with pytest.raises(InputError) as caught:
+        gf.quench(tmp_path / "a.lammpstrj")
+    assert "gf.read(" in caught.value.remedy
+    assert "--" not in caught.value.remedy
+
+
+def test_a_training_can_be_scored_if_it_keeps_predictions(tmp_path: Path) -> None:
+    training = Training(tmp_path, (), Scores(()))
+    with pytest.raises(SettingsError, match=r"keeps no predictions\nIts scores: training\.scores"):
+        gf.evaluate(training)
+
+
 def test_a_quench_needs_no_file() -> None:
     (found,) = gf.quench([structure()])
     minimum = found.inherent

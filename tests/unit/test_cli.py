@@ -116,8 +116,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_dataset: Path) -> Path
     done = glassformer("simulate", folder / "campaign.toml", "--out", folder / "data", "--workers", 2)
     assert done.returncode == 0, done.stderr
     assert "8 configurations simulated" in done.stdout
-    done = glassformer("train", folder / "run.toml", folder / "data", "--out", folder / "training", "--threads", 1)
+    train = "train", folder / "run.toml", folder / "data", "--out", folder / "training", "--threads", 1, "--json"
+    done = glassformer(*train)
     assert done.returncode == 0, done.stderr
+    (folder / "trained.json").write_text(done.stdout)
+    (folder / "progress.txt").write_text(done.stderr)
     done = glassformer("report", folder)
     assert done.returncode == 0, done.stderr
     return folder
@@ -139,6 +142,33 @@ def test_help_loads_neither_torch_nor_matplotlib() -> None:
         assert command in done.stdout
 
 
+def test_completion_names_commands_and_options_without_loading_torch() -> None:
+    code = "import sys\nfrom glassformer.cli.app import main\n"
+    code += "try:\n    main()\nfinally:\n    print('torch' in sys.modules)"
+    for words, place, wanted in (("glassformer prop", 1, "propensity"), ("glassformer train --net", 2, "--network")):
+        asked = {"_GLASSFORMER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(place)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ | asked
+        )
+        assert done.stdout.split() == [wanted, "False"], done.stderr
+    assert "_GLASSFORMER_COMPLETE=complete_bash" in glassformer("--show-completion", SHELL="/bin/bash").stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_quiet_leaves_only_results_and_errors(place: int, tiny_dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_dataset, tmp_path / "data")
+    words: list[object] = ["quench", tmp_path / "data"]
+    words[place:place] = ["--quiet"] if place < 3 else []
+    done = glassformer(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "inherent structures found" in done.stdout
+    assert ("100%" in done.stdout) == (place == 3)
+    failed = glassformer("quench", tmp_path / "absent", "--quiet")
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("error: ")
+
+
 @pytest.mark.long
 def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.h5"
@@ -154,6 +184,16 @@ def test_predict_evaluate_info(folder: Path, tmp_path: Path) -> None:
     done = glassformer("info", folder / "data", "--json")
     assert [row["configurations"] for row in json.loads(done.stdout)] == [4, 4]
     assert "T0.56_P0.17" in glassformer("info", folder / "data").stdout
+
+
+@pytest.mark.long
+def test_train_as_json_names_files_and_scores_and_leaves_progress_to_stderr(folder: Path) -> None:
+    trained = json.loads((folder / "trained.json").read_text())
+    assert [Path(path) for path in trained["models"]] == sorted(folder.glob("training/fold-*/model.safetensors"))
+    assert len(trained["models"]) == 2
+    scores = json.loads(glassformer("evaluate", trained["predictions"], "--json").stdout)
+    assert trained["scores"] == scores
+    assert "100%" in (folder / "progress.txt").read_text()
 
 
 @pytest.mark.long

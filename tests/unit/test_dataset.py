@@ -292,8 +292,11 @@ def test_files_that_are_no_predictions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PredictionError, match="is not a prediction file"):
         read_predictions(tmp_path / "sample.h5")
     (tmp_path / "text.h5").write_text("hello")
-    with pytest.raises(PredictionError, match="is not a whole prediction file"):
+    with pytest.raises(PredictionError, match="is not a whole prediction file") as caught:
         read_predictions(tmp_path / "text.h5")
+    # It may be the user's own structure.
+    assert "delete" not in caught.value.remedy
+    assert "`glassformer propensity`" in caught.value.remedy
     with pytest.raises(PredictionError, match="there is no file"):
         read_predictions(tmp_path / "absent.h5")
     strange = replace(synthetic_predictions(), roles=("test", "train", "tset", "test"))

@@ -32,6 +32,8 @@ OPTIONS = {
     for option in parameter.opts
 }
 
+GENERAL = {option for parameter in get_command(app).params for option in parameter.opts} | {"--help"}
+
 
 def quoted(text: str) -> Iterator[str]:
     """Code between backticks, and the lines of fenced blocks."""
@@ -58,7 +60,9 @@ def mistake(line: str) -> str:
     line = re.split(r" (?:#|>|&&|\|) ?", line)[0].replace("[", "").replace("]", "").replace("...", "")
     name, *words = shlex.split(line)
     if name.startswith("--"):
-        return "" if name in ("--help", "--version") else f"no option {name}"
+        if name != "--quiet":
+            return "" if name in GENERAL else f"no option {name}"
+        name, *words = words
     if name not in COMMANDS:
         return f"no command {name}"
     command = COMMANDS[name]
@@ -77,7 +81,7 @@ def wrong_words(command: Any, words: list[str]) -> str:
         word = words.pop(0)
         if word.startswith("--"):
             option = options.get(word.partition("=")[0])
-            if option is None and word != "--help":
+            if option is None and word not in ("--help", "--quiet"):
                 return f"no option {word}"
             # A flag takes no value; others may be mentioned without theirs.
             if option is not None and not option.is_flag and "=" not in word and words and words[0][:1] != "-":
@@ -101,7 +105,7 @@ def test_what_is_told_to_type_exists(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_options_that_are_mentioned_alone_exist(path: Path) -> None:
     mentioned = {code.split()[0].partition("=")[0] for code in quoted(path.read_text()) if code.startswith("--")}
-    assert mentioned - OPTIONS - {"--help", "--version"} == set()
+    assert mentioned - OPTIONS - GENERAL == set()
 
 
 def test_the_documents_are_read() -> None:
@@ -178,3 +182,14 @@ def test_the_help_of_a_command_ends_with_an_example_that_can_be_typed(
     # Click itself takes it, with every value of the right type.
     words = shlex.split(EXAMPLES[name].partition(" >")[0])[len(name.split()) :]
     assert command.make_context(name, words)
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_the_help_of_the_whole_cuts_nothing(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(rich_utils, "MAX_WIDTH", columns)
+    done = CliRunner().invoke(app, ["--help"])
+    assert max(map(len, done.output.splitlines())) <= columns
+    assert [name for name in [*GENERAL, *COMMANDS] if name not in done.output] == []
+    assert "…" not in done.output
+    assert "..." not in done.output.replace("[ARGS]...", "")

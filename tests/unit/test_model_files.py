@@ -17,6 +17,7 @@ from glassformer.cli.app import app
 from glassformer.core.checksum import OlderFileWarning
 from glassformer.core.errors import CheckpointError, PredictionError, SettingsError
 from glassformer.core.mixture import shipped_mixture
+from glassformer.core.presets import shipped_models
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
@@ -225,3 +226,13 @@ def test_the_header_says_where_a_model_comes_from() -> None:
     assert header["run"]["network"]["name"] == "particlenet"
     assert header["code_version"].startswith("0.1.0")
     assert json.loads(json.dumps(header)) == header
+
+
+def test_other_files_of_the_package_are_named_for_what_they_are(tmp_path: Path) -> None:
+    model = shipped_models()["ka-t0.44-t4120"]
+    with pytest.raises(CheckpointError, match="is a propensity model, not a network") as caught:
+        read_model(model)
+    assert f"glassformer propensity FILE --model {model}" in caught.value.remedy
+    write_sample(tmp_path / "sample.h5", synthetic_sample())
+    with pytest.raises(CheckpointError, match="is not a network's model file, but a glassformer sample"):
+        read_model(tmp_path / "sample.h5")

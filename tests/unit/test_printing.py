@@ -14,12 +14,24 @@ from rich.progress import Progress
 from glassformer.cli import bench_tables, tables
 from glassformer.cli import console as module
 from glassformer.cli import experiment as experiment_module
-from glassformer.cli.console import StageProgress, console, print_error, print_table
+from glassformer.cli.baselines import _print as print_baselines
+from glassformer.cli.console import (
+    StageProgress,
+    console,
+    print_columns,
+    print_error,
+    print_note,
+    print_table,
+    progress,
+    set_quiet,
+)
 from glassformer.cli.networks import print_networks
+from glassformer.cli.propensity_training import print_scores
 from glassformer.core.errors import SettingsError
 from glassformer.core.words import counted
 from glassformer.dataset.summary import summarise
 from glassformer.evaluate.heterogeneity import Lengths, Susceptibility
+from glassformer.evaluate.propensity_baselines import BaselineScore
 from glassformer.evaluate.propensity_scores import PropensityScore
 from glassformer.evaluate.uncertainty import UncertaintyScore
 from glassformer.simulate.plan import Cost, Plan, Rates
@@ -83,7 +95,7 @@ def in_an_evaluation() -> None:
         "chi_4": {"A": Susceptibility(1.0, 0.1, 2.0, 0.1, 0.5, 2)},
         "lengths": {"A": Lengths(1.0, 0.1, 2.0, 0.1, 2)},
     }
-    models = {"network": score, "mean": score, "rho": score}
+    models = {"network": score, "state_point_mean": score, "density_fit": score}
     row = SimpleNamespace(
         state_point=ODD, time=1.0, configurations=2, models=models, r2_ceiling=0.9, **tables_of_particles
     )
@@ -154,6 +166,19 @@ def terminal(init: Any) -> Any:
 def test_errors_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(SettingsError(ODD, ODD))
     assert capsys.readouterr().err == f"error: {ODD}\n{ODD}\n"
+
+
+def test_notes_are_left_out_where_only_results_are_wanted(
+    capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: set_quiet(False))
+    for quiet in (True, False):
+        set_quiet(quiet)
+        print_note(ODD)
+        with progress() as stages:
+            stages.say(ODD)
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err) == (("", "") if quiet else (f"{ODD}\n", f"note: {ODD}\n"))
 
 
 @pytest.mark.parametrize("columns", ["0", "5", "80x24"])
@@ -249,3 +274,70 @@ def test_a_bar_is_full_only_when_nothing_is_left(
     assert first == "simulate  99%  c0001 done, 1 to go"
     assert last == "simulate 100%  took 3 min 20 s; c0002 done"
     assert np.isclose(stages._done, 1000.0)
+
+
+@pytest.mark.parametrize(("width", "tables"), [(120, 1), (80, 2), (66, 5)])
+def test_baselines_stay_a_table_in_a_narrow_terminal(
+    width: int, tables: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", width)
+    score = PropensityScore(0.123, 0.456, 0.789, 0.234, 0.567, 0.891, 8)
+    print_baselines([BaselineScore("T0.44_D1.20", 4120.0, "A", "coarse-grained potential", score)] * 2)
+    text = capsys.readouterr().out
+    rows = [line for line in text.splitlines() if line.startswith("T0.44_D1.20")]
+    assert len(rows) == 2 * tables
+    assert all("coarse-grained potential" in row for row in rows)
+    for word in ("Pearson", "ratio", "0.123", "0.456", "0.234", "0.567", "0.891"):
+        assert word in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_table_too_wide_for_one_number_becomes_lists(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", 20)
+    print_columns(["name", "Pearson", "Spearman"], [["a-name-of-many-letters", "0.1", "0.2"]])
+    assert "  Pearson   0.1" in capsys.readouterr().out
+
+
+def test_the_scores_of_a_card_name_the_ratio_and_the_error_of_means(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+    one = {"temperature": 0.44, "time": 4120.0, "species": "A", "pcc_mean": 0.81, "pcc_error": 0.01, "ceiling": 0.9}
+    print_scores(({**one, "ratio": 0.9, "pcc_pooled": 0.84, "mean_error": 0.033, "n_configurations": 10},))
+    print_scores(({**one, "ratio": 0.9, "pcc_pooled": 0.84, "n_configurations": 10},))
+    headings, row, *rest = capsys.readouterr().out.splitlines()
+    assert headings.split()[-6:] == ["ceiling", "ratio", "pooled", "mean", "error", "configs"]
+    assert row.split()[-5:] == ["0.900", "0.900", "0.840", "0.033", "10"]
+    assert any(line.split()[-2:] == ["-", "10"] for line in rest)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (1234.0, "1,234 steps/s"),
+        (2.04, "2.0 steps/s"),
+        (0.4, "2.5 s per step"),
+        (0.038, "26 s per step"),
+        (0.005, "3 min 20 s per step"),
+    ],
+)
+def test_slow_work_says_the_time_of_each(rate: float, text: str) -> None:
+    assert module._speed(rate, "steps") == text
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_scores_of_means_are_left_out_where_there_are_no_baselines(known: bool, printed: Any) -> None:
+    score, unknown = SimpleNamespace(mae=0.1, r2=-103.0), SimpleNamespace(mae=float("nan"), r2=float("nan"))
+    baseline = score if known else unknown
+    particles = {"A": PropensityScore(0.1, 0.1, 0.2, 0.3, 0.9, 0.2, 2)}
+    row = SimpleNamespace(
+        state_point="T0.44", time=1.0, configurations=2, r2_ceiling=0.9, particles=particles, uncertainty={}, chi_4={},
+        lengths={}, models={"network": score, "state_point_mean": baseline, "density_fit": baseline},
+    )  # fmt: skip
+    found = SimpleNamespace(rows=[row], leaked=False, label="ln p", left_out=0, without_draws=0, notices=())
+    tables.print_evaluation(found)  # type: ignore[arg-type]
+    text = printed()
+    assert "PCC" in text
+    assert ("MAE" in text) == ("-103" in text) == known

@@ -1,16 +1,29 @@
 """Campaign and run files: every mistake is named, with what was expected."""
 
 import copy
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from glassformer.api.training import run_or_recipe
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError
 from glassformer.core.mixture import check_composition, shipped_mixture
-from glassformer.core.presets import CAMPAIGNS, RUNS, campaign_presets, load_campaign, preset
+from glassformer.core.presets import (
+    CAMPAIGNS,
+    RUNS,
+    campaign_presets,
+    is_recipe,
+    load_campaign,
+    load_recipe,
+    preset,
+    recipe_presets,
+    run_presets,
+)
+from glassformer.core.recipe import is_recipe_table
 from glassformer.core.run import Run, load_run
-from glassformer.core.settings import check_settings, load_settings
+from glassformer.core.settings import check_settings, load_settings, read_toml
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.stages import fewest_steps
 from tests.conftest import TINY_CAMPAIGN
@@ -148,8 +161,11 @@ def test_a_run_that_is_neither_a_file_nor_ships_is_told(tmp_path: Path) -> None:
         load_run("thesys")
     assert (
         caught.value.remedy
-        == "These ship: default, demo-structure, demo, propensity-network, thesis (glassformer train --list)."
+        == "These ship: default, demo-structure, demo, propensity-network, thesis; recipes of propensity models:"
+        f" {', '.join(recipe_presets())} (glassformer train --list)."
     )
+    with pytest.raises(SettingsError, match=r"did you mean 'propensity'\?"):
+        load_run("propensty")
     with pytest.raises(SettingsError, match="there is no run file"):
         load_run(str(tmp_path / "absent.toml"))
 
@@ -217,3 +233,18 @@ def test_only_takes_whole_parts_of_a_label_before_its_beginning(tmp_path: Path) 
 
     assert chosen("T0.44") == ["T0.44_P2.93"]
     assert chosen("T0.4") == ["T0.44_P2.93", "T0.441_P2.91"]
+
+
+@pytest.mark.parametrize("text", ['raeds = "window"\n', 'raeds = "window"\ntargets = [{temperature=0.5, times=[1]}]\n'])
+def test_a_mistyped_reads_is_still_a_recipe(text: str, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(text)
+    assert is_recipe(str(tmp_path / "my.toml"))
+    with pytest.raises(SettingsError, match="unknown key raeds; did you mean 'reads'"):
+        load_recipe(str(tmp_path / "my.toml"))
+    with pytest.raises(SettingsError, match="unknown key raeds; did you mean 'reads'"):
+        run_or_recipe(tomllib.loads(text))
+
+
+def test_runs_are_no_recipes() -> None:
+    assert [name for name in run_presets() if is_recipe_table(read_toml(preset(RUNS, name)))] == []
+    assert not is_recipe_table({"seed": 1, "sed": 2, "network": {}})

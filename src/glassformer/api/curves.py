@@ -1,5 +1,6 @@
 """Curves against time, with their errors: of a trajectory, or of every state point of a dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 
 from glassformer.api.display import axes_for, data_frame, html_table, number
-from glassformer.api.reading import AnyStructures, samples_at
+from glassformer.api.reading import AnyStructures, no_structure, samples_at
+from glassformer.api.structures import Structure
 from glassformer.api.trajectories import Trajectory, read_trajectory
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
@@ -171,6 +173,10 @@ def _curve(kind: type[AnyCurve], observable: str, prefix: str, source: AnySource
         waves = tuple(float(k) for k in motion.track.wave_numbers)
         tables = {motion.name: COLUMNS[observable](motion)}
         return kind(observable, prefix, tables, motion.names, waves, "standard error,\nfrom blocks of time")
+    if not isinstance(source, str | Path | Structure | Sequence):
+        raise no_structure(
+            source, "Make a trajectory: gf.read_trajectory(path), or gf.trajectory(positions, species, box, times)."
+        )
     samples = samples_at(source)
     found, problems = make_tables(samples, [observable])
     if problems:

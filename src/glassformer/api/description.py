@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.api.display import data_frame, html_table
+from glassformer.api.reading import AnyStructures, the_one
 from glassformer.api.simulation import quenched
 from glassformer.api.structures import Structure
 from glassformer.baselines.propensity_model import describe
@@ -53,7 +54,7 @@ class DescriptorTable:
 
 
 def descriptors(
-    structure: Structure,
+    structure: AnyStructures,
     *,
     of: str = "inherent",
     settings: Mapping[str, Any] | None = None,
@@ -69,6 +70,7 @@ def descriptors(
     """
     if of not in ("inherent", "cage"):
         raise SettingsError(f"got of = {of!r}; expected 'inherent' or 'cage'", "Choose one of them.")
+    structure = the_one(structure, "descriptors")
     sample = quenched(structure.sample, threads or cores())
     cage = structure.cage if of == "cage" else None
     chosen = DescriptorSettings.of(settings or {})

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from glassformer.api.display import axes_for, data_frame, html_table, number
 from glassformer.api.propensities import Propensity, predictions_of, propensity, usable_model
-from glassformer.api.reading import AnyStructures, samples_at
+from glassformer.api.reading import AnyStructures, kind_of, samples_at
 from glassformer.api.structures import Structure
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import PredictionError
+from glassformer.core.errors import PredictionError, SettingsError
 from glassformer.core.words import counted
 from glassformer.dataset.predictions import Predictions, read_predictions, refuse_to_replace, write_predictions
 from glassformer.dataset.readers.read import is_hdf5
@@ -23,6 +23,7 @@ from glassformer.evaluate.evaluation import evaluate as score
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from glassformer.api.training import Training
     from glassformer.train.device import Device
 
 
@@ -221,6 +222,11 @@ def predict(
 
     Raises `CheckpointError`, `PredictionError`, `SettingsError`, `DatasetError`.
     """
+    if not isinstance(model, str | Path):
+        raise SettingsError(
+            f"got {kind_of(model)} as model; expected the name of a model, or the path of its file",
+            "Of a training: training.models[0].",
+        )
     samples = samples_at(structures)
     if not Path(model).exists() or is_hdf5(Path(model)):
         known = [Structure(sample) for sample in samples]
@@ -240,21 +246,41 @@ def predict(
 
 
 def evaluate(
-    predictions: PredictionSet | Sequence[Propensity] | str | Path, structures: AnyStructures | None = None
+    predictions: "PredictionSet | Propensity | Sequence[Propensity] | Training | str | Path",
+    structures: AnyStructures | None = None,
 ) -> Scores:
     """Score predictions of structures that training had not seen, against what their draws did.
 
-    `predictions`: of `glassformer.predict`, `glassformer.propensity`, or a prediction file. `structures`: those that
-    were predicted, for correlation lengths. Raises `PredictionError` if nothing can be scored.
+    `predictions`: of `glassformer.predict`, `glassformer.propensity`, the training of a network, or a prediction file.
+    `structures`: those that were predicted, for correlation lengths. Raises `PredictionError` if nothing can be scored,
+    `SettingsError` for what holds no predictions.
     """
-    if isinstance(predictions, str | Path):
-        found = read_predictions(Path(predictions))
-    else:
-        found = predictions.predictions if isinstance(predictions, PredictionSet) else predictions_of(predictions)
+    found = _to_score(predictions)
     known = None
     if structures is not None:
         known = {one.configuration.fingerprint: one.configuration for one in samples_at(structures)}
     return scores_of(score(found, known))
+
+
+def _to_score(given: Any) -> Predictions:
+    """Return the predictions that `given` is or holds. Raises `SettingsError`."""
+    if isinstance(given, str | Path):
+        return read_predictions(Path(given))
+    # Those of a training.
+    within = given if isinstance(given, PredictionSet) else getattr(given, "predictions", None)
+    if isinstance(within, PredictionSet):
+        return within.predictions
+    answers = [given] if isinstance(given, Propensity) else given
+    if isinstance(answers, Sequence) and answers and all(isinstance(one, Propensity) for one in answers):
+        return predictions_of(answers)
+    if isinstance(getattr(given, "scores", None), Scores):
+        raise SettingsError(
+            "got the training of a propensity model, which keeps no predictions", "Its scores: training.scores."
+        )
+    raise SettingsError(
+        f"got {kind_of(given)}; expected predictions or the path of a prediction file",
+        "Make them: gf.predict(model, structures), or gf.propensity(structure).",
+    )
 
 
 def scores_of(evaluation: Evaluation) -> Scores:

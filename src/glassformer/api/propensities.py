@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from glassformer.api.display import axes_for, html_table
+from glassformer.api.reading import AnyStructures, the_one
 from glassformer.api.simulation import derived
 from glassformer.api.structures import Structure
 from glassformer.baselines.propensity_model import FAR_DENSITY, Prediction, PropensityPredictor, describe
@@ -185,7 +186,7 @@ class Propensity:
 
 
 def propensity(
-    structure: Structure,
+    structure: AnyStructures,
     model: str | Path | PropensityPredictor | None = None,
     time: float | None = None,
     *,
@@ -194,12 +195,14 @@ def propensity(
 ) -> Propensity:
     """Predict which particles of a structure will move, how far, and with what uncertainty.
 
+    `structure`: one, or a list or a file that holds one.
     `model`: one that ships, by name, or a file that `glassformer.train` wrote; by default the first that ships and fits
     liquid, temperature and time. `time`: by default the model's last. What the model reads, inherent structure and cage
     positions, is found on the way, after everything has been checked.
 
     Raises the errors of `usable_model`.
     """
+    structure = the_one(structure, "propensity")
     predictor = usable_model(structure, model, time)
     sample, stages, threads = structure.sample, progress or Silent(), threads or cores()
     configuration, facts = sample.configuration, sample.facts

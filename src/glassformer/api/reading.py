@@ -1,6 +1,6 @@
 """Structures from files of any format that the package reads, and from arrays."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from glassformer.api.structures import Structure, Structures
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import ConfigurationError, DatasetError
+from glassformer.core.errors import ConfigurationError, DatasetError, InputError, SettingsError
 from glassformer.core.mixture import MixtureSettings
 from glassformer.core.presets import load_mixture
 from glassformer.core.settings import check_settings
@@ -52,7 +52,10 @@ def read(
 
     Raises `InputError` for what cannot be read, or is not said.
     """
-    paths = [Path(path)] if isinstance(path, str | Path) else [Path(one) for one in path]
+    given = [path] if isinstance(path, str | Path) else path
+    if not isinstance(given, Iterable) or not all(isinstance(one, str | Path) for one in given):
+        raise SettingsError(f"got {kind_of(path)}; expected the path of a file, or several paths", "Give paths.")
+    paths = [Path(one) for one in given]
     choices = Choices(
         None if mixture is None else mixture_settings(mixture), temperature, assignment(species), frames=frames,
         times=tuple(times), without_draws=without_draws, incomplete=incomplete,
@@ -82,15 +85,74 @@ def samples_at(data: AnyStructures) -> list[Sample]:
     if isinstance(data, Structure):
         return [data.sample]
     found: list[Sample] = []
-    for one in [data] if isinstance(data, str | Path) else data:
+    for one in [data] if isinstance(data, str | Path) or not isinstance(data, Iterable) else data:
         if isinstance(one, Structure):
             found.append(one.sample)
+        elif not isinstance(one, str | Path):
+            raise no_structure(data)
         else:
             path = Path(one)
             found += read_samples(path) if path.is_file() else read_dataset(path)
     if not found:
         raise DatasetError("no structure was given", "Name a dataset, or give structures.")
     return found
+
+
+def no_structure(given: object, remedy: str = "") -> SettingsError:
+    """Return the error for what is neither a structure nor a path; `remedy` says what else the function takes."""
+    return SettingsError(
+        f"got {kind_of(given)}; expected a structure, several of them or a path",
+        remedy
+        or "Make structures: gf.read(path), or gf.structure(positions, species, box, mixture=..., temperature=...).",
+    )
+
+
+def kind_of(given: object) -> str:
+    """Return what an object is: 'an object of type numpy.ndarray'."""
+    home = type(given).__module__.partition(".")[0]
+    return f"an object of type {'' if home == 'builtins' else f'{home}.'}{type(given).__qualname__}"
+
+
+def several(given: AnyStructures) -> Structure | Structures:
+    """Return a structure as it is; several, or those of a file, as `Structures`. Raises `InputError`."""
+    if isinstance(given, Structure | Structures):
+        return given
+    if isinstance(given, str | Path):
+        return _read_for(given)
+    if not isinstance(given, Iterable):
+        raise no_structure(given)
+    found: list[Sample] = []
+    for one in given:
+        if isinstance(one, Structure):
+            found.append(one.sample)
+        elif isinstance(one, str | Path):
+            found += _read_for(one).samples
+        else:
+            raise no_structure(given)
+    return Structures(tuple(found))
+
+
+def the_one(given: AnyStructures, function: str) -> Structure:
+    """Return the structure that `given` is, holds or is the path of. Raises `InputError` for others."""
+    found = several(given)
+    if isinstance(found, Structure):
+        return found
+    if len(found) != 1:
+        raise SettingsError(
+            f"got {len(found)} structures; gf.{function} takes one",
+            f"Choose one, such as structures[0], or call it for each: [gf.{function}(one) for one in structures].",
+        )
+    return found[0]
+
+
+def _read_for(path: str | Path) -> Structures:
+    """Return the structures of a file for a function that does not take the options of `read`."""
+    try:
+        return read(path)
+    except InputError as error:
+        if "--" in error.remedy:
+            error.remedy = f"Read it first: gf.read({str(path)!r}, mixture=..., temperature=...)."
+        raise
 
 
 def structure(
@@ -106,7 +168,8 @@ def structure(
     """Return a structure made of arrays.
 
     `positions`: (N, 3), or (N, 2) in two dimensions, from the corner of the box, wrapped or not. `species`: (N,), names
-    of the mixture's species or their numbers from 0. `box`: edges, (3,) or (2,), or one length. `displacements`
+    of the mixture's species or their numbers from 0. `box`: edges, (3,) or (2,), or one length, or the
+    diagonal matrix of them, as ASE's `atoms.cell`. `displacements`
     (D, S, N, 3): what D draws of the velocities did until the `times` (S,); with these a model can be trained.
 
     Raises `ConfigurationError` for other shapes or values that are not finite, `DatasetError` for particles that are
@@ -156,7 +219,7 @@ def named_species(species: ArrayLike, names: Sequence[str]) -> NDArray[Any]:
 
 def frame_of(positions: ArrayLike, box: ArrayLike, types: NDArray[Any], unwrapped: bool = False) -> Frame:
     """Return arrays as a frame: two dimensions get z = 0. Raises `ConfigurationError` for other shapes."""
-    places, edges = np.asarray(positions, np.float64), np.asarray(box, np.float64)
+    places, edges = np.asarray(positions, np.float64), edges_of(box)
     if places.ndim != 2 or places.shape[1] not in (2, 3) or len(places) != len(types):
         raise ConfigurationError(
             f"got positions of shape {places.shape} for {len(types)} particles; expected ({len(types)}, 3), or"
@@ -174,6 +237,14 @@ def frame_of(positions: ArrayLike, box: ArrayLike, types: NDArray[Any], unwrappe
             "Boxes are orthorhombic.",
         )
     return Frame(places, edges, types, unwrapped)
+
+
+def edges_of(box: ArrayLike) -> FloatArray:
+    """Return a box as an array; a cell with right angles, such as ASE's `atoms.cell`, as its edges."""
+    edges: FloatArray = np.asarray(box, np.float64)
+    if edges.shape in ((2, 2), (3, 3)) and not edges[~np.eye(len(edges), dtype=bool)].any():
+        return np.diag(edges).copy()
+    return edges
 
 
 def _draws(displacements: ArrayLike, times: ArrayLike | None, contents: Contents) -> Draws:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from glassformer.api.reading import samples_at
+from glassformer.api.reading import AnyStructures, samples_at, several
 from glassformer.api.structures import Structure, Structures
 from glassformer.baselines.propensity_model import ModelCard
 from glassformer.core.campaign import Campaign
@@ -57,9 +57,9 @@ def _campaign(campaign: AnyCampaign, changes: Mapping[str, Any], only: Sequence[
 @overload
 def quench(structure: Structure, *, threads: int | None = None) -> Structure: ...
 @overload
-def quench(structure: Sequence[Structure], *, threads: int | None = None) -> Structures: ...
-def quench(structure: Structure | Sequence[Structure], *, threads: int | None = None) -> Structure | Structures:
-    """Return the structure, or each of several, with its inherent structure: the end of the steepest descent.
+def quench(structure: Sequence[Structure] | str | Path, *, threads: int | None = None) -> Structures: ...
+def quench(structure: AnyStructures, *, threads: int | None = None) -> Structure | Structures:
+    """Return the structure, or each of several or of a file, with its inherent structure: the end of the descent.
 
     `structure.inherent` is then a structure of its own, with its energy. F. H. Stillinger and T. A. Weber, Phys. Rev. A
     25, 978 (1982). Raises `ConfigurationError` for a box shorter than two cutoffs or particles in one place.
@@ -70,9 +70,9 @@ def quench(structure: Structure | Sequence[Structure], *, threads: int | None = 
 @overload
 def cage(structure: Structure, kind: Kind = ..., **options: Any) -> Structure: ...
 @overload
-def cage(structure: Sequence[Structure], kind: Kind = ..., **options: Any) -> Structures: ...
+def cage(structure: Sequence[Structure] | str | Path, kind: Kind = ..., **options: Any) -> Structures: ...
 def cage(
-    structure: Structure | Sequence[Structure],
+    structure: AnyStructures,
     kind: Kind = "restricted",
     *,
     threads: int | None = None,
@@ -90,11 +90,11 @@ def cage(
     return _each(structure, lambda sample: caged(sample, kind, sampling, threads or cores()))
 
 
-def _each(structure: Structure | Sequence[Structure], derive: Callable[[Sample], Sample]) -> Structure | Structures:
-    if isinstance(structure, Structure):
-        return Structure(derive(structure.sample))
-    notes = structure.notes if isinstance(structure, Structures) else ()
-    return Structures(tuple(derive(one.sample) for one in structure), notes)
+def _each(structure: AnyStructures, derive: Callable[[Sample], Sample]) -> Structure | Structures:
+    found = several(structure)
+    if isinstance(found, Structure):
+        return Structure(derive(found.sample))
+    return Structures(tuple(map(derive, found.samples)), found.notes)
 
 
 def quenched(sample: Sample, threads: int, stages: Progress | None = None) -> Sample:

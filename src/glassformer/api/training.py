@@ -22,7 +22,7 @@ from glassformer.core.layout import MODEL_SUFFIX, TrainingFolder
 from glassformer.core.memory import available_memory
 from glassformer.core.presets import is_recipe, load_recipe
 from glassformer.core.progress import Progress, Silent
-from glassformer.core.recipe import Recipe
+from glassformer.core.recipe import Recipe, is_recipe_table
 from glassformer.core.run import Run, load_run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.outline import stream_dataset
@@ -106,7 +106,7 @@ def run_or_recipe(recipe: AnyRun, network: str = "") -> Run | Recipe:
         return recipe
     if isinstance(recipe, Mapping):
         correct = "settings", "Correct the settings."
-        if "reads" in recipe:
+        if is_recipe_table(recipe):
             return check_settings(dict(recipe), Recipe, *correct)
         return check_settings(dict(recipe), Run, *correct)
     return load_recipe(str(recipe)) if is_recipe(str(recipe)) else load_run(str(recipe), network)

@@ -13,6 +13,7 @@ from glassformer.api.reading import (
     AnyMixture,
     AnySpecies,
     assignment,
+    edges_of,
     frame_of,
     mixture_settings,
     named_species,
@@ -144,7 +145,7 @@ def trajectory(
             " times",
             "Give one frame for each time.",
         )
-    edges = np.asarray(box, np.float64)
+    edges = edges_of(box)
     boxes = edges if edges.ndim == 2 else [edges] * len(places)
     if len(boxes) != len(places):
         raise ConfigurationError(f"got {len(boxes)} boxes of {len(places)} frames", "Give one box, or one for each.")

@@ -25,6 +25,7 @@ from glassformer.cli.console import (
     print_table,
     progress,
     resumable,
+    set_quiet,
     show_notices,
 )
 from glassformer.cli.leaderboard import leaderboard
@@ -53,13 +54,14 @@ from glassformer.core.words import counted
 
 # The code with which typer ends, without a word, on Ctrl-C outside of what is resumable.
 CTRL_C = 130
+QUIET = "--quiet"
 
 app = typer.Typer(
     cls=Group,
     name="glassformer",
     help="Simulate glass-forming liquids, learn their dynamics from their structure, and score the predictions.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 
@@ -85,7 +87,7 @@ def main() -> None:
     show_notices()
     try:
         with matplotlib_folder():
-            app()
+            app(_quiet_first(sys.argv[1:]), prog_name="glassformer")
     except GlassformerError as error:
         _print_last(error)
         sys.exit(error.exit_code)
@@ -104,6 +106,11 @@ def main() -> None:
         # Of a command that has nothing to continue.
         _print_last(InterruptedByUserError(f"stopped by {stop.name}" if isinstance(stop, StopRequested) else "stopped"))
         sys.exit(1)
+
+
+def _quiet_first(words: list[str]) -> list[str]:
+    """Return the words of the command line with --quiet before the command, wherever it was given."""
+    return [QUIET, *(word for word in words if word != QUIET)] if QUIET in words else words
 
 
 def _print_last(error: GlassformerError) -> None:
@@ -131,8 +138,11 @@ def _options(
             show_default=False,
         ),
     ] = False,
+    quiet: Annotated[
+        bool, flag(QUIET, "Print results and errors only: no progress, no notes. Also accepted after the command.")
+    ] = False,
 ) -> None:
-    pass
+    set_quiet(quiet)
 
 
 @app.command()
@@ -393,9 +403,9 @@ def mode_coupling(
 
 
 @app.command()
-def doctor() -> None:
-    """Check the installation, and say how to fix what does not work."""
+def doctor(as_json: AsJson = False) -> None:
+    """Check the installation and what is optional, and say how to fix what does not work."""
     from glassformer.cli.doctor import examine, print_findings
 
-    if not print_findings(examine()):
+    if not print_findings(examine(), as_json):
         raise typer.Exit(1)

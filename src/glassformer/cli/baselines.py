@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glassformer.cli.console import console, number, print_table, progress
+from glassformer.cli.console import console, number, print_columns, progress
 from glassformer.cli.options import ALL_CORES, AsJson, Dataset, Threads
 from glassformer.core.progress import Silent
 
@@ -41,15 +41,16 @@ def baselines(
 
 
 def _print(scores: "Sequence[BaselineScore]") -> None:
-    print_table(
-        ["state point", "t", "species", "baseline", "Pearson", "std. error", "Spearman", "ceiling", "of it"],
+    print_columns(
+        ["state point", "t", "species", "baseline", "Pearson", "std. error", "Spearman", "ceiling", "ratio"],
         [[one.state_point, f"{one.time:g}", one.species, one.baseline, *_numbers(one.score)] for one in scores],
+        names=4,
     )
     least = min(one.score.n_configurations for one in scores)
     console.print(
         f"Pearson: correlation over the particles of a species, the mean over {least} or more configurations, each"
         " predicted by a model that had not seen it, with its standard error. ceiling: that of perfect predictions,"
-        " given the noise of few draws; n/a where the data do not determine it.",
+        " given the noise of few draws; n/a where the data do not determine it. ratio: Pearson / ceiling.",
         style="dim",
     )
 

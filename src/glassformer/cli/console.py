@@ -20,6 +20,8 @@ from glassformer.cli.streams import LogStream
 from glassformer.core.checksum import OlderFileWarning
 from glassformer.core.errors import GlassformerError
 from glassformer.core.network_kinds import OtherCodeWarning
+from glassformer.core.progress import Progress as Receiver
+from glassformer.core.progress import Silent
 from glassformer.core.signals import StopRequested
 from glassformer.core.text import read_text
 from glassformer.core.walltime import stopped_in_time
@@ -108,8 +110,21 @@ def print_error(error: GlassformerError) -> None:
         errors.print(error.remedy, soft_wrap=True)
 
 
+class _Quiet:
+    """Whether progress and notes are left out."""
+
+    on = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Leave out progress and notes from now on, or print them; results, warnings and errors are printed always."""
+    _Quiet.on = quiet
+
+
 def print_note(text: str) -> None:
-    """Print one line to stderr."""
+    """Print one line to stderr, unless only results are wanted."""
+    if _Quiet.on:
+        return
     errors.print(f"note: {text}", soft_wrap=True)
 
 
@@ -139,9 +154,9 @@ class StageProgress:
     taken as long as the first step.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, where: Console = log) -> None:
         self._bar: Progress | None = None
-        self._plain = not log.is_terminal
+        self._where, self._plain = where, not where.is_terminal
         self._stage, self._unit, self._total, self._done, self._note = "", "", 1.0, 0.0, ""
         self._began = self._printed = 0.0
         # Time and amount at the end of the first step.
@@ -163,7 +178,7 @@ class StageProgress:
                     markup=False,
                     table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3),
                 ),
-                console=log,
+                console=self._where,
                 expand=True,
             )
             self._bar.start()
@@ -192,7 +207,7 @@ class StageProgress:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        (self._bar.console if self._bar is not None else log).print(text, soft_wrap=True)
+        (self._bar.console if self._bar is not None else self._where).print(text, soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the last bar on the screen as it is."""
@@ -202,8 +217,8 @@ class StageProgress:
 
     def _print(self) -> None:
         self._printed = time.monotonic()
-        log.print(f"{self._stage} {self._percent()}  {self._state()}", soft_wrap=True)
-        log.file.flush()
+        self._where.print(f"{self._stage} {self._percent()}  {self._state()}", soft_wrap=True)
+        self._where.file.flush()
 
     def _whole(self) -> bool:
         """Tell whether everything is done, to rounding."""
@@ -227,15 +242,25 @@ class StageProgress:
             timing = f"{duration((self._total - self._done) / rate)} left"
         else:
             return self._note
-        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 0.1 else f"{rate:.2g}"
-        rated = f"{timing}, {speed} {self._unit}/s" if self._unit else timing
+        rated = f"{timing}, {_speed(rate, self._unit)}" if self._unit else timing
         return rated + (f"; {self._note}" if self._note else "")
 
 
+def _speed(rate: float, unit: str) -> str:
+    """Return '12 structures/s', or below one per second '26 s per structure'."""
+    if rate >= 1:
+        return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.1f} {unit}/s"
+    each = 1 / rate
+    return f"{f'{each:.1f} s' if each < 10 else duration(each)} per {unit.removesuffix('s')}"
+
+
 @contextmanager
-def progress() -> Iterator[StageProgress]:
-    """Show progress, and put the terminal in order whatever happens."""
-    stages = StageProgress()
+def progress(on_stderr: bool = False) -> Iterator[Receiver]:
+    """Show progress, unless only results are wanted, and put the terminal in order whatever happens."""
+    if _Quiet.on:
+        yield Silent()
+        return
+    stages = StageProgress(errors) if on_stderr else StageProgress()
     try:
         yield stages
     finally:
@@ -278,6 +303,34 @@ def print_table(headings: list[str], rows: list[list[str]], justify: list[Justif
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+def print_columns(headings: list[str], rows: list[list[str]], names: int = 1) -> None:
+    """Print a table whose first `names` columns say what a row is; the others are numbers.
+
+    Where the terminal is too narrow for it, the table is repeated with as many of the numbers as there is room for.
+    """
+
+    def part(columns: list[int]) -> tuple[list[str], list[list[str]]]:
+        chosen = [*range(names), *columns]
+        return [headings[one] for one in chosen], [[row[one] for one in chosen] for row in rows]
+
+    def fits(columns: list[int]) -> bool:
+        sides: list[JustifyMethod] = ["left", *["right"] * (names + len(columns) - 1)]  # type: ignore[list-item]
+        return _width(*part(columns), sides, broken=True) <= console.width
+
+    parts: list[list[int]] = [[]]
+    for column in range(names, len(headings)):
+        if parts[-1] and not fits([*parts[-1], column]):
+            parts.append([])
+        parts[-1].append(column)
+    if not all(map(fits, parts)):
+        # Not even one number fits beside the names.
+        parts = [list(range(names, len(headings)))]
+    for number, columns in enumerate(parts):
+        if number:
+            console.print()
+        print_table(*part(columns))
 
 
 def _width(headings: list[str], rows: list[list[str]], sides: list[JustifyMethod], broken: bool) -> int:

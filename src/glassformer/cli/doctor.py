@@ -1,15 +1,19 @@
 """What works on this machine, and how to fix what does not."""
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict
+from pathlib import Path
 
+import glassformer
 from glassformer.cli.console import console
+from glassformer.cli.doctor_optional import Finding, browser, gpu, optional_packages, slurm
 from glassformer.core.cores import cores
 from glassformer.core.errors import GlassformerError
 from glassformer.core.processes import cause_of_death
@@ -44,20 +48,10 @@ REFERENCE_SOURCES = (
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One check: whether it passed, what was found, and how to fix it."""
-
-    name: str
-    works: bool
-    found: str
-    remedy: str = ""
-    needed: bool = True
-
-
 def examine() -> list[Finding]:
     """Run every check."""
     checks: list[Callable[[], Finding]] = [
+        _glassformer,
         _python,
         _packages,
         _lammps,
@@ -65,14 +59,17 @@ def examine() -> list[Finding]:
         _torch,
         _machine,
         _disk,
-        _reference_data,
+        gpu,
+        slurm,
     ]
-    return [check() for check in checks]
+    return [*(check() for check in checks), *optional_packages(), browser(), _reference_data()]
 
 
-def print_findings(findings: list[Finding]) -> bool:
+def print_findings(findings: list[Finding], as_json: bool = False) -> bool:
     """Print the findings; return whether everything needed works."""
-    for finding in findings:
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    for finding in [] if as_json else findings:
         mark, style = ("ok", "green") if finding.works else ("no", "red" if finding.needed else "yellow")
         console.print(mark, style=style, end="")
         console.print(f"  {finding.name}: {finding.found}", soft_wrap=True)
@@ -80,6 +77,10 @@ def print_findings(findings: list[Finding]) -> bool:
             for line in finding.remedy.splitlines():
                 console.print(f"    {line}", soft_wrap=True)
     return all(finding.works for finding in findings if finding.needed)
+
+
+def _glassformer() -> Finding:
+    return Finding("glassformer", True, f"{glassformer.__version__} in {Path(glassformer.__file__).parent}")
 
 
 def _python() -> Finding:
@@ -134,8 +135,8 @@ def _torch() -> Finding:
         import torch
     except (ImportError, OSError) as error:
         return Finding("torch", False, f"cannot be loaded: {error}", "Install it: pip install -c constraints.txt torch")
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU, trains on the CPU"
-    return Finding("torch", True, f"{torch.__version__}, {device}")
+    device = "a GPU" if torch.cuda.is_available() else "the CPU"
+    return Finding("torch", True, f"{torch.__version__}, trains on {device}")
 
 
 def _machine() -> Finding:

@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glassformer.cli.console import console, print_table
+from glassformer.cli.console import console, print_columns
 from glassformer.cli.options import AsJson, flag
 
 if TYPE_CHECKING:
     from glassformer.evaluate.leaderboard import Entry
-
-# Columns between two columns of a table.
-GAP = 2
 
 
 def leaderboard(
@@ -92,25 +89,9 @@ def _print_entries(entries: Sequence["Entry"], own: Sequence["Entry"]) -> None:
     sizes = [[_count(entry.training_configurations), str(entry.test_configurations)] for entry in entries]
     columns = [("train", [one[0] for one in sizes]), ("test", [one[1] for one in sizes])]
     columns += [(f"{time:g}", [_score(entry, time) for entry in entries]) for time in times_of(entries)]
-    room = console.width - max(map(len, ["model", *names]))
-    part: list[tuple[str, list[str]]] = []
-    parts = [part]
-    for column in columns:
-        if part and _width([*part, column]) > room:
-            part = []
-            parts.append(part)
-        part.append(column)
-    for number, part in enumerate(parts):
-        if number:
-            console.print()
-        headings, cells = zip(*part, strict=True)
-        print_table(
-            ["model", *headings], [[name, *row] for name, row in zip(names, zip(*cells, strict=True), strict=True)]
-        )
-
-
-def _width(columns: Sequence[tuple[str, list[str]]]) -> int:
-    return sum(GAP + max(map(len, [heading, *cells])) for heading, cells in columns)
+    headings, cells = zip(*columns, strict=True)
+    rows = [[name, *row] for name, row in zip(names, zip(*cells, strict=True), strict=True)]
+    print_columns(["model", *headings], rows)
 
 
 def _count(number: int | None) -> str:

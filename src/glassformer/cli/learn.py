@@ -74,6 +74,7 @@ def train(
         bool, flag("--allow-unequilibrated", "Also use configurations that are not in equilibrium.")
     ] = False,
     list_them: Annotated[bool, flag("--list", "List the runs that ship with glassformer.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print scores and paths as JSON, and progress to standard error.")] = False,
     show: Annotated[bool, flag("--show", "Print the run file, as a template to edit.")] = False,
 ) -> None:
     """Train a network or a propensity model on a dataset, with cross-validation over configurations."""
@@ -101,7 +102,7 @@ def train(
         from glassformer.cli.propensity_training import train_and_print
 
         with stopped_in_time(walltime):
-            train_and_print(load_recipe(run).learning_from(only), datasets, out, threads)
+            train_and_print(load_recipe(run).learning_from(only), datasets, out, threads, as_json)
         return
     if only:
         raise SettingsError(
@@ -113,7 +114,7 @@ def train(
 
     machine = Machine(threads, processes, device, distributed, memory)
     with stopped_in_time(walltime):
-        train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start)
+        train_and_score(load_run(run, network), datasets, out, machine, allow_unequilibrated, start, as_json)
 
 
 def predict(

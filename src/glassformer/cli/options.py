@@ -27,6 +27,27 @@ class Group(TyperGroup):
         """Return the option --help."""
         return _without_type(super().get_help_option(ctx))
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options; those of shell completion take no value, which Typer's own help would name."""
+        found: list[Any] = super().get_params(ctx)
+        for parameter in found:
+            if parameter.name in _COMPLETION:
+                parameter.metavar, parameter.help = "", _COMPLETION[parameter.name]
+        return found
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help; in a narrow terminal without tables, as that of commands."""
+        columns = shutil.get_terminal_size().columns
+        if columns < NARROW:
+            self.rich_markup_mode, formatter.width = None, columns
+        super().format_help(ctx, formatter)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands in a narrow terminal, each with the whole first sentence of its help."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, (one.help or "").strip()) for name, one in commands if one is not None])
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command called `cmd_name`, or None."""
         command = super().get_command(ctx, cmd_name)
@@ -40,6 +61,12 @@ class Group(TyperGroup):
                     # Its name in capitals says what it is; the type beside it would be <str> or <list[str]>.
                     parameter.display_type_rich = lambda ctx: None  # type: ignore[method-assign]
         return command
+
+
+_COMPLETION = {
+    "install_completion": "Install completion for your shell.",
+    "show_completion": "Print the completion script.",
+}
 
 
 def _fit(command: Any) -> None:

@@ -7,15 +7,15 @@ from glassformer.cli.console import console, number, print_table
 from glassformer.evaluate.evaluation import Evaluation
 
 
-def print_particle_scores(evaluation: Evaluation) -> None:
-    """Print what there is: correlations, uncertainties, chi_4 and correlation lengths."""
+def print_particle_scores(evaluation: Evaluation, gap: bool = True) -> None:
+    """Print what there is: correlations, uncertainties, chi_4 and lengths; with `gap`, below an empty line."""
     _print(
         evaluation, "particles", ["PCC", "std. error", "pooled", "Spearman", "ceiling", "ratio"],
         ["pcc_mean", "pcc_error", "pcc_pooled", "spearman", "ceiling", "ratio"], 3,
         "PCC: Pearson's correlation of predicted and simulated values over the particles of a configuration, the mean"
         " over n configurations, with its standard error; pooled: over the particles of all of them together. Spearman:"
         " the same of ranks. ceiling: the PCC that perfect predictions would have, given the noise of few draws; ratio:"
-        " PCC / ceiling.",
+        " PCC / ceiling.", gap,
     )  # fmt: skip
     _print(
         evaluation, "uncertainty", ["within 1 s", "within 2 s", "<z^2>", "rank correlation"],
@@ -37,7 +37,13 @@ def print_particle_scores(evaluation: Evaluation) -> None:
 
 
 def _print(
-    evaluation: Evaluation, table: str, headings: list[str], names: Sequence[str], decimals: int, note: str
+    evaluation: Evaluation,
+    table: str,
+    headings: list[str],
+    names: Sequence[str],
+    decimals: int,
+    note: str,
+    gap: bool = True,
 ) -> None:
     """Print one table of `Row`, if any row has it, with what its columns mean."""
     rows = [
@@ -52,7 +58,8 @@ def _print(
     ]
     if not rows:
         return
-    console.print()
+    if gap:
+        console.print()
     print_table(["state point", "t", "species", "n", *headings], rows)
     console.print(note, style="dim")
 

@@ -247,8 +247,32 @@ def _largest(one: "PublishedComparison", columns: int) -> list[str]:
 def print_evaluation(evaluation: Evaluation, legend: bool = True) -> None:
     """Print MAE and R^2 of the network beside its baselines, and how well it sorts particles.
 
-    Without `legend`, the columns are explained above.
+    Without `legend`, the columns are explained above. MAE and R^2 are left out where nothing is there to compare with:
+    propensity models predict single particles.
     """
+    of_means = any(not math.isnan(row.models["state_point_mean"].mae) or not row.particles for row in evaluation.rows)
+    if of_means:
+        _print_means(evaluation, legend)
+    print_particle_scores(evaluation, gap=of_means)
+    if evaluation.leaked:
+        console.print(
+            "LEAKED: the split was by draw, so the network was trained on other draws of the same structures. These"
+            " scores say nothing about structures that it has not seen.",
+            style="bold red",
+        )
+    print_notices(evaluation.notices)
+    if evaluation.left_out:
+        seen = counted(evaluation.left_out, "configuration")
+        past, present = ("was", "is") if evaluation.left_out == 1 else ("were", "are")
+        console.print(f"{seen} {past} seen in training and {present} not scored.")
+    if evaluation.without_draws:
+        bare = counted(evaluation.without_draws, "configuration")
+        verbs = ("has", "is") if evaluation.without_draws == 1 else ("have", "are")
+        console.print(f"{bare} {verbs[0]} no draws to compare with and {verbs[1]} not scored.")
+
+
+def _print_means(evaluation: Evaluation, legend: bool) -> None:
+    """Print MAE and R^2 of the means of configurations."""
     print_table(
         ["state point", "t", "n", "MAE", "MAE (mean)", "MAE (rho)", "R2", "R2 (mean)", "R2 (rho)", "R2 max"],
         [
@@ -270,22 +294,6 @@ def print_evaluation(evaluation: Evaluation, legend: bool = True) -> None:
     )
     if legend:
         console.print(meaning, style="dim")
-    print_particle_scores(evaluation)
-    if evaluation.leaked:
-        console.print(
-            "LEAKED: the split was by draw, so the network was trained on other draws of the same structures. These"
-            " scores say nothing about structures that it has not seen.",
-            style="bold red",
-        )
-    print_notices(evaluation.notices)
-    if evaluation.left_out:
-        seen = counted(evaluation.left_out, "configuration")
-        past, present = ("was", "is") if evaluation.left_out == 1 else ("were", "are")
-        console.print(f"{seen} {past} seen in training and {present} not scored.")
-    if evaluation.without_draws:
-        bare = counted(evaluation.without_draws, "configuration")
-        verbs = ("has", "is") if evaluation.without_draws == 1 else ("have", "are")
-        console.print(f"{bare} {verbs[0]} no draws to compare with and {verbs[1]} not scored.")
 
 
 def print_notices(notices: "Sequence[str]") -> None:

@@ -36,6 +36,10 @@ _REFUSED = {
     Checksum.WRONG: "its checksum does not fit its contents",
     Checksum.FOREIGN: "it is no HDF5 file",
 }
+_OTHER = (
+    "Give a {kind} that glassformer wrote; if it should be one, copy it again. Structures of other codes go to"
+    " `glassformer propensity` or `glassformer import`."
+)
 _DAMAGED = "It is truncated or damaged: delete it and run the command that wrote it again, or copy it again."
 
 
@@ -66,6 +70,9 @@ def open_hdf5(path: Path, error: type[InputError], kind: str, remedy: str = _DAM
         raise NoFileError(problem.problem, problem.remedy if remedy == _DAMAGED else remedy) from None
     found = check_user_block(whole)
     if found in _REFUSED:
+        if found is Checksum.FOREIGN and remedy == _DAMAGED:
+            # A file of another format may well be the user's own: nobody should delete it.
+            remedy = _OTHER.format(kind=kind)
         raise error(f"{path} is not a whole {kind}: {_REFUSED[found]}", remedy)
     try:
         with h5py.File(io.BytesIO(whole), "r") as file:
@@ -90,6 +97,17 @@ def _check_version(path: Path, file: Any, found: Checksum, error: type[InputErro
     if version > OLDEST_VERSION:
         raise error(f"{path}: the checksum is missing", remedy)
     warn_of_older_files(path)
+
+
+def format_of_hdf5(whole: bytes) -> str:
+    """Return the format that a whole HDF5 file of this package names, or '' for any other file."""
+    if check_user_block(whole) not in (Checksum.RIGHT, Checksum.NONE):
+        return ""
+    try:
+        with h5py.File(io.BytesIO(whole), "r") as file:
+            return str(file.attrs.get("format", "HDF5 file"))
+    except HDF5_ERRORS:
+        return ""
 
 
 def group(file: Any, name: str) -> Any:

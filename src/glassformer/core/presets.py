@@ -16,7 +16,7 @@ from glassformer.core.network_kinds import DEFAULT, OwnNetworkSettings, is_own
 from glassformer.core.network_kinds import NAMES as NAMES_OF_NETWORKS
 from glassformer.core.network_kinds import NETWORKS as KINDS_OF_NETWORK
 from glassformer.core.network_settings import NetworkSettings
-from glassformer.core.recipe import Recipe
+from glassformer.core.recipe import Recipe, is_recipe_table
 from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
 from glassformer.core.text import read_text
 
@@ -81,9 +81,9 @@ def load_recipe(source: str) -> Recipe:
 
 
 def is_recipe(source: str) -> bool:
-    """Tell whether `source` names a recipe that ships, or a file that is one: it says what the model reads."""
+    """Tell whether `source` names a recipe that ships, or a file that is one."""
     path = Path(source)
-    return source in _shipped(RECIPES) or (path.is_file() and "reads" in read_toml(path))
+    return source in _shipped(RECIPES) or (path.is_file() and is_recipe_table(read_toml(path)))
 
 
 def shipped_models() -> dict[str, Path]:
@@ -113,11 +113,15 @@ def find(kind: str, source: str) -> Path:
     path = Path(source)
     if not path.exists():
         noun, command, listing = _KINDS[kind]
-        close = difflib.get_close_matches(source, shipped, n=1, cutoff=0.5)
+        # `train` takes both, and knows only by the name which is meant.
+        recipes = list(_shipped(RECIPES)) if kind == RUNS else []
+        close = difflib.get_close_matches(source, [*shipped, *recipes], n=1, cutoff=0.5)
         raise SettingsError(
             f"there is no {noun} file {source}, and no {noun} of that name ships with glassformer"
             + (f"; did you mean '{close[0]}'?" if close else ""),
-            f"These ship: {', '.join(shipped)} ({command}{listing}).",
+            f"These ship: {', '.join(shipped)}"
+            + (f"; recipes of propensity models: {', '.join(recipes)}" if recipes else "")
+            + f" ({command}{listing}).",
         )
     return path
 

@@ -1,6 +1,7 @@
 """The recipe of a propensity model: what it is trained on, what it reads, and what its card says."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -10,6 +11,28 @@ from glassformer.core.settings import Settings
 
 Reads = Literal["inherent", "restricted", "window"]
 Text = Annotated[str, Field(max_length=2000)]
+
+
+# Tables that only a run file has.
+_OF_RUNS = {"split", "training"}
+
+
+def is_recipe_table(values: Mapping[str, Any]) -> bool:
+    """Tell whether settings are meant as a recipe: they say what the model reads, or hold keys that no run has.
+
+    A mistyped `reads` counts, too, so that the message is about the keys of a recipe.
+    """
+    if "reads" in values:
+        return True
+    if _OF_RUNS & values.keys():
+        return False
+    only = Recipe.model_fields.keys() - {"seed", "network", "targets"}
+    strange = [key for key in values if key not in ("seed", "network", "targets")]
+    return (
+        isinstance(values.get("targets"), list)
+        or bool(only & values.keys())
+        or any(difflib.get_close_matches(key, ["reads"], cutoff=0.7) for key in strange)
+    )
 
 
 class RecipeTarget(Settings):

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from glassformer.baselines.density import DensityFit
+from glassformer.baselines.propensity_file import FORMAT as PROPENSITY_MODEL
 from glassformer.baselines.state_point_mean import StatePointMean
 from glassformer.core.arrays import FloatArray
 from glassformer.core.checksum import warn_of_older_files
 from glassformer.core.errors import CheckpointError, NetworkError, SettingsError
 from glassformer.core.files import read_whole
+from glassformer.core.hdf5 import format_of_hdf5
 from glassformer.core.json_files import checked
 from glassformer.core.network_kinds import OtherCodeWarning, OwnNetworkSettings
 from glassformer.core.provenance import fingerprint
@@ -199,10 +201,26 @@ def _read(path: Path) -> dict[str, Any]:
         if not verified:
             warn_of_older_files(path)
         return _upgraded(values)
+    _refuse_other_files(path, whole)
     header, tensors = parse_container(whole, path, _TRAIN)
     _check_version(path, header, LAST_ARCHIVE + 1, VERSION)
     weights = {name.removeprefix(_WEIGHTS): one for name, one in tensors.items() if name.startswith(_WEIGHTS)}
     return {"device": ""} | header | {"weights": weights, _SIGNATURES: tensors.get(_SIGNATURES)}
+
+
+def _refuse_other_files(path: Path, whole: bytes) -> None:
+    """Raise `CheckpointError` for a file of this package that is whole, but no network."""
+    found = format_of_hdf5(whole)
+    if found == PROPENSITY_MODEL:
+        raise CheckpointError(
+            f"{path} is a propensity model, not a network",
+            f"Predict with it: glassformer propensity FILE --model {path}.",
+        )
+    if found:
+        raise CheckpointError(
+            f"{path} is not a network's model file, but a {found}",
+            "Give a model that `glassformer train` wrote, such as training/fold-0/model.safetensors.",
+        )
 
 
 def _check_version(path: Path, values: dict[str, Any], oldest: int, newest: int) -> None:
