@@ -21,6 +21,7 @@ from glassformer.cli.console import (
     print_columns,
     print_error,
     print_note,
+    print_remark,
     print_table,
     progress,
     set_quiet,
@@ -175,10 +176,14 @@ def test_notes_are_left_out_where_only_results_are_wanted(
     for quiet in (True, False):
         set_quiet(quiet)
         print_note(ODD)
+        print_remark(ODD)
         with progress() as stages:
             stages.say(ODD)
+            stages.say("warning: odd")
+            stages.say("T0.50/c0001 failed: odd")
         shown = capsys.readouterr()
-        assert (shown.out, shown.err) == (("", "") if quiet else (f"{ODD}\n", f"note: {ODD}\n"))
+        problems = "warning: odd\nT0.50/c0001 failed: odd\n"
+        assert (shown.out, shown.err) == (("", problems) if quiet else (f"{ODD}\n{ODD}\n{problems}", f"note: {ODD}\n"))
 
 
 @pytest.mark.parametrize("columns", ["0", "5", "80x24"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glassformer.cli.console import console, print_table, progress
+from glassformer.cli.console import console, print_remark, print_table, progress
 from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.words import counted
 
@@ -239,7 +239,7 @@ def _print_contents(contents: "Contents", names: Sequence[str]) -> None:
         soft_wrap=True, markup=False,
     )  # fmt: skip
     for note in contents.notes:
-        console.print(note, style="dim", soft_wrap=True, markup=False)
+        print_remark(note)
 
 
 def _drifting(motion: "Motion", remove: bool) -> "Motion":

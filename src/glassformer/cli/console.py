@@ -142,6 +142,21 @@ def show_notices() -> None:
     warnings.showwarning = plain
 
 
+def print_remark(text: str) -> None:
+    """Print what was assumed of a file, such as the species of its types, unless only results are wanted."""
+    if not _Quiet.on:
+        console.print(text, style="dim", soft_wrap=True)
+
+
+class _OnlyProblems(Silent):
+    """The progress where only results are wanted: warnings and failures still go to stderr."""
+
+    def say(self, text: str) -> None:
+        """Print a warning or a failure."""
+        if text.startswith("warning: ") or " failed" in text.lower():
+            errors.print(text, soft_wrap=True)
+
+
 def print_file(path: Path) -> None:
     """Print the text file `path` as it is. Raises `SettingsError`."""
     print(read_text(path), end="")
@@ -258,7 +273,7 @@ def _speed(rate: float, unit: str) -> str:
 def progress(on_stderr: bool = False) -> Iterator[Receiver]:
     """Show progress, unless only results are wanted, and put the terminal in order whatever happens."""
     if _Quiet.on:
-        yield Silent()
+        yield _OnlyProblems()
         return
     stages = StageProgress(errors) if on_stderr else StageProgress()
     try:

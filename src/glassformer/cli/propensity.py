@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from glassformer.cli.console import console, number, print_table, progress, stoppable
+from glassformer.cli.console import console, number, print_remark, print_table, progress, stoppable
 from glassformer.cli.options import (
     ALL_CORES,
     AsJson,
@@ -139,7 +139,7 @@ def _structures(
     )
     if not quiet:
         for note in found.notes:
-            console.print(note, style="dim")
+            print_remark(note)
     return found
 
 
