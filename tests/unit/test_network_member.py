@@ -211,8 +211,8 @@ def test_a_killed_training_continues(
 
 def test_nothing_is_left_beside_the_model(cold: list[Sample], run_file: Path, tmp_path: Path) -> None:
     state = torch.random.get_rng_state()
-    _, path = train_propensity(recipe(run_file), [Structure(one) for one in cold], tmp_path / "out", 1, Silent())
-    assert [one.name for one in (tmp_path / "out").iterdir()] == [path.name]
+    made = train_propensity(recipe(run_file), [Structure(one) for one in cold], tmp_path / "out", 1, Silent())
+    assert {*(tmp_path / "out").iterdir()} == {made.model, *made.predictions}
     # Whoever calls it keeps their own random numbers.
     assert torch.equal(torch.random.get_rng_state(), state)
 

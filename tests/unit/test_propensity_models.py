@@ -447,6 +447,30 @@ def test_training_as_typed(dataset: Path, tmp_path: Path) -> None:
     assert json.loads(shown.stdout)["name"] == "own"
 
 
+def test_what_cross_validation_predicted_is_a_file_that_evaluate_scores(
+    samples: list[Sample], trained: Trained, dataset: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "small.toml"
+    own.write_text('reads = "inherent"\n[descriptors]\nreach = 2.8\ndegrees = [2, 4, 6]\ngenerations = 3\n')
+    out = tmp_path / "models"
+    done = run("train", str(own), str(dataset), "--out", str(out), "--json")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed["predictions"] == [str(out / f"small-T{t}-predictions.h5") for t in (0.6, 0.8)]
+    card = with_scores(trained).card
+    for temperature, path in zip((0.6, 0.8), printed["predictions"], strict=True):
+        found = read_predictions(Path(path))
+        assert set(found.roles) == {"test"}
+        assert found.configurations == tuple(one.identifier for one in samples if one.facts.temperature == temperature)
+        rows = json.loads(run("evaluate", path, "--json").stdout)["rows"]
+        for score in (one for one in card.scores if one["temperature"] == temperature):
+            row = next(one for one in rows if one["time"] == pytest.approx(score["time"]))
+            assert row["particles"][score["species"]]["pcc_mean"] == pytest.approx(score["pcc_mean"], abs=1e-6)
+        # What was measured on these predictions fits them.
+        errors = found.particle_prediction - found.particle_label
+        assert np.mean((errors / found.particle_uncertainty) ** 2) == pytest.approx(1, abs=0.1)
+
+
 def test_state_points_are_chosen_by_their_labels(dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('reads = "inherent"\nleft_out = 1\n[descriptors]\nreach = 2.8\ndegrees = [2]\ngenerations = 1\n')

@@ -26,7 +26,7 @@ from glassformer.core.recipe import Recipe, is_recipe_table
 from glassformer.core.run import Run, load_run
 from glassformer.core.settings import check_settings
 from glassformer.dataset.outline import stream_dataset
-from glassformer.dataset.predictions import read_predictions
+from glassformer.dataset.predictions import read_predictions, write_predictions
 from glassformer.dataset.sample import Sample
 from glassformer.evaluate.evaluation import evaluate
 from glassformer.evaluate.propensity_scores import score_propensities
@@ -34,6 +34,7 @@ from glassformer.simulate.cage import cage_dataset, usual_sampling
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.labelled_structures import check_ends, check_liquid, chosen
 from glassformer.train.propensity import Trained, train_predictor
+from glassformer.train.propensity_prediction import cross_validated
 
 if TYPE_CHECKING:
     from glassformer.train.checkpoint import Model
@@ -51,7 +52,7 @@ class Training:
     """A finished training: files of the `models`, and `scores` of structures that were left out in turn.
 
     `models`: of a network one for each fold; of a propensity model one, trained on all structures. `predictions`: of
-    each structure by the network that had not seen it; None for a propensity model.
+    each structure by a model that had not seen it; None for a propensity model of several temperatures.
     """
 
     out: Path
@@ -92,8 +93,9 @@ def train(
     """
     chosen, stages, threads = run_or_recipe(recipe, network), progress or Silent(), threads or cores()
     if isinstance(chosen, Recipe):
-        predictor, path = train_propensity(chosen, data, Path(out), threads, stages)
-        return Training(Path(out), (path,), Scores(predictor.card.scores))
+        made = train_propensity(chosen, data, Path(out), threads, stages)
+        known = PredictionSet(read_predictions(made.predictions[0])) if len(made.predictions) == 1 else None
+        return Training(Path(out), (made.model,), Scores(made.predictor.card.scores), known)
     path = train_network(chosen, data, Path(out), threads, stages, allow_unequilibrated, processes, device=device)
     predictions = read_predictions(path)
     models = tuple(fold.model for fold in TrainingFolder(Path(out)).folds())
@@ -157,14 +159,36 @@ def _samples_within(data: AnyStructures, memory: float, run: Run, say: Callable[
 
 def train_propensity(
     recipe: Recipe, data: AnyStructures, out: Path, threads: int, stages: Progress
-) -> tuple[PropensityPredictor, Path]:
-    """Derive what the recipe reads and train; return the model, with its scores, and its path. Raises as `train`."""
+) -> "PropensityTraining":
+    """Derive what the recipe reads, train, and write model and predictions. Raises as `train`."""
     kept = out / f".{recipe.name}-networks"
-    trained = train_predictor(_with_derived(recipe, data, threads, stages), recipe, stages, threads, kept)
+    samples = _with_derived(recipe, data, threads, stages)
+    trained = train_predictor(samples, recipe, stages, threads, kept)
     scored, path = with_scores(trained), out / f"{recipe.name}{MODEL_SUFFIX}"
     write_predictor(path, scored)
     shutil.rmtree(kept, ignore_errors=True)
-    return scored, path
+    return PropensityTraining(scored, path, _write_cross_validation(trained, samples, out))
+
+
+@dataclass(frozen=True, eq=False)
+class PropensityTraining:
+    """A propensity model with its scores, its file, and the files of what cross-validation predicted."""
+
+    predictor: PropensityPredictor
+    model: Path
+    predictions: tuple[Path, ...]
+
+
+def _write_cross_validation(trained: Trained, samples: Sequence[Sample], out: Path) -> tuple[Path, ...]:
+    """Write what cross-validation predicted, a file for each temperature, beside the model."""
+    card, paths = trained.predictor.card, []
+    for temperature in card.temperatures:
+        predictions = cross_validated(trained, samples, temperature)
+        if predictions is not None:
+            which = "" if len(card.temperatures) == 1 else f"-T{temperature:g}"
+            paths.append(out / f"{card.name}{which}-predictions{MODEL_SUFFIX}")
+            write_predictions(paths[-1], predictions)
+    return tuple(paths)
 
 
 def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Progress) -> list[Sample]:

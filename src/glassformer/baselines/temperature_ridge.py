@@ -245,9 +245,13 @@ class TemperatureRidge:
     ) -> tuple[FloatArray, FloatArray]:
         """Return the propensities (N, K) and their standard errors. `others`: see `standardised`."""
         mean = self.mean(columns, temperature, others)
+        return mean, self.errors(mean, temperature)
+
+    def errors(self, mean: FloatArray, temperature: float) -> FloatArray:
+        """Return the standard errors (N, K) of predicted propensities."""
         standard, spread = self.level.units(mean, temperature), self.level.at(temperature)[3]
         error = np.stack([np.interp(z, k, e) for z, k, e in zip(standard.T, self.knots.T, self.error.T, strict=True)])
-        return mean, error.T * spread
+        return error.T * spread
 
     def with_errors(self, predictions: FloatArray, targets: FloatArray) -> "TemperatureRidge":
         """Return the same with errors as those of `predictions` of `targets`, (P, K), in units of the spread.

@@ -13,12 +13,15 @@ def train_and_print(recipe: Recipe, datasets: list[Path], out: Path, threads: in
     from glassformer.api.training import train_propensity
 
     with progress(on_stderr=as_json) as stages:
-        predictor, path = train_propensity(recipe, datasets, out, threads, stages)
+        made = train_propensity(recipe, datasets, out, threads, stages)
+    scores, predictions = made.predictor.card.scores, [str(path) for path in made.predictions]
     if as_json:
-        print(json.dumps({"models": [str(path)], "predictions": None, "scores": predictor.card.scores}, indent=1))
+        print(json.dumps({"models": [str(made.model)], "predictions": predictions, "scores": scores}, indent=1))
         return
-    print_scores(predictor.card.scores)
-    console.print(f"model: {path}", soft_wrap=True)
+    print_scores(scores)
+    console.print(f"model: {made.model}", soft_wrap=True)
+    for path in predictions:
+        console.print(f"predictions of configurations left out: {path}", soft_wrap=True)
 
 
 def print_scores(scores: tuple[dict[str, Any], ...]) -> None:
