@@ -1,4 +1,4 @@
-/* iframe-worker 1.0.4 (https://www.npmjs.com/package/iframe-worker), which the offline search of the site needs.
+/* iframe-worker 1.0.4, which the offline search of the site needs.
  * Copyright (c) 2020-2022 Martin Donath <martin.donath@squidfunk.com>
  *
  * Permission is hereby granted, free of charge, to any person obtaining a copy

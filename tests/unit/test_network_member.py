@@ -1,5 +1,6 @@
 """A propensity model that averages its regression with a network: training, files, answers, and what is refused."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,7 @@ fully_connected = [8]
 optimizer = "adamw"
 learning_rate = 1e-2
 schedule = "cosine"
+augmentation = "none"
 clip_gradient = 1.0
 """
 
@@ -162,7 +164,7 @@ def test_a_file_says_what_the_model_says(trained: Trained, cold: list[Sample], t
     np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
-@pytest.mark.parametrize("change", ["weights", "settings", "head"])
+@pytest.mark.parametrize("change", ["weights", "settings", "name", "head", "code"])
 def test_a_network_that_does_not_fit_is_refused(
     change: str, trained: Trained, cold: list[Sample], tmp_path: Path
 ) -> None:
@@ -171,11 +173,15 @@ def test_a_network_that_does_not_fit_is_refused(
     changed = {
         "weights": replace(network, weights=network.weights[:-1]),
         "settings": replace(network, settings=network.settings | {"width": -1}),
-        "head": replace(network, settings=network.settings | {"name": "nonsense"}),
+        "name": replace(network, settings=network.settings | {"name": "nonsense"}),
+        "head": replace(network, settings=network.settings | {"head": "system"}),
+        # It would be imported.
+        "code": replace(network, settings={"name": "antigravity:Network", "head": "particle"}),
     }[change]
     write_predictor(tmp_path / "both.h5", replace(trained.predictor, network=changed))
     with pytest.raises(CheckpointError, match="network"):
         propensity(Structure(cold[1]), read_predictor(tmp_path / "both.h5"))
+    assert "antigravity" not in sys.modules
 
 
 def test_a_killed_training_continues(
@@ -207,6 +213,11 @@ def test_a_killed_training_continues(
     made.clear()
     train_predictor(cold, recipe(run_file, steps=31), Silent(), kept=kept)
     assert len(made) == 5
+    # So are other labels of the same structures: all but the one that leaves the changed one out.
+    made.clear()
+    lie = replace(cold[0].dynamics, displacement_mean=cold[0].dynamics.displacement_mean[:, ::-1].copy())
+    train_predictor([replace(cold[0], ensemble=lie), *cold[1:]], recipe(run_file), Silent(), kept=kept)
+    assert len(made) == 4
 
 
 def test_nothing_is_left_beside_the_model(cold: list[Sample], run_file: Path, tmp_path: Path) -> None:
@@ -221,6 +232,14 @@ def test_what_cannot_be_trained_is_told(samples: list[Sample], cold: list[Sample
     run = tmp_path / "run.toml"
     run.write_text(RUN.replace('head = "particle"', 'head = "system"'))
     with pytest.raises(SettingsError, match="head 'system'; expected 'particle'"):
+        train_predictor(cold, recipe(run), Silent())
+    run.write_text(RUN.replace('"cosine"', '"step"'))
+    with pytest.raises(
+        SettingsError, match=r"got training\.schedule = 'step'; the network of a recipe is trained with"
+    ):
+        train_predictor(cold, recipe(run), Silent())
+    run.write_text('[network]\nname = "antigravity:Network"\nhead = "particle"\n')
+    with pytest.raises(SettingsError, match="from outside glassformer; a propensity model runs no such code"):
         train_predictor(cold, recipe(run), Silent())
     several = recipe(run).model_copy(update={"targets": ()})
     with pytest.raises(SettingsError, match=r"a recipe with a network, and data at T = 0\.6, 0\.8"):

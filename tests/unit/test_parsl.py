@@ -204,6 +204,9 @@ def test_jobs_for_gpus_are_made_where_there_is_none(tmp_path: Path, capsys: pyte
     text = capsys.readouterr().out
     assert "#SBATCH --gres=gpu:1\n" in text
     assert "--gpus" not in text
+    # The name of a partition asks for none.
+    sbatch("demo", tmp_path, parts=3, directives=["--partition=gpu"], changes=cuda)
+    assert "#SBATCH --gpus=1\n" in capsys.readouterr().out
 
 
 @pytest.mark.long

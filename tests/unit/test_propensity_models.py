@@ -361,6 +361,8 @@ def test_no_file_without_its_warnings(model: Path, samples: list[Sample], tmp_pa
     with np.load(tmp_path / "out.npz") as arrays:
         assert told in str(arrays["warnings"])
         assert np.isnan(arrays["uncertainty"]).all()
+    run("propensity", source, *stated, "--out", str(tmp_path / "out.h5"))
+    assert any(told in notice for notice in read_predictions(tmp_path / "out.h5").notices)
     assert (
         "out.lammpstrj cannot hold"
         in run("propensity", source, *stated, "--out", str(tmp_path / "out.lammpstrj")).stdout
@@ -498,7 +500,10 @@ def test_another_density_is_told_before_hours_are_spent(samples: list[Sample], t
     own.write_text('reads = "restricted"\n')
     done = run("train", str(own), str(folder), "--out", str(tmp_path / "models"))
     assert done.returncode == 2
-    assert "differ by no more than 3 % (density_spread) Train one for each state point: --only LABEL" in done.stderr
+    assert (
+        "differ by no more than 3 % (density_spread) Train one for each state point, in folders of their own: --only"
+        in done.stderr
+    )
     assert all(sample.cage is None for sample in read_dataset(folder))
 
 

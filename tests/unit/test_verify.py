@@ -159,6 +159,9 @@ def test_what_may_lie_where() -> None:
     assert misplaced_in(renamed) == set()
     assert misplaced_in(renamed, ("T1",), ("T1/c0001.h5",)) == {"T1/c0001.h5"}
     assert misplaced_in(renamed, ("T1",), ("T1/c0000.h5",)) == {"T1/c0007.h5"}
+    # The sample of the campaign is in its place: another one that states the same number is of another campaign.
+    foreign = at(("T1/c0001.h5", "T1", 1), ("T1/c0012.h5", "T1", 1))
+    assert misplaced_in(foreign, ("T1",), ("T1/c0001.h5",)) == set()
 
 
 def test_copies_are_named_but_not_what_they_copy() -> None:

@@ -273,7 +273,8 @@ def predictions_of(answers: Sequence[Propensity]) -> Predictions:
             " holds those of one model at one time",
             "Give both: --model MODEL --time T; or predict one state point at a time.",
         )
-    samples, found = [answer.sample for answer in answers], [answer.prediction for answer in answers]
+    samples = [answer.sample for answer in answers]
+    found = [replace(answer.prediction, warnings=answer.warnings) for answer in answers]
     return as_predictions(answers[0].predictor, samples, found, times.pop())
 
 

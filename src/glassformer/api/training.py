@@ -24,6 +24,7 @@ from glassformer.core.presets import is_recipe, load_recipe
 from glassformer.core.progress import Progress, Silent
 from glassformer.core.recipe import Recipe, is_recipe_table
 from glassformer.core.run import Run, load_run
+from glassformer.core.runs import exclusive
 from glassformer.core.settings import check_settings
 from glassformer.dataset.outline import stream_dataset
 from glassformer.dataset.predictions import read_predictions, write_predictions
@@ -163,11 +164,12 @@ def train_propensity(
     """Derive what the recipe reads, train, and write model and predictions. Raises as `train`."""
     kept = out / f".{recipe.name}-networks"
     samples = _with_derived(recipe, data, threads, stages)
-    trained = train_predictor(samples, recipe, stages, threads, kept)
-    scored, path = with_scores(trained), out / f"{recipe.name}{MODEL_SUFFIX}"
-    write_predictor(path, scored)
-    shutil.rmtree(kept, ignore_errors=True)
-    return PropensityTraining(scored, path, _write_cross_validation(trained, samples, out))
+    with exclusive(out):
+        trained = train_predictor(samples, recipe, stages, threads, kept)
+        scored, path = with_scores(trained), out / f"{recipe.name}{MODEL_SUFFIX}"
+        write_predictor(path, scored)
+        shutil.rmtree(kept, ignore_errors=True)
+        return PropensityTraining(scored, path, _write_cross_validation(trained, samples, out))
 
 
 @dataclass(frozen=True, eq=False)

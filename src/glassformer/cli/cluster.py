@@ -138,7 +138,7 @@ def sbatch(
     options = [option for value in changes for option in ("--set", value)]
     options += [option for value in only for option in ("--only", value)]
     command = [sys.executable, "-m", "glassformer", "simulate", source, "--out", str(out.absolute()), *options]
-    if settings.engine == "cuda" and not any(re.search("gpu|gres", text) for text in directives):
+    if settings.engine == "cuda" and not any(re.match("--(gpus|gres)|-G", text) for text in directives):
         directives = [*directives, "--gpus=1"]
     more = "".join(f"#SBATCH {text}\n" for text in directives)
     array = str(parts) if nodes is None or nodes >= parts else f"{parts}%{nodes}"

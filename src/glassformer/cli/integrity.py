@@ -77,8 +77,8 @@ def repair(
     unread = sum(not one.readable for one in done.found.damaged)
     if unread:
         print_note(
-            f"not read, and left as it is: {counted(unread, 'file')}. Correct permissions, links or the disk, and run"
-            " the command again"
+            f"{counted(unread, 'file')} could not be read, and nothing was changed there. Correct permissions, links"
+            " or the disk, and run the command again"
         )
         raise typer.Exit(1)
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -137,8 +138,9 @@ def patiently(write: Callable[[], None]) -> None:
         time.sleep(PAUSE)
 
 
-# Folders that this process holds, with what tells them from others: device and inode.
-_held_folders: dict[Path, tuple[int, int]] = {}
+# Folders that this process holds, with what tells them from others, device and inode, once for each holder.
+_held_folders: dict[Path, list[tuple[int, int]]] = {}
+_guard = threading.Lock()
 
 
 def refuse_if_moved(path: Path) -> None:
@@ -146,7 +148,9 @@ def refuse_if_moved(path: Path) -> None:
 
     It must not be made again in its old place: half of the results would lie there.
     """
-    for folder, identity in _held_folders.items():
+    with _guard:
+        held = [(folder, known[0]) for folder, known in _held_folders.items() if known]
+    for folder, identity in held:
         if (folder == path or folder in path.parents) and _has_moved(folder, identity):
             raise StorageError(
                 f"{folder} was moved or deleted during the run",
@@ -157,15 +161,19 @@ def refuse_if_moved(path: Path) -> None:
 @contextmanager
 def watched(folder: Path) -> Iterator[None]:
     """Let `refuse_if_moved` watch over `folder` meanwhile."""
-    before = _held_folders.get(folder)
     with suppress(OSError):
-        _held_folders[folder] = _identity(folder)
+        identity = _identity(folder)
+        with _guard:
+            # Threads that work in one folder begin and end as they like.
+            _held_folders.setdefault(folder, []).append(identity)
     try:
         yield
     finally:
-        _held_folders.pop(folder, None)
-        if before is not None:
-            _held_folders[folder] = before
+        with _guard:
+            known = _held_folders.get(folder, [])
+            del known[-1:]
+            if not known:
+                _held_folders.pop(folder, None)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

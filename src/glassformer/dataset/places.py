@@ -63,10 +63,12 @@ def misplaced(
     labels = {*labels, *(one.state_point for one in found.values())}
     wrong = {path: text for path, one in found.items() if path.parent.name in labels and (text := _strange(path, one))}
     homes = {path: found[path].home(dataset) for path in wrong}
+    # Where the sample that belongs there lies, another one that says so, too, is of another campaign.
+    lost = {home for home in homes.values() if home in campaign and (home not in found or home in wrong)}
     named = {
         path: text
         for path, text in wrong.items()
-        if path in campaign or homes[path] in campaign or homes[path] is None or _in_a_cycle(path, homes)
+        if path in campaign or homes[path] in lost or homes[path] is None or _in_a_cycle(path, homes)
     }
     return _copies(dataset, found, wrong) | named
 

@@ -12,7 +12,7 @@ from glassformer.core.errors import GlassformerError
 from glassformer.core.failures import named
 from glassformer.core.lock import HeldError
 from glassformer.dataset.mixtures import mixture_of
-from glassformer.simulate.draws import run_on_device
+from glassformer.simulate.draws import Request, run_on_device
 from glassformer.simulate.isoconfigurational import Report
 from glassformer.simulate.sample_task import (
     Task,
@@ -74,7 +74,9 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
         unsettled = _equilibrate_together(mine, report, threads)
         failure = next((named(name, error) for name, error in unsettled.items()), None)
         mine = [(task, unfinished) for task, unfinished in mine if task.name not in unsettled]
-        requests = [(task, request_draws(task, report, unfinished)) for task, unfinished in mine]
+        requests, damaged = _requests(mine, report)
+        failure = failure or next((named(name, error) for name, error in damaged.items()), None)
+        mine = [(task, unfinished) for task, unfinished in mine if task.name not in damaged]
         errors = dict(
             zip(
                 [task.name for task, request in requests if request is not None],
@@ -96,6 +98,20 @@ def simulate_batch(batch: Batch, report: Report = lambda done, more=0: None, thr
     if held is not None:
         raise HeldError(held.owner, made)
     return made
+
+
+def _requests(
+    mine: Sequence[tuple[Task, Unfinished]], report: Report
+) -> tuple[list[tuple[Task, Request | None]], dict[str, GlassformerError]]:
+    """Return what each of the samples needs of the device, and the errors of those that cannot be read."""
+    requests: list[tuple[Task, Request | None]] = []
+    errors: dict[str, GlassformerError] = {}
+    for task, unfinished in mine:
+        try:
+            requests.append((task, request_draws(task, report, unfinished)))
+        except GlassformerError as error:
+            errors[task.name] = error
+    return requests, errors
 
 
 def simulate_batch_remotely(batch: Batch, engine: str) -> int:

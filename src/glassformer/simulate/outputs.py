@@ -99,7 +99,8 @@ def _joined(found: Verification, more: Verification, name: str) -> Verification:
 def _with_file(found: Verification, path: Path, name: str) -> Verification:
     """Return `found` with what was found of a file that is no sample; one of other programs changes nothing."""
     try:
-        refuse_broken_link(path)
+        if path.name in _JSON or path.suffix in (SAMPLE_SUFFIX, ".safetensors", *_ARCHIVES):
+            refuse_broken_link(path)
         state = _checked(path)
     except InputError as error:
         readable = isinstance(error, NoFileError) or not isinstance(error, StorageError)
@@ -126,7 +127,8 @@ def _checked(path: Path) -> Checksum:
         absent = Checksum.WRONG if path.name == MODEL_FILE else Checksum.FOREIGN
         return _refuse_wrong(path, absent if found is Checksum.NONE else found)
     if path.suffix in _ARCHIVES:
-        return _refuse_wrong(path, check_last_line(read_whole(path, DatasetError, ""))[1])
+        found = check_last_line(read_whole(path, DatasetError, ""))[1]
+        return _refuse_wrong(path, Checksum.FOREIGN if found is Checksum.NONE else found)
     return Checksum.FOREIGN
 
 

@@ -106,7 +106,8 @@ def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
         raise DatasetError(
             f"got configurations at densities {min(densities):.4g} to {max(densities):.4g}; a propensity model is"
             f" trained on densities that differ by no more than {100 * recipe.density_spread:g} % (density_spread)",
-            "Train one for each state point: --only LABEL. Or set density_spread in a recipe, at most 0.1.",
+            "Train one for each state point, in folders of their own: --only LABEL --out DIR. Or set density_spread in"
+            " a recipe, at most 0.1.",
         )
 
 

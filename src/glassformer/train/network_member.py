@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,10 @@ from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.checksum import Checksum, check_last_line, with_last_line
 from glassformer.core.errors import CheckpointError, SettingsError, TrainingError
 from glassformer.core.files import write_atomically
+from glassformer.core.network_kinds import OwnNetworkSettings
 from glassformer.core.network_settings import NetworkSettings
 from glassformer.core.progress import Progress
-from glassformer.core.provenance import parameter_hash
+from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.recipe import Recipe, RecipeNetwork
 from glassformer.core.run import Run, Training, load_run
 from glassformer.core.seeds import generator, named_seed
@@ -39,6 +42,11 @@ from glassformer.train.schedule import learning_rate
 TURN = 4
 # Decay of the moving average of the weights, per step.
 DECAY = 0.99
+# What a run must say of its training, which is counted in steps here: nothing else is followed.
+_TRAINED = {
+    "optimizer": "adamw", "loss": "mse", "schedule": "cosine", "augmentation": "none", "precision": "float32",
+}  # fmt: skip
+_AGAIN = "Train the model again: glassformer train RECIPE DATASET --out DIR."
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +58,16 @@ class _Example:
     labels: FloatArray
     weight: float
 
+    @cached_property
+    def digest(self) -> str:
+        """Hash of all that is learned from it."""
+        graph = self.graph
+        tensors = (graph.scalars, graph.node_vectors, graph.centers, graph.neighbors, graph.vectors)
+        found = sha256(f"{self.weight} {self.labels.shape}".encode())
+        for array in (self.species, self.labels, *(one.numpy() for one in tensors)):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()
+
 
 @dataclass(frozen=True, eq=False)
 class _Group:
@@ -57,7 +75,6 @@ class _Group:
 
     start: _Example
     ends: tuple[_Example, ...]
-    fingerprints: tuple[str, ...]
 
 
 def train_members(
@@ -107,11 +124,23 @@ def member_outputs(
 
 def _run_of(settings: RecipeNetwork) -> Run:
     run = load_run(settings.run)
+    where = f"network.run: {settings.run}"
+    if isinstance(run.network, OwnNetworkSettings):
+        raise SettingsError(
+            f"{where} has the network {run.network.name} from outside glassformer; a propensity model runs no such code",
+            "Name a run with one of glassformer's networks: glassformer networks.",
+        )
     if run.network.head != "particle":
         raise SettingsError(
-            f"network.run: {settings.run} has a network with the head '{run.network.head}'; expected 'particle'",
+            f"{where} has a network with the head '{run.network.head}'; expected 'particle'",
             "Name a run whose network predicts particles, such as propensity-network.",
         )
+    for name, expected in _TRAINED.items():
+        if (found := getattr(run.training, name)) != expected:
+            raise SettingsError(
+                f"{where}: got training.{name} = '{found}'; the network of a recipe is trained with '{expected}'",
+                "Change it in a copy of the run: glassformer train propensity-network --show.",
+            )
     return run
 
 
@@ -129,7 +158,7 @@ def _group(one: Structures, times: Sequence[float], settings: NetworkSettings, r
         _Example(_graph(sample, settings, recipe), sample.configuration.species, label, weight)
         for sample, label, weight in zip(samples, labels, weights, strict=True)
     )
-    return _Group(start, tuple(ends), tuple(sample.configuration.fingerprint for sample in samples))
+    return _Group(start, tuple(ends))
 
 
 def _graph(sample: Sample, settings: NetworkSettings, recipe: Recipe) -> GraphBatch:
@@ -147,7 +176,8 @@ def _kept_or_fitted(
             "training": run.training.model_dump(mode="json"),
             "settings": settings.model_dump(mode="json"),
             "seed": seed,
-            "structures": [group.fingerprints for group in training],
+            "examples": [[one.digest for one in (group.start, *group.ends)] for group in training],
+            "code": code_version(),
         }
     )
     path = None if kept is None else kept / known[:16]
@@ -260,11 +290,15 @@ def _outputs(member: NetworkMember, graph: GraphBatch) -> FloatArray:
 
 def _settings_of(member: NetworkMember) -> NetworkSettings:
     try:
-        return check_settings({"network": dict(member.settings)}, Run, "the network of the model").network
+        found = check_settings({"network": dict(member.settings)}, Run, "the network of the model").network
     except SettingsError as error:
+        raise CheckpointError(error.problem, _AGAIN) from None
+    # A file must not name code to run.
+    if isinstance(found, OwnNetworkSettings) or found.head != "particle":
         raise CheckpointError(
-            error.problem, "Train the model again: glassformer train RECIPE DATASET --out DIR."
-        ) from None
+            f"the network of the model is {found.name}, which cannot be one of a propensity model", _AGAIN
+        )
+    return found
 
 
 def _state(network: nn.Module) -> list[Tensor]:
@@ -283,7 +317,7 @@ def _load(network: nn.Module, weights: NDArray[np.float32]) -> None:
     if sum(sizes) != len(weights):
         raise CheckpointError(
             f"the network of the model has {len(weights)} weights; its settings ask for {sum(sizes)}",
-            "Train the model again: glassformer train RECIPE DATASET --out DIR.",
+            _AGAIN,
         )
     for one, part in zip(state, torch.split(torch.tensor(weights), sizes), strict=True):
         one.copy_(part.view_as(one))
