@@ -239,7 +239,7 @@ def test_what_cannot_be_trained_is_told(samples: list[Sample], cold: list[Sample
     ):
         train_predictor(cold, recipe(run), Silent())
     run.write_text('[network]\nname = "antigravity:Network"\nhead = "particle"\n')
-    with pytest.raises(SettingsError, match="from outside glassformer; a propensity model runs no such code"):
+    with pytest.raises(SettingsError, match="from outside glassformer; a propensity model has none"):
         train_predictor(cold, recipe(run), Silent())
     several = recipe(run).model_copy(update={"targets": ()})
     with pytest.raises(SettingsError, match=r"a recipe with a network, and data at T = 0\.6, 0\.8"):

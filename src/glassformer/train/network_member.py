@@ -127,7 +127,7 @@ def _run_of(settings: RecipeNetwork) -> Run:
     where = f"network.run: {settings.run}"
     if isinstance(run.network, OwnNetworkSettings):
         raise SettingsError(
-            f"{where} has the network {run.network.name} from outside glassformer; a propensity model runs no such code",
+            f"{where} has the network {run.network.name} from outside glassformer; a propensity model has none",
             "Name a run with one of glassformer's networks: glassformer networks.",
         )
     if run.network.head != "particle":
