@@ -526,3 +526,14 @@ def test_prediction_files_are_read_and_written(tmp_path: Path) -> None:
         gf.evaluate(path)
     with pytest.raises(PredictionError, match="is not predicted"):
         found.particles("x")
+
+
+def test_arguments_that_are_no_numbers_are_named() -> None:
+    stated = {"mixture": "kob-andersen", "temperature": 0.5}
+    for positions, box, name in (
+        ("abc", 3.0, "positions"),
+        ([[0, 0], [1]], 3.0, "positions"),
+        ([[0, 0, 0]], "q", "box"),
+    ):
+        with pytest.raises(ConfigurationError, match=f"{name}: got .* no array of numbers"):
+            gf.structure(positions, ["A"], box, **stated)  # type: ignore[arg-type]

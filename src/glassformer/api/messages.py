@@ -5,7 +5,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from glassformer.core.errors import GlassformerError
+import numpy as np
+from numpy.typing import ArrayLike
+
+from glassformer.core.arrays import FloatArray
+from glassformer.core.errors import ConfigurationError, GlassformerError
 
 # An option with its value: a number, a name in capitals, or an assignment such as 1=A,2=B.
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:[ =]([A-Z0-9](?:[\w=,:+.-]*\w)?))?")
@@ -41,3 +45,13 @@ def for_python(function: Callable[..., Any]) -> Callable[..., Any]:
     # By this name it is found again in other processes.
     called.__module__ = "glassformer"
     return called
+
+
+def floats(name: str, values: ArrayLike) -> FloatArray:
+    """Return the argument `name` as an array of numbers. Raises `ConfigurationError` if it is none."""
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{name}: got {type(values).__name__}, which is no array of numbers: {error}", "Give numbers."
+        ) from None

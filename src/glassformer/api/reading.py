@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from glassformer.api.messages import floats
 from glassformer.api.structures import Structure, Structures
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, DatasetError, InputError, SettingsError
@@ -219,7 +220,7 @@ def named_species(species: ArrayLike, names: Sequence[str]) -> NDArray[Any]:
 
 def frame_of(positions: ArrayLike, box: ArrayLike, types: NDArray[Any], unwrapped: bool = False) -> Frame:
     """Return arrays as a frame: two dimensions get z = 0. Raises `ConfigurationError` for other shapes."""
-    places, edges = np.asarray(positions, np.float64), edges_of(box)
+    places, edges = floats("positions", positions), edges_of(box)
     if places.ndim != 2 or places.shape[1] not in (2, 3) or len(places) != len(types):
         raise ConfigurationError(
             f"got positions of shape {places.shape} for {len(types)} particles; expected ({len(types)}, 3), or"
@@ -241,15 +242,15 @@ def frame_of(positions: ArrayLike, box: ArrayLike, types: NDArray[Any], unwrappe
 
 def edges_of(box: ArrayLike) -> FloatArray:
     """Return a box as an array; a cell with right angles, such as ASE's `atoms.cell`, as its edges."""
-    edges: FloatArray = np.asarray(box, np.float64)
+    edges = floats("box", box)
     if edges.shape in ((2, 2), (3, 3)) and not edges[~np.eye(len(edges), dtype=bool)].any():
         return np.diag(edges).copy()
     return edges
 
 
 def _draws(displacements: ArrayLike, times: ArrayLike | None, contents: Contents) -> Draws:
-    moved: FloatArray = np.asarray(displacements, np.float64)
-    at = None if times is None else np.atleast_1d(np.asarray(times, np.float64))
+    moved = floats("displacements", displacements)
+    at = None if times is None else np.atleast_1d(floats("times", times))
     wanted = (*moved.shape[:1], -1 if at is None else len(at), contents.particles, 3)
     if moved.ndim != 4 or moved.shape != wanted or not np.isfinite(moved).all() or not len(moved):
         raise ConfigurationError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.api.display import axes_for, data_frame, html_table, optional
+from glassformer.api.messages import floats
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
 from glassformer.core.mixture import MixtureSettings
@@ -152,7 +153,7 @@ class Structure:
         if values is None:
             draw_species(axes, self.positions, self.species, self.box, self.species_names)
             return axes
-        of_each = np.asarray(values, np.float64)
+        of_each = floats("values", values)
         if of_each.shape != (self.particles,):
             raise ConfigurationError(
                 f"got values of shape {of_each.shape}; expected one for each of {self.particles} particles",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glassformer.api.display import html_table
+from glassformer.api.messages import floats
 from glassformer.api.reading import (
     ARRAYS,
     AnyMixture,
@@ -138,7 +139,7 @@ def trajectory(
     Raises `ConfigurationError` for other shapes, `DatasetError` for frames too far apart.
     """
     settings = mixture_settings(mixture)
-    places, clock = np.asarray(positions, np.float64), np.atleast_1d(np.asarray(times, np.float64))
+    places, clock = floats("positions", positions), np.atleast_1d(floats("times", times))
     if places.ndim != 3 or clock.shape != places.shape[:1] or not (np.diff(clock) > 0).all():
         raise ConfigurationError(
             f"got positions of shape {places.shape} at times of shape {clock.shape}; expected (F, N, 3) at F increasing"
