@@ -463,7 +463,7 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         [replace(LATTICE, positions=one % LATTICE.box) for one in positions],
         list(range(0, 400, 10)),
     )
-    large = rattled_lattice(12)
+    large = rattled_lattice(12, spacing=0.941)
     dump(tmp_path / "dump.lammpstrj", [large, large], [0, 1000])
     structure_, own, run, model = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     known: dict[str, Any] = {}
@@ -476,7 +476,7 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     assert predicted.values.shape == (12**3,)
     # The guide shows what is printed, of another structure.
     (shown,) = re.findall(r"```text\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    ours, theirs = (re.sub(r"\d\.\d{3}", "#", text).splitlines() for text in (repr(predicted), shown))
+    ours, theirs = (re.sub(r"\d\.\d{3}|n/a", "#", text).splitlines() for text in (repr(predicted), shown))
     assert ours[0] == theirs[0].replace(".lammpstrj", ".lammpstrj, frame 1")
     assert ours[1:3] == theirs[1:3]
     # The colours of every picture of deviations.
@@ -485,8 +485,12 @@ def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     slab = predicted.structure.positions[:, 2] < SLAB
     drawn = standardised(predicted.values, predicted.structure.species)[slab]
     np.testing.assert_allclose(np.sort(circles.get_array()), np.sort(drawn))
-    (circles,) = predicted.plot(colour="uncertainty").collections
-    np.testing.assert_allclose(np.sort(circles.get_array()), np.sort(predicted.uncertainty[slab]))
+    # A lattice is unlike all that the model knows.
+    with pytest.raises(SettingsError, match="no uncertainty is known"):
+        predicted.plot(colour="uncertainty")
+    known_error = replace(predicted.prediction, uncertainty=np.linspace(0.1, 0.2, 12**3))
+    (circles,) = replace(predicted, prediction=known_error).plot(colour="uncertainty").collections
+    np.testing.assert_allclose(np.sort(circles.get_array()), np.sort(known_error.uncertainty[slab]))
     with pytest.raises(SettingsError, match="got colour = 'speed'"):
         predicted.plot(colour="speed")
     exec(model, known)

@@ -84,7 +84,7 @@ def test_plan_and_status_and_analyse(tmp_path: Path, tiny_dataset: Path) -> None
     assert "van-hove" in listed
     refused(glassformer("analyse", tiny_dataset, "--observables", "mds", "--out", out), "no observable 'mds'")
     refused(glassformer("analyse", tiny_dataset, "--compare", tmp_path, "--out", out), "no table to compare with")
-    refused(glassformer("status", tmp_path), "there is no file")
+    refused(glassformer("status", tmp_path), "does not state its campaign")
 
 
 def test_mistakes_are_refused(tmp_path: Path) -> None:
