@@ -29,6 +29,7 @@ from glassformer.simulate import cage as cage_module
 from glassformer.simulate.cage import cage_dataset
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
+from glassformer.train.labelled_structures import group_samples, weight_of
 from glassformer.train.propensity import train_predictor
 from glassformer.train.propensity_prediction import as_predictions
 
@@ -55,7 +56,11 @@ DRAWS = 2
 
 
 def recipe() -> Recipe:
-    target = {"temperature": 0.8, "times": [2.0]}
+    return of_times(2.0)
+
+
+def of_times(*times: float) -> Recipe:
+    target = {"temperature": 0.8, "times": list(times)}
     return check_settings({"descriptors": SMALL, "targets": [target], "left_out": 2}, Recipe, "recipe")
 
 
@@ -223,11 +228,60 @@ def test_their_cages_are_sampled_briefly(
             train_predictor(samples, reading, Silent())
 
 
-def test_further_draws_of_an_end_are_refused(samples: list[Sample], ends: Path) -> None:
-    one = read_dataset(ends)[0]
-    again = replace(one, name="again", facts=one.facts.model_copy(update={"start": "configuration abc"}))
-    with pytest.raises(DatasetError, match="has further draws of"):
-        train_predictor([*samples, one, again], recipe(), Silent())
+def further_draws(end: Sample, draws: int, seed: int) -> Sample:
+    """The end as a campaign with `as_given` leaves it: bare positions, and propensities of its own at two times."""
+    bare = replace(end.configuration, inherent_positions=None)
+    means = np.random.default_rng(seed).uniform(0.1, 1, (2, end.configuration.particles)).astype(np.float32)
+    ensemble = replace(
+        end.dynamics,
+        particle_times=np.array([0.5, 2.0]),
+        displacement_mean=means,
+        displacements=None,
+        seeds=np.arange(draws),
+    )
+    facts = end.facts.model_copy(update={"start": f"configuration {bare.fingerprint}"})
+    return replace(end, name=f"further-{seed}", configuration=bare, ensemble=ensemble, facts=facts)
+
+
+def test_further_draws_of_ends_add_times(samples: list[Sample], ends: Path) -> None:
+    known = read_dataset(ends)
+    further = [further_draws(end, 8, seed) for seed, end in enumerate(known)]
+    found = group_samples([*further, *samples, *known], of_times(0.5, 2.0))
+    assert [len(one.ends) for one in found] == [DRAWS] * 4
+    for one in found:
+        for end in one.ends:
+            assert end.first.origin == one.first.configuration.fingerprint
+            mine = next(other for other in further if other in end.samples)
+            # The structure is that of the end, the labels are those of more draws, also where the end has one.
+            assert end.first.configuration.inherent_positions is not None
+            np.testing.assert_array_equal(end.labels([0.5, 2.0]), mine.dynamics.displacement_mean.T)
+            assert end.draws([0.5, 2.0]) == 8
+    # They are learned from, but not by the fold of the configuration where the draw began.
+    plain = train_predictor(samples, of_times(0.5, 2.0), Silent())
+    of_first = [one for one in known if one.origin == samples[0].configuration.fingerprint]
+    data = [*samples, *of_first, *further[: len(of_first)]]
+    assert known[: len(of_first)] == of_first
+    both = train_predictor(data, of_times(0.5, 2.0), Silent())
+    fold = next(fold for fold in both.folds if 0 in fold)
+    for index in range(4):
+        same = np.array_equal(both.unseen[0][index], plain.unseen[0][index])
+        assert same == (index in fold)
+
+
+def test_weights_of_labels_grow_with_their_draws() -> None:
+    weights = [weight_of(draws) for draws in (1, 8, 32, 1000)]
+    assert weights == sorted(weights)
+    assert weights[2] == 0.5
+    assert weight_of(0) == 1
+
+
+def test_an_end_of_further_draws_of_an_end_is_refused(samples: list[Sample], ends: Path) -> None:
+    end = read_dataset(ends)[0]
+    start = f"end of a draw of configuration {end.configuration.fingerprint}"
+    moved = replace(end.configuration, positions=wrap(end.configuration.positions[::-1] + 0.1, end.configuration.box))
+    last = replace(end, name="last", configuration=moved, facts=end.facts.model_copy(update={"start": start}))
+    with pytest.raises(DatasetError, match="of a configuration that is an end itself"):
+        train_predictor([*samples, end, last], recipe(), Silent())
 
 
 def test_ends_count_once(samples: list[Sample], ends: Path) -> None:
@@ -239,10 +293,8 @@ def test_ends_count_once(samples: list[Sample], ends: Path) -> None:
 
 
 def test_ends_have_one_time(samples: list[Sample], ends: Path) -> None:
-    target = {"temperature": 0.8, "times": [0.5, 2.0]}
-    several = check_settings({"descriptors": SMALL, "targets": [target], "left_out": 2}, Recipe, "recipe")
-    with pytest.raises(DatasetError, match=r"end of a draw of t = 2; the model learns t = 0\.5, 2"):
-        train_predictor([*samples, *read_dataset(ends)], several, Silent())
+    with pytest.raises(DatasetError, match=r"has propensities at t = 2; the model learns t = 0\.5, 2"):
+        train_predictor([*samples, *read_dataset(ends)], of_times(0.5, 2.0), Silent())
 
 
 def test_ends_are_not_scored(samples: list[Sample], ends: Path) -> None:

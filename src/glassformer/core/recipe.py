@@ -47,8 +47,8 @@ class RecipeNetwork(Settings):
 
     `run`: a run that ships, or a file: its network and optimiser are used. The network reads the configuration and, in
     the place of its inherent structure, the cage positions if the recipe reads them. `share`: of the network in the
-    mean. `steps` of the optimiser, one configuration each. `weight_of_ends`: of the loss for an end of a draw, beside 1
-    for a configuration with all its draws.
+    mean. `steps` of the optimiser, one configuration each. `weight_of_ends`: least weight of the loss for an end of a
+    draw, beside 1 for a configuration with all its draws; further draws of an end raise it as in the regression.
     """
 
     run: Annotated[str, Field(min_length=1, max_length=1000)] = "propensity-network"

@@ -14,68 +14,97 @@ from glassformer.dataset.labels import nearest_time, particle_labels, pearson_ce
 from glassformer.dataset.sample import Sample
 from glassformer.physics.signature import first_of_each
 
+# Kob-Andersen at T = 0.44, t = tau_alpha: from ceiling and score of docs/results/propensity.md, 0.17 of the variance of
+# means over 32 draws is noise, and 0.17 is what the descriptors of cages leave unexplained of the propensity.
+EQUAL_DRAWS = 32
+
 
 @dataclass(frozen=True, eq=False)
 class Structures:
     """The samples of one configuration: the first has the structure, any of them the labels of a time.
 
-    `ends`: configurations at the end of its draws (`glassformer.dataset.ends`).
+    `ends`: configurations at the end of its draws (`glassformer.dataset.ends`), which may have further draws, too.
     """
 
     samples: tuple[Sample, ...]
-    ends: tuple[Sample, ...] = ()
+    ends: tuple["Structures", ...] = ()
 
     @property
     def first(self) -> Sample:
         """The sample whose structure is described."""
         return self.samples[0]
 
+    @property
+    def structures(self) -> list[Sample]:
+        """The samples whose structures are described: its own, and those of the ends."""
+        return [self.first, *(end.first for end in self.ends)]
+
     def draws(self, times: Sequence[float]) -> int:
         """Return the fewest draws that a label at `times` is a mean of; 0 if that is not known."""
         return min(self._with(time).draws for time in times)
 
     def _with(self, time: float) -> Sample:
-        """Return the sample that has the labels at `time`; the first if none has, and then they are missed there."""
+        """Return the sample with most draws that has labels at `time`; if none has, the first, which lacks them."""
         having = [one for one in self.samples if nearest_time(one.dynamics.particle_times, time) is not None]
-        return (having or self.samples)[0]
+        return max(having or self.samples[:1], key=lambda one: one.draws)
 
-    def labels(self, times: Sequence[float]) -> tuple[FloatArray, FloatArray]:
-        """Return the propensities (N, K) at `times` and their ceilings (S, K). Raises `DatasetError`."""
-        found = []
-        for time in times:
-            sample, at = self._with(time), np.array([time])
-            found.append((particle_labels(sample, at, "propensity"), pearson_ceilings(sample, at, "propensity")))
-        return np.concatenate([one for one, _ in found], 1), np.concatenate([other for _, other in found], 1)
+    def labels(self, times: Sequence[float]) -> FloatArray:
+        """Return the propensities (N, K) at `times`. Raises `DatasetError` if they are not known."""
+        return np.concatenate([particle_labels(self._with(time), np.array([time]), "propensity") for time in times], 1)
+
+    def ceilings(self, times: Sequence[float]) -> FloatArray:
+        """Return the ceilings (S, K) of the propensities at `times`. Raises `DatasetError`."""
+        return np.concatenate([pearson_ceilings(self._with(time), np.array([time]), "propensity") for time in times], 1)
+
+
+def weight_of(draws: int) -> float:
+    """Return the weight of a label that is a mean over `draws`, from 0 to 1; 1 if their number is not known.
+
+    It is proportional to the inverse of the variance that a fit leaves: that of the propensity which descriptors do
+    not explain, and that of the mean, which equals it at `EQUAL_DRAWS`.
+    """
+    return draws / (draws + EQUAL_DRAWS) if draws else 1.0
 
 
 def check_ends(samples: Sequence[Sample], recipe: Recipe) -> None:
     """Raise `DatasetError` for ends of draws among `samples` that cannot be learned from: see `glassformer ends`.
 
-    Where they began must be among the samples, further draws of them must not, and they have one time each.
+    Where they began must be among the samples, and they or further draws of them must have all times that are learned.
     """
-    ends = [sample for sample in samples if sample.origin is not None]
-    starts = {sample.configuration.fingerprint: sample for sample in samples if sample.origin is None}
+    starts, ends = _by_configuration(samples)
     targets = targets_of(samples, recipe) if ends else {}
-    for end in ends:
+    for same in ends.values():
+        end = next(one for one in same if one.origin is not None)
+        if end.origin in ends:
+            raise DatasetError(
+                f"{end.identifier} is the end of a draw of a configuration that is an end itself", "Leave it out."
+            )
         if end.origin not in starts:
             raise DatasetError(
                 f"{end.identifier} is the end of a draw of a configuration that is not in the data",
                 "Give the dataset whose draws it ends, too: both must be left out of training together.",
             )
-        if again := starts.get(end.configuration.fingerprint):
+        known = sorted({float(time) for one in same for time in one.dynamics.particle_times})
+        wanted = targets.get(end.facts.temperature, ())
+        if any(nearest_time(np.array(known), time) is None for time in wanted):
             raise DatasetError(
-                f"{again.identifier} has further draws of {end.identifier}, the end of a draw: it would not be left out"
-                " together with the configuration where that draw began",
-                "Leave it out.",
+                f"{end.identifier}, the end of a draw, has propensities at t ="
+                f" {', '.join(f'{time:g}' for time in known)}; the model learns t ="
+                f" {', '.join(f'{time:g}' for time in wanted)}",
+                "Leave the ends out, use a recipe of that time alone, or give further draws of them, too: glassformer"
+                " simulate further-draws.",
             )
-        times = targets.get(end.facts.temperature, ())
-        known = end.dynamics.particle_times
-        if any(nearest_time(known, time) is None for time in times):
-            raise DatasetError(
-                f"{end.identifier} is the end of a draw of t = {known[-1]:g}; the model learns t ="
-                f" {', '.join(f'{time:g}' for time in times)}",
-                "Leave the ends out, or use a recipe of that time alone.",
-            )
+
+
+def _by_configuration(samples: Sequence[Sample]) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
+    """Return the samples of each configuration by its fingerprint, and apart from them those of each end of a draw."""
+    of_ends = {sample.configuration.fingerprint for sample in samples if sample.origin is not None}
+    starts: dict[str, list[Sample]] = {}
+    ends: dict[str, list[Sample]] = {}
+    for sample in samples:
+        fingerprint = sample.configuration.fingerprint
+        (ends if fingerprint in of_ends else starts).setdefault(fingerprint, []).append(sample)
+    return starts, ends
 
 
 def chosen(samples: Sequence[Sample], recipe: Recipe) -> list[Sample]:
@@ -114,22 +143,17 @@ def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
 def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:
     """Return the samples by configuration. Raises `DatasetError` if they do not fit together or lack what is read."""
     check_ends(samples, recipe)
-    groups: dict[str, list[Sample]] = {}
-    ends: dict[str, list[Sample]] = {}
-    for sample in samples:
-        kept, of = (groups, sample.configuration.fingerprint) if sample.origin is None else (ends, sample.origin)
-        kept.setdefault(of, []).append(sample)
-    # The one with most that was derived comes first.
+    starts, of_ends = _by_configuration(samples)
+    ends: dict[str, list[Structures]] = {}
+    for same in of_ends.values():
+        origin = next(one.origin for one in same if one.origin is not None)
+        ends.setdefault(origin, []).append(Structures(_most_derived_first(same)))
     found = [
-        Structures(
-            tuple(sorted(ones, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None))),
-            tuple(ends.get(fingerprint, ())),
-        )
-        for fingerprint, ones in groups.items()
+        Structures(_most_derived_first(same), tuple(ends.get(fingerprint, ()))) for fingerprint, same in starts.items()
     ]
-    _refuse_near_copies([sample for one in found for sample in (one.first, *one.ends)])
+    read = [sample for one in found for sample in one.structures]
+    _refuse_near_copies(read)
     check_liquid([one.first for one in found], recipe)
-    read = [sample for one in found for sample in (one.first, *one.ends)]
     for sample in read:
         if sample.configuration.inherent_positions is None:
             raise DatasetError(f"{sample.identifier} has no inherent structure", "glassformer quench DATASET finds it.")
@@ -141,9 +165,13 @@ def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]
     if recipe.reads != "inherent":
         # Cages of ends may be sampled for a shorter time: the noise of their labels is larger.
         _refuse_mixed_cages([one.first.cage.sampling for one in found if one.first.cage])
-        _refuse_mixed_cages([end.cage.sampling for one in found for end in one.ends if end.cage])
+        _refuse_mixed_cages([end.first.cage.sampling for one in found for end in one.ends if end.first.cage])
         _refuse_mixed_cages([sample.cage.averaged_over for sample in read if sample.cage])
     return found
+
+
+def _most_derived_first(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    return tuple(sorted(samples, key=lambda one: (one.cage is None, one.configuration.inherent_positions is None)))
 
 
 def _refuse_mixed_cages(ways: Sequence[dict[str, float]]) -> None:

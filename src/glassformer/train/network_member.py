@@ -26,7 +26,6 @@ from glassformer.core.recipe import Recipe, RecipeNetwork
 from glassformer.core.run import Run, Training, load_run
 from glassformer.core.seeds import generator, named_seed
 from glassformer.core.settings import check_settings
-from glassformer.dataset.labels import particle_labels
 from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
@@ -34,7 +33,7 @@ from glassformer.physics.cage import Cage
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.train.batch_norm import remeasure_batch_norm
-from glassformer.train.labelled_structures import Structures
+from glassformer.train.labelled_structures import Structures, weight_of
 from glassformer.train.memory import keep_large_blocks
 from glassformer.train.schedule import learning_rate
 
@@ -150,13 +149,13 @@ def _referred(configuration: Configuration, cage: Cage | None) -> Configuration:
 
 
 def _group(one: Structures, times: Sequence[float], settings: NetworkSettings, recipe: Recipe) -> _Group:
-    samples = [one.first, *one.ends]
     assert recipe.network is not None
-    weights = [1.0] + [recipe.network.weight_of_ends] * len(one.ends)
-    labels = [one.labels(times)[0], *(particle_labels(end, np.array(times), "propensity") for end in one.ends)]
+    of_ends = (weight_of(end.draws(times)) / weight_of(one.draws(times)) for end in one.ends)
+    weights = [1.0, *(max(recipe.network.weight_of_ends, weight) for weight in of_ends)]
+    labels = [of.labels(times) for of in (one, *one.ends)]
     start, *ends = (
         _Example(_graph(sample, settings, recipe), sample.configuration.species, label, weight)
-        for sample, label, weight in zip(samples, labels, weights, strict=True)
+        for sample, label, weight in zip(one.structures, labels, weights, strict=True)
     )
     return _Group(start, tuple(ends))
 

@@ -24,16 +24,11 @@ from glassformer.core.progress import Progress
 from glassformer.core.provenance import code_version
 from glassformer.core.recipe import Recipe
 from glassformer.core.seeds import generator, named_seed
-from glassformer.dataset.labels import particle_labels
 from glassformer.dataset.sample import Sample
 from glassformer.observables.descriptors import Descriptors, DescriptorSettings
 from glassformer.physics.cage import Cage
 from glassformer.physics.signature import together
-from glassformer.train.labelled_structures import Structures, group_samples, targets_of
-
-# Kob-Andersen at T = 0.44, t = tau_alpha: from ceiling and score of docs/results/propensity.md, 0.17 of the variance of
-# means over 32 draws is noise, and 0.17 is what the descriptors of cages leave unexplained of the propensity.
-EQUAL_DRAWS = 32
+from glassformer.train.labelled_structures import Structures, group_samples, targets_of, weight_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +114,7 @@ def train_predictor(
         limits.append(Novelty.of([telling_columns(fit, columns, *_of(item, kind)) for item in items]))
         unseen.append(found)
     card = _card(structures, items, targets, recipe)
-    seen = together([sample.configuration.signature for one in structures for sample in (one.first, *one.ends)])
+    seen = together([sample.configuration.signature for one in structures for sample in one.structures])
     predictor = PropensityPredictor(card, columns, tuple(fits), tuple(limits), seen, network)
     return Trained(predictor, tuple(items), tuple(unseen), tuple(map(tuple, folds)))
 
@@ -199,12 +194,12 @@ def _item(
             "A window of free draws that lasts nearly as long holds the answer itself: choose later times.",
         )
     table = describe(sample.configuration, sample.mixture, settings, threads, cage)
-    labels, ceilings = one.labels(times)
+    labels, ceilings = one.labels(times), one.ceilings(times)
     progress.advance(1)
     further: list[Moments | None] = [None] * sample.mixture.kinds
     for end in one.ends:
-        found = _moments(end, times, settings, threads, None if recipe.reads == "inherent" else end.cage)
-        weight = _weight(end.draws) / _weight(one.draws(times))
+        found = _moments(end, times, settings, threads, None if recipe.reads == "inherent" else end.first.cage)
+        weight = weight_of(end.draws(times)) / weight_of(one.draws(times))
         for kind, (before, new) in enumerate(zip(further, found, strict=True)):
             further[kind] = new.weighted(weight) if before is None else before.with_(new.weighted(weight))
         progress.advance(1)
@@ -212,21 +207,14 @@ def _item(
 
 
 def _moments(
-    end: Sample, times: Sequence[float], settings: DescriptorSettings, threads: int, cage: Cage | None
+    end: Structures, times: Sequence[float], settings: DescriptorSettings, threads: int, cage: Cage | None
 ) -> list[Moments]:
     """Return the moments of descriptors and labels of each species of the end of a draw. Raises `DatasetError`."""
-    described = describe(end.configuration, end.mixture, settings, threads, cage)
-    labels, species = particle_labels(end, np.array(times), "propensity"), end.configuration.species
-    return [Moments.of(described.values[species == kind], labels[species == kind]) for kind in range(end.mixture.kinds)]
-
-
-def _weight(draws: int) -> float:
-    """Return the weight of a label that is a mean over `draws`, from 0 to 1; 1 if their number is not known.
-
-    It is proportional to the inverse of the variance that a fit leaves: that of the propensity which descriptors do
-    not explain, and that of the mean, which equals it at `EQUAL_DRAWS`.
-    """
-    return draws / (draws + EQUAL_DRAWS) if draws else 1.0
+    sample = end.first
+    described = describe(sample.configuration, sample.mixture, settings, threads, cage)
+    labels, species = end.labels(times), sample.configuration.species
+    kinds = range(sample.mixture.kinds)
+    return [Moments.of(described.values[species == kind], labels[species == kind]) for kind in kinds]
 
 
 def left_out_together(items: Sequence[Item], recipe: Recipe) -> list[list[int]]:
