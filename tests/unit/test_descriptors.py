@@ -12,7 +12,12 @@ from glassformer.dataset.mixtures import shipped
 from glassformer.observables.descriptors import Descriptors, DescriptorSettings, collect_descriptors, join
 from glassformer.observables.descriptors.angular import bond_orders
 from glassformer.observables.descriptors.averages import coarse_grained_fields, recursive_averages
-from glassformer.observables.descriptors.displacements import displacement_descriptors
+from glassformer.observables.descriptors.displacements import (
+    collective_displacements,
+    displacement_descriptors,
+    forces_on_the_way,
+    plateau_displacements,
+)
 from glassformer.observables.descriptors.energies import local_energies
 from glassformer.observables.descriptors.harmonic import harmonic_amplitudes
 from glassformer.observables.descriptors.neighbors import find_neighbors
@@ -234,6 +239,70 @@ def test_a_homogeneous_deformation_is_affine() -> None:
     found = displacement_descriptors(wrap(start, reference.box), find_neighbors(reference, 2.0))
     assert inner.any()
     np.testing.assert_allclose(found.column("displacement.nonaffine")[inner], 0, atol=1e-12)
+
+
+def test_collective_displacements_against_a_loop() -> None:
+    reference = rattled_lattice(6)
+    vector = np.random.default_rng(0).normal(0, 0.1, reference.positions.shape)
+    start = wrap(reference.positions - vector, reference.box)
+    found = collective_displacements(start, find_neighbors(reference, 2.5), 2.1, (1, 3))
+    distance = np.linalg.norm(separations(reference), axis=-1)
+    weight = np.where(distance < 2.1, np.exp(-distance / 2.1), 0)
+    weight /= weight.sum(1, keepdims=True)
+    for generation in (1, 3):
+        mean = np.linalg.matrix_power(weight, generation) @ vector
+        expected = {
+            "length": np.linalg.norm(mean, axis=1),
+            "along": (mean * vector).sum(1),
+            "rest": np.linalg.norm(vector - mean, axis=1),
+        }
+        for name, values in expected.items():
+            np.testing.assert_allclose(found.column(f"collective.{name}.{generation}"), values, rtol=1e-4, atol=1e-6)
+    assert len(found.names) == 6
+
+
+@pytest.mark.parametrize("configuration", [rattled_lattice(6, amplitude=0.05), in_plane()])
+def test_forces_are_those_of_the_engine(configuration: Configuration) -> None:
+    thermal = configuration
+    mixture = shipped("kob-andersen-2d") if configuration.dimension == 2 else KOB_ANDERSEN
+    force = interactions(thermal, mixture).force
+    vector = np.random.default_rng(4).normal(0, 0.1, thermal.positions.shape)
+    vector[:, configuration.dimension :] = 0
+    vector[0] = 0
+    reference = replace(thermal, positions=wrap(thermal.positions + vector, thermal.box))
+    table = forces_on_the_way(find_neighbors(thermal, 2.5), find_neighbors(reference, 2.5), mixture)
+    work = (force * vector).sum(1)
+    np.testing.assert_allclose(table.column("force.length"), np.linalg.norm(force, axis=1), rtol=1e-3)
+    np.testing.assert_allclose(table.column("force.work"), work, rtol=1e-3, atol=1e-2)
+    along = work[1:] / np.linalg.norm(vector[1:], axis=1)
+    np.testing.assert_allclose(table.column("force.along")[1:], along, rtol=1e-3, atol=1e-2)
+    # One that is in its place has no direction to it.
+    assert table.column("force.along")[0] == 0
+
+
+@pytest.mark.parametrize("configuration", [rattled_lattice(6), in_plane()])
+def test_plateau_displacements_are_means_over_a_gaussian_cage(configuration: Configuration) -> None:
+    random, dimension, number = np.random.default_rng(5), configuration.dimension, configuration.particles
+    vector = np.zeros((number, 3))
+    vector[:, :dimension] = random.normal(0, 0.1, (number, dimension))
+    # One at its place, one that hardly moves around it, and one that does not move at all.
+    square = random.uniform(0.002, 0.05, number)
+    vector[0], square[1], square[2] = 0, 1e-6, 0
+    start = wrap(configuration.positions - vector, configuration.box)
+    table = plateau_displacements(start, find_neighbors(configuration, 2.0), square)
+    samples = random.normal(size=(20_000, dimension))
+    for i in (0, 1, 2, 3, 50):
+        length = np.linalg.norm(vector[i, :dimension] + samples * np.sqrt(square[i] / dimension), axis=1)
+        error = length.std() / np.sqrt(len(length))
+        assert table.column("plateau.mean")[i] == pytest.approx(length.mean(), abs=4 * error + 2e-6)
+        assert table.column("plateau.root")[i] == pytest.approx(np.sqrt((vector[i] ** 2).sum() + square[i]), rel=1e-5)
+    # Where the exact form ends, the expansion takes over without a step.
+    variance = (vector**2).sum(1)[3] / 600 * np.array([1 + 1e-4, 1 - 1e-4])
+    both = [
+        plateau_displacements(start, find_neighbors(configuration, 2.0), np.full(number, dimension * one))
+        for one in variance
+    ]
+    assert both[0].column("plateau.mean")[3] == pytest.approx(both[1].column("plateau.mean")[3], rel=1e-5)
 
 
 def test_averages_against_a_loop() -> None:

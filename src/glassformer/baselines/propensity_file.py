@@ -62,6 +62,7 @@ def write_predictor(path: Path, predictor: PropensityPredictor) -> None:
         if predictor.network is not None:
             part = file.create_group("network")
             part.attrs["settings"] = json.dumps(predictor.network.settings)
+            part.attrs["amplitudes"] = predictor.network.amplitudes
             part.create_dataset("weights", data=predictor.network.weights, compression="gzip", shuffle=True)
 
     write_hdf5(path, fill)
@@ -97,7 +98,7 @@ def _network(part: Any, targets: int, size: int, path: Path) -> NetworkMember:
         raise CheckpointError(f"{path}: the settings of its network are damaged", _AGAIN) from None
     if not isinstance(settings, dict):
         raise CheckpointError(f"{path}: the settings of its network are no table", _AGAIN)
-    return NetworkMember(settings, found["weights"], targets)
+    return NetworkMember(settings, found["weights"], targets, bool(part.attrs.get("amplitudes", False)))
 
 
 def _check(part: dict[str, NDArray[Any]], card: ModelCard, columns: tuple[str, ...], path: Path) -> None:

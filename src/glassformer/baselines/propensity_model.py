@@ -107,12 +107,14 @@ class Prediction:
 class NetworkMember:
     """A network of `targets` outputs that a model averages with its regression: settings, and weights (W,) float32.
 
-    The weights are the parameters and the statistics of batch norms, in the network's own order.
+    The weights are the parameters and the statistics of batch norms, in the network's own order. `amplitudes`: it
+    reads <u^2> in the cage, too.
     """
 
     settings: dict[str, Any]
     weights: NDArray[np.float32]
     targets: int
+    amplitudes: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -292,8 +292,7 @@ class ComposedSettings(NetworkSettings):
     def inside(self, further_scalars: int = 0) -> NetworkSettings:
         """Return the settings of the encoder inside, which reads `inputs` and so many `further_scalars`."""
         settings = self.base.model_copy(update={"inputs": self.inputs, "species": self.species})
-        settings._further_scalars = self._further_scalars + further_scalars
-        return settings
+        return settings.reading_further(self._further_scalars + further_scalars)
 
     @property
     def graph(self) -> NearestGraph | CutoffGraph:

@@ -1,7 +1,7 @@
 """What the settings of all networks share: inputs, graph and head of the [network] table of a run file."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -128,6 +128,12 @@ class NetworkSettings(Settings):
         """Number of scalars of each particle."""
         own = sum(self.species if name == "species" else 1 for name in self.scalar_inputs)
         return own + self._further_scalars
+
+    def reading_further(self, scalars: int) -> Self:
+        """Return the same for a network that reads so many `scalars` of each particle beside `inputs`."""
+        found = self.model_copy()
+        found._further_scalars = self._further_scalars + scalars
+        return found
 
     @property
     def reads_positions(self) -> bool:

@@ -49,12 +49,14 @@ class RecipeNetwork(Settings):
     the place of its inherent structure, the cage positions if the recipe reads them. `share`: of the network in the
     mean. `steps` of the optimiser, one configuration each. `weight_of_ends`: least weight of the loss for an end of a
     draw, beside 1 for a configuration with all its draws; further draws of an end raise it as in the regression.
+    `amplitudes`: the network reads <u^2> in the cage, too, which needs cage positions.
     """
 
     run: Annotated[str, Field(min_length=1, max_length=1000)] = "propensity-network"
     share: Annotated[float, Field(gt=0, lt=1)] = 0.5
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     weight_of_ends: Annotated[float, Field(gt=0, le=1)] = 0.3
+    amplitudes: bool = False
 
 
 class Recipe(Settings):
@@ -100,4 +102,6 @@ class Recipe(Settings):
             raise ValueError("targets: temperatures must increase")
         if self.network is not None and len(temperatures) > 1:
             raise ValueError("network: got several temperatures; expected one, or no network")
+        if self.network is not None and self.network.amplitudes and self.reads == "inherent":
+            raise ValueError('network.amplitudes: inherent structures have none; expected reads = "restricted"')
         return self

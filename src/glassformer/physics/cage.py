@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.special import gamma, hyp1f1
 
 from glassformer.core.arrays import CAGE, FloatArray, check_arrays
 from glassformer.core.errors import ConfigurationError
@@ -11,6 +12,8 @@ from glassformer.physics.configuration import check_inside
 
 # How they are found, and with it what may be predicted from them.
 Kind = Literal["restricted", "window"]
+# Half the squared ratio of distance and spread from which a mean distance is taken from its expansion.
+_FAR = 300.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,22 @@ class Cage:
         Dynamics until t tell the propensities at times near t; ten times later they are a prediction.
         """
         return 10 * self.end if self.kind == "window" else 0.0
+
+
+def plateau_mean(square_distance: FloatArray, square_displacement: FloatArray, dimension: int) -> FloatArray:
+    """Return the mean of |r - r(0)|, (N,), once a particle has explored its cage, without memory of where it was.
+
+    r is taken as Gaussian around the cage position in d = `dimension` dimensions, with <u^2> = d s^2 =
+    `square_displacement` (N,). With the distance u of r(0) from there, u^2 = `square_distance` (N,), the mean is
+    s sqrt(2) Gamma((d + 1) / 2) / Gamma(d / 2) 1F1(-1/2; d / 2; -u^2 / 2 s^2).
+    """
+    variance = np.maximum(square_displacement / dimension, 1e-12)
+    ratio = square_distance / (2 * variance)
+    factor = np.sqrt(2) * gamma((dimension + 1) / 2) / gamma(dimension / 2)
+    near = np.sqrt(variance) * factor * hyp1f1(-0.5, dimension / 2, -np.minimum(ratio, _FAR))
+    distance = np.sqrt(np.maximum(square_distance, variance))
+    far = distance + (dimension - 1) * variance / (2 * distance)
+    return np.asarray(np.where(ratio < _FAR, near, far))
 
 
 def check_cage(cage: Cage, particles: int, box: FloatArray, where: str) -> None:

@@ -26,10 +26,10 @@ from glassformer.core.recipe import Recipe, RecipeNetwork
 from glassformer.core.run import Run, Training, load_run
 from glassformer.core.seeds import generator, named_seed
 from glassformer.core.settings import check_settings
-from glassformer.dataset.sample import Sample
 from glassformer.graph.batch import GraphBatch, build_graph
 from glassformer.network.registry import build_network
-from glassformer.physics.cage import Cage
+from glassformer.physics.box import minimum_image
+from glassformer.physics.cage import Cage, plateau_mean
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.train.batch_norm import remeasure_batch_norm
@@ -39,6 +39,8 @@ from glassformer.train.schedule import learning_rate
 
 # Of the steps, one of so many is on a configuration with all its draws, where there are ends of draws, too.
 TURN = 4
+# A length in the cage, and how steeply its logarithm is read: it varies by a quarter or so.
+_TYPICAL, _STEEP = 0.15, 4.0
 # Decay of the moving average of the weights, per step.
 DECAY = 0.99
 # What a run must say of its training, which is counted in steps here: nothing else is followed.
@@ -118,7 +120,7 @@ def member_outputs(
     """
     settings = _settings_of(member)
     with _threads(threads):
-        return _outputs(member, build_graph(_referred(configuration, cage), settings, mixture))
+        return _outputs(member, _graph(configuration, cage, settings, mixture, member.amplitudes))
 
 
 def _run_of(settings: RecipeNetwork) -> Run:
@@ -154,15 +156,38 @@ def _group(one: Structures, times: Sequence[float], settings: NetworkSettings, r
     weights = [1.0, *(max(recipe.network.weight_of_ends, weight) for weight in of_ends)]
     labels = [of.labels(times) for of in (one, *one.ends)]
     start, *ends = (
-        _Example(_graph(sample, settings, recipe), sample.configuration.species, label, weight)
+        _Example(
+            _graph(
+                sample.configuration,
+                None if recipe.reads == "inherent" else sample.cage,
+                settings,
+                sample.mixture,
+                recipe.network.amplitudes,
+            ),
+            sample.configuration.species,
+            label,
+            weight,
+        )
         for sample, label, weight in zip(one.structures, labels, weights, strict=True)
     )
     return _Group(start, tuple(ends))
 
 
-def _graph(sample: Sample, settings: NetworkSettings, recipe: Recipe) -> GraphBatch:
-    cage = None if recipe.reads == "inherent" else sample.cage
-    return build_graph(_referred(sample.configuration, cage), settings, sample.mixture)
+def _graph(
+    configuration: Configuration, cage: Cage | None, settings: NetworkSettings, mixture: Mixture, amplitudes: bool
+) -> GraphBatch:
+    graph = build_graph(_referred(configuration, cage), settings, mixture)
+    if cage is None or not amplitudes:
+        return graph
+    return replace(graph, scalars=torch.cat([graph.scalars, _amplitudes(configuration, cage)], 1))
+
+
+def _amplitudes(configuration: Configuration, cage: Cage) -> Tensor:
+    """Return two numbers (N, 2) of order one: from the root of <u^2>, and from the mean displacement in the plateau."""
+    vectors = minimum_image(cage.positions - configuration.positions, configuration.box)
+    mean = plateau_mean((vectors**2).sum(1), cage.square_displacement, configuration.dimension)
+    lengths = np.stack([np.sqrt(cage.square_displacement), mean], 1)
+    return torch.from_numpy(_STEEP * np.log(np.maximum(lengths, 1e-6) / _TYPICAL)).float()
 
 
 def _kept_or_fitted(
@@ -184,10 +209,11 @@ def _kept_or_fitted(
     if found is not None:
         progress.advance(settings.steps)
     else:
-        found = _fitted(training, run.network, run.training, settings, seed, progress)
+        network = _reading(run.network, settings.amplitudes)
+        found = _fitted(training, network, run.training, settings, seed, progress)
         if path is not None:
             write_atomically(path, with_last_line(found.tobytes()))
-    return NetworkMember(shape, found, training[0].start.labels.shape[1])
+    return NetworkMember(shape, found, training[0].start.labels.shape[1], settings.amplitudes)
 
 
 def _read(path: Path) -> NDArray[np.float32] | None:
@@ -297,7 +323,12 @@ def _settings_of(member: NetworkMember) -> NetworkSettings:
         raise CheckpointError(
             f"the network of the model is {found.name}, which cannot be one of a propensity model", _AGAIN
         )
-    return found
+    return _reading(found, member.amplitudes)
+
+
+def _reading(settings: NetworkSettings, amplitudes: bool) -> NetworkSettings:
+    """Return the settings of a network that reads `_amplitudes`, if it does."""
+    return settings.reading_further(2) if amplitudes else settings
 
 
 def _state(network: nn.Module) -> list[Tensor]:

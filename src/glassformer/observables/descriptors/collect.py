@@ -1,6 +1,6 @@
 """The default set of descriptors: of an inherent structure, and of the vectors that lead to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,12 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, SettingsError
 from glassformer.observables.descriptors.angular import bond_orders, default_angular_shells
 from glassformer.observables.descriptors.averages import recursive_averages
-from glassformer.observables.descriptors.displacements import displacement_descriptors
+from glassformer.observables.descriptors.displacements import (
+    collective_displacements,
+    displacement_descriptors,
+    forces_on_the_way,
+    plateau_displacements,
+)
 from glassformer.observables.descriptors.energies import local_energies
 from glassformer.observables.descriptors.harmonic import harmonic_amplitudes
 from glassformer.observables.descriptors.neighbors import Neighbors, check_cutoff, find_neighbors
@@ -101,7 +106,7 @@ def cage_descriptors(
     """
     chosen = replace(DescriptorSettings() if settings is None else settings, harmonic=())
     caged = replace(configuration, positions=cage.positions, inherent_positions=None)
-    return _of_structure(caged, configuration.positions, mixture, chosen, threads, [_mobility(cage)]).prefixed("cage")
+    return _of_structure(caged, configuration.positions, mixture, chosen, threads, cage).prefixed("cage")
 
 
 def _of_structure(
@@ -110,9 +115,9 @@ def _of_structure(
     mixture: Mixture,
     chosen: DescriptorSettings,
     threads: int,
-    further: Sequence[Descriptors] = (),
+    cage: Cage | None = None,
 ) -> Descriptors:
-    """Return the descriptors of `structure`, of the vectors to it from the positions `thermal`, and `further` ones."""
+    """Return the descriptors of `structure`, of the vectors to it from the positions `thermal`, and of `cage`."""
     shells, coarse = default_shells(chosen.reach), coarse_shells(chosen.reach)
     far = find_neighbors(structure, shells.reach, threads)
     radial = radial_densities(far, shells, mixture.species, threads=threads)
@@ -120,8 +125,15 @@ def _of_structure(
     del far
     near = find_neighbors(structure, _near(mixture, chosen), threads)
     fine = join(radial, bond_orders(near, default_angular_shells(), chosen.degrees, threads=threads))
-    local = [wide, *_local(structure, thermal, near, mixture, chosen, threads), *further]
+    local = [wide, *_local(structure, thermal, near, mixture, chosen, threads)]
+    at_start = find_neighbors(replace(structure, positions=thermal), mixture.longest_cutoff, threads)
+    # What matters at short times. Averages of these over neighbors add nothing: docs/results/propensity.md.
+    own = [collective_displacements(thermal, near, chosen.averaging_length), forces_on_the_way(at_start, near, mixture)]
+    if cage is not None:
+        local.append(_mobility(cage))
+        own.append(plateau_displacements(thermal, near, cage.square_displacement))
     return join(
+        *own,
         recursive_averages(join(*local), near, chosen.averaging_length, chosen.generations),
         recursive_averages(fine, near, chosen.averaging_length, chosen.fine_generations),
     )
