@@ -6,7 +6,7 @@
 DATASET holds configurations with draws, ENDS the ends of these (`glassformer ends`), both with what the recipe reads
 (`glassformer quench`, `glassformer cage`). The folds are those of `glassformer train`. `--networks`: folder where
 finished networks are kept; a benchmark that was stopped continues. Scores are Pearson's correlations over the particles
-of a species at the last time, averaged over the configurations; differences are paired by configuration, to the
+of a species at each time, averaged over the configurations; differences are paired by configuration, to the
 regression alone.
 """
 
@@ -36,8 +36,8 @@ SHARES = (0.0, 0.3, 0.5, 0.7, 1.0)
 def scores(
     items: Sequence[Item], folds: Sequence[Sequence[int]], outputs: Sequence[FloatArray], kind: int
 ) -> dict[float, FloatArray]:
-    """Return the correlations (C,) of every item's particles of species `kind`, by the share of the network."""
-    found = {share: np.empty(len(items)) for share in SHARES}
+    """Return the correlations (C, K) of every item's particles of species `kind`, by the share of the network."""
+    found = {share: np.empty((len(items), items[0].labels.shape[1])) for share in SHARES}
     for left_out in folds:
         fit = fit_items([item for index, item in enumerate(items) if index not in left_out], kind)
         for index in left_out:
@@ -45,18 +45,21 @@ def scores(
             given = item.table.values[rows], item.temperature, outputs[index][rows]
             for share in SHARES:
                 predicted = replace(fit, share=share).standardised(*given)
-                found[share][index] = correlation(predicted[:, -1], item.labels[rows, -1])
+                pairs = zip(predicted.T, item.labels[rows].T, strict=True)
+                found[share][index] = [correlation(one, label) for one, label in pairs]
     return found
 
 
-def rows_of(found: dict[float, FloatArray], species: str) -> list[dict[str, Any]]:
-    """Return one row per share."""
+def rows_of(found: dict[float, FloatArray], species: str, times: Sequence[float]) -> list[dict[str, Any]]:
+    """Return one row per time and share."""
     rows = []
-    for share, each in found.items():
-        row: dict[str, Any] = {"species": species, "share": share, "mean": float(each.mean())}
-        row["error"] = float(each.std(ddof=1) / np.sqrt(len(each)))
-        row["difference"], row["difference_error"] = paired(each, found[0.0])
-        rows.append(row | {"each": each.tolist()})
+    for place, time in enumerate(times):
+        for share, correlations in found.items():
+            each = correlations[:, place]
+            row: dict[str, Any] = {"species": species, "time": time, "share": share, "mean": float(each.mean())}
+            row["error"] = float(each.std(ddof=1) / np.sqrt(len(each)))
+            row["difference"], row["difference_error"] = paired(each, found[0.0][:, place])
+            rows.append(row | {"each": each.tolist()})
     return rows
 
 
@@ -81,10 +84,10 @@ def main() -> None:
         given = structures, times, folds, recipe, stages, arguments.threads, arguments.networks
         outputs, _ = train_members(*given)
     names = samples[0].mixture.species
-    rows = [row for kind, name in enumerate(names) for row in rows_of(scores(items, folds, outputs, kind), name)]
+    rows = [row for kind, name in enumerate(names) for row in rows_of(scores(items, folds, outputs, kind), name, times)]
     for row in rows:
         print(
-            f"{row['species']}  share of the network {row['share']:.1f}  {row['mean']:.4f} +- {row['error']:.4f}"
+            f"{row['species']}  t = {row['time']:g}  share of the network {row['share']:.1f}  {row['mean']:.4f} +- {row['error']:.4f}"
             f"  difference {row['difference']:+.4f} +- {row['difference_error']:.4f}",
             file=sys.stderr if arguments.json else sys.stdout,
         )
