@@ -87,8 +87,9 @@ def main() -> None:
     rows = [row for kind, name in enumerate(names) for row in rows_of(scores(items, folds, outputs, kind), name, times)]
     for row in rows:
         print(
-            f"{row['species']}  t = {row['time']:g}  share of the network {row['share']:.1f}  {row['mean']:.4f} +- {row['error']:.4f}"
-            f"  difference {row['difference']:+.4f} +- {row['difference_error']:.4f}",
+            f"{row['species']}  t = {row['time']:g}  share of the network {row['share']:.1f}"
+            f"  {row['mean']:.4f} +- {row['error']:.4f}  difference"
+            f" {row['difference']:+.4f} +- {row['difference_error']:.4f}",
             file=sys.stderr if arguments.json else sys.stdout,
         )
     if arguments.json:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from glassformer.api.propensities import propensity
-from glassformer.api.simulation import quenched
+from glassformer.api.simulation import caged, quenched
 from glassformer.api.structures import Structure
 from glassformer.api.training import train_propensity
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
@@ -23,6 +23,7 @@ from glassformer.core.settings import check_settings
 from glassformer.dataset.ends import end_of_draw
 from glassformer.dataset.sample import Sample
 from glassformer.observables.descriptors import DescriptorSettings
+from glassformer.simulate.cage import CageSampling
 from glassformer.train import network_member
 from glassformer.train.network_member import member_outputs
 from glassformer.train.propensity import Trained, train_predictor
@@ -155,6 +156,29 @@ def test_ends_are_learned_from_but_where_their_beginning_is_left_out(
     for index in (1, 2, 3):
         assert not np.array_equal(one[index], other[index])
         assert not np.array_equal(one[index], without[index])
+
+
+def test_the_amplitudes_in_the_cage_are_read(cold: list[Sample], run_file: Path, tmp_path: Path) -> None:
+    sampling = CageSampling(draws=2, begin=0.2, end=0.6, radius=0.4)
+    caged_ones = [caged(one, "restricted", sampling, 1, Silent()) for one in cold]
+    reading = recipe(run_file, amplitudes=True, steps=3).model_copy(update={"reads": "restricted"})
+    trained = train_predictor(caged_ones, reading, Silent())
+    write_predictor(tmp_path / "model.h5", trained.predictor)
+    network = read_predictor(tmp_path / "model.h5").network
+    assert network is not None
+    assert network.amplitudes
+    sample = caged_ones[0]
+    assert sample.cage is not None
+
+    def outputs(factor: float) -> np.ndarray:
+        assert sample.cage is not None
+        wider = replace(sample.cage, square_displacement=factor * sample.cage.square_displacement)
+        return member_outputs(network, sample.configuration, sample.mixture, wider, 1)
+
+    assert np.isfinite(outputs(1.0)).all()
+    assert not np.allclose(outputs(1.0), outputs(2.0), atol=1e-4)
+    with pytest.raises(SettingsError, match=r"network\.amplitudes: inherent structures have none"):
+        check_settings({"reads": "inherent", "network": {"amplitudes": True}}, Recipe, "recipe")
 
 
 def test_a_file_says_what_the_model_says(trained: Trained, cold: list[Sample], tmp_path: Path) -> None:
