@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassformer.cli.console import console, number, print_table
 from glassformer.cli.particle_tables import print_particle_scores
-from glassformer.core.words import counted
+from glassformer.core.words import counted, some_of
 from glassformer.dataset.sample import MOST_DRIFT
 from glassformer.dataset.species import DIMENSIONS
 from glassformer.dataset.summary import StatePointSummary
@@ -187,8 +187,6 @@ def print_status(status: "Status") -> None:
 
 
 def _print_damaged(lines: list[str]) -> None:
-    from glassformer.dataset.folder import some_of
-
     if lines:
         console.print(f"{counted(len(lines), 'damaged sample')}:", style="bold red")
         for line in some_of(lines):

@@ -16,12 +16,11 @@ from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import EngineError
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
-from glassformer.dataset.index import Index
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
-from glassformer.simulate.campaign import draws_there, tasks
+from glassformer.simulate.campaign import all_draws_there, tasks
 from glassformer.simulate.draws import check_engine, engine_of
 from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.isoconfigurational import DRAWS, array_sizes
@@ -133,7 +132,7 @@ def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progre
     """Return what `campaign` costs on `workers` cores, less what `dataset` holds already.
 
     The rates are those of a hot liquid of the campaign's size and of draws that have just begun; draws in lockstep
-    become slower as they drift apart. Raises `SettingsError`, `EngineError`, and what `draws_there` raises.
+    become slower as they drift apart. Raises `SettingsError`, `EngineError`, and what `all_draws_there` raises.
     """
     missing: dict[str, list[int | None]] = {point.label: [] for point in campaign.state_points}
     for task, there in draws_found(campaign, dataset):
@@ -150,8 +149,9 @@ def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progre
 
 def draws_found(campaign: Campaign, dataset: Path | None) -> list[tuple[Task, int | None]]:
     """Return the tasks of `campaign`, each with the draws that `dataset` holds of it, as `draws_there` counts them."""
-    index = None if dataset is None else Index(dataset)
-    return [(task, None if index is None else draws_there(task, index)) for task in tasks(campaign, dataset or Path())]
+    every = tasks(campaign, dataset or Path())
+    there = [None] * len(every) if dataset is None else all_draws_there(every, dataset)
+    return list(zip(every, there, strict=True))
 
 
 def refuse_uncountable(campaign: Campaign) -> None:
