@@ -244,5 +244,5 @@ def _print_ways(cost: StudyCost) -> None:
             f"With any number of cores (--parsl): at least {wall_time(*cost.longest_hours)}; a configuration and a"
             " training take one core each."
         )
-    if not cost.device:
+    if all(stage.unit == "core" for stage in cost.stages):
         console.print("With a GPU: run this command where there is one; the GPU's rates are measured there.")
