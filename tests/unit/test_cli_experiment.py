@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from glassformer.cli.experiment import OVERHEAD, _training_hours
+from glassformer.cli.study_cost import OVERHEAD, _of_trainings, print_total, study_cost, training_hours
 from glassformer.core.errors import DatasetError
 from glassformer.core.experiment import load_study
 from glassformer.core.layout import TrainingFolder
@@ -169,9 +169,51 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Pat
     done = glassformer("experiment", folder / "study.toml", "--out", tmp_path / "out", "--dry-run", "--workers", 1)
     assert done.returncode == 0, done.stderr
     assert "core-hours" in done.stdout or "minutes" in done.stdout
-    assert re.search(r"Estimate: 4 trainings, about .* on 1 core\.", done.stdout)
-    assert "From one training step of each network on a few particles" in done.stdout
+    for stage in ("campaign: equilibration", "campaign: draws", "inherent structures", "4 trainings"):
+        assert re.search(rf"{stage} +[\d.e-]+( to [\d.e-]+)? core-hours +[\d.e-]+( to [\d.e-]+)? \w+\n", done.stdout)
+    said = " ".join(done.stdout.split())
+    assert re.search(r"Total: [\d.]+( to [\d.]+)? core-hours, [\d.]+ \w+; .* on 1 core\.", said)
+    assert "Shortest way here: equilibration in LAMMPS; draws" in said
+    assert "With any number of cores (--parsl): at least" in said
+    assert "With a GPU: run this command where there is one" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_the_cost_as_json_is_the_sum_of_its_stages(folder: Path, tmp_path: Path) -> None:
+    words = "experiment", folder / "study.toml", "--out", tmp_path / "out", "--json", "--workers", 1
+    done = glassformer(*words, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    cost = json.loads(done.stdout)
+    names = [stage["name"].rpartition(": ")[2] for stage in cost["stages"]]
+    assert names == ["equilibration", "draws", "inherent structures", "4 trainings"]
+    assert all(stage["hours"][0] > 0 for stage in cost["stages"])
+    total = [sum(stage["hours"][end] for stage in cost["stages"]) for end in (0, 1)]
+    assert cost["total"]["core_hours"] == pytest.approx(total)
+    # One core does one after the other.
+    assert cost["total"]["wall_hours"] == pytest.approx(total)
+    assert cost["total"]["longest_hours"][1] < total[1]
+    (plan,) = cost["plans"].values()
+    assert plan["core_hours"] == pytest.approx([sum(one["hours"][end] for one in cost["stages"][:2]) for end in (0, 1)])
+    refused = glassformer(*words)
+    assert (refused.returncode, "got --json without --dry-run" in refused.stderr) == (2, True)
+
+
+def test_what_is_finished_costs_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = study_cost(load_study(str(folder / "study.toml")), "demo", [], folder / "untouched", 2, Silent())
+    assert (done.wall_hours, done.bytes, done.trainings, done.finished) == ((0, 0), 0, 0, 4)
+    print_total(done)
+    assert "4 finished trainings not counted" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_device_s_hours_are_not_those_of_cores(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = study_cost(load_study(str(folder / "study.toml")), "demo", [], folder / "untouched", 2, Silent())
+    trainings = _of_trainings([3.0, 1.0], 2, torch.device("cuda"))
+    assert trainings.hours == trainings.wall_hours == trainings.longest_hours == (4, 4)
+    both = replace(done, stages=(*done.stages[:-1], replace(done.stages[-1], hours=(8, 9)), trainings), device="a GPU")
+    print_total(both)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Total: 4 device-hours and 8 to 9 core-hours, 0 bytes; 4 hours on 2 cores and a GPU." in said
+    assert "With a GPU" not in said
 
 
 def test_a_study_that_cannot_be_run_writes_nothing(folder: Path, tmp_path: Path) -> None:
@@ -197,15 +239,15 @@ def test_each_network_is_estimated_once(folder: Path, monkeypatch: pytest.Monkey
     )
     study = load_study(str(folder / "study.toml"))
     campaign = load_campaign(str(folder / "campaign.toml"))
-    hours = _training_hours(study.runs("demo"), campaign, 1, Silent(), torch.device("cpu"))
+    cpu = torch.device("cpu")
+    hours = training_hours(study.runs("demo"), campaign, Silent(), cpu)
     assert len(measured) == 2
     # Epochs x configurations x networks: one of two folds of 4, two of 8, one of 8 x 2 draws, one of 4.
-    trained = 2 * 0.5 * (4 + 2 * 8 + 16 + 4)
-    assert hours == pytest.approx(OVERHEAD * 0.01 * trained / 3600)
-    # Workers share a GPU, and do not share the cores of a computer.
-    places = ("cpu", "cuda")
-    by_four = [_training_hours(study.runs("demo"), campaign, 4, Silent(), torch.device(place)) for place in places]
-    assert by_four == pytest.approx([hours / 4, hours])
+    trained = [2 * 0.5 * number for number in (4, 2 * 8, 16, 4)]
+    assert hours == pytest.approx([OVERHEAD * 0.01 * number / 3600 for number in trained])
+    # A training takes one core, and no less time than it takes there.
+    assert _of_trainings(hours, 2, cpu).wall_hours[0] == pytest.approx(sum(hours) / 2)
+    assert _of_trainings(hours, 4, cpu).wall_hours[0] == pytest.approx(max(hours))
 
 
 def test_an_estimate_is_measured_on_few_particles() -> None:

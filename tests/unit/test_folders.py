@@ -1,22 +1,29 @@
 """Dataset folders that cannot be read as a whole, and samples whose draws gained energy."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from glassformer.cli.tables import print_summary
+from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError, StorageError
-from glassformer.dataset.folder import read_dataset, refuse_unequilibrated, sample_paths
+from glassformer.core.run import Run
+from glassformer.core.settings import check_settings
+from glassformer.dataset.folder import read_dataset, read_samples, refuse_unequilibrated, sample_paths
+from glassformer.dataset.outline import stream_dataset
 from glassformer.dataset.sample import write_sample
 from glassformer.dataset.summary import summarise
-from tests.conftest import synthetic_sample
+from glassformer.simulate.campaign import missing_work, tasks
+from glassformer.simulate.sample_task import Task
+from tests.conftest import TINY_CAMPAIGN, TINY_RUN, synthetic_sample
 
 pytestmark = pytest.mark.long
 
@@ -69,6 +76,46 @@ def test_a_place_that_may_not_be_entered_is_one_error_for_every_command(dataset:
             assert "Permission denied" in done.stderr
     finally:
         dataset.parent.chmod(0o755)
+
+
+def read_all(dataset: Path) -> None:
+    read_dataset(dataset)
+
+
+def stream(dataset: Path) -> None:
+    stream_dataset(dataset, 0, check_settings(TINY_RUN, Run, "run"))
+
+
+def look_for_missing(dataset: Path) -> None:
+    campaign = check_settings(TINY_CAMPAIGN | {"configurations": 15}, Campaign, "tiny")
+    missing_work([task for task in tasks(campaign, dataset) if task.point.temperature == 0.5], dataset)
+
+
+@pytest.mark.parametrize("use", [read_all, read_samples, stream, look_for_missing])
+def test_all_damaged_samples_are_counted_at_once(
+    use: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / "T0.50_P1.55" / f"c{number:04d}.h5" for number in range(14)]
+    for number, path in enumerate(paths):
+        write_sample(path, synthetic_sample(number))
+    monkeypatch.setattr(Task, "accepts", lambda task, parameters: True)
+    use(tmp_path)
+    for path in paths[:12]:
+        os.truncate(path, 3000)
+    with pytest.raises(DatasetError) as caught:
+        use(tmp_path)
+    first, *named, last = caught.value.problem.splitlines()
+    assert first == f"12 of 14 samples of {tmp_path} cannot be used:"
+    assert [line.split()[0] for line in named] == [str(path) for path in paths[:10]]
+    assert last == "and 2 more"
+    assert caught.value.remedy.count(f"glassformer repair {tmp_path} --recompute") == 1
+    assert f"glassformer verify {tmp_path}" in caught.value.remedy
+    # One alone needs no list.
+    for number, path in enumerate(paths[1:12], 1):
+        write_sample(path, synthetic_sample(number))
+    with pytest.raises(DatasetError, match=f"^{re.escape(str(paths[0]))} ") as caught:
+        use(tmp_path)
+    assert "verify" not in caught.value.remedy
 
 
 def test_a_folder_that_vanishes_while_it_is_read_is_an_error(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:

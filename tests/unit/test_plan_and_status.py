@@ -15,14 +15,16 @@ from glassformer.core.arrays import ISOCONFIGURATIONAL
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import DatasetError
 from glassformer.core.json_files import write_json
+from glassformer.core.presets import load_campaign
 from glassformer.core.progress import Silent
 from glassformer.core.runs import exclusive
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import list_dataset
+from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.simulate import plan as module
 from glassformer.simulate.campaign import run_campaign, tasks
-from glassformer.simulate.plan import Cost, Plan, Rates, plan_campaign, sample_bytes
+from glassformer.simulate.plan import Cost, Plan, Rates, cost_at, lengths_of_windows, plan_campaign, sample_bytes
 from glassformer.simulate.stages import fewest_steps, most_steps
 from glassformer.simulate.status import campaign_status
 from glassformer.simulate.unfinished import Unfinished
@@ -47,7 +49,49 @@ def test_the_cost_is_steps_over_rate(tiny_campaign: Campaign, known_rates: Rates
     least, most = found.core_hours
     assert least == pytest.approx(sum(cost.equilibration_hours + cost.draw_hours for cost in found.costs))
     assert found.wall_hours == (least / 2, most / 2)
-    assert plan_campaign(tiny_campaign, None, 100, Silent()).wall_hours[0] == pytest.approx(least / 8)
+    # A configuration takes one core: of more cores some stay idle.
+    longest = max(cost.equilibration_hours + cost.draw_hours for cost in found.costs) / 4
+    many = plan_campaign(tiny_campaign, None, 100, Silent())
+    assert many.wall_hours[0] == many.longest_hours[0] == pytest.approx(longest)
+    assert many.wall_hours[1] > many.wall_hours[0]
+
+
+def test_windows_have_lengths_of_measured_relaxation_times(
+    known_rates: Rates, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_width", 200)
+    found = plan_campaign(load_campaign("thesis"), None, 2, Silent())
+    cold = found.costs[0]
+    # tau_alpha is 2,800 to 4,100 at T = 0.44; by the thesis's estimate it would be 120,000.
+    assert cold.window == pytest.approx(5 * math.exp(0.25 / 0.03), rel=1e-5)
+    steps = 400 * 2 * cold.window / 0.001
+    # Cooling comes before the windows.
+    assert steps < cold.equilibration_hours * 3600 * known_rates.equilibration < 1.6 * steps
+    print_plan(found)
+    assert "(5 relaxation times, estimated as exp(0.25 / (T - 0.41)))" in " ".join(capsys.readouterr().out.split())
+    small = plan_campaign(load_campaign("thesis-small"), None, 2, Silent())
+    assert (small.windows, small.costs[0].window) == ("hold_time", 800.0)
+    further = load_campaign("further-draws")
+    assert (lengths_of_windows(further), cost_at(further, further.state_points[0], [], known_rates).window) == ("", 0)
+
+
+def test_a_busy_machine_is_told(tiny_campaign: Campaign, known_rates: Rates, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getloadavg", lambda: (7.0, 1.0, 1.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert "load 7.0 on 2 cores" in plan_campaign(tiny_campaign, None, 2, Silent()).warnings[-1]
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert not any("busy" in text for text in plan_campaign(tiny_campaign, None, 2, Silent()).warnings)
+
+
+@pytest.mark.long
+def test_the_search_for_an_inherent_structure_is_timed(tiny_campaign: Campaign) -> None:
+    few = module.measure_quench(tiny_campaign, Silent())
+    assert 0 < few < 30
+    # Scaled from the size at which it is measured.
+    large = tiny_campaign.model_copy(update={"particles": 4 * module.MEASURED_PARTICLES})
+    assert module.measure_quench(large, Silent()) / 4 == module._quench_seconds(
+        mixture_of(large.mixture), module.MEASURED_PARTICLES, large.equilibration.start_density, False
+    )
 
 
 def test_what_is_there_is_not_counted(tiny_campaign: Campaign, tiny_dataset: Path, known_rates: Rates) -> None:

@@ -42,12 +42,33 @@ def test_changes_reach_every_depth() -> None:
         ("seed.x.y=1", "'seed' is not a table"),
         ("particle_times.a.b=3", "'particle_times' is not a table"),
         ("draws=many", "draws: got 'many'"),
+        ("state_points.2.until=5", "'state_points' has 2 entries, counted from 0"),
+        ("state_points[0].untl=5", "--set state_points[0].untl=5: unknown key state_points[0].untl"),
+        ("schedule.0.until=5", "'schedule' is not a list"),
+        ("0.until=5", "unknown key 0"),
     ],
 )
 def test_mistakes_in_changes_are_named(change: str, message: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_campaign("demo", [change])
     assert message in caught.value.problem
+
+
+def test_a_number_names_one_entry_of_a_list() -> None:
+    changes = [
+        "state_points.0.until=5",
+        "state_points[1].particle_times=[1.0, 2.0]",
+        "equilibration.stages.0.duration=3",
+    ]
+    first, second = (found := load_campaign("demo", changes)).state_points
+    assert (first.until, second.until) == (5.0, None)
+    assert (first.particle_times, second.particle_times) == (None, (1.0, 2.0))
+    assert found.equilibration.stages[0].duration == 3
+    assert (
+        load_campaign("further-draws", ["state_points.0.particle_times.0=1.5"]).state_points[0].particle_times[0] == 1.5
+    )
+    # One of two points keeps the end that all have, which may then be changed.
+    assert load_campaign("demo", ["state_points.0.until=5", "schedule.until=7"]).schedule.until == 7
 
 
 def test_state_points_are_chosen_by_their_labels() -> None:

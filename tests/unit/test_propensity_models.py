@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from glassformer.api.training import with_scores
+from glassformer.api.training import train_propensity, with_scores
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
 from glassformer.baselines.propensity_model import in_words
 from glassformer.baselines.shipped_models import load_model, model_for
@@ -37,6 +37,7 @@ from glassformer.dataset.readers.extended_xyz import header_settings
 from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.observables.descriptors import DescriptorSettings
 from glassformer.physics.box import wrap
+from glassformer.simulate.cage import CageSampling
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import Trained, train_predictor
@@ -484,6 +485,23 @@ def test_state_points_are_chosen_by_their_labels(dataset: Path, tmp_path: Path) 
     assert wrong.returncode == 2
     assert "the data have no state point T0.61; they have T0.60_rho1.20, T0.80_rho1.20" in wrong.stderr
     assert "got --only with a run of networks" in run("train", "default", *command[2:], "T0.60").stderr
+
+
+@pytest.mark.parametrize("reads", ["inherent", "restricted"])
+def test_nothing_is_derived_for_other_state_points(
+    reads: str, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = CageSampling(draws=1, begin=0.1, end=0.2)
+    monkeypatch.setattr("glassformer.simulate.cage.usual_sampling", lambda sample, kind: few)
+    shutil.copytree(dataset, tmp_path / "data")
+    for path in (tmp_path / "data").glob("*/*.h5"):
+        sample = read_sample(path)
+        write_sample(path, replace(sample, configuration=replace(sample.configuration, inherent_positions=None)))
+    settings = recipe(reads=reads, only=["T0.60"], descriptors={"reach": 2.8, "degrees": [2], "generations": 1})
+    train_propensity(settings, [tmp_path / "data"], tmp_path / "models", 2, Silent())
+    for sample in read_dataset(tmp_path / "data"):
+        assert (sample.configuration.inherent_positions is not None) == (sample.facts.temperature == 0.6)
+        assert (sample.cage is not None) == (sample.facts.temperature == 0.6 and reads == "restricted")
 
 
 def test_another_density_is_told_before_hours_are_spent(samples: list[Sample], tmp_path: Path) -> None:

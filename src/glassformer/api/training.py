@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from glassformer.evaluate.evaluation import evaluate
 from glassformer.evaluate.propensity_scores import score_propensities
 from glassformer.simulate.cage import cage_dataset, usual_sampling
 from glassformer.simulate.quench import quench_dataset
-from glassformer.train.labelled_structures import check_ends, check_liquid, chosen
+from glassformer.train.labelled_structures import check_ends, check_liquid, chosen, is_chosen
 from glassformer.train.propensity import Trained, train_predictor
 from glassformer.train.propensity_prediction import cross_validated
 
@@ -202,11 +203,12 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
         check_ends(known, recipe)
         check_liquid(known, recipe)
         ends = [one for one in datasets if any(sample.origin for sample in samples_at(one))]
+        wanted = partial(is_chosen, recipe=recipe)
         # The first of the others has the structures that are described; more may add times.
         for dataset in [*[one for one in datasets if one not in ends][:1], *ends]:
-            quench_dataset(dataset, stages, threads)
+            quench_dataset(dataset, stages, threads, wanted)
             if recipe.reads != "inherent":
-                cage_dataset(dataset, recipe.reads, None, stages, threads)
+                cage_dataset(dataset, recipe.reads, None, stages, threads, wanted)
         return chosen(samples_at(datasets), recipe)
     known = chosen(samples_at(data), recipe)
     check_liquid(known, recipe)

@@ -185,12 +185,15 @@ def experiment(
     walltime: Walltime = "",
     list_them: Annotated[bool, flag("--list", "List the shipped studies, or the experiments of STUDY.")] = False,
     show: Annotated[bool, flag("--show", "Print the study file, as a template to edit.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print the cost of --dry-run as JSON.")] = False,
 ) -> None:
     """Run a study, such as the experiments of the thesis, from simulation to report."""
-    from glassformer.cli.experiment import print_cost, print_study, run_study
+    from glassformer.cli.experiment import print_study, run_study
     from glassformer.core.experiment import load_study
     from glassformer.core.presets import STUDIES, find, study_presets
 
+    if as_json and not dry_run:
+        raise SettingsError("got --json without --dry-run", "The results are in results.json of the output folder.")
     if not study:
         if not list_them:
             raise SettingsError(
@@ -205,7 +208,9 @@ def experiment(
     if list_them:
         print_study(settings, scale, only)
     elif dry_run:
-        print_cost(settings, scale, only, folder, workers)
+        from glassformer.cli.study_cost import print_cost
+
+        print_cost(settings, scale, only, folder, workers, as_json)
     else:
         if parsl and cluster.workers_given(context):
             print_note(

@@ -9,29 +9,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glassformer.cli.console import console, duration, number, print_table, progress
-from glassformer.cli.tables import not_in_equilibrium, print_plan
+from glassformer.cli.tables import not_in_equilibrium
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import SettingsError, TrainingError
-from glassformer.core.experiment import Experiment, Scale, Study, load_study
+from glassformer.core.experiment import Scale, Study, load_study
 from glassformer.core.files import write_atomically
 from glassformer.core.layout import OutFolder, names_state_point
 from glassformer.core.presets import load_campaign, study_presets
 from glassformer.core.progress import Progress
-from glassformer.core.run import Run
 from glassformer.core.runs import exclusive
 from glassformer.core.temporaries import remove_temporaries
-from glassformer.core.words import counted
 from glassformer.simulate.schedule import observation_steps, particle_steps
 
 if TYPE_CHECKING:
-    import torch
-
     # Importing it takes seconds, for torch.
     from glassformer.core.parsl_runner import Runner
     from glassformer.evaluate.results import ExperimentResult
-
-# Time of a training beside its steps: validation, recomputing the batch norms, tests.
-OVERHEAD = 1.5
 
 
 def run_study(
@@ -257,56 +250,3 @@ def print_study(study: Study, scale: str, only: Sequence[str]) -> None:
         ],
         ["left", "left", "left"],
     )
-
-
-def print_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers: int) -> None:
-    """Print what there is to simulate and to train, and an estimate of the time, from seconds of measuring."""
-    from glassformer.simulate.plan import plan_campaign
-    from glassformer.train.device import choose_device, device_name
-
-    check_study(study, scale, only)
-    settings = study.at(scale)
-    campaign = load_campaign(settings.campaign)
-    with progress() as stages:
-        for source, folder in ((settings.cooling, OutFolder(out).cooling), (settings.campaign, OutFolder(out).data)):
-            if source:
-                planned = plan_campaign(load_campaign(source), folder if folder.exists() else None, workers, stages)
-                console.print(f"\ncampaign {source}", style="bold")
-                print_plan(planned)
-                console.print()
-        device = choose_device()
-        hours = _training_hours(study.runs(scale, only), campaign, workers, stages, device)
-    print_study(study, scale, only)
-    trainings = counted(len(study.chosen(only)), "training")
-    place = counted(workers, "core") if device.type == "cpu" else device_name(device)
-    console.print(f"\nEstimate: {trainings}, about {duration(3600 * hours)} on {place}.")
-    console.print(
-        "From one training step of each network on a few particles, scaled by N: accurate to within about a factor"
-        " of two. Finished trainings are counted again.",
-        style="dim",
-    )
-
-
-def _training_hours(
-    runs: Sequence[tuple[Experiment, Run]], campaign: Campaign, workers: int, stages: Progress, device: "torch.device"
-) -> float:
-    from glassformer.train.network_costs import estimate_training
-
-    known: dict[str, float] = {}
-    seconds = 0.0
-    networks = {run.network.model_dump_json(): run.network for _, run in runs}
-    stages.start("measure", len(networks), "")
-    for key, network in networks.items():
-        known[key] = estimate_training(network, campaign.particles, device)
-        stages.advance(1, f"network {len(known)} of {len(networks)}")
-    for experiment, run in runs:
-        points = [point for point in campaign.state_points if experiment.trains_on(point.label)]
-        each = campaign.draws if run.targets.draws == "each" else 1
-        trained = len(points) * campaign.configurations * each * (1 - 1 / run.split.folds) * run.split.training_share
-        folds = run.split.trained_folds or run.split.folds
-        by_epochs = run.training.epochs * trained * known[run.network.model_dump_json()]
-        # Within a budget the time of an epoch is measured on two of them.
-        each_fold = run.training.seconds + 2 * by_epochs / run.training.epochs if run.training.seconds else by_epochs
-        seconds += OVERHEAD * folds * each_fold
-    # Experiments run side by side, one thread each; on a GPU they share it.
-    return seconds / 3600 / (min(workers, len(runs)) if device.type == "cpu" else 1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from glassformer.cli.console import console, number, print_table
 from glassformer.cli.particle_tables import print_particle_scores
-from glassformer.core.words import counted
+from glassformer.core.words import counted, some_of
 from glassformer.dataset.sample import MOST_DRIFT
 from glassformer.dataset.species import DIMENSIONS
 from glassformer.dataset.summary import StatePointSummary
@@ -95,59 +95,74 @@ def not_in_equilibrium(number_of: int, samples: int) -> str:
 
 def print_plan(plan: "Plan") -> None:
     """Print what a campaign costs."""
-    rates, on_device = plan.rates, plan.rates.engine == "cuda"
-    what, equilibrated, unit = ("this device", "", "device") if on_device else ("one core", " (LAMMPS)", "core")
+    rates, unit, on_device = plan.rates, plan.unit, plan.unit == "device"
+    what, equilibrated = ("this device", "") if on_device else ("one core", " (LAMMPS)")
     console.print(
         f"{what}: {rates.equilibration:,.0f} steps/s in equilibration{equilibrated}, {rates.draws:,.0f} draw steps/s"
         f" ({rates.engine}){plan.source}"
     )
     print_table(
-        ["state point", "configs", "draws", f"equilibration, {unit}-hours", f"draws, {unit}-hours", "files"],
+        ["state point", "configs", "draws", "window", f"equilibration, {unit}-hours", f"draws, {unit}-hours", "files"],
         [
             [
                 cost.label,
                 str(cost.configurations),
                 str(cost.draws),
-                _span(cost.equilibration_hours, cost.most_equilibration_hours),
+                _hours(cost.window),
+                hours_span(cost.equilibration_hours, cost.most_equilibration_hours),
                 _hours(cost.draw_hours),
-                _size(cost.bytes),
+                file_size(cost.bytes),
             ]
             for cost in plan.costs
         ],
     )
     console.print(
-        f"Estimate: {_span(*plan.core_hours)} {unit}-hours and {_size(plan.bytes)} in total;"
-        f" {_wall(*plan.wall_hours)} on {'this device' if on_device else counted(plan.workers, 'core')}."
+        f"Estimate: {hours_span(*plan.core_hours)} {unit}-hours and {file_size(plan.bytes)} in total;"
+        f" {wall_time(*plan.wall_hours)} on {'this device' if on_device else counted(plan.workers, 'core')}."
     )
-    ways = sorted(plan.draw_hours.items(), key=lambda item: item[1])
-    console.print(
-        "Draws, shortest way first: "
-        + "; ".join(f"{name}, {_hours(hours)} {'device' if name == 'cuda' else 'core'}-hours" for name, hours in ways)
-        + "."
+    console.print(f"Draws, shortest way first: {ways_to_draw(plan)}.")
+    if not on_device:
+        console.print(
+            f"With any number of cores: at least {wall_time(*plan.longest_hours)}; a configuration takes one core."
+        )
+    number = "two" if plan.most_windows == 2 else f"two to {plan.most_windows}"
+    held = (
+        f"window: time of holding at the state point ({plan.windows}), in LJ units; an equilibration takes {number}"
+        " (most_windows). "
     )
     console.print(
-        "Equilibration takes at least two windows of holding and at most most_windows. Draws in lockstep become slower"
-        " as they diverge: long runs of a hot liquid take longer than estimated.",
+        f"{held if plan.windows else ''}Draws in lockstep become slower as they diverge: long runs of a hot liquid take"
+        " longer than estimated.",
         style="dim",
     )
 
 
-def _span(least: float, most: float) -> str:
+def ways_to_draw(plan: "Plan") -> str:
+    """Return what the draws cost with each engine that was measured, the cheapest first."""
+    ways = sorted(plan.draw_hours.items(), key=lambda item: item[1])
+    units = {"cuda": "device"}
+    return "; ".join(f"{name}, {_hours(hours)} {units.get(name, 'core')}-hours" for name, hours in ways)
+
+
+def hours_span(least: float, most: float) -> str:
+    """Return numbers of hours, or of any unit: '0.5 to 12'; one if they look the same."""
     low, high = _hours(least), _hours(most)
     return low if low == high else f"{low} to {high}"
 
 
-def _wall(least: float, most: float) -> str:
+def wall_time(least: float, most: float) -> str:
+    """Return a time from `least` to `most` hours in minutes, hours or days."""
     if most < 2:
-        return f"{_span(60 * least, 60 * most)} minutes"
-    return f"{_span(least, most)} hours" if most < 72 else f"{_span(least / 24, most / 24)} days"
+        return f"{hours_span(60 * least, 60 * most)} minutes"
+    return f"{hours_span(least, most)} hours" if most < 72 else f"{hours_span(least / 24, most / 24)} days"
 
 
 def _hours(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _size(size: int) -> str:
+def file_size(size: int) -> str:
+    """Return a number of bytes in its unit: '1.2 GB'."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -187,8 +202,6 @@ def print_status(status: "Status") -> None:
 
 
 def _print_damaged(lines: list[str]) -> None:
-    from glassformer.dataset.folder import some_of
-
     if lines:
         console.print(f"{counted(len(lines), 'damaged sample')}:", style="bold red")
         for line in some_of(lines):

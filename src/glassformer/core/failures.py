@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from glassformer.core.errors import EngineError, GlassformerError
+from glassformer.core.words import some_of
 
 
 def named(name: str, error: GlassformerError) -> GlassformerError:
@@ -16,7 +17,7 @@ def describe(error: Exception) -> str:
 
 
 def raise_failures(failures: Mapping[str, Exception], total: int, things: str = "configurations") -> None:
-    """Raise one error that names all of `failures` among `total` `things`; nothing if there is none.
+    """Raise one error that counts `failures` among `total` `things` and names the first; nothing if there is none.
 
     Of the common type, or `EngineError`. One that is not ours, which is a fault of the program, is raised as it is.
     """
@@ -35,6 +36,6 @@ def raise_failures(failures: Mapping[str, Exception], total: int, things: str = 
     others = "" if len(expected) == total else "; the others are done"
     lines = [f"{name}: {error.problem}" for name, error in sorted(expected.items())]
     raise kind(
-        "\n".join([f"{len(expected)} of {total} {things} failed{others}:", *lines]),
+        "\n".join([f"{len(expected)} of {total} {things} failed{others}:", *some_of(lines)]),
         "\n".join(dict.fromkeys(error.remedy for error in expected.values())),
     )

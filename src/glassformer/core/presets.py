@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import re
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -19,6 +20,7 @@ from glassformer.core.network_settings import NetworkSettings
 from glassformer.core.recipe import Recipe, is_recipe_table
 from glassformer.core.settings import CORRECT_THE_FILE, Problem, check_settings, checked, read_toml
 from glassformer.core.text import read_text
+from glassformer.core.words import counted
 
 CAMPAIGNS, RUNS, NETWORKS, STUDIES, MIXTURES = "campaigns", "runs", "networks", "studies", "mixtures"
 RECIPES, MODELS = "recipes", "models"
@@ -159,9 +161,9 @@ def load_network(source: str) -> NetworkSettings:
 def load_campaign(source: str, changes: Sequence[str] = (), only: Sequence[str] = ()) -> Campaign:
     """Return the campaign that `source` names, with `changes` such as 'particles=1000' or 'schedule.until=20'.
 
-    A change inside `state_points` goes to each of them. `only` are the labels, or the beginnings of the labels, of the
-    state points to keep. `equilibration.start_from`, and a `mixture` that is a file, count from the campaign file's
-    folder.
+    A change inside `state_points` goes to each of them, one inside `state_points.0` to the first alone. `only` are the
+    labels, or the beginnings of the labels, of the state points to keep. `equilibration.start_from`, and a `mixture`
+    that is a file, count from the campaign file's folder.
     Raises `SettingsError`.
     """
     path = find(CAMPAIGNS, source)
@@ -211,7 +213,17 @@ def _share_a_place(one: Sequence[str], other: Sequence[str]) -> bool:
 
 
 def _keys(change: str) -> list[str]:
-    return change.partition("=")[0].strip().split(".")
+    """Return the keys of the place that `change` names, without the numbers of entries."""
+    return [part for part in _parts(change.partition("=")[0]) if not _is_number(part)]
+
+
+def _parts(place: str) -> list[str]:
+    """Return the parts of a place: 'state_points[0].until', or 'state_points.0.until', has three."""
+    return re.sub(r"\[(\d+)\]", r".\1", place.strip()).split(".")
+
+
+def _is_number(part: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,9}", part) is not None
 
 
 def _absolute_start(values: dict[str, Any], base: Path) -> None:
@@ -240,19 +252,38 @@ def _apply(values: dict[str, Any], change: str) -> None:
         raise SettingsError(
             f"got --set {place}=... with a value of {len(text)} characters that cannot be read", "Correct the value."
         ) from None
-    *path, last = place.strip().split(".")
-    tables: list[dict[str, Any]] = [values]
+    *path, last = _parts(place)
+    found: list[Any] = [values]
     for number, part in enumerate(path):
-        inside = [table.setdefault(part, {}) for table in tables]
-        found: list[Any] = [one for value in inside for one in (value if isinstance(value, list) else [value])]
-        if not all(isinstance(one, dict) for one in found):
-            raise SettingsError(
-                f"got --set {change}; '{'.'.join(path[: number + 1])}' is not a table", "Correct the key."
-            )
-        tables = found
-    for table in tables:
-        table[last] = value
+        found = [_inside(table, part) for table in _at(found, part, change, path[:number])]
+    for table in _at(found, last, change, path):
+        table[int(last) if isinstance(table, list) else last] = value
     _refuse_if_overridden(values, change, place.strip())
+
+
+def _at(found: list[Any], part: str, change: str, path: Sequence[str]) -> list[Any]:
+    """Return what has a `part`, of what was `found` at `path`: lists if it numbers an entry, else their tables.
+
+    Raises `SettingsError` if there is no such place.
+    """
+    where = ".".join(path)
+    if path and _is_number(part):
+        if not all(isinstance(one, list) for one in found):
+            raise SettingsError(f"got --set {change}; '{where}' is not a list", f"Leave .{part} out.")
+        short = min(map(len, found), default=0)
+        if int(part) >= short:
+            entries = counted(short, "entry", "entries")
+            raise SettingsError(f"got --set {change}; '{where}' has {entries}, counted from 0", "Correct the number.")
+        return found
+    tables = [one for value in found for one in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(one, dict) for one in tables):
+        raise SettingsError(f"got --set {change}; '{where}' is not a table", "Correct the key.")
+    return tables
+
+
+def _inside(table: Any, part: str) -> Any:
+    """Return what is at `part` of a list or a table, which gets a table there if it has nothing."""
+    return table[int(part)] if isinstance(table, list) else table.setdefault(part, {})
 
 
 def _refuse_if_overridden(values: dict[str, Any], change: str, place: str) -> None:

@@ -10,6 +10,7 @@ from glassformer.core.errors import ConfigurationError, DatasetError, InputError
 from glassformer.core.files import storage_error
 from glassformer.core.layout import OTHER_HDF5_FILES, SAMPLE_SUFFIX, DatasetFolder, is_configuration
 from glassformer.core.provenance import fingerprint, parameter_hash
+from glassformer.core.words import MOST_NAMED, some_of
 from glassformer.dataset.consistency import check_definitions, check_state_points, refuse_copies, refuse_same
 from glassformer.dataset.digest import Digest
 from glassformer.dataset.index import Index
@@ -17,8 +18,6 @@ from glassformer.dataset.sample import MOST_DRIFT, Sample, is_sample, read_sampl
 
 # Unread samples of which a reader is told before they are read.
 MANY = 500
-# Damaged files that a message names.
-MOST_NAMED = 10
 # What a sample that cannot be used raises, in contrast to a file system that is out of reach.
 UNUSABLE = (DatasetError, ConfigurationError, NoFileError)
 
@@ -85,10 +84,10 @@ def read_dataset(dataset: Path) -> list[Sample]:
 
     A sample that `simulate` wrote keeps its name, '<state point>/<configuration id>'; one that lies in a folder of
     another name, as in datasets put together from several campaigns, is called '<state point>/<folder>-<file>'.
-    Raises `DatasetError`, naming the files at fault, also for copies of one structure and for samples under one label
-    that do not belong together.
+    Raises `DatasetError` after all are read, counting the files at fault and naming the first, also for copies of one
+    structure and for samples under one label that do not belong together.
     """
-    return _read(sample_paths(dataset), sizes=True)
+    return _read(sample_paths(dataset), dataset, sizes=True)
 
 
 def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) -> list[Digest]:
@@ -111,26 +110,20 @@ def list_dataset(dataset: Path, say: Callable[[str], None] = lambda text: None) 
                 digests.append(found or index.digest(path, read_digest))
             except UNUSABLE as error:
                 failures.append(error)
-        if failures:
-            raise _together(failures, dataset, len(paths))
+        refuse_unusable(failures, dataset, len(paths))
     return digests
 
 
-def _together(failures: Sequence[InputError], dataset: Path, total: int) -> InputError:
-    """Return one error for the samples of `dataset`, `total` of them, that cannot be used."""
+def refuse_unusable(failures: Sequence[InputError], dataset: Path, total: int) -> None:
+    """Raise one error for the `failures` among `total` samples of `dataset`; nothing if there is none."""
     if len(failures) == 1:
-        return failures[0]
-    lines = [f"{len(failures)} of {total} samples of {dataset} cannot be used:"]
-    return DatasetError(
-        "\n".join(lines + some_of([error.problem for error in failures])),
-        "\n".join(dict.fromkeys(error.remedy for error in failures)),
-    )
-
-
-def some_of(lines: Sequence[str]) -> list[str]:
-    """Return the first `MOST_NAMED` of `lines`, and a line that counts the others."""
-    more = len(lines) - MOST_NAMED
-    return [*lines[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        raise failures[0]
+    if failures:
+        lines = [f"{len(failures)} of {total} samples of {dataset} cannot be used:"]
+        remedies = list(dict.fromkeys(error.remedy for error in failures))
+        if len(failures) > MOST_NAMED:
+            remedies.append(f"To list all: glassformer verify {dataset}.")
+        raise DatasetError("\n".join(lines + some_of([error.problem for error in failures])), "\n".join(remedies))
 
 
 @contextmanager
@@ -160,7 +153,7 @@ def read_samples(path: Path) -> list[Sample]:
     Samples are called, and `DatasetError` is raised, as by `read_dataset`; under one label their sizes may differ.
     """
     if path.is_file():
-        return _read([path], sizes=False)
+        return _read([path], path, sizes=False)
     if not path.is_dir():
         raise DatasetError(f"there is no file or folder {path}", "Name a sample file, or a folder of them.")
     try:
@@ -168,11 +161,22 @@ def read_samples(path: Path) -> list[Sample]:
         folders = any(_is_sample(entry) for folder in path.iterdir() if folder.is_dir() for entry in folder.iterdir())
     except OSError as error:
         raise storage_error("read", Path(error.filename or path), error) from error
-    return _read(files + (sample_paths(path) if folders or not files else []), sizes=False)
+    return _read(files + (sample_paths(path) if folders or not files else []), path, sizes=False)
 
 
-def _read(paths: Sequence[Path], sizes: bool) -> list[Sample]:
-    samples = [read_named(path) for path in paths]
+def _read(paths: Sequence[Path], dataset: Path, sizes: bool) -> list[Sample]:
+    samples: list[Sample] = []
+    failures: list[InputError] = []
+    for path in paths:
+        try:
+            sample = read_named(path)
+        except UNUSABLE as error:
+            failures.append(error)
+            # Nothing will come of them: those that follow are only checked.
+            samples.clear()
+        else:
+            samples += [] if failures else [sample]
+    refuse_unusable(failures, dataset, len(paths))
     refuse_copies(samples, [str(path) for path in paths])
     check_state_points(samples, sizes)
     return samples

@@ -1,6 +1,7 @@
 """What training needs of every sample at hand, beside the graphs: gathered in one pass, without the structures."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import DatasetError
+from glassformer.core.errors import DatasetError, InputError
 from glassformer.core.files import storage_error
 from glassformer.core.provenance import fingerprint_of
 from glassformer.core.run import Run
 from glassformer.core.sequences import OnDemand, bytes_of
 from glassformer.dataset.digest import Digest
-from glassformer.dataset.folder import MANY, checked_digests, read_dataset, read_named, sample_paths
+from glassformer.dataset.folder import (
+    MANY,
+    UNUSABLE,
+    checked_digests,
+    read_dataset,
+    read_named,
+    refuse_unusable,
+    sample_paths,
+)
 from glassformer.dataset.index import Index, key
 from glassformer.dataset.labels import nearest_time, target_times
 from glassformer.dataset.sample import Ensemble, Sample, read_sample
@@ -105,15 +114,21 @@ class Streamed(OnDemand[Sample]):
         super().__init__(len(paths), _Reader(paths).read, memory)
         index = Index(dataset)
         digests: list[Digest] = []
+        failures: list[InputError] = []
 
         def seen() -> Iterator[Sample]:
             for path in paths:
                 known, before = index.known(path), key(path)
-                sample = read_named(path)
+                try:
+                    sample = read_named(path)
+                except UNUSABLE as error:
+                    failures.append(error)
+                    continue
                 digests.append(known or Digest.of(sample))
                 if known is None:
                     index.add(path, digests[-1], before)
                 yield sample
+            refuse_unusable(failures, dataset, len(paths))
 
         with checked_digests(index, paths, digests):
             self.outlines = outlines_of(seen(), run)
@@ -151,9 +166,17 @@ def stream_dataset(
     except OSError as error:
         raise storage_error("read", dataset, error) from error
     # Samples of other sizes, or with more times, have larger files.
-    expected = bytes_of(read_sample(paths[0])) * sum(sizes) / max(1, sizes[0])
+    expected = _bytes_per_byte(paths, sizes) * sum(sizes)
     if expected <= memory:
         return read_dataset(dataset)
     if len(paths) >= MANY:
         say(f"reading {len(paths)} samples, 3 to 10 ms each at N = 1000")
     return Streamed(dataset, paths, memory, run)
+
+
+def _bytes_per_byte(paths: Sequence[Path], sizes: Sequence[int]) -> float:
+    """Return the memory that a sample takes over the size of its file; 0 if none of `paths` can be used."""
+    for path, size in zip(paths, sizes, strict=True):
+        with suppress(*UNUSABLE):
+            return bytes_of(read_sample(path)) / max(1, size)
+    return 0.0

@@ -187,17 +187,21 @@ def _stops(sampling: CageSampling) -> Iterator[tuple[int, bool]]:
 
 
 def cage_dataset(
-    dataset: Path, kind: Kind, changes: Mapping[str, Any] | None, progress: Progress, workers: int
+    dataset: Path,
+    kind: Kind,
+    changes: Mapping[str, Any] | None,
+    progress: Progress,
+    workers: int,
+    wanted: Callable[[Sample], bool] = lambda sample: True,
 ) -> tuple[int, int]:
     """Sample the cages that samples of `dataset` lack, and write them there; return how many had them, and were made.
 
     They are sampled as `usual_sampling` says, with `changes` to it. Cages of this `kind` that were sampled in another
-    way are replaced; with None for `changes` they are kept. Cages of the other kind are replaced. Failures and
-    interruptions: `simulate.derived.derive`.
+    way are replaced; with None for `changes` they are kept. Cages of the other kind are replaced. `wanted`: for which
+    samples, all by default. Failures and interruptions: `simulate.derived.derive`.
     """
 
-    def missing(path: Path) -> bool:
-        sample = read_sample(path)
+    def missing(sample: Sample) -> bool:
         cage = sample.cage
         if cage is None or cage.kind != kind:
             return True
@@ -218,5 +222,5 @@ def cage_dataset(
         cage = sample_cages(configuration, sample.mixture, facts.temperature, seed, kind, sampling, threads=threads)
         write_sample(path, replace(sample, cage=cage))
 
-    there, made = derive(dataset, Derivation("cages", "cages", missing, make), progress, workers)
+    there, made = derive(dataset, Derivation("cages", "cages", missing, make, wanted), progress, workers)
     return there, len(made)

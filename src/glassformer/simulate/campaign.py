@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import DatasetError, StorageError
+from glassformer.core.errors import DatasetError, InputError, StorageError
 from glassformer.core.failures import raise_failures
 from glassformer.core.files import refuse_if_moved
 from glassformer.core.json_files import write_json
@@ -25,6 +25,7 @@ from glassformer.core.runs import shared, sharing
 from glassformer.core.tally import Tally
 from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.words import counted
+from glassformer.dataset.folder import UNUSABLE, refuse_unusable
 from glassformer.dataset.index import Index
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.starts import read_starts
@@ -32,7 +33,7 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
 from glassformer.simulate.batch_task import batches, simulate_batch, simulate_batch_remotely
 from glassformer.simulate.draws import check_engine, engine_of, engine_used
-from glassformer.simulate.mismatch import earlier_campaign, refuse_another
+from glassformer.simulate.mismatch import OtherParametersError, earlier_campaign, refuse_another
 from glassformer.simulate.sample_task import Task, sample_there, simulate_remotely, simulate_sample
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes
@@ -193,12 +194,11 @@ def _in_batches(
 
 
 def missing_work(chosen: Sequence[Task], dataset: Path, verify: bool = True) -> dict[Task, float]:
-    """Return the tasks of which something is missing, and how much work they are. Raises as `draws_there` does."""
-    index, missing = Index(dataset), {}
+    """Return the tasks of which something is missing, and how much work they are. Raises as `all_draws_there` does."""
+    missing: dict[Task, float] = {}
     # It is the same for all tasks of a state point of which as much exists.
     known: dict[tuple[str, int | None], float] = {}
-    for task in chosen:
-        there = draws_there(task, index, verify)
+    for task, there in zip(chosen, all_draws_there(chosen, dataset, verify), strict=True):
         if there is None or there < task.campaign.draws:
             key = task.point.label, there
             if key not in known:
@@ -236,6 +236,25 @@ def _with_earlier_points(campaign: Campaign, earlier: Campaign | None) -> Campai
     labels = {point.label for point in campaign.state_points}
     others = tuple(point for point in earlier.state_points if point.label not in labels)
     return campaign.model_copy(update={"state_points": campaign.state_points + others})
+
+
+def all_draws_there(of_tasks: Sequence[Task], dataset: Path, verify: bool = True) -> list[int | None]:
+    """Return what `draws_there` does for each of the tasks in `dataset`.
+
+    Raises `DatasetError` at the first sample of other parameters, and for damaged ones after all were looked at.
+    """
+    index = Index(dataset)
+    found: list[int | None] = []
+    failures: list[InputError] = []
+    for task in of_tasks:
+        try:
+            found.append(draws_there(task, index, verify))
+        except OtherParametersError:
+            raise
+        except UNUSABLE as error:
+            failures.append(error)
+    refuse_unusable(failures, dataset, len(failures) + sum(draws is not None for draws in found))
+    return found
 
 
 def draws_there(task: Task, index: Index, verify: bool = True) -> int | None:

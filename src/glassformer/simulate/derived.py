@@ -14,6 +14,7 @@ from glassformer.core.runs import exclusive
 from glassformer.core.temporaries import remove_temporaries
 from glassformer.core.threads import stop_thread_on
 from glassformer.dataset.folder import sample_paths
+from glassformer.dataset.sample import Sample, read_sample
 
 T = TypeVar("T")
 
@@ -22,18 +23,20 @@ T = TypeVar("T")
 class Derivation(Generic[T]):
     """How one part of a sample is derived from the rest.
 
-    `stage`: what the progress bar calls it, `things`: what they are called. `missing` tells whether the sample at a
-    path lacks it, `make` derives it, with a number of threads, and writes it there.
+    `stage`: what the progress bar calls it, `things`: what they are called. `missing` tells whether a sample lacks
+    it, `make` derives it for the sample at a path, with a number of threads, and writes it there. `wanted`: for which
+    samples.
     """
 
     stage: str
     things: str
-    missing: Callable[[Path], bool]
+    missing: Callable[[Sample], bool]
     make: Callable[[Path, int], T]
+    wanted: Callable[[Sample], bool] = lambda sample: True
 
 
 def derive(dataset: Path, derivation: Derivation[T], progress: Progress, workers: int) -> tuple[int, list[T]]:
-    """Derive what samples of `dataset` lack, `workers` at a time; return how many had it, and what was made.
+    """Derive what wanted samples of `dataset` lack, `workers` at a time; return how many had it, and what was made.
 
     Each file is replaced whole; a run that was killed continues with what is missing. A sample that fails does not cost
     the others, which come first. Raises what the samples raised, naming each; `StorageError`.
@@ -43,21 +46,26 @@ def derive(dataset: Path, derivation: Derivation[T], progress: Progress, workers
     failures: dict[str, Exception] = {}
     with exclusive(dataset, in_place=True):
         remove_temporaries(dataset)
-        paths, missing = sample_paths(dataset), []
-        for path in paths:
+        missing, there = [], 0
+        for path in sample_paths(dataset):
             try:
-                if derivation.missing(path):
+                sample = read_sample(path)
+                if not derivation.wanted(sample):
+                    continue
+                if derivation.missing(sample):
                     missing.append(path)
+                else:
+                    there += 1
             except GlassformerError as error:
                 _note(path, error, failures, progress)
-        there = len(paths) - len(missing) - len(failures)
+        total = there + len(missing) + len(failures)
         if there:
-            progress.say(f"{there} of {len(paths)} {derivation.things} exist already and are kept")
+            progress.say(f"{there} of {total} {derivation.things} exist already and are kept")
         made: list[T] = []
         if missing:
             progress.start(derivation.stage, len(missing), "configurations")
             made = _all(missing, derivation, failures, progress, workers)
-    raise_failures(failures, len(paths))
+    raise_failures(failures, total)
     return there, made
 
 

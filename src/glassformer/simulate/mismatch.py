@@ -26,6 +26,10 @@ HOLDER, ASKER = "the dataset", "this campaign"
 RECORDED = ("time_step", "seed")
 
 
+class OtherParametersError(DatasetError):
+    """A sample that is whole, and was made with other parameters."""
+
+
 def read_campaign(path: Path) -> Campaign | None:
     """Return the campaign in the file `path`, or None if it is one of another version.
 
@@ -67,7 +71,7 @@ def refuse(task: "Task", facts: Facts, protocol: str) -> DatasetError:
         hint = f' (set engine = "{name}")'
     if not found:
         found = [f"glassformer: {facts.code_version} in {HOLDER}, {code_version()} in {ASKER}"]
-    return DatasetError(
+    return OtherParametersError(
         f"{task.path} was made with other parameters: {listed(found)}",
         f"Choose another folder with --out, or set these as the dataset has them{hint}.",
     )

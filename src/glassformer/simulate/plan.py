@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,12 +17,13 @@ from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import EngineError
 from glassformer.core.progress import Progress
 from glassformer.core.seeds import named_seed
-from glassformer.dataset.index import Index
+from glassformer.core.words import counted
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.physics.configuration import Configuration
+from glassformer.physics.inherent import inherent_structure
 from glassformer.physics.mixture import Mixture
 from glassformer.physics.velocities import maxwell_boltzmann
-from glassformer.simulate.campaign import draws_there, tasks
+from glassformer.simulate.campaign import all_draws_there, tasks
 from glassformer.simulate.draws import check_engine, engine_of
 from glassformer.simulate.equilibration import random_configuration
 from glassformer.simulate.isoconfigurational import DRAWS, array_sizes
@@ -30,7 +32,7 @@ from glassformer.simulate.lockstep.widths import WIDTHS
 from glassformer.simulate.sample_task import Task
 from glassformer.simulate.schedule import observation_steps
 from glassformer.simulate.small_boxes import refuse_small_boxes, small_boxes
-from glassformer.simulate.stages import fewest_steps, most_steps
+from glassformer.simulate.stages import fewest_steps, hold, most_steps
 from glassformer.simulate.work import counted_draws
 
 # Seconds over which a rate is measured, the steps of the first try, and the most particles on which.
@@ -40,6 +42,8 @@ MELT_TEMPERATURE, MELT_TIME_STEP, MELT_STEPS = 1.0, 0.005, 500
 DRAWN_TEMPERATURE = 0.5
 # Draws and equilibrations with which a device is measured: a million particles of them, and a quarter of that.
 DEVICE_DRAWS, DEVICE_RUNS = 1024, 256
+# The least and the most.
+Span = tuple[float, float]
 # More than a measurement can take.
 MOST_STEPS = 1_000_000_000
 
@@ -68,7 +72,7 @@ class Rates:
 class Cost:
     """What is missing at one state point: configurations, hours (least and most), bytes.
 
-    Hours of a core; with engine 'cuda', of the device.
+    Hours of a core; with engine 'cuda', of the device. `window`: of holding, in LJ time units; 0 if nothing is held.
     """
 
     label: str
@@ -78,16 +82,29 @@ class Cost:
     most_equilibration_hours: float
     draw_hours: float
     bytes: int
+    window: float = 0.0
+
+    @property
+    def hours_of_one(self) -> Span:
+        """The least and the most hours of one configuration, on average."""
+        one = max(1, self.configurations)
+        hours = self.equilibration_hours, self.most_equilibration_hours
+        return (hours[0] + self.draw_hours) / one, (hours[1] + self.draw_hours) / one
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The cost of each state point of a campaign, on `workers` cores."""
+    """The cost of each state point of a campaign, on `workers` cores.
+
+    `windows`: what the lengths of the windows of holding are; `most_windows`: how many of them there are at most.
+    """
 
     rates: Rates
     costs: tuple[Cost, ...]
     workers: int
     warnings: tuple[str, ...] = ()
+    windows: str = ""
+    most_windows: int = 2
 
     @property
     def source(self) -> str:
@@ -95,21 +112,38 @@ class Plan:
         return f"; measured briefly on this machine{self.rates.scaled}"
 
     @property
-    def core_hours(self) -> tuple[float, float]:
+    def unit(self) -> str:
+        """What the hours are those of: 'core' or 'device'."""
+        return "device" if self.rates.engine == "cuda" else "core"
+
+    @property
+    def core_hours(self) -> Span:
         """The least and the most, which are reached if every hold ends at once, or none before its budget does."""
         draws = sum(cost.draw_hours for cost in self.costs)
-        least, most = (
-            sum(getattr(cost, name) for cost in self.costs)
-            for name in ("equilibration_hours", "most_equilibration_hours")
-        )
+        least, most = self.equilibration_hours
         return least + draws, most + draws
 
     @property
-    def wall_hours(self) -> tuple[float, float]:
-        """The least and the most, with all workers busy; a configuration takes one core, so few leave some idle."""
-        busy = max(1, min(self.workers, sum(cost.configurations for cost in self.costs)))
-        least, most = self.core_hours
-        return (least, most) if self.rates.engine == "cuda" else (least / busy, most / busy)
+    def equilibration_hours(self) -> Span:
+        """The least and the most of all equilibrations."""
+        return (
+            sum(cost.equilibration_hours for cost in self.costs),
+            sum(cost.most_equilibration_hours for cost in self.costs),
+        )
+
+    @property
+    def wall_hours(self) -> Span:
+        """The least and the most, with all workers busy, and no less than the longest configuration takes."""
+        whole = self.core_hours
+        return whole if self.unit == "device" else shared_hours(whole, self.longest_hours, self.workers)
+
+    @property
+    def longest_hours(self) -> Span:
+        """The hours that no number of cores shortens: a configuration takes one. With a device all that it does."""
+        if self.unit == "device":
+            return self.core_hours
+        of_one = [cost.hours_of_one for cost in self.costs]
+        return max((least for least, _ in of_one), default=0.0), max((most for _, most in of_one), default=0.0)
 
     @property
     def bytes(self) -> int:
@@ -125,33 +159,67 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        totals = {"core_hours": self.core_hours, "wall_hours": self.wall_hours, "bytes": self.bytes}
+        totals = {
+            "unit": self.unit,
+            "core_hours": self.core_hours,
+            "wall_hours": self.wall_hours,
+            "longest_hours": self.longest_hours,
+            "bytes": self.bytes,
+        }
         return asdict(self) | totals
+
+
+def shared_hours(hours: Span, longest: Span, workers: int) -> Span:
+    """Return how long `workers` take for tasks of `hours` in all, none of which is divided."""
+    return max(hours[0] / workers, longest[0]), max(hours[1] / workers, longest[1])
 
 
 def plan_campaign(campaign: Campaign, dataset: Path | None, workers: int, progress: Progress) -> Plan:
     """Return what `campaign` costs on `workers` cores, less what `dataset` holds already.
 
     The rates are those of a hot liquid of the campaign's size and of draws that have just begun; draws in lockstep
-    become slower as they drift apart. Raises `SettingsError`, `EngineError`, and what `draws_there` raises.
+    become slower as they drift apart. Raises `SettingsError`, `EngineError`, and what `all_draws_there` raises.
     """
     missing: dict[str, list[int | None]] = {point.label: [] for point in campaign.state_points}
     for task, there in draws_found(campaign, dataset):
         if there is None or there < campaign.draws:
             missing[task.point.label].append(there)
     refuse_uncountable(campaign)
-    warnings = small_boxes(campaign)
+    warnings = small_boxes(campaign) + busy()
     for warning in warnings:
         progress.say(warning)
     rates = measure_rates(campaign, progress)
     costs = [cost_at(campaign, point, missing[point.label], rates) for point in campaign.state_points]
-    return Plan(rates, tuple(costs), workers, tuple(warnings))
+    windows = campaign.equilibration.most_windows
+    return Plan(rates, tuple(costs), workers, tuple(warnings), lengths_of_windows(campaign), windows)
+
+
+def busy() -> list[str]:
+    """Return a warning if other processes keep this machine busy: then a rate that is measured is too low."""
+    load, here = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= here:
+        return []
+    return [f"this machine is busy (load {load:.1f} on {counted(here, 'core')}): times may be overestimated"]
+
+
+def lengths_of_windows(campaign: Campaign) -> str:
+    """Return what the lengths of the windows of holding are, in words; nothing if nothing is held."""
+    settings, given = campaign.equilibration, [point.hold_time is not None for point in campaign.state_points]
+    estimate = settings.relaxation_estimate
+    if settings.as_given:
+        return ""
+    if all(given) or estimate is None:
+        return "hold_time"
+    law = f"exp({estimate.strength:g} / (T - {estimate.temperature:g}))"
+    text = f"{settings.relaxations:g} relaxation times, estimated as {law}"
+    return f"hold_time, or {text}" if any(given) else text
 
 
 def draws_found(campaign: Campaign, dataset: Path | None) -> list[tuple[Task, int | None]]:
     """Return the tasks of `campaign`, each with the draws that `dataset` holds of it, as `draws_there` counts them."""
-    index = None if dataset is None else Index(dataset)
-    return [(task, None if index is None else draws_there(task, index)) for task in tasks(campaign, dataset or Path())]
+    every = tasks(campaign, dataset or Path())
+    there = [None] * len(every) if dataset is None else all_draws_there(every, dataset)
+    return list(zip(every, there, strict=True))
 
 
 def refuse_uncountable(campaign: Campaign) -> None:
@@ -176,7 +244,12 @@ def cost_at(campaign: Campaign, point: StatePointSettings, there: Sequence[int |
         most_equilibration_hours=new * most_steps(campaign, point) / rates.equilibration / 3600,
         draw_hours=draws_of_vectors * steps / rates.draws / 3600,
         bytes=len(there) * sample_bytes(campaign.at(point)),
+        window=0.0 if campaign.equilibration.as_given else _window(campaign, point),
     )
+
+
+def _window(campaign: Campaign, point: StatePointSettings) -> float:
+    return hold(campaign, point).steps * campaign.equilibration.time_step
 
 
 def sample_bytes(campaign: Campaign) -> int:
@@ -225,6 +298,26 @@ def measure_rates(campaign: Campaign, progress: Progress) -> Rates:
     )
 
 
+def measure_quench(campaign: Campaign, progress: Progress) -> float:
+    """Return the seconds that one core takes for an inherent structure: of a hot liquid, scaled as the rates are."""
+    particles = min(campaign.particles, MEASURED_PARTICLES)
+    progress.say(f"measuring the search for an inherent structure, N = {particles} (seconds)")
+    density = campaign.state_points[0].density or campaign.equilibration.start_density
+    on_device = engine_of(campaign) == "cuda"
+    return campaign.particles / particles * _quench_seconds(mixture_of(campaign.mixture), particles, density, on_device)
+
+
+@functools.cache
+def _quench_seconds(mixture: Mixture, particles: int, density: float, on_device: bool) -> float:
+    liquid = (_liquid_of_device if on_device else _liquid)(mixture, particles, density)[0]
+    with suppress(EngineError):
+        # A few steps of the descent, which compile it.
+        inherent_structure(liquid, mixture, most_evaluations=50)
+    began = time.perf_counter()
+    inherent_structure(liquid, mixture)
+    return time.perf_counter() - began
+
+
 @functools.cache
 def _measured(
     mixture: Mixture, particles: int, npt: bool, density: float, time_step: float, draw_step: float, engine_name: str
@@ -253,16 +346,9 @@ def _measured_on_device(
     """Return the steps per second of all equilibrations on the CUDA device, and of all draws, in full vectors."""
     from glassformer.simulate.lockstep.cuda import LockstepCuda
     from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
-    from glassformer.simulate.lockstep.device_runs import Conductor, DeviceStarter
 
-    random = random_configuration(mixture, particles, density, named_seed(0, "plan", "start"))
-    start = DeviceStarter(Conductor(mixture, MELT_TIME_STEP), 0).relaxed(random)
-    melt = list(_drawn(start, mixture, 1, MELT_TEMPERATURE))
-    hot = (MELT_TEMPERATURE, MELT_TEMPERATURE)
-    one = CoupledCuda([start], mixture, MELT_TIME_STEP, melt, [Bath(hot)], [0], 100 * MELT_TIME_STEP)
-    one.advance(MELT_STEPS)
-    liquid, velocities, pressure = one.configuration(0), one.velocities(0)[0], one.pressure(0)
-    bath = Bath(hot, (pressure, pressure) if npt else None)
+    liquid, velocities, pressure = _liquid_of_device(mixture, particles, density)
+    bath = Bath((MELT_TEMPERATURE, MELT_TEMPERATURE), (pressure, pressure) if npt else None)
     many = DEVICE_RUNS
     together = CoupledCuda(
         [liquid] * many, mixture, time_step, [velocities] * many, [bath] * many, range(many), 100 * time_step
@@ -273,6 +359,21 @@ def _measured_on_device(
     return equilibration, DEVICE_DRAWS * _rate(engine.advance)
 
 
+@functools.cache
+def _liquid_of_device(mixture: Mixture, particles: int, density: float) -> tuple[Configuration, FloatArray, float]:
+    """Return a hot liquid at `density`, its velocities and its pressure, made without LAMMPS."""
+    from glassformer.simulate.lockstep.cuda_coupled import Bath, CoupledCuda
+    from glassformer.simulate.lockstep.device_runs import Conductor, DeviceStarter
+
+    random = random_configuration(mixture, particles, density, named_seed(0, "plan", "start"))
+    start = DeviceStarter(Conductor(mixture, MELT_TIME_STEP), 0).relaxed(random)
+    melt = list(_drawn(start, mixture, 1, MELT_TEMPERATURE))
+    hot = Bath((MELT_TEMPERATURE, MELT_TEMPERATURE))
+    one = CoupledCuda([start], mixture, MELT_TIME_STEP, melt, [hot], [0], 100 * MELT_TIME_STEP)
+    one.advance(MELT_STEPS)
+    return one.configuration(0), one.velocities(0)[0], one.pressure(0)
+
+
 def _drawn(liquid: Configuration, mixture: Mixture, number: int, temperature: float = DRAWN_TEMPERATURE) -> FloatArray:
     """Return velocities (`number`, N, 3) of draws."""
     masses = mixture.masses_of(liquid.species)
@@ -280,6 +381,7 @@ def _drawn(liquid: Configuration, mixture: Mixture, number: int, temperature: fl
     return np.stack([maxwell_boltzmann(seed, masses, temperature, mixture.dimension) for seed in seeds])
 
 
+@functools.cache
 def _liquid(mixture: Mixture, particles: int, density: float) -> tuple[Configuration, Any]:
     """Return a hot liquid at `density`, and its velocities."""
     start = random_configuration(mixture, particles, density, named_seed(0, "plan", "start"))

@@ -115,11 +115,12 @@ def chosen(samples: Sequence[Sample], recipe: Recipe) -> list[Sample]:
             raise DatasetError(
                 f"the data have no state point {wanted}; they have {', '.join(sorted(labels))}", "Name one of these."
             )
-    return [
-        sample
-        for sample in samples
-        if not recipe.only or any(names_state_point(wanted, sample.facts.state_point) for wanted in recipe.only)
-    ]
+    return [sample for sample in samples if is_chosen(sample, recipe)]
+
+
+def is_chosen(sample: Sample, recipe: Recipe) -> bool:
+    """Tell whether `sample` is of a state point that the recipe names, or it names none."""
+    return not recipe.only or any(names_state_point(wanted, sample.facts.state_point) for wanted in recipe.only)
 
 
 def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
