@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from glassformer.cli import completion
 from glassformer.cli.console import console, number, print_remark, print_table, progress, stoppable
 from glassformer.cli.options import (
     ALL_CORES,
@@ -53,6 +54,7 @@ def propensity(
             metavar="MODEL",
             help="Shipped model, or a model file written by train.",
             show_default="the first that fits mixture, temperature, time",
+            autocompletion=completion.models,
         ),
     ] = "",
     out: Annotated[
@@ -81,6 +83,7 @@ def propensity(
             metavar="WHICH",
             help="Frames of FILE: first, last, all, a number from 0, or START:STOP:STEP.",
             show_default="last of a run, else all",
+            autocompletion=completion.frames,
         ),
     ] = "",
     threads: Threads = ALL_CORES,
