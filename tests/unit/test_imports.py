@@ -122,14 +122,14 @@ def test_what_is_not_known_is_asked_for(tmp_path: Path) -> None:
         (("--mixture", "kob-andersen"), "does not state its temperature", "--temperature"),
         ((), "does not state its mixture or its temperature", "kob-andersen"),
         ((), "does not state its mixture or its temperature", "; and --temperature T, in LJ units."),
-        ((*KOB_ANDERSEN, "--frames", "5"), "has frames 0 to 0; got --frames 5", "START:STOP:STEP"),
+        ((*KOB_ANDERSEN, "--frames", "5"), "has 1 frame; got --frames 5", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--frames", "x"), "got --frames x", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--label", "../x"), "got the label '../x'", "--label"),
         (("--mixture", "kob-andersen", "--temperature", -1), "got --temperature -1", "LJ units"),
         (("--mixture", "nothing", "--temperature", 1), "nothing", ""),
         ((*KOB_ANDERSEN, "--times", "1,x"), "got --times 1,x", "--times"),
         (("--mixture", "kob-andersen-2d", "--temperature", 1), "got 80 A particles of 100", "Name the mixture"),
-        ((*KOB_ANDERSEN, "--species", "1=B,2=A"), "got 20 A particles of 100", "Name the mixture"),
+        ((*KOB_ANDERSEN, "--species", "1=B,2=A"), "got 20 A particles of 100", "Correct --species"),
     ]:
         error = fails("import", source, *out, *arguments)
         assert problem in error.problem

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from glassformer.baselines.shipped_models import load_model
 from glassformer.core.errors import SettingsError
 from glassformer.core.presets import campaign_presets, load_campaign, load_network, network_presets, preset
 
@@ -13,6 +14,11 @@ def test_they_are_listed_with_what_they_are() -> None:
     found = campaign_presets()
     assert {"demo", "thesis", "thesis-as-run", "isochore", "cooling"} <= set(found)
     assert all(30 < len(text) < 220 and text.endswith(".") for text in found.values())
+
+
+def test_a_model_that_does_not_exist_is_answered_with_the_closest_name() -> None:
+    with pytest.raises(SettingsError, match=r"no model of that name ships .*; did you mean 'ka-t0.44-t4120'\?"):
+        load_model("ka-t0.44")
 
 
 def test_a_file_and_a_name_give_the_same() -> None:
