@@ -135,8 +135,11 @@ def _file_info(path: Path, incomplete: bool, as_json: bool) -> None:
         print(json.dumps(found, indent=1))
         return
     notes = found.pop("notes")
+    for name in ("steps", "times"):
+        if found[name] is not None:
+            found[name] = " to ".join(_text(value) for value in dict.fromkeys(found[name]))
     rows = [[name.replace("_", " "), _text(value)] for name, value in found.items() if value not in (None, False)]
-    print_table(["", "description"], rows, ["left", "left"])
+    print_table(["", "content"], rows, ["left", "left"])
     for note in notes:
         console.print(note, style="dim")
 
