@@ -434,7 +434,7 @@ def test_info_tells_what_a_file_is(tmp_path: Path) -> None:
     assert found["density"] == pytest.approx(1.2)
     text = works("info", source)
     assert "80 of 1, 20 of 2" in text
-    assert re.search(r"steps +0 to 30\n", text)
+    assert re.search(r"steps +0 to 30\b", text)
     source.write_bytes(source.read_bytes()[:-30])
     assert "ends inside frame 2, after 2 whole frames" in fails("info", source).problem
     assert json.loads(works("info", source, "--json", "--incomplete"))["frames"] == 2
