@@ -424,7 +424,7 @@ def test_a_density_far_from_training_is_refused_at_once(
     done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert done.returncode == 2
     assert f"{source.name}: got a density of {1.2 / factor**3:.4g}; the model small was trained at 1.2" in done.stderr
-    assert "LJ units, sigma_AA = 1" in done.stderr
+    assert "lengths are not in units of sigma_AA" in done.stderr
     assert "quench" not in done.stdout
 
 

@@ -289,8 +289,8 @@ def _refuse_density(structure: Structure, predictor: PropensityPredictor) -> Non
         raise PredictionError(
             f"{structure.name}: got a density of {structure.density:.4g}; the model {card.name} was trained at"
             f" {card.density:.4g} and is used up to {100 * FAR_DENSITY:g} % away from it",
-            f"Are these LJ units, sigma_{card.mixture.species[0] * 2} = 1? If so, train a model at this density:"
-            " glassformer train propensity DATASET --out DIR.",
+            f"If lengths are not in units of sigma_{card.mixture.species[0] * 2}, divide box and positions by it. If"
+            " they are, train a model at this density: glassformer train propensity DATASET --out DIR.",
         )
 
 
