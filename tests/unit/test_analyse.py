@@ -23,6 +23,7 @@ from glassformer.evaluate.analysis import (
     van_hove,
     volume,
 )
+from glassformer.evaluate.fits import fits_of
 from glassformer.observables.propensity import moment_ceiling, split_half_ceiling
 from glassformer.observables.structure import radial_distribution
 from glassformer.observables.wave_vectors import wave_vectors
@@ -99,7 +100,7 @@ def test_the_page_names_what_was_left_out(samples: list[Sample], tmp_path: Path)
     analyse([one.without_draws() for one in samples], [], tmp_path, page=tmp_path / "page.html")
     text = text_of(tmp_path / "page.html")
     assert "at 2 state points, without dynamics." in text
-    assert "Not computed msd, T0.50_P1.55: left out: " in text
+    assert "Not computed msd, scattering, " in text
     assert "Partial radial distribution functions: " in text
     assert "Mean squared displacement: " not in text
 
@@ -229,6 +230,8 @@ def test_no_plateau_no_stretched_exponential(samples: list[Sample], tmp_path: Pa
     assert slow["time"] == pytest.approx(20, rel=1e-3)
     assert slow["non_ergodicity"] == pytest.approx(0.75, rel=1e-3)
     assert "no plateau" in quick["failed"]
+    late = {"p": {"time": np.array([500.0, 1000.0]), "f_s_a": np.array([0.1, 0.0])}}
+    assert "the first time is 500;" in fits_of("scattering", late, {"p": "A"})[0]["failed"]
 
 
 def test_analyse_works_in_the_folder_itself(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +279,7 @@ def test_a_state_point_that_lacks_an_array_does_not_cost_the_others(samples: lis
     analyse([*samples[:3], without(samples[3], "overlap")], ["overlap", "chi4"], tmp_path, said.append)
     for name in ("overlap", "chi4"):
         assert {path.name for path in (tmp_path / name).iterdir()} == {"T0.50_P1.55.csv", f"{name}.pdf", f"{name}.png"}
-    assert [line.partition(": left")[0] for line in said] == ["overlap, T0.56_P0.17", "chi4, T0.56_P0.17"]
+    assert [line.partition(": left")[0] for line in said] == ["overlap, chi4, T0.56_P0.17"]
 
 
 @pytest.mark.usefixtures("no_warnings")
@@ -285,10 +288,10 @@ def test_what_one_draw_of_one_configuration_leaves_undefined_has_no_figure(tmp_p
     one = [synthetic_sample(0, draws=1)]
     analyse(one, [], tmp_path / "all", said.append)
     assert folders(tmp_path / "all") == set(DEFAULT) - {"chi4", "propensity"}
+    # One line for one reason.
     assert said == [
-        f"{name}, T0.50_P1.55: left out: all values are undefined at T0.50_P1.55; it needs two draws of each"
+        "chi4, propensity, T0.50_P1.55: left out: all values are undefined at T0.50_P1.55; it needs two draws of each"
         " configuration"
-        for name in ("chi4", "propensity")
     ]
     # By name it is an error, before anything is written.
     with pytest.raises(DatasetError, match=r"undefined at T0.50_P1.55; it needs two draws"):

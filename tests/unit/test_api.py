@@ -342,7 +342,7 @@ def test_propensities_are_refused_where_the_model_does_not_fit(monkeypatch: pyte
         ConfigurationError, match=r"shortest box edge is \d\.\d+; the model ka-t0\.44-t4120 needs 10\.5"
     ):
         gf.propensity(structure(positions=short.positions, box=short.box), "ka-t0.44-t4120")
-    with pytest.raises(PredictionError, match="LJ units, sigma_AA = 1"):
+    with pytest.raises(PredictionError, match="lengths are not in units of sigma_AA"):
         gf.propensity(structure())
     with pytest.raises(PredictionError, match=r"T = 1; the models that ship for kob-andersen know T = 0\.44, 0\.5"):
         gf.propensity(structure(positions=short.positions, box=short.box, temperature=1.0))

@@ -66,6 +66,16 @@ def same(one: Sample, other: Sample) -> None:
             np.testing.assert_array_equal(getattr(second, name), array, err_msg=name)
 
 
+def test_propensity_models_refuse_them_before_anything_is_derived(tmp_path: Path) -> None:
+    write_sample(tmp_path / "data" / "mine" / "a.h5", of_ones_own(rattled_lattice(6)))
+    error = refused("train", "propensity", tmp_path / "data", "--out", tmp_path / "out")
+    assert "it has no draws" in error.problem
+    assert read_dataset(tmp_path / "data")[0].configuration.inherent_positions is None
+    # The name of a propensity model is no file of a network.
+    error = refused("predict", "ka-t0.44-t4120", tmp_path / "data", "--out", tmp_path / "p.h5")
+    assert "glassformer propensity FILE --model ka-t0.44-t4120" in error.remedy
+
+
 @pytest.mark.parametrize("equilibration", [True, False])
 @pytest.mark.parametrize("inherent", [True, False])
 @pytest.mark.parametrize("draws", [True, False])

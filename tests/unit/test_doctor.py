@@ -80,5 +80,5 @@ def test_slurm_is_asked(script: str, works: bool, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     found = doctor_optional.slurm()
     assert (found.works, found.found) == (
-        works, "slurm 24.05, inside job 7" if works else "sbatch does not answer as SLURM's: broken"
+        works, "slurm 24.05, inside job 7" if works else "sbatch --version failed: broken"
     )  # fmt: skip

@@ -193,3 +193,7 @@ def test_the_help_of_the_whole_cuts_nothing(columns: int, monkeypatch: pytest.Mo
     assert [name for name in [*GENERAL, *COMMANDS] if name not in done.output] == []
     assert "…" not in done.output
     assert "..." not in done.output.replace("[ARGS]...", "")
+    # At both widths the first paragraph of each help, and no other.
+    told = " ".join(done.output.split())
+    further = [(one.help or "").partition("\n\n")[2].split("\n")[0] for one in COMMANDS.values()]
+    assert [text for text in further if text and text[:20] in told] == []

@@ -1,6 +1,7 @@
 """Files to samples and samples to files, through the commands."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +123,14 @@ def test_what_is_not_known_is_asked_for(tmp_path: Path) -> None:
         (("--mixture", "kob-andersen"), "does not state its temperature", "--temperature"),
         ((), "does not state its mixture or its temperature", "kob-andersen"),
         ((), "does not state its mixture or its temperature", "; and --temperature T, in LJ units."),
-        ((*KOB_ANDERSEN, "--frames", "5"), "has frames 0 to 0; got --frames 5", "START:STOP:STEP"),
+        ((*KOB_ANDERSEN, "--frames", "5"), "has 1 frame; got --frames 5", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--frames", "x"), "got --frames x", "START:STOP:STEP"),
         ((*KOB_ANDERSEN, "--label", "../x"), "got the label '../x'", "--label"),
         (("--mixture", "kob-andersen", "--temperature", -1), "got --temperature -1", "LJ units"),
         (("--mixture", "nothing", "--temperature", 1), "nothing", ""),
         ((*KOB_ANDERSEN, "--times", "1,x"), "got --times 1,x", "--times"),
         (("--mixture", "kob-andersen-2d", "--temperature", 1), "got 80 A particles of 100", "Name the mixture"),
-        ((*KOB_ANDERSEN, "--species", "1=B,2=A"), "got 20 A particles of 100", "Name the mixture"),
+        ((*KOB_ANDERSEN, "--species", "1=B,2=A"), "got 20 A particles of 100", "Correct --species"),
     ]:
         error = fails("import", source, *out, *arguments)
         assert problem in error.problem
@@ -433,6 +434,7 @@ def test_info_tells_what_a_file_is(tmp_path: Path) -> None:
     assert found["density"] == pytest.approx(1.2)
     text = works("info", source)
     assert "80 of 1, 20 of 2" in text
+    assert re.search(r"steps +0 to 30\b", text)
     source.write_bytes(source.read_bytes()[:-30])
     assert "ends inside frame 2, after 2 whole frames" in fails("info", source).problem
     assert json.loads(works("info", source, "--json", "--incomplete"))["frames"] == 2

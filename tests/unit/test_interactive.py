@@ -97,6 +97,15 @@ def test_dashes_and_open_symbols_are_those_that_are_drawn() -> None:
     assert symbols["marker"]["symbol"] == "square-open"
 
 
+def test_a_band_ends_where_the_error_is_not_known() -> None:
+    columns = {"time": np.array([1.0, 2.0, 5.0, 10.0]), "f_s_a": np.array([0.9, 0.8, 0.6, 0.4])}
+    columns["f_s_a_error"] = np.array([0.01, 0.02, np.nan, np.nan])
+    figure = draw(OBSERVABLES["scattering"], {"T": columns}, {"T": "T = 0.5"}, "F")
+    assert figure is not None
+    band, curve = panels(figure)[0]["traces"]
+    assert (max(band["x"]), max(curve["x"])) == (2.0, 10.0)
+
+
 def test_a_band_goes_with_its_curve_also_where_curves_share_a_colour() -> None:
     times = np.array([0.0, 1.0, 10.0])
     columns = {"time": times} | {f"f_{end}": np.array([1.0, 0.8, 0.4]) for end in "ab"}

@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from glassformer.baselines.shipped_models import load_model
+from glassformer.cli.app import app
 from glassformer.core.errors import SettingsError
 from glassformer.core.presets import campaign_presets, load_campaign, load_network, network_presets, preset
 
@@ -13,6 +16,20 @@ def test_they_are_listed_with_what_they_are() -> None:
     found = campaign_presets()
     assert {"demo", "thesis", "thesis-as-run", "isochore", "cooling"} <= set(found)
     assert all(30 < len(text) < 220 and text.endswith(".") for text in found.values())
+
+
+def test_a_model_that_does_not_exist_is_answered_with_the_closest_name() -> None:
+    with pytest.raises(SettingsError, match=r"no model of that name ships .*; did you mean 'ka-t0.44-t4120'\?"):
+        load_model("ka-t0.44")
+
+
+def test_the_list_of_models_says_what_they_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    rows = CliRunner().invoke(app, ["propensity", "--list"]).output.splitlines()
+    assert [re.split(r"  +", row.strip())[::4] for row in rows[:4]] == [
+        ["model", "reads"], ["ka-isochore", "cage positions"], ["ka-t0.44-t4120-fast", "inherent structure"],
+        ["ka-t0.44-t4120", "cage positions"],
+    ]  # fmt: skip
 
 
 def test_a_file_and_a_name_give_the_same() -> None:

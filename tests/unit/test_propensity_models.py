@@ -224,7 +224,7 @@ def test_propensity_as_typed(model: Path, samples: list[Sample], tmp_path: Path)
     assert [one["species"] for one in answer["by_species"]] == ["A", "B"]
     of_b = np.array(answer["propensity"])[np.array(answer["species"]) == 1]
     assert answer["by_species"][1]["mean"] == pytest.approx(of_b.mean(), abs=1e-5)
-    assert answer["warnings"] == ["the model was trained on this structure: no test of it"]
+    assert answer["warnings"] == ["the model was trained on this structure, so the prediction does not test it"]
 
 
 def test_a_page_about_one_prediction(trained: Trained, samples: list[Sample], dataset: Path, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_a_page_about_one_prediction(trained: Trained, samples: list[Sample], da
     assert done.returncode == 0, done.stderr
     assert f"report: {page}" in done.stdout
     text = page.read_text(encoding="utf-8")
-    assert "the model was trained on this structure: no test of it" in text
+    assert "the model was trained on this structure, so the prediction does not test it" in text
     scores = [one for one in read_predictor(model).card.scores if one["time"] == 2.0 and one["temperature"] == 0.6]
     score = scores[0]
     assert f"{scores[0]['mean_error']:.3f} (A) and {scores[1]['mean_error']:.3f} (B) σ<sub>AA</sub>" in text
@@ -263,7 +263,7 @@ def test_predictions_are_scored_where_the_model_had_not_seen(
     done = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(out))
     assert done.returncode == 0, done.stderr
     # Once for all.
-    assert done.stdout.count("no test of it") == 1
+    assert done.stdout.count("does not test it") == 1
     assert " and 5 more structures: the model was trained on" in done.stdout
     predictions = read_predictions(out)
     assert [name[-5:] for name, role in zip(predictions.configurations, predictions.roles, strict=True)
@@ -281,9 +281,19 @@ def test_predictions_are_scored_where_the_model_had_not_seen(
     ]
     expected = (np.corrcoef(label, predicted)[0, 1] + np.corrcoef(*other)[0, 1]) / 2
     assert scores["pcc_mean"] == pytest.approx(expected, abs=1e-5)
-    again = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(tmp_path / "x.extxyz"))
-    assert again.returncode == 2
-    assert "8 structures" in again.stderr
+    # Text has a frame for each.
+    several = tmp_path / "several.extxyz"
+    again = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(several))
+    assert again.returncode == 0, again.stderr
+    frames = several.read_text().splitlines()
+    assert len(frames) == 8 * 302
+    named = [header_settings(line)["structure"] for line in frames if line.startswith("Lattice")]
+    assert named == [sample.identifier for sample in samples]
+    fourth = np.loadtxt(frames[3 * 302 + 2 : 4 * 302])
+    np.testing.assert_allclose(fourth[:, 5], predictions.particle_prediction[predictions.of_particles(3), 0], 1e-5)
+    refused = run("propensity", str(dataset), "--model", str(tmp_path / "first.h5"), "--out", str(tmp_path / "x.npz"))
+    assert refused.returncode == 2
+    assert "8 structures" in refused.stderr
 
 
 def test_structures_unlike_training_are_told(model: Path, samples: list[Sample], tmp_path: Path) -> None:
@@ -354,7 +364,7 @@ def test_no_file_without_its_warnings(model: Path, samples: list[Sample], tmp_pa
     source, told = str(structure(samples[0], tmp_path)), "its temperature is 0.56, not 0.6 to 0.8"
     done = run("propensity", source, *stated, "--out", str(tmp_path / "out.xyz"), "--report", str(tmp_path / "p.html"))
     assert done.returncode == 0, done.stderr
-    assert "cannot hold the warnings" not in done.stdout
+    assert "no place for the warnings" not in done.stdout
     assert told in header_settings((tmp_path / "out.xyz").read_text().splitlines()[1])["warnings"]
     # An uncertainty that nobody knows is not shown.
     assert "uncertainty" not in re.findall(r'name="colour" value="([^"]*)"', (tmp_path / "p.html").read_text("utf-8"))
@@ -365,7 +375,7 @@ def test_no_file_without_its_warnings(model: Path, samples: list[Sample], tmp_pa
     run("propensity", source, *stated, "--out", str(tmp_path / "out.h5"))
     assert any(told in notice for notice in read_predictions(tmp_path / "out.h5").notices)
     assert (
-        "out.lammpstrj cannot hold"
+        "out.lammpstrj has no place"
         in run("propensity", source, *stated, "--out", str(tmp_path / "out.lammpstrj")).stdout
     )
     (answer,) = json.loads(run("propensity", source, *stated, "--json").stdout)
@@ -415,7 +425,7 @@ def test_a_density_far_from_training_is_refused_at_once(
     done = run("propensity", str(source), "--model", str(model), "--mixture", "kob-andersen", "--temperature", "0.6")
     assert done.returncode == 2
     assert f"{source.name}: got a density of {1.2 / factor**3:.4g}; the model small was trained at 1.2" in done.stderr
-    assert "LJ units, sigma_AA = 1" in done.stderr
+    assert "lengths are not in units of sigma_AA" in done.stderr
     assert "quench" not in done.stdout
 
 

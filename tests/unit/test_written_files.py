@@ -1,6 +1,7 @@
 """Files that LAMMPS, ASE and gsd themselves write."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,12 @@ import numpy as np
 import pytest
 
 from glassformer.core.errors import DatasetError
+from glassformer.core.mixture import shipped_mixture
+from glassformer.dataset.exports import FORMATS
 from glassformer.dataset.readers.read import read_file
+from glassformer.dataset.sample import Facts, Sample
+from glassformer.dataset.writers.columns import Structure
+from glassformer.dataset.writers.text import extended_xyz
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.lammps import Lammps
 from tests.conftest import rattled_lattice
@@ -60,6 +66,32 @@ def test_what_lammps_writes_is_what_it_has(
     apart = found.first.positions - structure.positions
     np.testing.assert_allclose(apart - structure.box * np.rint(apart / structure.box), 0, atol=exact)
     np.testing.assert_array_equal(found.species, structure.species)
+
+
+def test_frames_of_several_structures(tmp_path: Path) -> None:
+    pytest.importorskip("gsd.hoomd")
+    first = rattled_lattice(6)
+    second = replace(first, positions=(first.positions + 1) % first.box)
+    bare = Sample(first, None, Facts(state_point="mine", temperature=0.5, mixture=shipped_mixture("kob-andersen")))
+    structures = [Structure(one, ("A", "B"), {"propensity": np.arange(216.0)}) for one in (first, second)]
+    for suffix, make in FORMATS.values():
+        if suffix != ".npz":
+            path = tmp_path / f"two{suffix}"
+            path.write_bytes(make(structures, bare))
+            found = list(read_file(path).structures)
+            assert len(found) == 2
+            for one, wanted in zip(found, (first, second), strict=True):
+                np.testing.assert_allclose(one.positions, wanted.positions, atol=1e-5 if suffix == ".gsd" else 0)
+                np.testing.assert_array_equal(one.species, wanted.species)
+
+
+def test_positions_are_written_in_few_digits_and_read_again_the_same() -> None:
+    start = rattled_lattice(6)
+    positions = start.positions.copy()
+    positions[:2] = [[0.1, 1e-7, 3.0], [1 / 3, 2.0**-40, 0.7]]
+    text = extended_xyz(Structure(replace(start, positions=positions), ("A", "B"), {})).decode()
+    assert text.splitlines()[2].split()[2:] == ["0.1", "1e-07", "3.0"]
+    np.testing.assert_array_equal(np.loadtxt(text.splitlines()[2:])[:, 2:], positions)
 
 
 def test_ase_writes_what_is_read(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # Centers of two particles nearer than this part of their sigma are a mistake, not a liquid.
 OVERLAP = 0.6
+SEEN = "the model was trained on this structure, so the prediction does not test it"
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Propensity:
         particles = (structure.positions, structure.species, structure.box)
         if colour == "deviation":
             circles = draw_deviations(axes, *particles, standardised(self.values, structure.species))
-            label = f"{DEVIATION}\n[its standard deviations]"
+            label = f"{DEVIATION}\n[standard deviations of the species]"
         else:
             circles = draw_slab(axes, *particles, known[colour])
             circles.set_cmap("plasma" if colour == "propensity" else "viridis")
@@ -221,7 +222,7 @@ def propensity(
     if outside:
         prediction = replace(prediction, uncertainty=np.full(len(table.values), np.nan))
     last = float(predictor.card.times_at(facts.temperature)[-1])
-    seen = ("the model was trained on this structure: no test of it",) if predictor.has_seen(configuration) else ()
+    seen = (SEEN,) if predictor.has_seen(configuration) else ()
     warnings = (*seen, *outside, *prediction.warnings)
     return Propensity(Structure(sample), predictor, last if time is None else time, prediction, warnings)
 
@@ -288,8 +289,8 @@ def _refuse_density(structure: Structure, predictor: PropensityPredictor) -> Non
         raise PredictionError(
             f"{structure.name}: got a density of {structure.density:.4g}; the model {card.name} was trained at"
             f" {card.density:.4g} and is used up to {100 * FAR_DENSITY:g} % away from it",
-            f"Are these LJ units, sigma_{card.mixture.species[0] * 2} = 1? If so, train a model at this density:"
-            " glassformer train propensity DATASET --out DIR.",
+            f"If lengths are not in units of sigma_{card.mixture.species[0] * 2}, divide box and positions by it. If"
+            " they are, train a model at this density: glassformer train propensity DATASET --out DIR.",
         )
 
 

@@ -21,6 +21,7 @@ from glassformer.api.reading import (
 )
 from glassformer.core.arrays import ByteArray, FloatArray
 from glassformer.core.errors import ConfigurationError
+from glassformer.core.words import counted
 from glassformer.dataset.readers.frames import Frames
 from glassformer.evaluate.trajectory import Motion, drift
 from glassformer.evaluate.trajectory_file import Clock, Followed, followed, motion_of, read_followed
@@ -89,7 +90,7 @@ class Trajectory:
         members = np.bincount(self.species, minlength=len(self.species_names))
         names = ", ".join(f"{number} {name}" for number, name in zip(members, self.species_names, strict=True))
         return [
-            ("frames", f"{self.frames} frames"),
+            ("frames", counted(self.frames, "frame")),
             ("times", f"t = {self.times[0]:g} to {self.times[-1]:g}"),
             ("particles", f"{self.particles} particles ({names})"),
         ]

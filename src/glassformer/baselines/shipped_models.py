@@ -1,5 +1,6 @@
 """Propensity models by name: those that ship, which of them suits a liquid, and files."""
 
+import difflib
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def load_model(name: str) -> PropensityPredictor:
     if not name:
         raise SettingsError("no model was given", f"Name one: --model {next(iter(shipped), 'FILE')}.")
     if name not in shipped and not Path(name).exists():
+        close = difflib.get_close_matches(name, shipped, n=1, cutoff=0.5)
         raise SettingsError(
-            f"there is no file {name}, and no model of that name ships with glassformer",
+            f"there is no file {name}, and no model of that name ships with glassformer"
+            + (f"; did you mean '{close[0]}'?" if close else ""),
             f"These ship: {', '.join(shipped)} (glassformer propensity --list).",
         )
     path = shipped.get(name, Path(name))

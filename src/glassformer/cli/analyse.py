@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glassformer.cli import completion
 from glassformer.cli.console import console, print_remark, print_table, progress
 from glassformer.core.errors import DatasetError, SettingsError
 from glassformer.core.words import counted
@@ -56,7 +57,7 @@ MixtureName = Annotated[
     str,
     typer.Option(
         metavar="MIXTURE", help="Mixture that names the species and wave numbers: shipped, or a file (TOML).",
-        show_default=False, rich_help_panel=_TRAJECTORY,
+        show_default=False, autocompletion=completion.mixtures, rich_help_panel=_TRAJECTORY,
     ),
 ]  # fmt: skip
 Assignment = Annotated[

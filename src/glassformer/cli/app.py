@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from glassformer.cli import cluster, files, integrity, learn
+from glassformer.cli import cluster, completion, files, integrity, learn
 from glassformer.cli.analyse import analyse
 from glassformer.cli.baselines import baselines
 from glassformer.cli.bench import bench
@@ -165,12 +165,19 @@ def experiment(
     context: typer.Context,
     study: Annotated[
         str,
-        typer.Argument(metavar="STUDY", help="Study file (TOML), or name of a shipped study.", show_default=False),
+        typer.Argument(
+            metavar="STUDY",
+            help="Study file (TOML), or name of a shipped study.",
+            show_default=False,
+            autocompletion=completion.studies,
+        ),
     ] = "",
     scale: Annotated[
         str,
         typer.Option(
-            metavar="SCALE", help="Size of data and networks: demo (minutes), small (hours) or full (as in the thesis)."
+            metavar="SCALE",
+            help="Size of data and networks: demo (minutes), small (hours) or full (as in the thesis).",
+            autocompletion=completion.scales,
         ),
     ] = "demo",
     out: Annotated[

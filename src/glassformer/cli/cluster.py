@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glassformer.cli import completion
 from glassformer.cli.options import CampaignArgument, Changes, Only
 from glassformer.core.errors import EngineError, SettingsError
 from glassformer.core.words import counted
@@ -26,6 +27,7 @@ Parsl = Annotated[
         metavar="FILE",
         help="Run on Parsl: a Python file that defines config, or workstation, slurm, nodes or gpu.",
         show_default="processes of this machine",
+        autocompletion=completion.configs,
     ),
 ]
 SBATCH = """\

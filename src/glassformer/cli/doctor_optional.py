@@ -99,7 +99,7 @@ def slurm() -> Finding:
     version = asked.stdout.strip()
     if asked.returncode or not version:
         said = (asked.stderr.strip().splitlines() or ["no version"])[0]
-        return Finding("SLURM", False, f"sbatch does not answer as SLURM's: {said}", _ASK, needed=False)
+        return Finding("SLURM", False, f"sbatch --version failed: {said}", _ASK, needed=False)
     job = os.environ.get("SLURM_JOB_ID")
     return Finding("SLURM", True, f"{version}, inside job {job}" if job else version, needed=False)
 

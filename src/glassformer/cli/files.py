@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from glassformer.cli import completion
 from glassformer.cli.console import console, print_note, print_table, progress
 from glassformer.cli.options import AsJson, Dataset, MixtureOfFile, SpeciesOfTypes, TemperatureOfFile, flag
 from glassformer.core.errors import SettingsError
@@ -34,6 +35,7 @@ def import_(
             metavar="FRAMES",
             help="first, last, all, a number from 0, or START:STOP:STEP.",
             show_default="the last of a run, else all",
+            autocompletion=completion.frames,
         ),
     ] = "",
     times: Annotated[
@@ -59,7 +61,12 @@ def import_(
 
 def export(
     dataset: Dataset,
-    to: Annotated[str, typer.Option(metavar="FORMAT", help="extxyz, gsd, lammps or npz.", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT", help="extxyz, gsd, lammps or npz.", show_default=False, autocompletion=completion.formats
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write to.", show_default=False)],
     predictions: Annotated[
         Path | None,
@@ -128,8 +135,11 @@ def _file_info(path: Path, incomplete: bool, as_json: bool) -> None:
         print(json.dumps(found, indent=1))
         return
     notes = found.pop("notes")
+    for name in ("steps", "times"):
+        if found[name] is not None:
+            found[name] = " to ".join(_text(value) for value in dict.fromkeys(found[name]))
     rows = [[name.replace("_", " "), _text(value)] for name, value in found.items() if value not in (None, False)]
-    print_table(["", "description"], rows, ["left", "left"])
+    print_table(["", "content"], rows, ["left", "left"])
     for note in notes:
         console.print(note, style="dim")
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from glassformer.cli import completion
 from glassformer.cli.console import console, print_file, print_table, progress, resumable
 from glassformer.cli.options import ALL_CORES, AsJson, Only, Threads, Walltime, flag
 from glassformer.core.errors import SettingsError
@@ -24,7 +25,12 @@ Device = Annotated[
 def train(
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="Run file or recipe (TOML), or name of a shipped one.", show_default=False),
+        typer.Argument(
+            metavar="RUN",
+            help="Run file or recipe (TOML), or name of a shipped one.",
+            show_default=False,
+            autocompletion=completion.runs,
+        ),
     ] = "",
     datasets: Annotated[
         list[Path],
@@ -43,6 +49,7 @@ def train(
             metavar="NETWORK",
             help="Network that replaces the run's own: a file (TOML), or name of a shipped network.",
             show_default=False,
+            autocompletion=completion.networks,
         ),
     ] = "",
     start: Annotated[
@@ -204,6 +211,7 @@ def networks(
             metavar="NETWORK",
             help="Files (TOML), names of networks that ship, or package.module:Class.",
             show_default="all that ship",
+            autocompletion=completion.networks,
         ),
     ] = [],  # noqa: B006
     particles: Annotated[int, typer.Option(min=1, metavar="N", help="Particles per configuration.")] = 4096,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from glassformer.cli import completion
 from glassformer.cli.console import console, print_file, print_table
 from glassformer.cli.options import AsJson, flag
 from glassformer.core.errors import SettingsError
@@ -17,7 +18,10 @@ def mixtures(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="MIXTURE", help="Files (TOML), or names of mixtures that ship.", show_default="all that ship"
+            metavar="MIXTURE",
+            help="Files (TOML), or names of mixtures that ship.",
+            show_default="all that ship",
+            autocompletion=completion.mixtures,
         ),
     ] = [],  # noqa: B006
     as_json: AsJson = False,

@@ -8,6 +8,12 @@ from glassformer.cli.console import console, print_table
 from glassformer.cli.propensity_training import print_scores
 from glassformer.core.presets import shipped_models
 
+READS = {
+    "inherent": "inherent structure",
+    "restricted": "cage positions",
+    "window": "cage positions of free draws",
+}
+
 
 def print_models(as_json: bool) -> None:
     """Print which models ship."""
@@ -21,11 +27,14 @@ def print_models(as_json: bool) -> None:
         low, high = min(card.temperatures), max(card.temperatures)
         times = [time for row in card.times for time in row]
         span = f"{min(times):g}" if min(times) == max(times) else f"{min(times):g} to {max(times):g}"
-        rows.append(
-            [card.name, card.mixture.name, f"{low:g}" if low == high else f"{low:g} to {high:g}", span, card.kind,
-             card.reads]
-        )  # fmt: skip
-    print_table(["model", "mixture", "T", "t", "class", "reads"], rows, ["left"] * 6)
+        rows.append([card.name, card.mixture.name, f"{low:g}" if low == high else f"{low:g} to {high:g}", span,
+                     READS[card.reads]])  # fmt: skip
+    print_table(["model", "mixture", "T", "t", "reads"], rows, ["left"] * 5)
+    console.print(
+        "Inherent structures and cage positions are static; free draws are short dynamics. Data, scores and limits of a"
+        " model: glassformer propensity --card --model NAME.",
+        style="dim",
+    )
 
 
 def print_card(model: PropensityPredictor, as_json: bool) -> None:
@@ -41,7 +50,8 @@ def print_card(model: PropensityPredictor, as_json: bool) -> None:
     fit = f"ridge regression and network, averaged {1 - card.network_share:g} to {card.network_share:g}"
     for name, text in (
         ("model", card.name), ("purpose", card.purpose), ("mixture", f"{card.mixture.name}, rho = {card.density:g}"),
-        ("class", f"{card.kind}: reads {card.reads}"), ("configurations", f"{known}; {card.draws} draws each{ends}"),
+        ("class", f"{card.kind}; reads {READS[card.reads]}"),
+        ("configurations", f"{known}; {card.draws} draws each{ends}"),
         ("fit", fit if card.network_share else "ridge regression"),
         ("data", card.data), ("licence", card.licence), ("limits", card.limits), ("made by", card.code_version),
     ):  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperArgument, TyperGroup
 
+from glassformer.cli import completion
 from glassformer.cli.examples import example
 from glassformer.core.cores import cores
 
@@ -43,10 +44,12 @@ class Group(TyperGroup):
         super().format_help(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands in a narrow terminal, each with the whole first sentence of its help."""
+        """Write the commands in a narrow terminal, each with the first paragraph of its help, as in a wide one."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, (one.help or "").strip()) for name, one in commands if one is not None])
+            formatter.write_dl(
+                [(name, (one.help or "").strip().partition("\n\n")[0]) for name, one in commands if one is not None]
+            )
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return the command called `cmd_name`, or None."""
@@ -100,7 +103,12 @@ NoVerify = Annotated[
 ]
 Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder.", show_default=False)]
 CampaignArgument = Annotated[
-    str, typer.Argument(metavar="CAMPAIGN", help="Campaign file (TOML), or name of a shipped campaign.")
+    str,
+    typer.Argument(
+        metavar="CAMPAIGN",
+        help="Campaign file (TOML), or name of a shipped campaign.",
+        autocompletion=completion.campaigns,
+    ),
 ]
 Changes = Annotated[
     list[str],
@@ -108,7 +116,11 @@ Changes = Annotated[
 ]
 Only = Annotated[
     list[str],
-    typer.Option(metavar="LABEL", help="Only this state point, such as T0.50_P1.55 or T0.50. Repeatable."),
+    typer.Option(
+        metavar="LABEL",
+        help="Only this state point, such as T0.50_P1.55 or T0.50. Repeatable.",
+        autocompletion=completion.state_points,
+    ),
 ]
 # What a file of another code may not say itself.
 MixtureOfFile = Annotated[
@@ -118,6 +130,7 @@ MixtureOfFile = Annotated[
         metavar="MIXTURE",
         help="Mixture: one that ships, or a file (TOML).",
         show_default="stated in the file",
+        autocompletion=completion.mixtures,
     ),
 ]
 TemperatureOfFile = Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from glassformer.cli import completion
 from glassformer.cli.console import console, number, print_remark, print_table, progress, stoppable
 from glassformer.cli.options import (
     ALL_CORES,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 PREDICTIONS_SUFFIX = ".h5"
 # Other names of the formats.
 SAME_FORMAT = {".xyz": ".extxyz"}
+# Files of one structure; the others hold one frame for each.
+OF_ONE = (".npz",)
 # Files without a place for text, such as warnings.
 WITHOUT_TEXT = (".gsd", ".lammpstrj")
 
@@ -53,6 +56,7 @@ def propensity(
             metavar="MODEL",
             help="Shipped model, or a model file written by train.",
             show_default="the first that fits mixture, temperature, time",
+            autocompletion=completion.models,
         ),
     ] = "",
     out: Annotated[
@@ -81,6 +85,7 @@ def propensity(
             metavar="WHICH",
             help="Frames of FILE: first, last, all, a number from 0, or START:STOP:STEP.",
             show_default="last of a run, else all",
+            autocompletion=completion.frames,
         ),
     ] = "",
     threads: Threads = ALL_CORES,
@@ -104,9 +109,9 @@ def propensity(
 
     structures = _structures(source, mixture, temperature, species, frames, as_json)
     if out is not None:
-        _check_out(out, len(structures))
+        _check_out(out, len(structures), source)
     if report is not None:
-        _check_report(report, len(structures))
+        _check_report(report, len(structures), source)
     # All that can be refused is refused before anything is computed.
     models = [propensities.usable_model(one, model, time) for one in structures]
     with contextlib.nullcontext(Silent()) if as_json else progress() as stages:
@@ -126,7 +131,7 @@ def propensity(
     if as_json:
         print(json.dumps([_as_json(answer) for answer in answers], indent=1))
     else:
-        _print(answers, {"every particle": out, "report": report})
+        _print(answers, {"values of all particles": out, "report": report})
 
 
 def _structures(
@@ -143,29 +148,34 @@ def _structures(
     return found
 
 
-def _check_out(out: Path, structures: int) -> None:
+def _check_out(out: Path, structures: int, source: Path) -> None:
     from glassformer.dataset.exports import FORMATS
     from glassformer.dataset.predictions import refuse_to_replace
 
     known = [*(suffix for suffix, _ in FORMATS.values()), *SAME_FORMAT, PREDICTIONS_SUFFIX]
     if out.suffix not in known:
-        raise SettingsError(f"got --out {out}; expected a name that ends with {', '.join(known)}")
+        raise SettingsError(
+            f"got --out {out}; expected a name that ends with {', '.join(known)}",
+            "For a picture, give --report PAGE.html.",
+        )
     if out.suffix == PREDICTIONS_SUFFIX:
         refuse_to_replace(out)
-    elif structures > 1:
+    elif structures > 1 and out.suffix in OF_ONE:
         raise SettingsError(
-            f"got {structures} structures and one file of one structure to write",
-            f"Give a sample, or write a prediction file: --out FILE{PREDICTIONS_SUFFIX}.",
+            f"got {structures} structures; a file {out.suffix} holds one",
+            f"{_one_of(source)} Or write {', '.join(one for one in known if one not in OF_ONE)}.",
         )
 
 
-def _check_report(report: Path, structures: int) -> None:
+def _check_report(report: Path, structures: int, source: Path) -> None:
     if report.suffix != ".html":
         raise SettingsError(f"got --report {report}; expected a name that ends with .html")
     if structures > 1:
-        raise SettingsError(
-            f"got {structures} structures and a page about one", "Give a sample or a file of one structure."
-        )
+        raise SettingsError(f"got {structures} structures; a page shows one", _one_of(source))
+
+
+def _one_of(source: Path) -> str:
+    return "Give one sample of the dataset." if source.is_dir() else "Choose one frame, such as --frames last."
 
 
 def _write_report(report: Path, answer: "Propensity", source: Path) -> None:
@@ -187,12 +197,14 @@ def _write(out: Path, answers: "list[Propensity]") -> None:
     if out.suffix == PREDICTIONS_SUFFIX:
         write_predictions(out, predictions_of(answers))
         return
-    answer = answers[0]
-    structure = structure_of(answer.sample.without_draws())
+    structures = []
+    for answer in answers:
+        structure = structure_of(answer.sample.without_draws())
+        facts = {"structure": answer.structure.name} | structure.facts | answer.facts
+        structures.append(replace(structure, columns=answer.columns, facts=facts))
     wanted = SAME_FORMAT.get(out.suffix, out.suffix)
-    contents = next(make for suffix, make in FORMATS.values() if suffix == wanted)
-    facts = structure.facts | answer.facts
-    write_atomically(out, contents(replace(structure, columns=answer.columns, facts=facts), answer.sample))
+    make = next(make for suffix, make in FORMATS.values() if suffix == wanted)
+    write_atomically(out, make(structures, answers[0].sample))
 
 
 def _as_json(answer: "Propensity") -> dict[str, Any]:
@@ -246,4 +258,4 @@ def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") ->
         if path is not None:
             console.print(f"{what}: {path}", soft_wrap=True)
             if path.suffix in WITHOUT_TEXT and answer.warnings:
-                console.print(f"{path.name} cannot hold the warnings: keep them with it, or write .extxyz or .npz")
+                console.print(f"{path.name} has no place for the warnings; .extxyz and .npz have.", soft_wrap=True)

@@ -215,10 +215,14 @@ def print_fits(fits: list[dict[str, Any]]) -> None:
             console.print(f"{fit['fit']}, {fit['state_point']}: not fitted: {fit['failed']}", style="dim")
             continue
         names = [name for name in fit if name not in ("fit", "state_point") and not name.endswith("_error")]
-        values = [f"{name} = {fit[name]:.4g} +- {fit[f'{name}_error']:.1g}" for name in names]
+        values = [f"{name} = {fit[name]:.4g} {_with_error(fit[f'{name}_error'])}" for name in names]
         console.print(f"{fit['fit']}, {fit['state_point']}: {', '.join(values)}")
     if any("failed" not in fit for fit in fits):
         console.print("+-: standard error of the fit.", style="dim")
+
+
+def _with_error(error: float) -> str:
+    return "(error not known)" if math.isnan(error) else f"+- {error:.1g}"
 
 
 def print_published_comparison(found: "list[PublishedComparison]") -> None:

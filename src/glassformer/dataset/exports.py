@@ -13,12 +13,13 @@ from glassformer.dataset.writers.gsd import gsd
 from glassformer.dataset.writers.npz import npz
 from glassformer.dataset.writers.text import extended_xyz, lammps_dump
 
-# Of every format the suffix of its files, and their contents.
-FORMATS: dict[str, tuple[str, Callable[[Structure, Sample], bytes]]] = {
-    "extxyz": (".extxyz", lambda structure, sample: extended_xyz(structure)),
-    "gsd": (".gsd", lambda structure, sample: gsd(structure)),
-    "lammps": (".lammpstrj", lambda structure, sample: lammps_dump(structure)),
-    "npz": (".npz", npz),
+# Of every format the suffix of its files, and their contents: a frame for each structure. Arrays are those of the first
+# structure, and of the draws of its sample.
+FORMATS: dict[str, tuple[str, Callable[[Sequence[Structure], Sample], bytes]]] = {
+    "extxyz": (".extxyz", lambda structures, sample: b"".join(map(extended_xyz, structures))),
+    "gsd": (".gsd", lambda structures, sample: gsd(structures)),
+    "lammps": (".lammpstrj", lambda structures, sample: b"".join(map(lammps_dump, structures))),
+    "npz": (".npz", lambda structures, sample: npz(structures[0], sample)),
 }
 
 
@@ -40,5 +41,5 @@ def export(samples: Sequence[Sample], to: str, out: Path, predictions: Predictio
         raise DatasetError("two samples have the same name", "Keep them in different datasets.")
     structures = [structure_of(sample, predictions) for sample in samples]
     for sample, structure, path in zip(samples, structures, paths, strict=True):
-        write_atomically(path, contents(structure, sample))
+        write_atomically(path, contents([structure], sample))
     return paths

@@ -12,7 +12,7 @@ from glassformer.core.layout import SAMPLE_SUFFIX, DatasetFolder
 from glassformer.core.mixture import MixtureSettings, shipped_mixture, shipped_mixtures
 from glassformer.core.provenance import code_version
 from glassformer.core.runs import exclusive
-from glassformer.core.words import decimals
+from glassformer.core.words import counted, decimals
 from glassformer.dataset.consistency import check_state_points, refuse_copies
 from glassformer.dataset.folder import read_dataset, sample_paths
 from glassformer.dataset.imported import imported_ensemble
@@ -147,7 +147,9 @@ def _check_composition(contents: Contents, mixture: Mixture, choices: Choices) -
     try:
         mixture.check(contents.species, str(contents.path), DatasetError)
     except DatasetError as error:
-        if choices.species or mixture.kinds > _MOST_ORDERED:
+        if choices.species:
+            raise DatasetError(error.problem, "Correct --species, or name another mixture.") from None
+        if mixture.kinds > _MOST_ORDERED:
             raise
         for order in itertools.permutations(range(mixture.kinds)):
             renamed = np.array(order, np.uint8)[contents.species]
@@ -174,8 +176,8 @@ def _chosen(contents: Contents, wanted: str) -> tuple[list[int], tuple[str, ...]
             chosen = []
         if not chosen:
             raise DatasetError(
-                f"{contents.path} has frames 0 to {len(frames) - 1}; got --frames {wanted}",
-                "Expected first, last, all, a number, or START:STOP:STEP.",
+                f"{contents.path} has {counted(len(frames), 'frame')}; got --frames {wanted}",
+                f"Expected first, last, all, a number from 0 to {len(frames) - 1}, or START:STOP:STEP.",
             )
         return chosen, ()
     if len(frames) > 1 and trajectory.followed and (trajectory.steps is not None or trajectory.times is not None):

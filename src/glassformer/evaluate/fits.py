@@ -43,6 +43,12 @@ def fits_of(name: str, tables: dict[str, Columns], first: Mapping[str, str]) -> 
 
 def _fit_alpha_relaxation(columns: Columns, f_s: str) -> StretchedExponential:
     """Fit the column `f_s`, F_s of one species, from the plateau on; raise `FitError` where there is none."""
+    first = float(columns["time"][0]) if len(columns["time"]) else np.inf
+    if first > PLATEAU_TIME:
+        raise FitError(
+            f"the first time is {first:g}; F_s at t = {PLATEAU_TIME:g}, where the plateau begins, is not known",
+            "Write frames at shorter times.",
+        )
     at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns[f_s]))
     if at_plateau < LEAST_PLATEAU:
         raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "A colder liquid is needed.")

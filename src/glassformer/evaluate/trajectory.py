@@ -64,7 +64,8 @@ class Motion:
         found = lags_of(self.times)
         if not found:
             raise DatasetError(
-                f"{self.name} holds one frame", "Dynamics need two or more frames: analyse the structure."
+                f"{self.name} holds one frame",
+                "Dynamics need two or more; rdf and structure need one.",
             )
         return found
 

@@ -48,7 +48,10 @@ def analyse(
     for name in tables:
         if not tables[name] and (wanted or not any(tables.values())):
             raise next(error for observable, _, error in problems if observable == name)
-    left_out = [f"{name}, {label}: left out: {error.problem}" for name, label, error in problems]
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for name, label, error in problems:
+        reasons.setdefault((label, error.problem), []).append(name)
+    left_out = [f"{', '.join(names)}, {label}: left out: {problem}" for (label, problem), names in reasons.items()]
     for line in left_out:
         say(line)
     titles, groups = titles_of(samples), by_state_point(samples)

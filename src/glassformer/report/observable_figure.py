@@ -111,7 +111,7 @@ def _plot(
         for collection in bars.lines[2]:
             collection.set_label(f"_{label}")
     else:
-        error = np.nan_to_num(error)
+        # Where an error is not known, matplotlib leaves a gap in the band.
         look = {"color": color, "alpha": BAND_ALPHA, "lw": 0, "label": f"_{label}"}
         axes.fill_between(x, y - error, y + error, **look)  # type: ignore[arg-type]
 

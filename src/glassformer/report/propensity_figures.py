@@ -68,7 +68,7 @@ def slab_figure(
         axes.label_outer()
     for axes in grid[:, 0]:
         axes.set_ylabel(r"y  [$\sigma_{AA}$]")
-    label = f"{DEVIATION}\n[its standard deviations]"
+    label = f"{DEVIATION}\n[standard deviations of the species]"
     place = "bottom" if stacked else "right"
     figure.colorbar(circles, ax=grid, extend="both", shrink=0.85, label=label, location=place)
     return figure

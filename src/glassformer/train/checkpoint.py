@@ -20,6 +20,7 @@ from glassformer.core.files import read_whole
 from glassformer.core.hdf5 import format_of_hdf5
 from glassformer.core.json_files import checked
 from glassformer.core.network_kinds import OtherCodeWarning, OwnNetworkSettings
+from glassformer.core.presets import shipped_models
 from glassformer.core.provenance import fingerprint
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
@@ -192,6 +193,8 @@ def _check_code(path: Path, model: Model, allowed: Collection[str]) -> None:
 def _read(path: Path) -> dict[str, Any]:
     """Return the entries of the model at `path`, of whatever version, as this version has them."""
     absent = "Make one with `glassformer train`."
+    if str(path) in shipped_models():
+        absent = f"Predict with this propensity model, which ships: glassformer propensity FILE --model {path}."
     whole = read_whole(path, CheckpointError, absent)
     if whole.startswith(_ARCHIVE):
         values, verified = read_archive(path, "model", absent, _TRAIN)

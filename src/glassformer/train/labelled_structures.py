@@ -124,7 +124,10 @@ def is_chosen(sample: Sample, recipe: Recipe) -> bool:
 
 
 def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
-    """Raise `DatasetError` unless all samples are of one mixture, at densities that differ as far as they may."""
+    """Raise `DatasetError` unless all samples are of one mixture, at densities that differ as far as they may.
+
+    Also what `targets_of` raises: all that can be refused is refused before anything is derived.
+    """
     liquids = {sample.facts.mixture.identity for sample in samples}
     if len(liquids) > 1:
         raise DatasetError(
@@ -139,6 +142,7 @@ def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
             "Train one for each state point, in folders of their own: --only LABEL --out DIR. Or set density_spread in"
             " a recipe, at most 0.1.",
         )
+    targets_of(samples, recipe)
 
 
 def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:

@@ -1,5 +1,8 @@
 """Structures in the files of HOOMD-blue, in single precision as these are."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from glassformer.core.memory_file import file_in_memory, read_all
@@ -7,14 +10,22 @@ from glassformer.dataset.readers.gsd import gsd_package
 from glassformer.dataset.writers.columns import Structure
 
 
-def gsd(structure: Structure) -> bytes:
-    """Return the structure as a GSD file of one frame; columns are logged quantities, such as particles/propensity_1,
+def gsd(structures: Sequence[Structure]) -> bytes:
+    """Return a GSD file with a frame for each structure; columns are logged quantities, such as particles/propensity_1,
     and so are facts that are numbers.
 
     Raises `DatasetError` if the package gsd is not installed.
     """
     package = gsd_package().hoomd
-    configuration, frame = structure.configuration, package.Frame()
+    with file_in_memory() as (descriptor, name):
+        with package.open(name, "w") as file:
+            for structure in structures:
+                file.append(_frame(structure, package.Frame()))
+        return read_all(descriptor)
+
+
+def _frame(structure: Structure, frame: Any) -> Any:
+    configuration = structure.configuration
     flat = configuration.dimension == 2
     frame.configuration.box = [*configuration.box[:2], 0 if flat else configuration.box[2], 0, 0, 0]
     frame.configuration.dimensions = configuration.dimension
@@ -26,7 +37,4 @@ def gsd(structure: Structure) -> bytes:
     frame.log = {f"particles/{name}": values for name, values in structure.columns.items()}
     # The log holds numbers only.
     frame.log |= {name: np.array([value]) for name, value in structure.facts.items() if not isinstance(value, str)}
-    with file_in_memory() as (descriptor, name):
-        with package.open(name, "w") as file:
-            file.append(frame)
-        return read_all(descriptor)
+    return frame

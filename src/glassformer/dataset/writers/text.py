@@ -1,6 +1,5 @@
 """Structures as text: extended XYZ and LAMMPS dumps, with every digit that the numbers have."""
 
-import io
 import re
 
 import numpy as np
@@ -47,10 +46,13 @@ def lammps_dump(structure: Structure) -> bytes:
 
 def _table(structure: Structure) -> bytes:
     configuration = structure.configuration
-    numbers = np.arange(1, configuration.particles + 1)
-    table = np.column_stack(
-        [numbers, configuration.species + 1.0, configuration.positions, *structure.columns.values()]
-    )
-    text = io.StringIO()
-    np.savetxt(text, table, ["%d", "%d", *["%.17g"] * 3, *["%.9g"] * len(structure.columns)])
-    return text.getvalue().encode()
+    # Of a position the shortest text that is read as the same number.
+    places = configuration.positions.astype(np.float64).tolist()
+    columns = np.column_stack([*structure.columns.values()]).tolist() if structure.columns else [[]] * len(places)
+    lines = [
+        " ".join([f"{number} {kind + 1}", *map(repr, place), *(f"{value:.9g}" for value in values)])
+        for number, (kind, place, values) in enumerate(
+            zip(configuration.species.tolist(), places, columns, strict=True), start=1
+        )
+    ]
+    return "\n".join([*lines, ""]).encode()
