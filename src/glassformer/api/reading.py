@@ -20,6 +20,7 @@ from glassformer.dataset.imports import Choices, read_samples_of, samples_of
 from glassformer.dataset.readers.contents import Contents, Draws
 from glassformer.dataset.readers.frames import Frame, Frames
 from glassformer.dataset.readers.read import is_hdf5
+from glassformer.dataset.readers.unwrapped import refuse_wrapped
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.sample_checks import check_sample
 from glassformer.physics.configuration import THICKNESS
@@ -258,6 +259,9 @@ def _draws(displacements: ArrayLike, times: ArrayLike | None, contents: Contents
             f" (D, S, {contents.particles}, 3) of D draws at S times, all finite",
             "Give displacements, which are never wrapped, and the times.",
         )
+    box, start = contents.trajectory.boxes[0], contents.trajectory.positions[0]
+    for one in np.moveaxis(moved, 1, 0):
+        refuse_wrapped(start + one, one, box, ARRAYS)
     return Draws(moved, at)
 
 
