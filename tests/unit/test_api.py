@@ -566,6 +566,30 @@ def test_arguments_that_are_no_numbers_are_named() -> None:
         ("abc", 3.0, "positions"),
         ([[0, 0], [1]], 3.0, "positions"),
         ([[0, 0, 0]], "q", "box"),
+        ([[0, 0, 1j]], 3.0, "positions"),
+        (np.ma.masked_equal([[0, 0, 1.0]], 1.0), 3.0, "positions"),
     ):
         with pytest.raises(ConfigurationError, match=f"{name}: got .* no array of numbers"):
             gf.structure(positions, ["A"], box, **stated)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["0.5", [0.5], 0.5j, float("nan"), 0, -1.0, True])
+def test_an_argument_that_is_no_positive_number_is_named(value: Any) -> None:
+    positions, times = walk(2)
+    calls = {
+        "temperature": lambda: structure(temperature=value),
+        "time": lambda: gf.propensity(structure(), "ka-isochore", time=value),
+        "time_step": lambda: gf.read_trajectory("none.lammpstrj", time_step=value),
+        "frame_time": lambda: gf.read_trajectory("none.lammpstrj", frame_time=value),
+        "wave_numbers": lambda: gf.trajectory(
+            positions, LATTICE.species, LATTICE.box, times, wave_numbers=[value, 5.0]
+        ),
+    }
+    for name, call in calls.items():
+        with pytest.raises(SettingsError, match=f"got {name} = .*; expected a positive number"):
+            call()
+
+
+def test_cages_of_another_kind_are_refused() -> None:
+    with pytest.raises(SettingsError, match="got the cages 'x'; expected restricted or window"):
+        gf.cage(structure(), kind="x")  # type: ignore[call-overload]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glassformer.api.messages import floats
+from glassformer.api.messages import floats, positive, positives
 from glassformer.api.structures import Structure, Structures
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, DatasetError, InputError, SettingsError
@@ -40,7 +40,7 @@ def read(
     mixture: AnyMixture | None = None,
     temperature: float | None = None,
     species: AnySpecies = "",
-    frames: str = "",
+    frames: str | int = "",
     times: Sequence[float] = (),
     without_draws: bool = False,
     incomplete: bool = False,
@@ -59,8 +59,9 @@ def read(
         raise SettingsError(f"got {kind_of(path)}; expected the path of a file, or several paths", "Give paths.")
     paths = [Path(one) for one in given]
     choices = Choices(
-        None if mixture is None else mixture_settings(mixture), temperature, assignment(species), frames=frames,
-        times=tuple(times), without_draws=without_draws, incomplete=incomplete,
+        None if mixture is None else mixture_settings(mixture), positive("temperature", temperature),
+        assignment(species), frames=str(frames), times=positives("times", times),
+        without_draws=without_draws, incomplete=incomplete,
     )  # fmt: skip
     notes: list[str] = []
     samples = read_any(paths, choices, notes.append)
@@ -183,7 +184,7 @@ def structure(
     contents = frames.contents()
     if displacements is not None:
         contents = replace(contents, draws=_draws(displacements, times, contents))
-    (sample,) = samples_of(contents, Choices(settings, temperature), lambda note: None)
+    (sample,) = samples_of(contents, Choices(settings, positive("temperature", temperature)), lambda note: None)
     check_sample(sample, ARRAYS)
     return Structure(sample)
 
