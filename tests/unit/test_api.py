@@ -227,6 +227,34 @@ def test_only_unwrapped_positions_may_jump_far() -> None:
         gf.trajectory(jump, LATTICE.species, LATTICE.box, [0.0, 1.0])
 
 
+def test_displacements_that_are_wrapped_are_refused(tmp_path: Path) -> None:
+    moved = np.random.default_rng(0).normal(0, 0.4, (3, 2, LATTICE.particles, 3))
+    wrapped = (LATTICE.positions + moved) % LATTICE.box - LATTICE.positions
+    assert structure(displacements=moved, times=[10.0, 20.0]).draws == 3
+    with pytest.raises(DatasetError, match="arrays: final positions are wrapped into the box"):
+        structure(displacements=wrapped, times=[10.0, 20.0])
+    arrays = {
+        "glassformer_format": 1, "positions": LATTICE.positions, "species": LATTICE.species, "box": LATTICE.box,
+        "species_names": np.array(["A", "B"]), "particle_times": np.array([10.0, 20.0]),
+    }  # fmt: skip
+    for displacements in (moved, wrapped):
+        np.savez(tmp_path / "a.npz", **arrays, displacements=displacements)
+        if displacements is moved:
+            assert gf.read(tmp_path / "a.npz", mixture="kob-andersen", temperature=0.6)[0].draws == 3
+    with pytest.raises(DatasetError, match=r"a\.npz: final positions are wrapped into the box"):
+        gf.read(tmp_path / "a.npz", mixture="kob-andersen", temperature=0.6)
+
+
+def test_a_structure_is_not_averaged_twice() -> None:
+    moved = np.random.default_rng(0).normal(0, 0.1, (3, 1, LATTICE.particles, 3))
+    one = structure(displacements=moved, times=[10.0])
+    assert gf.msd([one])["A"].shape == (1,)
+    shifted = structure(positions=LATTICE.positions + 0.3, displacements=moved, times=[10.0])
+    for other in (one, shifted):
+        with pytest.raises(DatasetError, match="is a copy of"):
+            gf.msd([one, other])
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
@@ -538,6 +566,30 @@ def test_arguments_that_are_no_numbers_are_named() -> None:
         ("abc", 3.0, "positions"),
         ([[0, 0], [1]], 3.0, "positions"),
         ([[0, 0, 0]], "q", "box"),
+        ([[0, 0, 1j]], 3.0, "positions"),
+        (np.ma.masked_equal([[0, 0, 1.0]], 1.0), 3.0, "positions"),
     ):
         with pytest.raises(ConfigurationError, match=f"{name}: got .* no array of numbers"):
             gf.structure(positions, ["A"], box, **stated)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", ["0.5", [0.5], 0.5j, float("nan"), 0, -1.0, True])
+def test_an_argument_that_is_no_positive_number_is_named(value: Any) -> None:
+    positions, times = walk(2)
+    calls = {
+        "temperature": lambda: structure(temperature=value),
+        "time": lambda: gf.propensity(structure(), "ka-isochore", time=value),
+        "time_step": lambda: gf.read_trajectory("none.lammpstrj", time_step=value),
+        "frame_time": lambda: gf.read_trajectory("none.lammpstrj", frame_time=value),
+        "wave_numbers": lambda: gf.trajectory(
+            positions, LATTICE.species, LATTICE.box, times, wave_numbers=[value, 5.0]
+        ),
+    }
+    for name, call in calls.items():
+        with pytest.raises(SettingsError, match=f"got {name} = .*; expected a positive number"):
+            call()
+
+
+def test_cages_of_another_kind_are_refused() -> None:
+    with pytest.raises(SettingsError, match="got the cages 'x'; expected restricted or window"):
+        gf.cage(structure(), kind="x")  # type: ignore[call-overload]

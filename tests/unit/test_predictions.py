@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -100,6 +102,48 @@ def test_damaged_particles_are_refused(name: str, change: object, message: str, 
         file.create_dataset(name, data=damaged)
     with pytest.raises(PredictionError, match=message):
         read_predictions(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("times", lambda a: -a, "'times' has 2 values of 0 or less"),
+        ("density", lambda a: 0 * a, "'density' has 4 values of 0 or less"),
+        ("msd_draws", lambda a: -a, "'msd_draws' has 24 values of 0 or less"),
+        ("particle_ceiling", lambda a: a + 1, "'particle_ceiling' has values outside 0 to 1"),
+    ],
+)
+def test_what_no_liquid_can_have_is_refused(name: str, change: Any, message: str, written: Path) -> None:
+    with edited(written) as file:
+        file[name][...] = change(file[name][()])
+    with pytest.raises(PredictionError, match=message):
+        read_predictions(written)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("state_points", "../../x"), ("state_points", "\x1b[2Jx"), ("configurations", "a\x1b[2J")]
+)
+def test_names_that_cannot_be_printed_or_name_other_folders_are_refused(name: str, text: str, written: Path) -> None:
+    with edited(written) as file:
+        texts = [text, *file[name].asstr()[1:]]
+        del file[name]
+        file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
+    with pytest.raises(PredictionError, match=r"got the name .*; expected one that can be printed"):
+        read_predictions(written)
+
+
+def test_no_structure_is_scored_twice_and_no_state_point_has_two_temperatures() -> None:
+    predictions = synthetic_predictions(("test", "test", "train", "test"))
+    one_label, marks = ("T0.50_P1.55",) * 4, ("a", "b", "a", "c")
+    # What training saw is not scored.
+    assert evaluate(replace(predictions, state_points=one_label, fingerprints=marks)).rows[0].configurations == 3
+    with pytest.raises(PredictionError, match="are the same structure, which would be scored twice"):
+        evaluate(replace(predictions, state_points=one_label, fingerprints=("a", "b", "c", "b")))
+    temperature = np.array([0.5, 0.5, 0.5, 0.56])
+    with pytest.raises(PredictionError, match=r"the same label .* temperature 0\.5 and 0\.56"):
+        evaluate(replace(predictions, state_points=one_label, temperature=temperature))
+    labels = (*one_label[:3], "T0.56_P0.17")
+    assert len(evaluate(replace(predictions, state_points=labels, temperature=temperature)).rows) == 6
 
 
 def test_a_quantity_that_nobody_knows_is_refused(written: Path) -> None:

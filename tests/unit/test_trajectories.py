@@ -30,7 +30,7 @@ from glassformer.evaluate.trajectory import (
     relaxation_times,
     structure,
 )
-from glassformer.evaluate.trajectory_file import Clock, motion_of
+from glassformer.evaluate.trajectory_file import Clock, motion_of, read_followed
 from glassformer.observables.time_averages import time_averages
 from glassformer.observables.time_origins import Lag, spread_in_time
 from glassformer.physics.configuration import Configuration
@@ -354,6 +354,18 @@ def test_the_guide(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.long
+def test_species_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    # Their columns would have the same names.
+    lines = [f"{kind} {place} 0.{place} 0.5" for place, kind in enumerate("AAaa")]
+    header = ["4", 'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3 Time=0']
+    path = tmp_path / "run.xyz"
+    path.write_text("\n".join([*header, *lines, header[0], header[1].replace("Time=0", "Time=1"), *lines, ""]))
+    with pytest.raises(DatasetError, match="got the species A, a, which differ only in upper and lower case") as caught:
+        read_followed(path)
+    assert caught.value.remedy == "Name them differently: --species A=A,a=B."
+    assert read_followed(path, species="A=A,a=B").names == ("A", "B")
+
+
 def test_one_frame_has_a_structure_and_no_dynamics(run: Path, tmp_path: Path) -> None:
     lines = (run / "flags.lammpstrj").read_text().splitlines(keepends=True)
     source = tmp_path / "one.lammpstrj"

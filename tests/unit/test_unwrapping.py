@@ -60,3 +60,16 @@ def test_unwrapped_positions_are_taken_as_they_are() -> None:
     true = steps_of(30.0)
     found = unwrapped_fractions(true, np.tile(BOX, (len(true), 1)), True, "run")
     np.testing.assert_allclose(found * BOX, true)
+
+
+@pytest.mark.parametrize("corner", [0.0, -2.5])
+@pytest.mark.parametrize("length", [0.1, 2.0])
+def test_wrapped_positions_that_are_said_to_be_unwrapped_are_refused(length: float, corner: float) -> None:
+    boxes = np.tile(BOX, (200, 1))
+    wrapped = wrap(steps_of(length), BOX) + corner
+    with pytest.raises(ConfigurationError, match="said to be unwrapped, but no particle leaves the box") as caught:
+        unwrapped_fractions(wrapped, boxes, True, "run")
+    assert "xu yu zu" in caught.value.remedy
+    # A few particles may stay by chance.
+    few = np.array([[[0.1, 0.2, 0.1], [0.9, 0.9, 0.9]], [[0.1, 0.9, 0.1], [0.9, 0.9, 0.9]]])
+    assert unwrapped_fractions(few, np.ones((2, 3)), True, "run").shape == few.shape

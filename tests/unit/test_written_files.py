@@ -155,6 +155,33 @@ def test_gsd(tmp_path: Path) -> None:
             read_file(tmp_path / "d.gsd")
 
 
+@pytest.mark.parametrize(
+    ("chunk", "values", "message"),
+    [
+        ("particles/typeid", np.where(np.arange(10) < 8, 0.4, 1.6), "got the typeid 0.4; expected a whole number"),
+        ("particles/image", np.full((10, 3), 0.5), "got the image 0.5; expected a whole number"),
+        ("configuration/step", np.array([np.inf]), "got the step inf; expected a whole number"),
+        ("configuration/step", np.array([2**63], np.uint64), "expected a whole number"),
+    ],
+)
+def test_numbers_of_gsd_files_that_are_not_whole_are_refused(
+    chunk: str, values: np.ndarray, message: str, tmp_path: Path
+) -> None:
+    files, path = pytest.importorskip("gsd.fl"), tmp_path / "a.gsd"
+    chunks = {
+        "configuration/box": np.array([5, 5, 5, 0, 0, 0], np.float32),
+        "particles/position": np.random.default_rng(0).uniform(-2, 2, (10, 3)).astype(np.float32),
+        "particles/types": np.array([[65, 0], [66, 0]], np.uint8),
+        chunk: values if values.dtype == np.uint64 else values.astype(np.float32),
+    }
+    with files.open(str(path), "w", "tests", "hoomd", [1, 4]) as file:
+        for name, array in chunks.items():
+            file.write_chunk(name, array)
+        file.end_frame()
+    with pytest.raises(DatasetError, match=message):
+        read_file(path)
+
+
 def test_gsd_without_its_package_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.gsd").write_bytes(b"\xdf\x65" * 4 + bytes(300))
     monkeypatch.setitem(__import__("sys").modules, "gsd.hoomd", None)

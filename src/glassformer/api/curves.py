@@ -13,6 +13,7 @@ from glassformer.api.structures import Structure
 from glassformer.api.trajectories import Trajectory, read_trajectory
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.dataset.consistency import refuse_copies
 from glassformer.dataset.readers.read import is_hdf5
 from glassformer.dataset.species import species_names
 from glassformer.evaluate.analysis import OBSERVABLES, make_tables
@@ -178,6 +179,8 @@ def _curve(kind: type[AnyCurve], observable: str, prefix: str, source: AnySource
             source, "Make a trajectory: gf.read_trajectory(path), or gf.trajectory(positions, species, box, times)."
         )
     samples = samples_at(source)
+    # Averaged twice, a structure would make errors too small.
+    refuse_copies(samples, [sample.identifier for sample in samples])
     found, problems = make_tables(samples, [observable])
     if problems:
         raise problems[0][2]

@@ -1,15 +1,17 @@
 """Errors name options of commands; a caller from Python is told the arguments of the same names."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from glassformer.core.arrays import FloatArray
-from glassformer.core.errors import ConfigurationError, GlassformerError
+from glassformer.core.errors import ConfigurationError, GlassformerError, SettingsError
 
 # An option with its value: a number, a name in capitals, or an assignment such as 1=A,2=B.
 _OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)(?:[ =]([A-Z0-9](?:[\w=,:+.-]*\w)?))?")
@@ -47,9 +49,28 @@ def for_python(function: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
+def positive(name: str, value: Any) -> float | None:
+    """Return the argument `name`, a number above 0, or None. Raises `SettingsError` for anything else."""
+    if value is None:
+        return None
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool | np.bool_) else math.nan
+    if not 0 < number < math.inf:
+        raise SettingsError(f"got {name} = {value!r}; expected a positive number", "Give one number, without quotes.")
+    return number
+
+
+def positives(name: str, values: Any) -> tuple[float, ...]:
+    """Return the argument `name`, several numbers above 0 or one. Raises `SettingsError` for anything else."""
+    each = values if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
+    return tuple(number for one in each if (number := positive(name, one)) is not None)
+
+
 def floats(name: str, values: ArrayLike) -> FloatArray:
     """Return the argument `name` as an array of numbers. Raises `ConfigurationError` if it is none."""
     try:
+        # A cast would leave out what is imaginary, and take values that are masked.
+        if np.ma.is_masked(values) or np.iscomplexobj(values):
+            raise ValueError("some are masked" if np.ma.is_masked(values) else "they are complex")
         return np.asarray(values, np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(

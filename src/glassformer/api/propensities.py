@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from glassformer.api.display import axes_for, html_table
+from glassformer.api.messages import positive
 from glassformer.api.reading import AnyStructures, the_one
 from glassformer.api.simulation import derived
 from glassformer.api.structures import Structure
@@ -203,7 +204,7 @@ def propensity(
 
     Raises the errors of `usable_model`.
     """
-    structure = the_one(structure, "propensity")
+    structure, time = the_one(structure, "propensity"), positive("time", time)
     predictor = usable_model(structure, model, time)
     sample, stages, threads = structure.sample, progress or Silent(), threads or cores()
     configuration, facts = sample.configuration, sample.facts

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glassformer.api.messages import floats
+from glassformer.api.messages import floats, positive, positives
 from glassformer.api.structures import Structure, Structures
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, DatasetError, InputError, SettingsError
@@ -20,6 +20,7 @@ from glassformer.dataset.imports import Choices, read_samples_of, samples_of
 from glassformer.dataset.readers.contents import Contents, Draws
 from glassformer.dataset.readers.frames import Frame, Frames
 from glassformer.dataset.readers.read import is_hdf5
+from glassformer.dataset.readers.unwrapped import refuse_wrapped
 from glassformer.dataset.sample import Sample
 from glassformer.dataset.sample_checks import check_sample
 from glassformer.physics.configuration import THICKNESS
@@ -39,7 +40,7 @@ def read(
     mixture: AnyMixture | None = None,
     temperature: float | None = None,
     species: AnySpecies = "",
-    frames: str = "",
+    frames: str | int = "",
     times: Sequence[float] = (),
     without_draws: bool = False,
     incomplete: bool = False,
@@ -58,8 +59,9 @@ def read(
         raise SettingsError(f"got {kind_of(path)}; expected the path of a file, or several paths", "Give paths.")
     paths = [Path(one) for one in given]
     choices = Choices(
-        None if mixture is None else mixture_settings(mixture), temperature, assignment(species), frames=frames,
-        times=tuple(times), without_draws=without_draws, incomplete=incomplete,
+        None if mixture is None else mixture_settings(mixture), positive("temperature", temperature),
+        assignment(species), frames=str(frames), times=positives("times", times),
+        without_draws=without_draws, incomplete=incomplete,
     )  # fmt: skip
     notes: list[str] = []
     samples = read_any(paths, choices, notes.append)
@@ -182,7 +184,7 @@ def structure(
     contents = frames.contents()
     if displacements is not None:
         contents = replace(contents, draws=_draws(displacements, times, contents))
-    (sample,) = samples_of(contents, Choices(settings, temperature), lambda note: None)
+    (sample,) = samples_of(contents, Choices(settings, positive("temperature", temperature)), lambda note: None)
     check_sample(sample, ARRAYS)
     return Structure(sample)
 
@@ -258,6 +260,9 @@ def _draws(displacements: ArrayLike, times: ArrayLike | None, contents: Contents
             f" (D, S, {contents.particles}, 3) of D draws at S times, all finite",
             "Give displacements, which are never wrapped, and the times.",
         )
+    box, start = contents.trajectory.boxes[0], contents.trajectory.positions[0]
+    for one in np.moveaxis(moved, 1, 0):
+        refuse_wrapped(start + one, one, box, ARRAYS)
     return Draws(moved, at)
 
 

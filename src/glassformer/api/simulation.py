@@ -11,6 +11,7 @@ from glassformer.api.structures import Structure, Structures
 from glassformer.baselines.propensity_model import ModelCard
 from glassformer.core.campaign import Campaign
 from glassformer.core.cores import cores
+from glassformer.core.errors import SettingsError
 from glassformer.core.presets import load_campaign
 from glassformer.core.progress import Progress, Silent
 from glassformer.core.seeds import named_seed
@@ -86,6 +87,8 @@ def cage(
 
     Raises `SettingsError` for options with which nothing is sampled, `ConfigurationError` as `quench` does.
     """
+    if kind not in SAMPLING:
+        raise SettingsError(f"got the cages {kind!r}; expected {' or '.join(SAMPLING)}", "Choose one of these.")
     sampling = replace(SAMPLING[kind], **options)
     return _each(structure, lambda sample: caged(sample, kind, sampling, threads or cores()))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from glassformer.api.display import html_table
-from glassformer.api.messages import floats
+from glassformer.api.messages import floats, positive, positives
 from glassformer.api.reading import (
     ARRAYS,
     AnyMixture,
@@ -116,8 +116,9 @@ def read_trajectory(
     `SettingsError`.
     """
     liquid = None if mixture is None else mixture_settings(mixture)
-    found = read_followed(Path(path), liquid, assignment(species), tuple(wave_numbers), incomplete)
-    return _trajectory(found, Clock(time_step, frame_time))
+    clock = Clock(positive("time_step", time_step), positive("frame_time", frame_time))
+    waves = positives("wave_numbers", wave_numbers)
+    return _trajectory(read_followed(Path(path), liquid, assignment(species), waves, incomplete), clock)
 
 
 def trajectory(
@@ -154,7 +155,9 @@ def trajectory(
     types, frames = named_species(species, settings.species), Frames(Path(ARRAYS), "Python")
     for place, one, time in zip(places, boxes, clock, strict=True):
         frames.add(replace(frame_of(place, one, types, unwrapped), time=float(time)))
-    return _trajectory(followed(frames.contents(), settings, wave_numbers=tuple(wave_numbers)), Clock())
+    return _trajectory(
+        followed(frames.contents(), settings, wave_numbers=positives("wave_numbers", wave_numbers)), Clock()
+    )
 
 
 def _trajectory(found: Followed, clock: Clock) -> Trajectory:

@@ -14,6 +14,7 @@ from glassformer.core.errors import PredictionError
 from glassformer.core.hdf5 import open_hdf5, read_arrays, read_texts, write_hdf5
 from glassformer.core.layout import TrainingFolder
 from glassformer.core.run import Quantity
+from glassformer.dataset.sample import is_usable_label
 
 # 'leaked': the network saw this structure with other draws (split.by = "draw").
 Role = Literal["train", "validation", "test", "leaked"]
@@ -170,6 +171,7 @@ def read_predictions(path: Path) -> Predictions:
         arrays: dict[str, Any] = read_arrays(file, PREDICTIONS, size)
         check_arrays(PREDICTIONS, arrays, PredictionError, str(path))
     predictions = Predictions(**names, **texts, **arrays)
+    _check_texts(predictions, str(path))
     _check(predictions, str(path))
     return predictions
 
@@ -236,8 +238,38 @@ def _check(predictions: Predictions, where: str) -> None:
     for name, known in (("quantity", get_args(Quantity)), ("species", predictions.species_names)):
         if getattr(predictions, name) not in known:
             raise PredictionError(f"{where}: got {name} '{getattr(predictions, name)}'; expected {' or '.join(known)}")
+    _check_values(predictions, where)
     _check_answers(predictions, where)
     _check_particles(predictions, where)
+
+
+def _check_texts(predictions: Predictions, where: str) -> None:
+    """Raise `PredictionError` for names that would steer the terminal, or the place of the files that are called so."""
+    printed = (*predictions.configurations, *predictions.species_names, predictions.network, predictions.device)
+    strange = [text for text in printed if not text.isprintable()]
+    strange += [text for notice in predictions.notices for text in notice.splitlines() if not text.isprintable()]
+    strange += [text for text in predictions.state_points if not is_usable_label(text)]
+    if strange:
+        raise PredictionError(
+            f"{where}: got the name {strange[0]!r}; expected one that can be printed, and without slashes for a state"
+            " point",
+            "The file cannot be used.",
+        )
+
+
+def _check_values(predictions: Predictions, where: str) -> None:
+    """Raise `PredictionError` for what no liquid can have."""
+    positive = ("times", "density", "temperature", "msd_draws", "propensity_draws")
+    for name in positive:
+        array = getattr(predictions, name)
+        # NaN is what is not known.
+        if array is not None and (array <= 0).any():
+            raise PredictionError(
+                f"{where}: '{name}' has {int((array <= 0).sum())} values of 0 or less", "The file cannot be used."
+            )
+    ceiling = predictions.particle_ceiling
+    if ceiling is not None and ((ceiling < 0) | (ceiling > 1 + 1e-6)).any():
+        raise PredictionError(f"{where}: 'particle_ceiling' has values outside 0 to 1", "The file cannot be used.")
 
 
 def _check_answers(predictions: Predictions, where: str) -> None:

@@ -66,11 +66,15 @@ END_OF_DRAW = "end of a draw of configuration "
 MOST_NOTE = 1000
 
 
-def _usable_label(label: str) -> str:
-    """Refuse what is no name of a folder: results are written into folders called by their state point."""
+def is_usable_label(label: str) -> bool:
+    """Tell whether `label` is a name of a folder: results are written into folders called by their state point."""
     # Control characters would steer the terminal that they are printed on.
     usable = label.isprintable() and label == label.strip() != "" and len(label.encode()) <= MOST_LABEL
-    if not usable or label.startswith(".") or "/" in label or "\\" in label:
+    return usable and not label.startswith(".") and "/" not in label and "\\" not in label
+
+
+def _usable_label(label: str) -> str:
+    if not is_usable_label(label):
         raise ValueError(f"got the label {label!r}; expected a name that a folder can have")
     return label
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from glassformer.core.arrays import FloatArray
+from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.errors import PredictionError
 from glassformer.dataset.predictions import Predictions
 from glassformer.evaluate.heterogeneity import (
@@ -139,6 +139,7 @@ def evaluate(predictions: Predictions, structures: Structures | None = None) -> 
             f"the {unseen.sum()} configurations that training had not seen have no draws: there is nothing to score",
             "Predict samples with draws that the network has not seen.",
         )
+    _refuse_mixed(predictions, np.flatnonzero(scored), leaked)
     state_points = np.array(predictions.state_points)
     groups = sorted(set(state_points[scored]))
     chosen = {name: scored & (state_points == name) for name in groups}
@@ -156,6 +157,32 @@ def evaluate(predictions: Predictions, structures: Structures | None = None) -> 
         predictions.notices,
         int((unseen & ~answered).sum()),
     )
+
+
+def _refuse_mixed(predictions: Predictions, scored: IntArray, leaked: bool) -> None:
+    """Raise `PredictionError` if a structure would be scored twice, or one state point has several temperatures."""
+    names, first = predictions.configurations, dict[str, int]()
+    # Of a split that leaks, every draw of a structure is scored by itself.
+    for place in scored.tolist() if predictions.fingerprints and not leaked else ():
+        other = first.setdefault(predictions.fingerprints[place], place)
+        if other != place:
+            raise PredictionError(
+                f"{names[other]} and {names[place]} are the same structure, which would be scored twice",
+                "Predict every structure once.",
+            )
+    if predictions.temperature is None:
+        return
+    of_label: dict[str, int] = {}
+    for place in scored[np.isfinite(predictions.temperature[scored])].tolist():
+        label = predictions.state_points[place]
+        other = of_label.setdefault(label, place)
+        one, two = (float(predictions.temperature[row]) for row in (other, place))
+        if not math.isclose(one, two, rel_tol=1e-9):
+            raise PredictionError(
+                f"{names[other]} and {names[place]} have the same label and do not belong together: temperature"
+                f" {one:g} and {two:g}",
+                "Give their state points different labels.",
+            )
 
 
 def _rows(predictions: Predictions, name: str, rows: Any, structures: Structures | None) -> list[Row]:

@@ -67,6 +67,13 @@ def followed(
     if mixture is None and contents.origin.mixture:
         mixture = load_mixture(contents.origin.mixture)
     names = mixture.species if mixture else _names(contents, species)
+    # Columns and files are called by them in lower case.
+    if len({name.lower() for name in names}) < len(names):
+        example = ",".join(f"{kind}={letter}" for kind, letter in zip(contents.types, _LETTERS, strict=False))
+        raise DatasetError(
+            f"{contents.path}: got the species {', '.join(names)}, which differ only in upper and lower case",
+            f"Name them differently: --species {example}.",
+        )
     contents = assign_species(contents, names, species)
     if mixture:
         _check_mixture(contents, mixture)

@@ -4,11 +4,16 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
+from glassformer.core.words import counted
 
 # Longest way between two frames, along an axis and as a share of the box edge, after which nearest images are trusted.
 # Beyond 1/2 the nearest image is the wrong one. Ways are distributed continuously: where not one of all particles in
 # all frames reaches 1/4, none is beyond 1/2.
 LONGEST_WAY = 0.25
+# Fewer particles than this may all stay in the box by chance.
+LEAST_TO_LEAVE = 10
+# How far wrapped positions may reach beyond the box, as a share of its edge.
+SLACK = 0.05
 
 
 def unwrapped_fractions(positions: FloatArray, boxes: FloatArray, unwrapped: bool, where: str) -> FloatArray:
@@ -19,10 +24,12 @@ def unwrapped_fractions(positions: FloatArray, boxes: FloatArray, unwrapped: boo
     s_j -> s_j - rint(s_j - s_{j - 1}).
 
     Raises `ConfigurationError`, naming `where`, if a particle moves by more than a quarter of an edge between two
-    frames: some may then have moved by more than half, and their nearest image would be the wrong one.
+    frames: some may then have moved by more than half, and their nearest image would be the wrong one. Also if
+    positions that are said to be unwrapped are wrapped into the box.
     """
     fractions: FloatArray = positions / boxes[:, None]
     if unwrapped:
+        _refuse_wrapped(fractions, where)
         return fractions
     for frame in range(1, len(fractions)):
         fractions[frame] -= np.rint(fractions[frame] - fractions[frame - 1])
@@ -36,3 +43,26 @@ def unwrapped_fractions(positions: FloatArray, boxes: FloatArray, unwrapped: boo
                 "Dump image flags (ix iy iz) or unwrapped positions (xu yu zu), or write frames closer together.",
             )
     return fractions
+
+
+def _refuse_wrapped(fractions: FloatArray, where: str) -> None:
+    """Raise `ConfigurationError` if no particle ever leaves the box although some cross more than half of it at once.
+
+    Of particles that are followed, those near a face leave through it. `fractions` (F, N, 3); the box may have any
+    corner, and wrapped positions may lie a little outside it, as LAMMPS writes them.
+    """
+    if fractions.shape[1] < LEAST_TO_LEAVE:
+        return
+    extent = fractions.max((0, 1)) - fractions.min((0, 1))
+    kept = extent <= 1 + SLACK
+    for frame in range(1, len(fractions) if kept.any() else 0):
+        moved = np.abs(fractions[frame] - fractions[frame - 1])
+        jumps = int(((moved > 0.5) & kept).any(1).sum())
+        if jumps:
+            raise ConfigurationError(
+                f"{where}: positions are said to be unwrapped, but no particle leaves the box, and between frames"
+                f" {frame - 1} and {frame} {counted(jumps, 'particle')} moved by more than half its edge: they are"
+                " wrapped",
+                "Dump image flags (ix iy iz) or unwrapped positions (xu yu zu); or positions without image flags, from"
+                " frames close together.",
+            )

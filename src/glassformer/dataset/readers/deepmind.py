@@ -16,7 +16,7 @@ from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.core.files import read_whole
 from glassformer.dataset.readers.contents import Contents, Draws, Origin
-from glassformer.dataset.readers.frames import Frame, Frames
+from glassformer.dataset.readers.frames import Frame, Frames, whole_numbers
 from glassformer.dataset.readers.pickles import PickledArray, RefusedError, load_arrays
 from glassformer.dataset.readers.text import shortened
 from glassformer.dataset.readers.unwrapped import check_ends
@@ -57,7 +57,7 @@ def _contents(path: Path, found: dict[Any, Any]) -> Contents:
         got = f"{path}: got positions {start.shape}, box {box.shape} and types {types.shape}"
         raise DatasetError(got, "Expected (N, 3), (3,) and (N,).")
     frames = Frames(path, FORMAT)
-    frames.add(Frame(start, box, types.astype(np.int64), True))
+    frames.add(Frame(start, box, whole_numbers(types, "type", str(path)), True))
     metadata = found.get("metadata")
     temperature = metadata.get("temperature") if isinstance(metadata, dict) else None
     known = float(temperature) if isinstance(temperature, int | float) and 0 < temperature < 1e9 else None
@@ -96,7 +96,10 @@ def _draws(path: Path, found: dict[Any, Any], start: FloatArray, box: FloatArray
 def _observed(path: Path, indices: Any, times: Any, number: int) -> FloatArray:
     """Return the times (S,) at which the draws are observed."""
     try:
-        at = np.array([float(_plain(times)[int(index)]) for index in _plain(indices)])
+        places = [int(index) for index in _plain(indices)]
+        # A cast would make a time of anything, and -1 is the last one.
+        exact = all(place == index and place >= 0 for place, index in zip(places, _plain(indices), strict=True))
+        at = np.array([float(_plain(times)[place]) for place in places]) if exact else np.zeros(0)
     except (TypeError, ValueError, IndexError, OverflowError, KeyError):
         at = np.zeros(0)
     if at.shape != (number,) or not (np.isfinite(at) & (at > 0)).all() or len(np.unique(at)) < number:

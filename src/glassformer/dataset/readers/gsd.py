@@ -14,7 +14,7 @@ import numpy as np
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
 from glassformer.dataset.readers.contents import Contents, Origin
-from glassformer.dataset.readers.frames import Frame, Frames
+from glassformer.dataset.readers.frames import Frame, Frames, whole_numbers
 from glassformer.dataset.readers.text import open_bytes, shortened
 from glassformer.physics.configuration import THICKNESS
 
@@ -88,14 +88,14 @@ def _frame(chunks: _Chunks, where: str) -> Frame:
     # HOOMD-blue leaves images out of later frames unless it is told otherwise: they are not those of the first.
     counted = chunks.number == 0 or chunks.file.chunk_exists(chunks.number, "particles/image")
     none = np.zeros((size, 3))
-    images = _array(chunks, "particles/image", (size, 3), none) if counted else none
+    images = whole_numbers(_array(chunks, "particles/image", (size, 3), none) if counted else none, "image", where)
     unwrapped = (positions.astype(np.float64) + images * edges + edges / 2) * inside
-    kinds = _array(chunks, "particles/typeid", (size,), np.zeros(size)).astype(np.int64)
+    kinds = whole_numbers(_array(chunks, "particles/typeid", (size,), np.zeros(size)), "typeid", where)
     names = _names(chunks.get("particles/types"))
     if size and not 0 <= kinds.min() <= kinds.max() < len(names):
         remedy = "The file contradicts itself and cannot be used."
         raise DatasetError(f"{where}: got types {kinds.min()} to {kinds.max()} of {len(names)}", remedy)
-    step = int(_array(chunks, "configuration/step", (1,), np.zeros(1))[0])
+    step = int(whole_numbers(_array(chunks, "configuration/step", (1,), np.zeros(1)), "step", where)[0])
     return Frame(unwrapped, edges, np.array(names)[kinds], counted, None, step)
 
 

@@ -15,6 +15,7 @@ from glassformer.core.errors import DatasetError
 from glassformer.dataset.readers.contents import Contents, Draws, Origin, Propensities
 from glassformer.dataset.readers.frames import Frame, Frames
 from glassformer.dataset.readers.npz import read_npz, real
+from glassformer.dataset.readers.unwrapped import refuse_wrapped
 from glassformer.physics.box import wrap
 
 FORMAT = "glassformer npz"
@@ -44,6 +45,10 @@ def read_own_npz(path: Path) -> Contents:
     frames.add(Frame(numbers["positions"], numbers["box"], names[kinds], unwrapped=False))
     contents = frames.contents(Origin.stated({name: str(arrays[name]) for name in FACTS if name in arrays}))
     times = numbers.get("particle_times")
+    if "displacements" in numbers:
+        box, start = contents.trajectory.boxes[0], contents.trajectory.positions[0]
+        for one in np.moveaxis(numbers["displacements"], 1, 0):
+            refuse_wrapped(start + one, one, box, str(path))
     inherent, moved, mean = (numbers.get(name) for name in ("inherent_positions", "displacements", "displacement_mean"))
     return replace(
         contents,

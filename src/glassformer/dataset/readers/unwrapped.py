@@ -6,6 +6,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
+from glassformer.physics.unwrapping import LEAST_TO_LEAVE
 
 
 def check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path: Path) -> None:
@@ -19,20 +20,11 @@ def check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path
             f"{path}: {int((~finite).sum())} final positions are not finite numbers",
             "Every value must be a finite number.",
         )
-    edge = float(box.min())
-    moved = np.abs(displacements) / box
-    # In a draw that is not wrapped some particles have left the box through each face. And particles that diffuse far
-    # leave no gap at half the box; a jump by a period does.
-    inside = np.ptp(end, axis=1) <= box * (1 + 1e-6)
-    jumps = (inside[:, None] & (moved > 0.5)).any(2)
-    if not jumps.any() and not ((moved > 0.35) & (moved <= 0.65)).any():
-        jumps = (moved > 0.65).any(2)
-    if jumps.any():
-        raise DatasetError(
-            f"{path}: final positions are wrapped into the box: {int(jumps.sum())} particles seem to"
-            f" have moved by about its edge, {edge:.4g}",
-            "Expected unwrapped final positions, as in BOTAN's own files.",
-        )
+    refuse_wrapped(end, displacements, box, str(path))
+    edge, moved = float(box.min()), np.abs(displacements) / box
+    # Particles that diffuse far leave no gap at half the box; a jump by a period does.
+    if (moved > 0.65).any() and not ((moved > 0.35) & (moved <= 0.65)).any():
+        raise _wrapped(int((moved > 0.65).any(2).sum()), box, str(path))
     with np.errstate(over="ignore"):
         msd = float((displacements**2).sum(2).mean())
     if msd > edge**2 / 4:
@@ -40,3 +32,22 @@ def check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path
             f"{path}: got a mean squared displacement of {msd:.4g} in a box of edge {edge:.4g}",
             "Check that the final positions are of the same particles, in the same order, at a later time.",
         )
+
+
+def refuse_wrapped(end: FloatArray, displacements: FloatArray, box: FloatArray, where: str) -> None:
+    """Raise `DatasetError`, naming `where`, if the positions `end` (D, N, 3) of the draws are wrapped into the box.
+
+    In a draw that is not wrapped some particles have left the box through each face before any has crossed half of it.
+    """
+    inside = np.ptp(end, axis=1) <= box * (1 + 1e-6)
+    jumps = (inside[:, None] & (np.abs(displacements) > 0.5 * box)).any(2)
+    if jumps.any() and displacements.shape[1] >= LEAST_TO_LEAVE:
+        raise _wrapped(int(jumps.sum()), box, where)
+
+
+def _wrapped(jumps: int, box: FloatArray, where: str) -> DatasetError:
+    return DatasetError(
+        f"{where}: final positions are wrapped into the box: {jumps} particles seem to"
+        f" have moved by about its edge, {float(box.min()):.4g}",
+        "Expected unwrapped final positions, as in BOTAN's own files.",
+    )
