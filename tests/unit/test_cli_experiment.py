@@ -173,7 +173,7 @@ def test_a_dry_run_tells_the_cost_and_writes_nothing(folder: Path, tmp_path: Pat
         assert re.search(rf"{stage} +[\d.e-]+( to [\d.e-]+)? core-hours +[\d.e-]+( to [\d.e-]+)? \w+\n", done.stdout)
     said = " ".join(done.stdout.split())
     assert re.search(r"Total: [\d.]+( to [\d.]+)? core-hours, [\d.]+ \w+; .* on 1 core\.", said)
-    assert "Shortest way here: equilibration in LAMMPS; draws" in said
+    assert "Shortest way here: equilibration in LAMMPS; draws: " in said
     assert "With any number of cores (--parsl): at least" in said
     assert "With a GPU: run this command where there is one" in said
     assert not (tmp_path / "out").exists()
@@ -192,6 +192,8 @@ def test_the_cost_as_json_is_the_sum_of_its_stages(folder: Path, tmp_path: Path)
     # One core does one after the other.
     assert cost["total"]["wall_hours"] == pytest.approx(total)
     assert cost["total"]["longest_hours"][1] < total[1]
+    # Of all stages, that one alone runs nowhere else.
+    assert [stage["longest_hours"] == stage["wall_hours"] for stage in cost["stages"]] == [False, False, True, False]
     (plan,) = cost["plans"].values()
     assert plan["core_hours"] == pytest.approx([sum(one["hours"][end] for one in cost["stages"][:2]) for end in (0, 1)])
     refused = glassformer(*words)

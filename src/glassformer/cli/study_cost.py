@@ -31,7 +31,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a study: hours of a `unit` (core or device), the time it takes, and what no number of cores shortens.
+    """A stage of a study: hours of a `unit` (core or device), the time it takes here, and on any number of cores.
 
     Each is the least and the most.
     """
@@ -155,8 +155,10 @@ def _of_quench(campaign: Campaign, data: Path, workers: int, stages: Progress) -
     ]
     missing = len(paths) - quenched(path for path in paths if path.exists())
     each = measure_quench(campaign, stages) / 3600 if missing else 0.0
-    hours, longest = (missing * each, missing * each), (each, each)
-    return Stage("inherent structures", "core", hours, shared_hours(hours, longest, workers), longest)
+    hours = (missing * each, missing * each)
+    # Always on this machine, also with --parsl.
+    wall = shared_hours(hours, (each, each), workers)
+    return Stage("inherent structures", "core", hours, wall, wall)
 
 
 def _of_trainings(hours: Sequence[float], workers: int, device: "torch.device") -> Stage:
@@ -238,11 +240,11 @@ def _print_ways(cost: StudyCost) -> None:
     """Print the shortest way to get there, on this machine and on others."""
     plan = list(cost.plans.values())[-1]
     equilibration = "on the device" if plan.unit == "device" else "in LAMMPS"
-    console.print(f"Shortest way here: equilibration {equilibration}; draws {ways_to_draw(plan)}.")
+    console.print(f"Shortest way here: equilibration {equilibration}; draws: {ways_to_draw(plan)}.")
     if any(stage.unit == "core" for stage in cost.stages):
         console.print(
             f"With any number of cores (--parsl): at least {wall_time(*cost.longest_hours)}; a configuration and a"
-            " training take one core each."
+            " training take one core each, and inherent structures are found on this machine."
         )
     if all(stage.unit == "core" for stage in cost.stages):
         console.print("With a GPU: run this command where there is one; the GPU's rates are measured there.")
