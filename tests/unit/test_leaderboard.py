@@ -61,14 +61,18 @@ def test_the_published_table() -> None:
 
 
 def test_the_own_entry_that_ships() -> None:
-    entry, with_ends, caged = own().entries
+    entry, with_ends, caged, plateau = own().entries
     assert (entry.name, entry.kind, entry.training_configurations) == ("ridge, inherent", "static", 8)
     assert (with_ends.name, with_ends.kind, with_ends.times) == ("ridge + network, ends", "static", (4120,))
     assert (caged.name, caged.kind, caged.times) == ("ridge, cage positions", "static", (1.3, 13, 4120))
+    assert (plateau.name, plateau.kind, plateau.times) == ("ridge + network, plateau", "static", (1.3, 13))
     assert (entry.times, entry.scores, entry.errors, entry.ceilings) == ((4120,), (0.807,), (0.013,), (0.912,))
 
 
-@pytest.mark.parametrize(("number", "model"), [(0, "ka-t0.44-t4120-fast"), (1, "ka-t0.44-t4120"), (2, "ka-isochore")])
+@pytest.mark.parametrize(
+    ("number", "model"),
+    [(0, "ka-t0.44-t4120-fast"), (1, "ka-t0.44-t4120"), (2, "ka-isochore"), (3, "ka-t0.44-t13")],
+)
 def test_own_entries_are_those_of_the_cards(number: int, model: str) -> None:
     entry = own().entries[number]
     of_a = [one for one in load_model(model).card.scores if (one["species"], one["temperature"]) == ("A", 0.44)]

@@ -621,7 +621,8 @@ def test_cages_as_typed(dataset: Path, tmp_path: Path) -> None:
 def test_the_model_is_chosen_by_liquid_temperature_and_time() -> None:
     liquid = shipped_mixture("kob-andersen")
     assert model_for("", liquid, 0.44).card.name == "ka-t0.44-t4120"
-    assert model_for("", liquid, 0.44, 13.0).card.name == "ka-isochore"
+    assert model_for("", liquid, 0.44, 13.0).card.name == "ka-t0.44-t13"
+    assert model_for("", liquid, 0.44, 100.0).card.name == "ka-isochore"
     assert model_for("", liquid, 0.5).card.name == "ka-isochore"
     assert model_for("ka-t0.44-t4120-fast", liquid, 0.5).card.name == "ka-t0.44-t4120-fast"
     # Beyond all, the nearest; far beyond, none unless it is named.

@@ -15,7 +15,7 @@ from glassformer.core.presets import shipped_models
 from glassformer.core.words import listed
 
 # The order in which models are tried where none is named.
-PREFERRED = ("ka-t0.44-t4120", "ka-isochore")
+PREFERRED = ("ka-t0.44-t4120", "ka-t0.44-t13", "ka-isochore")
 # Part of a temperature by which it may be beyond those of a model that nobody named.
 FAR_TEMPERATURE = 0.25
 
