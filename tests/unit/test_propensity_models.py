@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from glassformer.api.predictions import PredictionSet
 from glassformer.api.training import train_propensity, with_scores
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
 from glassformer.baselines.propensity_model import in_words
@@ -35,12 +36,14 @@ from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.readers.extended_xyz import header_settings
 from glassformer.dataset.sample import Sample, read_sample, write_sample
+from glassformer.dataset.writers.columns import structure_of
 from glassformer.observables.descriptors import DescriptorSettings
 from glassformer.physics.box import wrap
 from glassformer.simulate.cage import CageSampling
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import Trained, train_predictor
+from glassformer.train.propensity_prediction import cross_validated
 
 pytestmark = pytest.mark.long
 
@@ -125,6 +128,26 @@ def test_what_was_left_out_is_predicted(trained: Trained, samples: list[Sample])
     # Between configurations of two temperatures even a tiny fit tells more than nothing.
     together = [np.concatenate([np.concatenate(trained.answers(t, 1, 0)[part]) for t in (0.6, 0.8)]) for part in (0, 1)]
     assert np.corrcoef(*together)[0, 1] > 0.3
+
+
+def test_configurations_of_one_name_are_not_confused(trained: Trained, samples: list[Sample]) -> None:
+    # As the first ones of two campaigns, which are trained on together.
+    named = [replace(sample, name="c0000") for sample in samples]
+    items = tuple(replace(item, name=sample.identifier) for item, sample in zip(trained.items, named, strict=True))
+    known = cross_validated(trained, samples, 0.6)
+    found = cross_validated(replace(trained, items=items), named, 0.6)
+    assert known is not None
+    assert found is not None
+    assert set(found.configurations) == {named[0].identifier}
+    assert found.fingerprints == known.fingerprints
+    np.testing.assert_array_equal(found.particle_label, known.particle_label)
+    for sample in named[:4]:
+        own = structure_of(sample, found).columns
+        row = known.fingerprints.index(sample.configuration.fingerprint)
+        times = [name for name in own if name.startswith("predicted_propensity")]
+        np.testing.assert_array_equal(own[times[0]], known.particle_prediction[known.of_particles(row), 0])
+    with pytest.raises(PredictionError, match="4 structures are called"):
+        PredictionSet(found).particles(named[0].identifier)
 
 
 def test_left_out_means_left_out(samples: list[Sample]) -> None:

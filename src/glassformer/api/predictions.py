@@ -85,6 +85,10 @@ class PredictionSet:
             )
         if name not in self.names:
             raise PredictionError(f"{name} is not predicted", f"Available: {', '.join(self.names[:5])}.")
+        if self.names.count(name) > 1:
+            raise PredictionError(
+                f"{self.names.count(name)} structures are called {name}", "Predict them one by one, or rename them."
+            )
         return rows[self.predictions.of_particles(self.names.index(name))]
 
     def save(self, path: str | Path) -> Path:

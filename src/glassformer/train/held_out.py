@@ -25,8 +25,7 @@ def held_out_predictions(trained: Trained, samples: Sequence[Sample], recipe: Re
     Each baseline is a straight line in one descriptor, fitted to the training configurations of the same fold.
     """
     items, card = trained.items, trained.predictor.card
-    by_name = {sample.identifier: sample for sample in samples}
-    ordered = [by_name[item.name] for item in items]
+    ordered = [item.sample_in(samples) for item in items]
     prediction = [np.empty(item.labels.shape, np.float32) for item in items]
     for kind, unseen in enumerate(trained.unseen):
         for item, found, of_kind in zip(items, prediction, unseen, strict=True):

@@ -35,7 +35,8 @@ from glassformer.train.labelled_structures import Structures, group_samples, tar
 class Item:
     """A training configuration: its temperature, descriptors, species (N,), labels (N, K) and ceilings (S, K).
 
-    `further`: for each species moments of the particles at the end of its draws.
+    `further`: for each species moments of the particles at the end of its draws. `fingerprint` of its structure:
+    configurations of several datasets may have one name.
     """
 
     name: str
@@ -45,6 +46,12 @@ class Item:
     labels: FloatArray
     ceilings: FloatArray
     further: tuple[Moments | None, ...] = ()
+    fingerprint: str = ""
+
+    def sample_in(self, samples: Sequence[Sample]) -> Sample:
+        """Return the last of `samples` that has its name and its structure."""
+        found = [one for one in samples if one.identifier == self.name]
+        return next(one for one in reversed(found) if one.configuration.fingerprint == self.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +210,17 @@ def _item(
         for kind, (before, new) in enumerate(zip(further, found, strict=True)):
             further[kind] = new.weighted(weight) if before is None else before.with_(new.weighted(weight))
         progress.advance(1)
-    return Item(sample.identifier, temperature, table, sample.configuration.species, labels, ceilings, tuple(further))
+    configuration = sample.configuration
+    return Item(
+        sample.identifier,
+        temperature,
+        table,
+        configuration.species,
+        labels,
+        ceilings,
+        tuple(further),
+        configuration.fingerprint,
+    )
 
 
 def _moments(

@@ -38,9 +38,9 @@ def cross_validated(trained: Trained, samples: Sequence[Sample], temperature: fl
     Their uncertainties are those of the model that is trained on all, which were measured on these very predictions.
     None if a sample that was described does not hold the draws of all times: they are those of another dataset.
     """
-    predictor, by_name = trained.predictor, {sample.identifier: sample for sample in samples}
+    predictor = trained.predictor
     places = [place for place, item in enumerate(trained.items) if item.temperature == temperature]
-    chosen = [by_name[trained.items[place].name] for place in places]
+    chosen = [trained.items[place].sample_in(samples) for place in places]
     times = predictor.card.times_at(temperature)
     if any(nearest_time(sample.dynamics.particle_times, time) is None for sample in chosen for time in times):
         return None

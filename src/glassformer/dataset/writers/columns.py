@@ -54,9 +54,13 @@ def _predicted(sample: Sample, predictions: Predictions) -> dict[str, FloatArray
         )
     if sample.identifier not in predictions.configurations:
         raise PredictionError(f"{sample.identifier} is not predicted", remedy)
-    row = predictions.configurations.index(sample.identifier)
+    rows = [row for row, name in enumerate(predictions.configurations) if name == sample.identifier]
     configuration = sample.configuration
-    if predictions.fingerprints and predictions.fingerprints[row] != configuration.fingerprint:
+    if predictions.fingerprints:
+        # Configurations of several datasets may have one name.
+        rows = [row for row in rows if predictions.fingerprints[row] == configuration.fingerprint]
+    row = rows[0] if rows else None
+    if row is None:
         raise PredictionError(f"the predictions of {sample.identifier} belong to another structure", remedy)
     values = predictions.particle_prediction[predictions.of_particles(row)].astype(np.float64)
     if len(values) != configuration.particles:
