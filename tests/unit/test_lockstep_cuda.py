@@ -154,12 +154,12 @@ def test_without_a_device_it_says_so() -> None:
 @pytest.mark.timeout(900)
 def test_the_rates_of_a_device_are_measured_without_lammps() -> None:
     simulated("""
-from glassformer.simulate import plan
-plan.MELT_STEPS, plan.DEVICE_DRAWS, plan.DEVICE_RUNS = 1, 8, 3
-plan._rate = lambda advance: advance(1) or 10.0
-plan.Lammps = None
-liquid, velocities, pressure = plan._liquid_of_device(potential, 27, 0.8)
+from glassformer.simulate import rates
+rates.MELT_STEPS, rates.DEVICE_DRAWS, rates.DEVICE_RUNS = 1, 8, 3
+rates._rate = lambda advance: advance(1) or 10.0
+rates.Lammps = None
+liquid, velocities, pressure = rates._liquid_of_device(potential, 27, 0.8)
 assert np.isfinite(liquid.positions).all() and velocities.shape == (27, 3) and pressure != 0
-assert plan._measured_on_device(potential, 27, True, 0.8, 0.002, 0.005) == (3 * 10.0, 8 * 10.0)
-assert 0 < plan._quench_seconds(potential, 27, 0.8, True) < 60
+assert rates._measured_on_device(potential, 27, True, 0.8, 0.002, 0.005) == (3 * 10.0, 8 * 10.0)
+assert 0 < rates._quench_seconds(potential, 27, 0.8, True) < 60
 """)

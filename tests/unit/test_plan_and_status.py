@@ -23,8 +23,10 @@ from glassformer.dataset.folder import list_dataset
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import read_sample, write_sample
 from glassformer.simulate import plan as module
+from glassformer.simulate import rates as measured
 from glassformer.simulate.campaign import run_campaign, tasks
-from glassformer.simulate.plan import Cost, Plan, Rates, cost_at, lengths_of_windows, plan_campaign, sample_bytes
+from glassformer.simulate.plan import Cost, Plan, cost_at, lengths_of_windows, plan_campaign, sample_bytes
+from glassformer.simulate.rates import Rates
 from glassformer.simulate.stages import fewest_steps, most_steps
 from glassformer.simulate.status import campaign_status
 from glassformer.simulate.unfinished import Unfinished
@@ -85,12 +87,12 @@ def test_a_busy_machine_is_told(tiny_campaign: Campaign, known_rates: Rates, mon
 
 @pytest.mark.long
 def test_the_search_for_an_inherent_structure_is_timed(tiny_campaign: Campaign) -> None:
-    few = module.measure_quench(tiny_campaign, Silent())
+    few = measured.measure_quench(tiny_campaign, Silent())
     assert 0 < few < 30
     # Scaled from the size at which it is measured.
-    large = tiny_campaign.model_copy(update={"particles": 4 * module.MEASURED_PARTICLES})
-    assert module.measure_quench(large, Silent()) / 4 == module._quench_seconds(
-        mixture_of(large.mixture), module.MEASURED_PARTICLES, large.equilibration.start_density, False
+    large = tiny_campaign.model_copy(update={"particles": 4 * measured.MEASURED_PARTICLES})
+    assert measured.measure_quench(large, Silent()) / 4 == measured._quench_seconds(
+        mixture_of(large.mixture), measured.MEASURED_PARTICLES, large.equilibration.start_density, False
     )
 
 
@@ -120,12 +122,12 @@ def test_the_bytes_are_those_of_the_files(tiny_campaign: Campaign, tiny_dataset:
 
 
 def test_the_rates_are_measured(tiny_campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SECONDS", 0.05)
-    rates = module.measure_rates(tiny_campaign, Silent())
+    monkeypatch.setattr(measured, "SECONDS", 0.05)
+    rates = measured.measure_rates(tiny_campaign, Silent())
     assert rates.engine == "LAMMPS"
     assert 100 < rates.equilibration < 1e6
     lockstep = tiny_campaign.model_copy(update={"engine": "lockstep", "draws": 16})
-    together = module.measure_rates(lockstep, Silent())
+    together = measured.measure_rates(lockstep, Silent())
     assert together.engine == "lockstep"
     assert together.draws > 0
     assert math.isfinite(together.draws)

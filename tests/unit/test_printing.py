@@ -35,7 +35,8 @@ from glassformer.evaluate.heterogeneity import Lengths, Susceptibility
 from glassformer.evaluate.propensity_baselines import BaselineScore
 from glassformer.evaluate.propensity_scores import PropensityScore
 from glassformer.evaluate.uncertainty import UncertaintyScore
-from glassformer.simulate.plan import Cost, Plan, Rates
+from glassformer.simulate.plan import Cost, Plan
+from glassformer.simulate.rates import Rates
 from glassformer.simulate.status import PointStatus, Status
 from tests.conftest import synthetic_sample
 

@@ -12,10 +12,12 @@ from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.core.tally import Tally
 from glassformer.simulate import plan as plan_module
+from glassformer.simulate import rates as rates_module
 from glassformer.simulate import work
 from glassformer.simulate.campaign import tasks
 from glassformer.simulate.lammps import Lammps
-from glassformer.simulate.plan import Rates, plan_campaign
+from glassformer.simulate.plan import plan_campaign
+from glassformer.simulate.rates import Rates
 from glassformer.simulate.sample_task import simulate_sample
 from glassformer.simulate.stages import fewest_steps
 from glassformer.simulate.work import counted_draws, sample_work
@@ -172,16 +174,16 @@ def test_a_plan_counts_vectors_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rates_are_measured_once_and_on_few_particles(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    monkeypatch.setattr(plan_module, "_rate", lambda advance: sizes.append(1) or 1000.0)
+    monkeypatch.setattr(rates_module, "_rate", lambda advance: sizes.append(1) or 1000.0)
     monkeypatch.setattr(
-        plan_module, "_liquid", lambda mixture, particles, density: sizes.append(particles) or liquid(particles)
+        rates_module, "_liquid", lambda mixture, particles, density: sizes.append(particles) or liquid(particles)
     )
-    plan_module._measured.cache_clear()
+    rates_module._measured.cache_clear()
     try:
-        large = plan_module.measure_rates(campaign(particles=10_000), Silent())
-        again = plan_module.measure_rates(campaign(particles=4000, draws=5), Silent())
+        large = rates_module.measure_rates(campaign(particles=10_000), Silent())
+        again = rates_module.measure_rates(campaign(particles=4000, draws=5), Silent())
     finally:
-        plan_module._measured.cache_clear()
+        rates_module._measured.cache_clear()
     assert sizes == [1000, 1]
     assert (large.equilibration, again.equilibration) == (100.0, 250.0)
     assert "N = 1000" in large.scaled

@@ -145,8 +145,9 @@ def _share(part: Span, whole: Span, time: Span) -> Span:
 
 def _of_quench(campaign: Campaign, data: Path, workers: int, stages: Progress) -> Stage:
     """Return the search for inherent structures: of the configurations of `campaign` that lack them in `data`."""
-    from glassformer.simulate.plan import measure_quench, shared_hours
+    from glassformer.simulate.plan import shared_hours
     from glassformer.simulate.quench import quenched
+    from glassformer.simulate.rates import measure_quench
 
     paths = [
         DatasetFolder(data).sample(point.label, index)

@@ -10,7 +10,8 @@ from glassformer.core.campaign import Campaign
 from glassformer.core.progress import Progress
 from glassformer.simulate.campaign import Choice
 from glassformer.simulate.draws import engine_of
-from glassformer.simulate.plan import Rates, cost_at, draws_found, measure_rates, refuse_uncountable
+from glassformer.simulate.plan import cost_at, draws_found, refuse_uncountable
+from glassformer.simulate.rates import Rates, measure_rates
 from glassformer.simulate.work import equilibration_cost
 
 # The number of parts is tried in steps of this share.
