@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 
 from glassformer.core.campaign import Campaign
-from glassformer.core.errors import ConfigurationError, EngineError, GlassformerError
+from glassformer.core.errors import ConfigurationError, EngineError, GlassformerError, SettingsError
 from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import sample_paths
 from glassformer.dataset.sample import read_sample
+from glassformer.physics.configuration import Configuration
+from glassformer.physics.pair import check_box
 from glassformer.simulate.campaign import run_campaign, tasks
 from glassformer.simulate.sample_task import simulate_sample
+from glassformer.simulate.small_boxes import refuse_small_boxes
 from tests.conftest import TINY_CAMPAIGN
+from tests.liquids import kob_andersen, mixture
 from tests.unit.test_campaign import children, start
 from tests.unit.test_rumd_format import HEADER, write
 
@@ -127,6 +131,22 @@ def test_plan_warns_of_boxes_that_may_become_too_short() -> None:
     (warning,) = [line for line in found.stdout.splitlines() if "two cutoffs" in line]
     assert warning.startswith("T0.44_P2.93: the box is 4.996 in equilibrium")
     assert "Use at least 160 particles" in warning
+
+
+def test_boxes_of_two_cutoffs_are_long_enough_whatever_rounding_does() -> None:
+    # (150 / 1.2)^(1/3) is a little less than 5, and was refused with the advice to use 150 particles.
+    edge = (150 / 1.2) ** (1 / 3)
+    assert edge < 5
+    points = [{"temperature": 0.5, "density": 1.2, "hold_time": 0.5}]
+    refuse_small_boxes(campaign(TINY_CAMPAIGN, particles=150, state_points=points))
+    with pytest.raises(SettingsError, match="145 particles at density") as caught:
+        refuse_small_boxes(campaign(TINY_CAMPAIGN, particles=145, state_points=points))
+    assert caught.value.remedy == "Use at least 150 particles."
+    liquid = kob_andersen("uniform")
+    placed = np.random.default_rng(0).uniform(0, edge, (150, 3))
+    check_box(Configuration(placed, mixture(150), np.full(3, edge)), liquid)
+    with pytest.raises(ConfigurationError, match="at least two cutoffs"):
+        check_box(Configuration(placed, mixture(150), np.full(3, edge - 1e-9)), liquid)
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

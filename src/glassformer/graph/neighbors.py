@@ -9,7 +9,7 @@ from glassformer.core.arrays import FloatArray, IntArray
 from glassformer.core.errors import SettingsError
 from glassformer.core.network_settings import CutoffGraph, NearestGraph
 from glassformer.graph.inputs import inherent
-from glassformer.physics.box import minimum_image
+from glassformer.physics.box import holds, minimum_image
 from glassformer.physics.configuration import Configuration
 
 Edges = tuple[IntArray, IntArray, FloatArray]
@@ -74,7 +74,7 @@ def refuse_too_few(configuration: Configuration, number: int) -> None:
 
 def refuse_short_box(configuration: Configuration, cutoff: float) -> None:
     """Raise `SettingsError` if the box is shorter than two cutoffs."""
-    if configuration.edges.min() < 2 * cutoff:
+    if not holds(float(configuration.edges.min()), 2 * cutoff):
         raise SettingsError(
             f"got box edges {configuration.edges.round(3).tolist()}; expected at least two cutoffs, {2 * cutoff:g}",
             "Lower network.cutoff, or use larger configurations.",

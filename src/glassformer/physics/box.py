@@ -4,6 +4,14 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 
+# Relative rounding of an edge: (150 / 1.2)^(1/3) is 4.999999999999999.
+EDGE_ROUNDING = 1e-12
+
+
+def holds(edge: float, length: float) -> bool:
+    """Tell whether a box edge is at least `length`, but for rounding."""
+    return edge >= length * (1 - EDGE_ROUNDING)
+
 
 def wrap(positions: FloatArray, box: FloatArray) -> FloatArray:
     """Return `positions` (N, 3) moved by whole periods into [0, L), whatever rounding does."""

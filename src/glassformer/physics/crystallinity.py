@@ -9,7 +9,7 @@ from scipy.special import sph_harm_y
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
-from glassformer.physics.box import minimum_image
+from glassformer.physics.box import holds, minimum_image
 from glassformer.physics.checks import check_positions
 from glassformer.physics.configuration import Configuration
 
@@ -54,7 +54,7 @@ def bond_order(configuration: Configuration, cutoff: float = BOND_CUTOFF) -> Bon
     """
     check_positions(configuration.positions, configuration.species, configuration.box)
     box, dimension = configuration.box, configuration.dimension
-    if configuration.edges.min() < 2 * cutoff:
+    if not holds(float(configuration.edges.min()), 2 * cutoff):
         raise ConfigurationError(
             f"got box edges {configuration.edges.round(3).tolist()}; expected at least two bond cutoffs,"
             f" {2 * cutoff:g}",

@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError
-from glassformer.physics.box import minimum_image
+from glassformer.physics.box import holds, minimum_image
 from glassformer.physics.checks import check_positions
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.mixture import Mixture
@@ -71,7 +71,7 @@ def check_box(configuration: Configuration, mixture: Mixture) -> None:
             "Name the mixture that the configuration is made of.",
         )
     longest = mixture.longest_cutoff
-    if configuration.edges.min() < 2 * longest:
+    if not holds(float(configuration.edges.min()), 2 * longest):
         raise ConfigurationError(
             f"got box edges {configuration.edges.round(3).tolist()}; expected at least two cutoffs, {2 * longest:g}",
             "Use more particles.",

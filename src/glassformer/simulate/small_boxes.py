@@ -10,6 +10,7 @@ from glassformer.core.campaign import Campaign, StatePointSettings
 from glassformer.core.errors import SettingsError
 from glassformer.core.mixture import composition_step
 from glassformer.dataset.mixtures import mixture_of
+from glassformer.physics.box import EDGE_ROUNDING, holds
 
 # At constant pressure a box that starts this much longer than two cutoffs may shrink to them: where the density is
 # known, it only fluctuates (at N = 150, the edge by 0.3 %); where it is not, pressure and cooling make it denser.
@@ -25,7 +26,7 @@ def refuse_small_boxes(campaign: Campaign) -> None:
             continue
         density = _start_density(campaign, point)
         edge = _edge(campaign, density)
-        if edge < shortest:
+        if not holds(edge, shortest):
             name = "density" if point.density is not None else "equilibration.start_density"
             raise SettingsError(
                 f"{point.label}: {campaign.particles} particles at {name} = {density:g} have a box of edge {edge:.3f};"
@@ -45,7 +46,7 @@ def small_boxes(campaign: Campaign) -> list[str]:
         density = campaign.equilibration.start_density if known is None else known
         margin = MARGIN_UNKNOWN if known is None else MARGIN_KNOWN
         edge = _edge(campaign, density)
-        if edge < shortest * (1 + margin):
+        if not holds(edge, shortest * (1 + margin)):
             where = "at the start" if known is None else "in equilibrium"
             warnings.append(
                 f"{point.label}: the box is {edge:.3f} {where} (density {density:g}) and may become shorter than two"
@@ -70,4 +71,5 @@ def _two_cutoffs(campaign: Campaign) -> float:
 def _particles(campaign: Campaign, density: float, edge: float) -> int:
     """Return the least number of particles that has the mixture's composition and a box of at least `edge`."""
     step = composition_step(campaign.mixture)
-    return step * math.ceil(density * edge**campaign.mixture.dimension / step)
+    # But for rounding: 1.2 * 5^3 may be a little more than 150.
+    return step * math.ceil(density * edge**campaign.mixture.dimension * (1 - EDGE_ROUNDING) / step)
