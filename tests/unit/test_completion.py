@@ -30,7 +30,7 @@ def completed(*words: str, shell: str = "bash") -> list[str]:
         (["plan", "iso"], ["isochore"]),
         (["sbatch", "iso"], ["isochore"]),
         (["simulate", "demo", "--parsl", ""], ["gpu", "nodes", "slurm", "workstation"]),
-        (["propensity", "--model", "ka-t"], ["ka-t0.44-t4120-fast", "ka-t0.44-t4120"]),
+        (["propensity", "--model", "ka-t"], ["ka-t0.44-t13", "ka-t0.44-t4120-fast", "ka-t0.44-t4120"]),
         (["propensity", "--mixture", "wa"], ["wahnstrom"]),
         (["propensity", "run.lammpstrj", "--frames", ""], ["first", "last", "all"]),
         (["analyse", "run.lammpstrj", "--mixture", "so"], ["soft-spheres"]),
