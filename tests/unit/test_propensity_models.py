@@ -537,6 +537,21 @@ def test_nothing_is_derived_for_other_state_points(
         assert (sample.cage is not None) == (sample.facts.temperature == 0.6 and reads == "restricted")
 
 
+def test_what_is_read_is_derived_in_every_dataset_with_structures_of_its_own(dataset: Path, tmp_path: Path) -> None:
+    """And not in one with further draws of them."""
+    folders = {"cold": "T0.60_rho1.20", "hot": "T0.80_rho1.20", "further": "T0.60_rho1.20"}
+    for name, label in folders.items():
+        shutil.copytree(dataset / label, tmp_path / name / label)
+        for path in (tmp_path / name).glob("*/*.h5"):
+            sample = read_sample(path)
+            write_sample(path, replace(sample, configuration=replace(sample.configuration, inherent_positions=None)))
+    settings = recipe(descriptors={"reach": 2.8, "degrees": [2], "generations": 1})
+    train_propensity(settings, [tmp_path / name for name in folders], tmp_path / "models", 2, Silent())
+    for name in folders:
+        quenched = {one.configuration.inherent_positions is not None for one in read_dataset(tmp_path / name)}
+        assert quenched == {name != "further"}
+
+
 def test_another_density_is_told_before_hours_are_spent(samples: list[Sample], tmp_path: Path) -> None:
     """Cage positions, which the recipe reads, would be sampled first."""
     dense = replace(

@@ -202,10 +202,8 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
         known = chosen(samples_at(datasets), recipe)
         check_ends(known, recipe)
         check_liquid(known, recipe)
-        ends = [one for one in datasets if any(sample.origin for sample in samples_at(one))]
-        wanted = partial(is_chosen, recipe=recipe)
-        # The first of the others has the structures that are described; more may add times.
-        for dataset in [*[one for one in datasets if one not in ends][:1], *ends]:
+        for dataset, described in _described(datasets):
+            wanted = partial(_is_wanted, recipe=recipe, described=described)
             quench_dataset(dataset, stages, threads, wanted)
             if recipe.reads != "inherent":
                 cage_dataset(dataset, recipe.reads, None, stages, threads, wanted)
@@ -222,6 +220,26 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
         else caged(sample, kind, usual_sampling(sample, kind), threads, stages)
         for sample in samples
     ]
+
+
+def _described(datasets: Sequence[Path]) -> list[tuple[Path, frozenset[str]]]:
+    """Return the datasets that have a structure first, with the fingerprints of these structures; others add times.
+
+    Ends of draws come before further draws of them, wherever they were named.
+    """
+    samples = {dataset: samples_at(dataset) for dataset in datasets}
+    known: set[str] = set()
+    found = []
+    for dataset in sorted(samples, key=lambda one: all(sample.origin is None for sample in samples[one])):
+        new = frozenset(sample.configuration.fingerprint for sample in samples[dataset]) - known
+        known |= new
+        if new:
+            found.append((dataset, new))
+    return found
+
+
+def _is_wanted(sample: Sample, recipe: Recipe, described: frozenset[str]) -> bool:
+    return is_chosen(sample, recipe) and sample.configuration.fingerprint in described
 
 
 def with_scores(trained: Trained) -> PropensityPredictor:
