@@ -33,7 +33,7 @@ from glassformer.train.labelled_structures import Structures
 
 LEFT_OUT = 2
 FINE = ("radial", "bond_order")
-# What tells of the displacement from the particles' own positions.
+# Descriptors that compare the start with the cage position.
 OF_THE_START = {
     "expected displacement in the plateau": ("plateau",),
     "forces": ("force",),
@@ -95,7 +95,7 @@ ROWS = (
     Row("both", lambda name: True),
     Row("without radial densities, bond orders", of_cage_without(*FINE)),
     Row("without averages over neighbors", lambda name: of_cage(name) and "@" not in name),
-    Row("without mobility in the cage", of_cage_without("mobility")),
+    Row("without mobility in the cage", of_cage_without("mobility", "plateau")),
     *(Row(f"without {words}", of_cage_without(*left)) for words, left in OF_THE_START.items()),
     Row("inherent structure without forces, collective displacements",
         lambda name: not of_cage(name) and quantity(name) not in ("force", "collective")),

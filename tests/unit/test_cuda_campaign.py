@@ -29,6 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from glassformer.core.campaign import Campaign
 from glassformer.dataset.sample import read_sample
+from glassformer.dataset.starts import Start
 from glassformer.simulate.batch_task import batches, simulate_batch
 from glassformer.simulate.sample_task import Task, simulate_sample
 from glassformer.simulate.unfinished import Unfinished
@@ -49,7 +50,7 @@ campaign = campaign.model_copy(update={"particles": 27})
 def tasks(folder):
     Path(folder).mkdir()
     point = campaign.state_points[0]
-    return [Task(campaign, point, index, Path(folder) / point.label / f"c{index:04d}.h5", starts[index])
+    return [Task(campaign, point, index, Path(folder) / point.label / f"c{index:04d}.h5", Start(starts[index]))
             for index in range(2)]
 """
 

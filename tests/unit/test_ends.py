@@ -21,7 +21,7 @@ from glassformer.core.recipe import Recipe
 from glassformer.core.settings import check_settings
 from glassformer.dataset.ends import end_of_draw, write_ends
 from glassformer.dataset.folder import read_dataset, refuse_ends
-from glassformer.dataset.sample import Sample, read_sample, write_sample
+from glassformer.dataset.sample import Ensemble, Sample, read_sample, write_sample
 from glassformer.evaluate.propensity_baselines import score_baselines
 from glassformer.physics.box import wrap
 from glassformer.physics.cage import Cage
@@ -266,6 +266,39 @@ def test_further_draws_of_ends_add_times(samples: list[Sample], ends: Path) -> N
     for index in range(4):
         same = np.array_equal(both.unseen[0][index], plain.unseen[0][index])
         assert same == (index in fold)
+
+
+def test_further_draws_know_whose_end_they_start_from(samples: list[Sample], ends: Path, tmp_path: Path) -> None:
+    known = read_dataset(ends)[:DRAWS]
+    again = {"start_from": str(written(known, tmp_path / "ends")), "as_given": True}
+    changes = {"equilibration": again, "configurations": DRAWS, "draws": 1, "keep_displacements": False}
+    run_campaign(check_settings(CAMPAIGN | changes, Campaign, "campaign"), tmp_path / "further", Silent(), 2)
+    further = read_dataset(tmp_path / "further")
+    assert [one.facts.end_of for one in further] == [end.origin for end in known]
+    # With the ends they are left out where these are; without them nobody knows what to leave out.
+    found = group_samples([*samples, *known, *further], of_times(0.5, 2.0))
+    assert [len(one.ends) for one in found] == [DRAWS, 0, 0, 0]
+    with pytest.raises(DatasetError, match="has further draws of the end of a draw, and that end is not in the data"):
+        train_predictor([*samples, *further], of_times(0.5, 2.0), Silent())
+    for refused in (lambda: refuse_ends(further), lambda: score_baselines(further, (), 2, Silent())):
+        with pytest.raises(DatasetError, match="ends of draws"):
+            refused()
+
+
+def test_times_may_come_from_further_draws_where_no_recipe_names_them(samples: list[Sample]) -> None:
+    """Two temperatures with as many times, of which one has them in two samples of each configuration."""
+    hot = [replace(one, facts=one.facts.model_copy(update={"temperature": 0.9})) for one in samples[2:]]
+    late = [replace(one, ensemble=at_times(one, 2.0)) for one in samples[:2]]
+    early = [replace(one, name=f"early-{n}", ensemble=at_times(one, 0.5)) for n, one in enumerate(samples[:2])]
+    open_recipe = check_settings({"descriptors": SMALL, "left_out": 1}, Recipe, "recipe")
+    assert len(group_samples([*late, *early, *hot], open_recipe)) == 4
+
+
+def at_times(sample: Sample, time: float) -> Ensemble:
+    known = sample.dynamics
+    place = int(np.flatnonzero(np.isclose(known.particle_times, time))[0])
+    rows = {"particle_times": known.particle_times[[place]], "displacement_mean": known.displacement_mean[[place]]}
+    return replace(known, displacements=None, **rows)
 
 
 def test_weights_of_labels_grow_with_their_draws() -> None:

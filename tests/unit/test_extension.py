@@ -90,7 +90,7 @@ def test_configurations_of_a_dataset_start_another_campaign(tmp_path: Path) -> N
     run_campaign(heated, tmp_path / "hot", Silent(), 1)
     starts = read_starts(tmp_path / "cold")
     for start, sample in zip(starts, read_dataset(tmp_path / "hot"), strict=True):
-        assert sample.facts.start == f"configuration {start.fingerprint}"
+        assert sample.facts.start == f"configuration {start.configuration.fingerprint}"
         assert sample.configuration.density == pytest.approx(1.1)
         assert sample.facts.protocol.startswith("given configuration, NVT windows")
     with pytest.raises(DatasetError, match="holds 2 configurations; the campaign asks for 3"):

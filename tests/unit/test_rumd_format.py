@@ -42,7 +42,7 @@ def test_the_box_is_moved_to_the_origin(tmp_path: Path) -> None:
 def test_a_folder_of_them_starts_a_campaign(tmp_path: Path) -> None:
     for name in ("b", "a"):
         write(tmp_path / f"{name}.xyz.gz", table() * (1 if name == "a" else np.r_[1, [0.5] * 3, [1] * 6]))
-    first, second = read_starts(tmp_path)
+    first, second = (start.configuration for start in read_starts(tmp_path))
     assert first.fingerprint == read_rumd(tmp_path / "a.xyz.gz").first.fingerprint
     assert second.fingerprint != first.fingerprint
 

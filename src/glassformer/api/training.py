@@ -34,7 +34,7 @@ from glassformer.evaluate.evaluation import evaluate
 from glassformer.evaluate.propensity_scores import score_propensities
 from glassformer.simulate.cage import cage_dataset, usual_sampling
 from glassformer.simulate.quench import quench_dataset
-from glassformer.train.labelled_structures import check_ends, check_liquid, chosen, is_chosen
+from glassformer.train.labelled_structures import check_ends, check_liquid, chosen, is_chosen, targets_of
 from glassformer.train.propensity import Trained, train_predictor
 from glassformer.train.propensity_prediction import cross_validated
 
@@ -202,6 +202,8 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
         known = chosen(samples_at(datasets), recipe)
         check_ends(known, recipe)
         check_liquid(known, recipe)
+        # All that can be refused is refused before anything is derived.
+        targets_of(known, recipe)
         for dataset, described in _described(datasets):
             wanted = partial(_is_wanted, recipe=recipe, described=described)
             quench_dataset(dataset, stages, threads, wanted)
@@ -210,6 +212,7 @@ def _with_derived(recipe: Recipe, data: AnyStructures, threads: int, stages: Pro
         return chosen(samples_at(datasets), recipe)
     known = chosen(samples_at(data), recipe)
     check_liquid(known, recipe)
+    targets_of(known, recipe)
     samples = [quenched(sample, threads, stages) for sample in known]
     if recipe.reads == "inherent":
         return samples

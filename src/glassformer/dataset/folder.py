@@ -221,7 +221,7 @@ def refuse_bare(samples: Sequence[Sample]) -> None:
 
 def refuse_ends(samples: Sequence[Sample]) -> None:
     """Raise `DatasetError` if any of `samples` is the end of a draw: a fold could be tested on what it has seen."""
-    ends = [sample.identifier for sample in samples if sample.origin is not None]
+    ends = [sample.identifier for sample in samples if sample.is_end]
     if ends:
         raise DatasetError(
             f"{len(ends)} of {len(samples)} configurations are ends of draws, first {ends[0]}: they resemble the"

@@ -107,7 +107,8 @@ class Facts(BaseModel):
     imported, and `licence` what holds for its use. `engine`: what made the draws. `equilibrated`: holding went on for
     the relaxation times asked for, and its last two windows agreed. `q6` and `crystalline_fraction`:
     `glassformer.physics.crystallinity`. `repeated_draws`: the numbers of the draws whose first seed made
-    unstable dynamics, such as "3, 7"; their seeds are later ones.
+    unstable dynamics, such as "3, 7"; their seeds are later ones. `end_of`: of further draws of a configuration at the
+    end of a draw, the fingerprint of the configuration where that draw began.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -135,6 +136,7 @@ class Facts(BaseModel):
     crystalline_fraction: Share | None = None
     box: str | None = None
     start: str | None = None
+    end_of: str | None = None
     repeated_draws: Note | None = None
     source: Note | None = None
     licence: Note | None = None
@@ -239,6 +241,11 @@ class Sample:
         """The fingerprint of the configuration whose draw ends here (`glassformer.dataset.ends`); None for others."""
         start = self.facts.start or ""
         return start.removeprefix(END_OF_DRAW) if start.startswith(END_OF_DRAW) else None
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the configuration is the end of a draw, which resembles the one where the draw began."""
+        return self.origin is not None or self.facts.end_of is not None
 
     def observed(self, row: str) -> NDArray[Any]:
         """Return an array of the draws by its name in the schema, such as 'msd'.

@@ -1,6 +1,7 @@
 """Configurations to start from: those of a folder, in the order of the files' names."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from glassformer.core.errors import DatasetError
@@ -11,7 +12,15 @@ from glassformer.physics.configuration import Configuration
 from glassformer.physics.signature import first_of_each
 
 
-def read_starts(folder: Path) -> list[Configuration]:
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A configuration to start from; `end_of`: the fingerprint of the one where a draw began that ends in it, if so."""
+
+    configuration: Configuration
+    end_of: str | None = None
+
+
+def read_starts(folder: Path) -> list[Start]:
     """Return the configurations of a dataset, or of a folder of BOTAN's .npz or RUMD's .xyz.gz files.
 
     Each structure is returned once: BOTAN's data have a file for every observation time of a configuration.
@@ -30,9 +39,9 @@ def read_starts(folder: Path) -> list[Configuration]:
             f"{folder} holds several state points: {', '.join(labels)}",
             "Give a dataset with a single one: copy the configurations to start from to a folder of their own.",
         )
-    return [sample.configuration for sample in samples]
+    return [Start(sample.configuration, sample.origin or sample.facts.end_of) for sample in samples]
 
 
-def _different(configurations: Sequence[Configuration]) -> list[Configuration]:
+def _different(configurations: Sequence[Configuration]) -> list[Start]:
     first = first_of_each([configuration.signature for configuration in configurations])
-    return [configurations[number] for number in dict.fromkeys(first)]
+    return [Start(configurations[number]) for number in dict.fromkeys(first)]

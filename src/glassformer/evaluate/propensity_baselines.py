@@ -98,7 +98,7 @@ def score_baselines(
     structures and ends of draws are left out. Raises `DatasetError` if a state point has too few configurations,
     different particle times, no inherent structures, or boxes too small for the descriptors.
     """
-    known = [sample for sample in samples if sample.ensemble is not None and sample.origin is None]
+    known = [sample for sample in samples if sample.ensemble is not None and not sample.is_end]
     if not known:
         raise DatasetError(
             f"none of the {len(samples)} configurations has propensities to score (ends of draws are not scored)",

@@ -28,8 +28,7 @@ from glassformer.core.words import counted
 from glassformer.dataset.folder import UNUSABLE, refuse_unusable
 from glassformer.dataset.index import Index
 from glassformer.dataset.mixtures import mixture_of
-from glassformer.dataset.starts import read_starts
-from glassformer.physics.configuration import Configuration
+from glassformer.dataset.starts import Start, read_starts
 from glassformer.physics.mixture import Mixture
 from glassformer.simulate.batch_task import batches, simulate_batch, simulate_batch_remotely
 from glassformer.simulate.draws import check_engine, engine_of, engine_used
@@ -52,7 +51,7 @@ def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
 
     Raises `DatasetError` or `ConfigurationError` if the configurations to start from do not fit.
     """
-    starts: list[Configuration] | list[None] = [None] * campaign.configurations
+    starts: list[Start] | list[None] = [None] * campaign.configurations
     if campaign.equilibration.start_from is not None:
         starts = _read_starts(campaign, Path(campaign.equilibration.start_from))
     # Tasks of a state point share its settings.
@@ -64,7 +63,7 @@ def tasks(campaign: Campaign, dataset: Path) -> list[Task]:
     ]
 
 
-def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
+def _read_starts(campaign: Campaign, folder: Path) -> list[Start]:
     starts = read_starts(folder)
     if len(starts) < campaign.configurations:
         raise DatasetError(
@@ -73,7 +72,7 @@ def _read_starts(campaign: Campaign, folder: Path) -> list[Configuration]:
         )
     mixture = mixture_of(campaign.mixture)
     wanted = mixture.numbers(campaign.particles)
-    for start in starts:
+    for start in (one.configuration for one in starts):
         found = tuple(np.bincount(start.species, minlength=mixture.kinds).tolist())
         if start.particles != campaign.particles or start.dimension != mixture.dimension:
             raise DatasetError(

@@ -23,6 +23,7 @@ from glassformer.core.temporaries import remove_inherited, temporaries_of
 from glassformer.dataset.extend import join
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, write_sample
+from glassformer.dataset.starts import Start
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
 from glassformer.physics.crystallinity import bond_order, crystalline_fraction
@@ -58,14 +59,19 @@ if TYPE_CHECKING:
 class Task:
     """One configuration with all its draws: what to simulate and where its file goes.
 
-    `campaign` holds what is particular to `point` already; `start` takes the place of a random start.
+    `campaign` holds what is particular to `point` already; `given` takes the place of a random start.
     """
 
     campaign: Campaign
     point: StatePointSettings
     index: int
     path: Path
-    start: Configuration | None = None
+    given: Start | None = None
+
+    @property
+    def start(self) -> Configuration | None:
+        """The configuration that takes the place of a random start."""
+        return None if self.given is None else self.given.configuration
 
     @property
     def name(self) -> str:
@@ -242,6 +248,7 @@ def _new_sample(task: Task, report: Report, unfinished: Unfinished, threads: int
         crystalline_fraction=crystalline_fraction(order),
         box="given density" if point.density is not None else campaign.equilibration.box,
         start="random" if task.start is None else f"configuration {task.start.fingerprint}",
+        end_of=task.given.end_of if task.given and campaign.equilibration.as_given else None,
         repeated_draws=_repeated(task, ensemble),
     )
     return Sample(made.configuration, ensemble, facts, made.record)

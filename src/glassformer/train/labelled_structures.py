@@ -40,7 +40,7 @@ class Structures:
         return [self.first, *(end.first for end in self.ends)]
 
     def draws(self, times: Sequence[float]) -> int:
-        """Return the fewest draws that a label at `times` is a mean of; 0 if that is not known."""
+        """Return the fewest draws that a label at any of `times` is a mean of; 0 if that is not known."""
         return min(self._with(time).draws for time in times)
 
     def _with(self, time: float) -> Sample:
@@ -72,6 +72,11 @@ def check_ends(samples: Sequence[Sample], recipe: Recipe) -> None:
     Where they began must be among the samples, and they or further draws of them must have all times that are learned.
     """
     starts, ends = _by_configuration(samples)
+    for alone in (one for same in starts.values() for one in same if one.facts.end_of is not None):
+        raise DatasetError(
+            f"{alone.identifier} has further draws of the end of a draw, and that end is not in the data",
+            "Give the dataset of the ends, too, so that they are left out together with where their draws began.",
+        )
     targets = targets_of(samples, recipe) if ends else {}
     for same in ends.values():
         end = next(one for one in same if one.origin is not None)
@@ -124,10 +129,7 @@ def is_chosen(sample: Sample, recipe: Recipe) -> bool:
 
 
 def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
-    """Raise `DatasetError` unless all samples are of one mixture, at densities that differ as far as they may.
-
-    Also what `targets_of` raises: all that can be refused is refused before anything is derived.
-    """
+    """Raise `DatasetError` unless all samples are of one mixture, at densities that differ as far as they may."""
     liquids = {sample.facts.mixture.identity for sample in samples}
     if len(liquids) > 1:
         raise DatasetError(
@@ -142,7 +144,6 @@ def check_liquid(samples: Sequence[Sample], recipe: Recipe) -> None:
             "Train one for each state point, in folders of their own: --only LABEL --out DIR. Or set density_spread in"
             " a recipe, at most 0.1.",
         )
-    targets_of(samples, recipe)
 
 
 def group_samples(samples: Sequence[Sample], recipe: Recipe) -> list[Structures]:

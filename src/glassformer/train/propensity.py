@@ -307,7 +307,7 @@ def _card(
         descriptors=asdict(DescriptorSettings.of(recipe.descriptors)),
         cages={name: float(value) for name, value in sampling.items() if value is not None},
         configurations=tuple(sum(item.temperature == one for item in items) for one in sorted(used)),
-        draws=min(one.first.draws for one in structures),
+        draws=min(one.draws(used[item.temperature]) for one, item in zip(structures, items, strict=True)),
         end_frames=sum(len(one.ends) for one in structures),
         network_share=0.0 if recipe.network is None else recipe.network.share,
         data=recipe.data,

@@ -57,7 +57,7 @@ def displacement_descriptors(positions: FloatArray, neighbors: Neighbors, near: 
 def collective_displacements(
     positions: FloatArray, neighbors: Neighbors, length: float = 2.1, generations: Sequence[int] = (1, 2, 4)
 ) -> Descriptors:
-    """Return what of u_i, the vector from `positions` (N, 3) to the reference structure, the surroundings share.
+    """Return invariants of u_i, the vector from `positions` (N, 3) to the reference structure, and of its averages.
 
     U_i is the n-th average of the vectors over neighbors, as in `recursive_averages`, for every n in `generations`.
     `collective.length.<n>`: |U_i|; `.along.<n>`: U_i . u_i; `.rest.<n>`: |u_i - U_i|.
