@@ -13,6 +13,7 @@ from glassformer.core.progress import Silent
 from glassformer.core.settings import check_settings
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.mixtures import shipped
+from glassformer.dataset.starts import Start
 from glassformer.dataset.summary import summarise
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate import campaign as campaign_module
@@ -84,14 +85,15 @@ def test_another_density_is_refused(starts: Path, tmp_path: Path) -> None:
 def test_a_composition_that_is_near_enough_may_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # 27 boxes of 4096 particles, 3277 of them A: whole numbers nearest to 80 % of all would be others.
     species = np.tile(shipped("kob-andersen").assign(4096), 27)
-    start = Configuration(np.random.default_rng(0).uniform(0, 45.0, (len(species), 3)), species, np.full(3, 45.0))
+    positions = np.random.default_rng(0).uniform(0, 45.0, (len(species), 3))
+    start = Start(Configuration(positions, species, np.full(3, 45.0)))
     monkeypatch.setattr(campaign_module, "read_starts", lambda folder: [start])
     changes: dict[str, object] = {"configurations": 1, "cutoff": "uniform"}
     settings = campaign(tmp_path, particles=len(species), **changes)
     assert campaign_module._read_starts(settings, tmp_path) == [start]
     with pytest.raises(DatasetError, match="holds a configuration of 88479 A and 22113 B"):
         campaign_module._read_starts(campaign(tmp_path, particles=4096, **changes), tmp_path)
-    other = replace(start, species=np.roll(species, 1) * 0)
+    other = Start(replace(start.configuration, species=np.roll(species, 1) * 0))
     monkeypatch.setattr(campaign_module, "read_starts", lambda folder: [other])
     with pytest.raises(DatasetError, match="got 110592 A particles of 110592"):
         campaign_module._read_starts(settings, tmp_path)
