@@ -347,3 +347,13 @@ def test_scores_of_means_are_left_out_where_there_are_no_baselines(known: bool, 
     text = printed()
     assert "PCC" in text
     assert ("MAE" in text) == ("-103" in text) == known
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_card_fits_the_terminal(columns: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "glassformer", "propensity", "--card", "--model", "ka-t0.44-t13"],
+        capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": str(columns)},
+    )  # fmt: skip
+    assert "limits: Kob-Andersen" in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= columns

@@ -2,6 +2,8 @@
 
 import json
 
+from rich.text import Text
+
 from glassformer.baselines.propensity_model import PropensityPredictor
 from glassformer.baselines.shipped_models import load_model
 from glassformer.cli.console import console, print_table
@@ -56,7 +58,7 @@ def print_card(model: PropensityPredictor, as_json: bool) -> None:
         ("data", card.data), ("licence", card.licence), ("limits", card.limits), ("made by", card.code_version),
     ):  # fmt: skip
         if text:
-            console.print(f"{name}:", style="bold", end=" ")
-            console.print(text)
+            # In one piece, so that the first line is as short as the others.
+            console.print(Text.assemble((f"{name}: ", "bold"), text))
     console.print("Pearson correlations with configurations left out of training:")
     print_scores(card.scores)
