@@ -251,7 +251,7 @@ def test_a_structure_is_not_averaged_twice() -> None:
     assert gf.msd([one])["A"].shape == (1,)
     shifted = structure(positions=LATTICE.positions + 0.3, displacements=moved, times=[10.0])
     for other in (one, shifted):
-        with pytest.raises(DatasetError, match="is a copy of"):
+        with pytest.raises(DatasetError, match="is a copy of") as caught:
             gf.msd([one, other])
 
 
