@@ -231,7 +231,18 @@ def test_no_plateau_no_stretched_exponential(samples: list[Sample], tmp_path: Pa
     assert slow["non_ergodicity"] == pytest.approx(0.75, rel=1e-3)
     assert "no plateau" in quick["failed"]
     late = {"p": {"time": np.array([500.0, 1000.0]), "f_s_a": np.array([0.1, 0.0])}}
-    assert "the first time is 500;" in fits_of("scattering", late, {"p": "A"})[0]["failed"]
+    assert "no plateau: F_s is 0.10 at t = 500;" in fits_of("scattering", late, {"p": "A"})[0]["failed"]
+    empty = {"p": {"time": np.empty(0), "f_s_a": np.empty(0)}}
+    assert "failed" in fits_of("scattering", empty, {"p": "A"})[0]
+
+
+def test_frames_from_a_late_time_are_fitted_from_there() -> None:
+    times = np.arange(5.0, 5000.0, 5.0)
+    columns = {"p": {"time": times, "f_s_a": 0.8 * np.exp(-((times / 700) ** 0.6))}}
+    fit = fits_of("scattering", columns, {"p": "A"})[0]
+    assert fit["fit"] == "KWW of F_s of A from t = 5"
+    found = [fit[name] for name in ("non_ergodicity", "time", "exponent")]
+    assert found == pytest.approx([0.8, 700, 0.6], rel=1e-3)
 
 
 def test_analyse_works_in_the_folder_itself(tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:

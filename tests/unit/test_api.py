@@ -21,7 +21,7 @@ from matplotlib.colors import to_hex
 
 import glassformer as gf
 from glassformer.api.display import MissingPackageError
-from glassformer.api.messages import with_arguments
+from glassformer.api.messages import positive, positives, with_arguments
 from glassformer.api.predictions import Scores
 from glassformer.api.training import Training
 from glassformer.core.errors import ConfigurationError, DatasetError, InputError, PredictionError, SettingsError
@@ -251,8 +251,9 @@ def test_a_structure_is_not_averaged_twice() -> None:
     assert gf.msd([one])["A"].shape == (1,)
     shifted = structure(positions=LATTICE.positions + 0.3, displacements=moved, times=[10.0])
     for other in (one, shifted):
-        with pytest.raises(DatasetError, match="is a copy of"):
+        with pytest.raises(DatasetError, match="is a copy of") as caught:
             gf.msd([one, other])
+        assert caught.value.remedy == "Averaged twice, a structure makes errors too small: leave one out."
 
 
 @pytest.mark.parametrize(
@@ -270,6 +271,38 @@ def test_what_is_no_trajectory(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises((ConfigurationError, SettingsError)) as caught:
         gf.trajectory(**given | changes)
     assert problem in caught.value.problem
+
+
+def test_arguments_that_are_numbers_may_be_arrays_without_an_axis() -> None:
+    for one in (1.5, np.float32(1.5), np.array(1.5), np.array([1.5]), [np.array(1.5)], (1.5,)):
+        assert positives("times", one) == (1.5,)
+    assert positive("temperature", np.array(0.44)) == 0.44
+    assert positives("times", None) == positives("times", []) == ()
+    assert positive("temperature", None) is None
+
+
+@pytest.mark.long
+def test_arguments_that_are_numbers_may_be_tensors() -> None:
+    tensor = pytest.importorskip("torch").tensor
+    assert positive("temperature", tensor(0.5)) == 0.5
+    assert positives("times", tensor(0.5, requires_grad=True)) == (0.5,)
+    assert positives("times", tensor([0.5, 1.5])) == (0.5, 1.5)
+    with pytest.raises(SettingsError, match="expected a positive number"):
+        positive("temperature", tensor(True))
+
+
+@pytest.mark.parametrize(
+    "value", ["1.3", b"1.3", True, np.True_, np.array(True), np.array("1.3"), np.array([1.3]), 0, 1j]
+)
+def test_other_arguments_are_no_numbers(value: Any) -> None:
+    with pytest.raises(SettingsError, match=r"got temperature = .*; expected a positive number"):
+        positive("temperature", value)
+
+
+def test_none_among_several_numbers_is_refused() -> None:
+    for values, found in (((None, 1.3), "times[0] = None"), ([1.3, "2"], "times[1] = '2'"), ("1.3", "times = '1.3'")):
+        with pytest.raises(SettingsError, match=re.escape(f"got {found}; expected a positive number")):
+            positives("times", values)
 
 
 @pytest.mark.long
@@ -586,7 +619,7 @@ def test_an_argument_that_is_no_positive_number_is_named(value: Any) -> None:
         ),
     }
     for name, call in calls.items():
-        with pytest.raises(SettingsError, match=f"got {name} = .*; expected a positive number"):
+        with pytest.raises(SettingsError, match=rf"got {name}(\[0\])? = .*; expected a positive number"):
             call()
 
 

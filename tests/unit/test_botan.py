@@ -9,6 +9,7 @@ import pytest
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import ConfigurationError, DatasetError
 from glassformer.dataset.readers.botan import read_botan
+from glassformer.dataset.readers.unwrapped import refuse_wrapped
 from glassformer.physics.configuration import Configuration
 
 EDGE = (100 / 1.2) ** (1 / 3)
@@ -110,6 +111,15 @@ def test_wrapped_final_positions_are_refused(origin: float, tmp_path: Path) -> N
     # Some particles may really have gone far.
     _, displacements = structure_and_draws(written(tmp_path, content | {"positions": start + 1.5 * moved}))
     np.testing.assert_allclose(displacements, 1.5 * moved, atol=1e-12)
+
+
+def test_draws_of_few_particles_and_of_films_are_not_taken_for_wrapped() -> None:
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        start, moved = random.uniform(0, 1, (32, 3)), random.normal(0, 0.15, (32, 32, 3))
+        refuse_wrapped(start + moved, moved, np.ones(3), "file")
+    film, end = random.uniform(0.1, 0.9, (200, 3)), random.uniform(0.1, 0.9, (4, 200, 3))
+    refuse_wrapped(end, end - film, np.ones(3), "file")
 
 
 def test_an_unwrapped_crystal_is_read(tmp_path: Path) -> None:

@@ -128,8 +128,19 @@ def test_names_that_cannot_be_printed_or_name_other_folders_are_refused(name: st
         texts = [text, *file[name].asstr()[1:]]
         del file[name]
         file.create_dataset(name, data=texts, dtype=h5py.string_dtype())
-    with pytest.raises(PredictionError, match=r"got the name .*; expected one that can be printed"):
+    with pytest.raises(PredictionError, match=r"got the name .*; expected one that can be printed") as caught:
         read_predictions(written)
+    assert caught.value.remedy == "Write it again: glassformer predict MODEL DATASET --out FILE.h5."
+
+
+@pytest.mark.parametrize("name", ["configurations", "state_points"])
+def test_names_that_could_not_be_read_again_are_not_written(name: str, tmp_path: Path) -> None:
+    predictions = synthetic_predictions()
+    texts = ("a\N{NO-BREAK SPACE}b", *getattr(predictions, name)[1:])
+    with pytest.raises(PredictionError, match=r"got the name 'a\\xa0b'; expected one that can be printed") as caught:
+        write_predictions(tmp_path / "p.h5", replace(predictions, **{name: texts}))
+    assert caught.value.remedy.startswith("Rename it")
+    assert not (tmp_path / "p.h5").exists()
 
 
 def test_no_structure_is_scored_twice_and_no_state_point_has_two_temperatures() -> None:

@@ -66,10 +66,26 @@ def test_unwrapped_positions_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize("length", [0.1, 2.0])
 def test_wrapped_positions_that_are_said_to_be_unwrapped_are_refused(length: float, corner: float) -> None:
     boxes = np.tile(BOX, (200, 1))
-    wrapped = wrap(steps_of(length), BOX) + corner
+    wrapped = wrap(steps_of(length, particles=80), BOX) + corner
     with pytest.raises(ConfigurationError, match="said to be unwrapped, but no particle leaves the box") as caught:
         unwrapped_fractions(wrapped, boxes, True, "run")
     assert "xu yu zu" in caught.value.remedy
-    # A few particles may stay by chance.
-    few = np.array([[[0.1, 0.2, 0.1], [0.9, 0.9, 0.9]], [[0.1, 0.9, 0.1], [0.9, 0.9, 0.9]]])
-    assert unwrapped_fractions(few, np.ones((2, 3)), True, "run").shape == few.shape
+
+
+def followed(positions: np.ndarray) -> bool:
+    return bool((unwrapped_fractions(positions, np.ones((len(positions), 3)), True, "run") == positions).all())
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_films_and_droplets_may_move_far_and_stay_in_the_box(axes: int) -> None:
+    random = np.random.default_rng(2)
+    # Along the other axes the particles leave the box.
+    positions = random.uniform(0, 2, (5, 200, 3))
+    positions[..., :axes] = random.uniform(0.1, 0.9, (5, 200, axes))
+    assert followed(positions)
+
+
+def test_few_particles_may_stay_in_the_box_by_chance() -> None:
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        assert followed(random.uniform(0, 1, (12, 3)) + np.cumsum(random.normal(0, 0.2, (3, 12, 3)), 0))

@@ -179,8 +179,10 @@ def _curve(kind: type[AnyCurve], observable: str, prefix: str, source: AnySource
             source, "Make a trajectory: gf.read_trajectory(path), or gf.trajectory(positions, species, box, times)."
         )
     samples = samples_at(source)
-    # Averaged twice, a structure would make errors too small.
-    refuse_copies(samples, [sample.identifier for sample in samples])
+    refuse_copies(
+        samples, [sample.identifier for sample in samples],
+        "Averaged twice, a structure makes errors too small: leave one out.",
+    )  # fmt: skip
     found, problems = make_tables(samples, [observable])
     if problems:
         raise problems[0][2]

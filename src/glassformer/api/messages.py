@@ -51,18 +51,26 @@ def for_python(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def positive(name: str, value: Any) -> float | None:
     """Return the argument `name`, a number above 0, or None. Raises `SettingsError` for anything else."""
-    if value is None:
-        return None
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool | np.bool_) else math.nan
-    if not 0 < number < math.inf:
-        raise SettingsError(f"got {name} = {value!r}; expected a positive number", "Give one number, without quotes.")
-    return number
+    return None if value is None else _positive(name, value)
 
 
 def positives(name: str, values: Any) -> tuple[float, ...]:
-    """Return the argument `name`, several numbers above 0 or one. Raises `SettingsError` for anything else."""
-    each = values if isinstance(values, Iterable) and not isinstance(values, str) else (values,)
-    return tuple(number for one in each if (number := positive(name, one)) is not None)
+    """Return the argument `name`, several numbers above 0, one, or None. Raises `SettingsError` for anything else."""
+    if values is None:
+        return ()
+    # Arrays and tensors without an axis have __iter__, too.
+    if isinstance(values, str) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        return (_positive(name, values),)
+    return tuple(_positive(f"{name}[{number}]", one) for number, one in enumerate(values))
+
+
+def _positive(name: str, value: Any) -> float:
+    # Scalars of numpy, arrays and tensors without an axis.
+    one = value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    number = float(one) if isinstance(one, Real) and not isinstance(one, bool) else math.nan
+    if not 0 < number < math.inf:
+        raise SettingsError(f"got {name} = {value!r}; expected a positive number", "Give one number, without quotes.")
+    return number
 
 
 def floats(name: str, values: ArrayLike) -> FloatArray:

@@ -16,6 +16,7 @@ from glassformer.physics.signature import first_of_each
 SHAPE_TOLERANCE = 1e-3
 # Structure factor at k = 0, by which boxes at constant pressure scatter, and the standard deviations that are too many.
 COMPRESSIBILITY, MOST_SCATTER = 0.04, 8.0
+_IN_TRAINING = "A configuration in both training and test data makes scores too high: delete one of the two."
 _SIZES = ("particles", "particles of each species")
 _FACTS = ("temperature", "pressure", "density")
 
@@ -62,22 +63,22 @@ def _check_densities(one: Definition, other: Definition) -> None:
         )
 
 
-def refuse_copies(samples: Sequence[Sample], names: Sequence[str]) -> None:
+def refuse_copies(samples: Sequence[Sample], names: Sequence[str], remedy: str = _IN_TRAINING) -> None:
     """Raise `DatasetError` if two of `samples` are one structure, also shifted, renumbered, mirrored or rounded.
 
-    `names` are those of the samples in the message.
+    `names` are those of the samples in the message; `remedy` says what copies do to the result, and what to do.
     """
-    refuse_same([sample.configuration.signature for sample in samples], names)
+    refuse_same([sample.configuration.signature for sample in samples], names, remedy)
 
 
-def refuse_same(signatures: Sequence[FloatArray], names: Sequence[str]) -> None:
+def refuse_same(signatures: Sequence[FloatArray], names: Sequence[str], remedy: str = _IN_TRAINING) -> None:
     """Raise `DatasetError` as `refuse_copies` does, from the structures' signatures."""
     for number, first in enumerate(first_of_each(signatures)):
         if first != number:
             raise DatasetError(
                 f"{names[number]} is a copy of {names[first]}: the same structure, possibly shifted, renumbered,"
                 " mirrored or rounded",
-                "A configuration in both training and test data makes scores too high: delete one of the two.",
+                remedy,
             )
 
 

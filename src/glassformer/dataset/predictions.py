@@ -119,10 +119,12 @@ _KINDS = {"quantity": "squared-displacement", "species": "A", "device": ""}
 _TOGETHER = ("particles", "particle_species", "particle_prediction")
 _ANSWERS_OF_PARTICLES = ("particle_label", "particle_ceiling")
 _ANSWERS = ("msd_draws", "propensity_draws", *_ANSWERS_OF_PARTICLES)
+_AGAIN = "Write it again: glassformer predict MODEL DATASET --out FILE.h5."
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write `predictions` to `path`, whole or not at all. Raises `StorageError` or `PredictionError`."""
+    _check_texts(predictions, str(path), "Rename it: use letters, digits, '-', '_' and '.'.")
     _check(predictions, str(path))
 
     def fill(file: Any) -> None:
@@ -171,7 +173,7 @@ def read_predictions(path: Path) -> Predictions:
         arrays: dict[str, Any] = read_arrays(file, PREDICTIONS, size)
         check_arrays(PREDICTIONS, arrays, PredictionError, str(path))
     predictions = Predictions(**names, **texts, **arrays)
-    _check_texts(predictions, str(path))
+    _check_texts(predictions, str(path), _AGAIN)
     _check(predictions, str(path))
     return predictions
 
@@ -243,8 +245,8 @@ def _check(predictions: Predictions, where: str) -> None:
     _check_particles(predictions, where)
 
 
-def _check_texts(predictions: Predictions, where: str) -> None:
-    """Raise `PredictionError` for names that would steer the terminal, or the place of the files that are called so."""
+def _check_texts(predictions: Predictions, where: str, remedy: str) -> None:
+    """Raise `PredictionError` for names with control characters, and labels that are no folder names."""
     printed = (*predictions.configurations, *predictions.species_names, predictions.network, predictions.device)
     strange = [text for text in printed if not text.isprintable()]
     strange += [text for notice in predictions.notices for text in notice.splitlines() if not text.isprintable()]
@@ -253,7 +255,7 @@ def _check_texts(predictions: Predictions, where: str) -> None:
         raise PredictionError(
             f"{where}: got the name {strange[0]!r}; expected one that can be printed, and without slashes for a state"
             " point",
-            "The file cannot be used.",
+            remedy,
         )
 
 
@@ -264,12 +266,10 @@ def _check_values(predictions: Predictions, where: str) -> None:
         array = getattr(predictions, name)
         # NaN is what is not known.
         if array is not None and (array <= 0).any():
-            raise PredictionError(
-                f"{where}: '{name}' has {int((array <= 0).sum())} values of 0 or less", "The file cannot be used."
-            )
+            raise PredictionError(f"{where}: '{name}' has {int((array <= 0).sum())} values of 0 or less", _AGAIN)
     ceiling = predictions.particle_ceiling
     if ceiling is not None and ((ceiling < 0) | (ceiling > 1 + 1e-6)).any():
-        raise PredictionError(f"{where}: 'particle_ceiling' has values outside 0 to 1", "The file cannot be used.")
+        raise PredictionError(f"{where}: 'particle_ceiling' has values outside 0 to 1", _AGAIN)
 
 
 def _check_answers(predictions: Predictions, where: str) -> None:

@@ -31,8 +31,9 @@ def fits_of(name: str, tables: dict[str, Columns], first: Mapping[str, str]) -> 
     for label, columns in tables.items():
         try:
             if name == "scattering":
-                fit = _fit_alpha_relaxation(columns, f"f_s_{first[label].lower()}")
-                what = f"KWW of F_s of {first[label]} from t = {PLATEAU_TIME:g}"
+                start = _start_of(columns)
+                fit = _fit_alpha_relaxation(columns, f"f_s_{first[label].lower()}", start)
+                what = f"KWW of F_s of {first[label]} from t = {start:g}"
                 fits.append({"fit": what, "state_point": label} | asdict(fit))
             if name == "volume":
                 fits.append({"fit": "T_g from V(T)", "state_point": label} | asdict(fit_transition(columns)))
@@ -41,18 +42,22 @@ def fits_of(name: str, tables: dict[str, Columns], first: Mapping[str, str]) -> 
     return fits
 
 
-def _fit_alpha_relaxation(columns: Columns, f_s: str) -> StretchedExponential:
-    """Fit the column `f_s`, F_s of one species, from the plateau on; raise `FitError` where there is none."""
-    first = float(columns["time"][0]) if len(columns["time"]) else np.inf
-    if first > PLATEAU_TIME:
+def _start_of(columns: Columns) -> float:
+    """Return the time from which F_s is fitted: on the plateau, or later if the first frame is."""
+    return max((PLATEAU_TIME, *map(float, columns["time"][:1])))
+
+
+def _fit_alpha_relaxation(columns: Columns, f_s: str, start: float) -> StretchedExponential:
+    """Fit the column `f_s`, F_s of one species, from the time `start`; raise `FitError` if there is no plateau then.
+
+    F_s decays: if it is large at a later `start`, it is at the beginning of the plateau.
+    """
+    if len(columns["time"]) and (value := float(np.interp(start, columns["time"], columns[f_s]))) < LEAST_PLATEAU:
         raise FitError(
-            f"the first time is {first:g}; F_s at t = {PLATEAU_TIME:g}, where the plateau begins, is not known",
-            "Write frames at shorter times.",
+            f"no plateau: F_s is {value:.2f} at t = {start:g}; expected at least {LEAST_PLATEAU:g}",
+            "A colder liquid is needed, or frames at shorter times.",
         )
-    at_plateau = float(np.interp(PLATEAU_TIME, columns["time"], columns[f_s]))
-    if at_plateau < LEAST_PLATEAU:
-        raise FitError(f"no plateau: F_s is {at_plateau:.2f} at t = {PLATEAU_TIME:g}", "A colder liquid is needed.")
-    return fit_kww(columns["time"], columns[f_s], PLATEAU_TIME)
+    return fit_kww(columns["time"], columns[f_s], start)
 
 
 def fit_relaxation_times(samples: Sequence[Sample]) -> list[dict[str, Any]]:

@@ -11,7 +11,9 @@ from glassformer.core.words import counted
 # all frames reaches 1/4, none is beyond 1/2.
 LONGEST_WAY = 0.25
 # Fewer particles than this may all stay in the box by chance.
-LEAST_TO_LEAVE = 10
+LEAST_TO_LEAVE = 64
+# Wrapped particles that cross half the box fill it, up to this share of its edge. Films and droplets do not.
+LEAST_FILLED = 0.95
 # How far wrapped positions may reach beyond the box, as a share of its edge.
 SLACK = 0.05
 
@@ -48,13 +50,14 @@ def unwrapped_fractions(positions: FloatArray, boxes: FloatArray, unwrapped: boo
 def _refuse_wrapped(fractions: FloatArray, where: str) -> None:
     """Raise `ConfigurationError` if no particle ever leaves the box although some cross more than half of it at once.
 
-    Of particles that are followed, those near a face leave through it. `fractions` (F, N, 3); the box may have any
-    corner, and wrapped positions may lie a little outside it, as LAMMPS writes them.
+    Of many particles that are followed in a filled box, those near a face leave through it. `fractions` (F, N, 3); the
+    box may have any corner, and wrapped positions may lie a little outside it, as LAMMPS writes them. Axes along which
+    the box is not filled are not judged: a film or a droplet may stay inside, and move far.
     """
     if fractions.shape[1] < LEAST_TO_LEAVE:
         return
     extent = fractions.max((0, 1)) - fractions.min((0, 1))
-    kept = extent <= 1 + SLACK
+    kept = (extent >= LEAST_FILLED) & (extent <= 1 + SLACK)
     for frame in range(1, len(fractions) if kept.any() else 0):
         moved = np.abs(fractions[frame] - fractions[frame - 1])
         jumps = int(((moved > 0.5) & kept).any(1).sum())

@@ -6,7 +6,7 @@ import numpy as np
 
 from glassformer.core.arrays import FloatArray
 from glassformer.core.errors import DatasetError
-from glassformer.physics.unwrapping import LEAST_TO_LEAVE
+from glassformer.physics.unwrapping import LEAST_FILLED, LEAST_TO_LEAVE
 
 
 def check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path: Path) -> None:
@@ -37,9 +37,11 @@ def check_ends(end: FloatArray, displacements: FloatArray, box: FloatArray, path
 def refuse_wrapped(end: FloatArray, displacements: FloatArray, box: FloatArray, where: str) -> None:
     """Raise `DatasetError`, naming `where`, if the positions `end` (D, N, 3) of the draws are wrapped into the box.
 
-    In a draw that is not wrapped some particles have left the box through each face before any has crossed half of it.
+    In a filled box that is not wrapped, some of many particles have left through each face before any has crossed half
+    of it. Axes along which the box is not filled, as by a film or a droplet, are not judged.
     """
-    inside = np.ptp(end, axis=1) <= box * (1 + 1e-6)
+    extent = np.ptp(end, axis=1) / box
+    inside = (extent >= LEAST_FILLED) & (extent <= 1 + 1e-6)
     jumps = (inside[:, None] & (np.abs(displacements) > 0.5 * box)).any(2)
     if jumps.any() and displacements.shape[1] >= LEAST_TO_LEAVE:
         raise _wrapped(int(jumps.sum()), box, where)
