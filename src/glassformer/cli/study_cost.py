@@ -1,4 +1,4 @@
-"""What a study costs: simulations, inherent structures and trainings, stage by stage and in all."""
+"""What a study costs: simulations, inherent structures and trainings, for each stage and in total."""
 
 import contextlib
 import json
@@ -58,17 +58,17 @@ class StudyCost:
     device: str
 
     def hours(self, unit: str) -> Span:
-        """Return those of cores or of the device in all."""
+        """Return the total core-hours or device-hours."""
         return _sum(stage.hours for stage in self.stages if stage.unit == unit)
 
     @property
     def wall_hours(self) -> Span:
-        """The time in all: one stage follows the other."""
+        """The total time: one stage follows the other."""
         return _sum(stage.wall_hours for stage in self.stages)
 
     @property
     def longest_hours(self) -> Span:
-        """The time in all with any number of cores."""
+        """The total time with any number of cores."""
         return _sum(stage.longest_hours for stage in self.stages)
 
     @property
