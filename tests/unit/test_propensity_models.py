@@ -428,12 +428,15 @@ def test_frames_of_one_file_are_of_the_same_particles(model: Path, samples: list
         assert done.stderr.split("Give one sample of the dataset. ")[1].startswith("Or write .h5.")
     first = samples[0].configuration
     moved = replace(first, positions=wrap(first.positions + 1, first.box), inherent_positions=None)
-    frames = [structure_of(replace(samples[0], configuration=one).without_draws()) for one in (first, moved)]
+    run_of_two = [replace(samples[0], configuration=one, step=step) for one, step in ((first, 10), (moved, 30))]
+    frames = [structure_of(one.without_draws()) for one in run_of_two]
     (tmp_path / "two.extxyz").write_bytes(b"".join(map(extended_xyz, frames)))
     source, out = tmp_path / "two.extxyz", tmp_path / "out.lammpstrj"
     done = run("propensity", str(source), "--frames", "all", "--model", str(model), "--out", str(out))
     assert done.returncode == 0, done.stderr
-    assert len(list(read_file(out).structures)) == 2
+    steps = read_file(out).trajectory.steps
+    assert steps is not None
+    assert steps.tolist() == [10, 30]
 
 
 def test_files_of_unlike_structures_are_predictions(model: Path, samples: list[Sample]) -> None:
