@@ -14,7 +14,7 @@ import torch
 from glassformer.cli.study_cost import OVERHEAD, _of_trainings, print_total, study_cost, training_hours
 from glassformer.core.errors import DatasetError
 from glassformer.core.experiment import load_study
-from glassformer.core.layout import TrainingFolder
+from glassformer.core.layout import OutFolder, TrainingFolder
 from glassformer.core.presets import load_campaign, load_network
 from glassformer.core.progress import Silent
 from glassformer.evaluate.results import read_result, write_result
@@ -205,6 +205,26 @@ def test_what_is_finished_costs_nothing(folder: Path, capsys: pytest.CaptureFixt
     assert (done.wall_hours, done.bytes, done.trainings, done.finished) == ((0, 0), 0, 0, 4)
     print_total(done)
     assert "4 finished trainings not counted" in " ".join(capsys.readouterr().out.split())
+
+
+def test_results_that_are_not_kept_are_no_finished_trainings(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "untouched", tmp_path / "out")
+    study, out = load_study(str(folder / "study.toml")), OutFolder(tmp_path / "out")
+    out.training("cold").result.write_text("{")
+    both = out.training("both").result
+    write_result(both, replace(read_result(both), identity="0" * 16))
+    done = study_cost(study, "demo", [], out.path, 2, Silent())
+    assert (done.trainings, done.finished, done.outdated) == (2, 2, 2)
+    assert done.wall_hours[0] > 0
+    print_total(done)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 finished trainings not counted. 2 results not counted as finished: data are missing or differ" in said
+    # Every training sees data that are missing, or is tested on them.
+    next(out.data.glob("*/*.h5")).unlink()
+    done = study_cost(study, "demo", ["audit", "rate"], out.path, 2, Silent())
+    assert (done.trainings, done.finished, done.outdated) == (2, 0, 2)
 
 
 def test_a_device_s_hours_are_not_those_of_cores(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

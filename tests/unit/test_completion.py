@@ -57,11 +57,15 @@ def test_files_that_a_command_takes_are_offered_beside_them(tmp_path: Path, monk
     assert completed("train", "runs/") == [""]
 
 
-def test_state_points_are_those_of_the_campaign_or_dataset(tmp_path: Path) -> None:
-    (tmp_path / "data" / "T0.44_rho1.20").mkdir(parents=True)
+def test_state_points_are_those_of_the_campaign_or_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    # A folder called as a campaign, with more than samples.
+    for name in ("T0.44_rho1.20/c0000.h5", "training/test.h5", "T0.30/.c0000.h5", "report/index.html"):
+        (tmp_path / "demo" / name).parent.mkdir(parents=True)
+        (tmp_path / "demo" / name).touch()
     assert completed("simulate", "demo", "--only", "") == ["T0.50_P1.55", "T0.56_P0.17"]
     assert completed("plan", "thesis", "--only", "T0.44") == ["T0.44_P2.93"]
-    assert completed("train", "propensity", str(tmp_path / "data"), "--only", "") == ["T0.44_rho1.20"]
+    assert completed("train", "propensity", str(tmp_path / "demo"), "--only", "") == ["T0.44_rho1.20"]
     assert completed("train", "propensity", "absent", "--only", "") == [""]
     assert completed("simulate", "absent", "--only", "") == [""]
 

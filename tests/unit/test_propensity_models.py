@@ -12,11 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from glassformer.api.predictions import PredictionSet
+from glassformer.api.propensities import propensity
+from glassformer.api.structures import Structure, Structures
 from glassformer.api.training import train_propensity, with_scores
 from glassformer.baselines.propensity_file import read_predictor, write_predictor
 from glassformer.baselines.propensity_model import in_words
 from glassformer.baselines.shipped_models import load_model, model_for
 from glassformer.cli.app import app
+from glassformer.cli.propensity import _check_out, _print
 from glassformer.core.campaign import Campaign
 from glassformer.core.errors import (
     CheckpointError,
@@ -35,15 +38,19 @@ from glassformer.dataset.exports import export
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.predictions import read_predictions
 from glassformer.dataset.readers.extended_xyz import header_settings
+from glassformer.dataset.readers.read import read_file
 from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.dataset.writers.columns import structure_of
+from glassformer.dataset.writers.text import extended_xyz
 from glassformer.observables.descriptors import DescriptorSettings
 from glassformer.physics.box import wrap
+from glassformer.physics.configuration import Configuration
 from glassformer.simulate.cage import CageSampling
 from glassformer.simulate.campaign import run_campaign
 from glassformer.simulate.quench import quench_dataset
 from glassformer.train.propensity import Trained, train_predictor
 from glassformer.train.propensity_prediction import cross_validated
+from tests.conftest import rattled_lattice
 
 pytestmark = pytest.mark.long
 
@@ -404,6 +411,56 @@ def test_no_file_without_its_warnings(model: Path, samples: list[Sample], tmp_pa
     (answer,) = json.loads(run("propensity", source, *stated, "--json").stdout)
     assert set(answer["uncertainty"]) == {None}
     assert answer["by_species"][0]["error"] is None
+
+
+def test_frames_of_one_file_are_of_the_same_particles(model: Path, samples: list[Sample], tmp_path: Path) -> None:
+    """What is written is read again; what could not be read is refused before any work."""
+    mixed = samples[1].configuration
+    backwards = Configuration(mixed.positions[::-1], mixed.species[::-1], mixed.box)
+    dataset = tmp_path / "mine"
+    write_sample(dataset / "T0.6" / "c0000.h5", samples[0].without_draws())
+    write_sample(dataset / "T0.6" / "c0001.h5", replace(samples[1].without_draws(), configuration=backwards))
+    for suffix in ("extxyz", "xyz", "lammpstrj", "gsd", "npz"):
+        done = run("propensity", str(dataset), "--model", str(model), "--out", str(tmp_path / f"all.{suffix}"))
+        assert (done.returncode, "quench" in done.stdout) == (2, False)
+        assert f"a file .{suffix} holds" in done.stderr
+        assert suffix == "npz" or "differ in species" in done.stderr
+        assert done.stderr.split("Give one sample of the dataset. ")[1].startswith("Or write .h5.")
+    first = samples[0].configuration
+    moved = replace(first, positions=wrap(first.positions + 1, first.box), inherent_positions=None)
+    run_of_two = [replace(samples[0], configuration=one, step=step) for one, step in ((first, 10), (moved, 30))]
+    frames = [structure_of(one.without_draws()) for one in run_of_two]
+    (tmp_path / "two.extxyz").write_bytes(b"".join(map(extended_xyz, frames)))
+    source, out = tmp_path / "two.extxyz", tmp_path / "out.lammpstrj"
+    done = run("propensity", str(source), "--frames", "all", "--model", str(model), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    steps = read_file(out).trajectory.steps
+    assert steps is not None
+    assert steps.tolist() == [10, 30]
+
+
+def test_files_of_unlike_structures_are_predictions(model: Path, samples: list[Sample]) -> None:
+    small = Sample(rattled_lattice(6), None, samples[0].facts, file="small")
+    structures = Structures((samples[0].without_draws(), small))
+    with pytest.raises(SettingsError, match=r"has 300 particles, small has \d+"):
+        _check_out(Path("all.gsd"), structures, Path("data"))
+    _check_out(Path("all.h5"), structures, Path("data"))
+    _check_out(Path("all.npz"), structures[:1], Path("data"))
+
+
+def test_no_warning_model_or_time_of_a_further_structure_is_lost(
+    model: Path, samples: list[Sample], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = propensity(Structure(samples[0]), model)
+    answers = [replace(one, warnings=()), replace(one, warnings=("cold",)), replace(one, warnings=())]
+    _print(answers, {"values": Path("all.gsd")})
+    told = capsys.readouterr().out
+    assert "all.gsd has no place for the warnings; .extxyz and .h5 have." in told
+    assert told.count("at t = 2, model small\n") == 1
+    _print([*answers, replace(one, time=1.0)], {})
+    told, name = capsys.readouterr().out, one.structure.name
+    assert f"at t = 2, model small: {name} and 2 more structures\n" in told
+    assert f"at t = 1, model small: {name}\n" in told
 
 
 def test_uncertainty_outside_training(trained: Trained) -> None:

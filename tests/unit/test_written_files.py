@@ -11,9 +11,10 @@ import pytest
 from glassformer.core.errors import DatasetError
 from glassformer.core.mixture import shipped_mixture
 from glassformer.dataset.exports import FORMATS
+from glassformer.dataset.imports import Choices, read_samples_of
 from glassformer.dataset.readers.read import read_file
 from glassformer.dataset.sample import Facts, Sample
-from glassformer.dataset.writers.columns import Structure
+from glassformer.dataset.writers.columns import Structure, structure_of
 from glassformer.dataset.writers.text import extended_xyz
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.lammps import Lammps
@@ -83,6 +84,20 @@ def test_frames_of_several_structures(tmp_path: Path) -> None:
             for one, wanted in zip(found, (first, second), strict=True):
                 np.testing.assert_allclose(one.positions, wanted.positions, atol=1e-5 if suffix == ".gsd" else 0)
                 np.testing.assert_array_equal(one.species, wanted.species)
+
+
+def test_frames_of_a_run_keep_their_steps(tmp_path: Path) -> None:
+    pytest.importorskip("gsd.hoomd")
+    lattice = rattled_lattice(6)
+    run = [Structure(lattice, ("A", "B"), {}, step=step) for step in (200, 700)]
+    bare = Sample(lattice, None, Facts(state_point="mine", temperature=0.5, mixture=shipped_mixture("kob-andersen")))
+    choices = Choices(mixture=shipped_mixture("kob-andersen"), temperature=0.5, frames="all")
+    for suffix, make in FORMATS.values():
+        if suffix != ".npz":
+            path = tmp_path / f"run{suffix}"
+            path.write_bytes(make(run, bare))
+            again = read_samples_of([path], choices, lambda text: None)
+            assert [structure_of(one).step for one in again] == [200, 700]
 
 
 def test_positions_are_written_in_few_digits_and_read_again_the_same() -> None:

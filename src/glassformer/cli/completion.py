@@ -8,7 +8,7 @@ from textwrap import shorten
 import typer
 
 from glassformer.core.errors import GlassformerError
-from glassformer.core.layout import MODEL_SUFFIX
+from glassformer.core.layout import MODEL_SUFFIX, OTHER_HDF5_FILES, SAMPLE_SUFFIX
 from glassformer.core.parsl_runner import ready_configs
 from glassformer.core.presets import (
     campaign_presets,
@@ -69,12 +69,20 @@ def _configs() -> dict[str, str]:
     return dict.fromkeys(ready_configs(), "")
 
 
+def _holds_samples(folder: Path) -> bool:
+    """Tell by the names of its files alone, for speed."""
+    return any(path.name not in OTHER_HDF5_FILES for path in folder.glob(f"[!.]*{SAMPLE_SUFFIX}"))
+
+
 def state_points(ctx: typer.Context, incomplete: str) -> Names:
-    """Return the labels of the state points of the campaign or dataset that is given on the command line, if one is."""
+    """Return the labels of the state points of the campaign, or of the datasets of `train`, on the command line."""
     # An option without its value, the one to complete, ends the parsing before arguments get their names.
     given = [ctx.params.get("campaign", ""), *map(str, ctx.params.get("datasets", [])), *ctx.args]
-    labels = [folder.name for one in given if one for folder in sorted(Path(one).glob("*/"))]
-    if not labels and any(given) and ctx.info_name != "train":
+    labels: list[str] = []
+    if ctx.info_name == "train":
+        folders = [folder for one in given if one for folder in sorted(Path(one).glob("*/"))]
+        labels = [folder.name for folder in folders if _holds_samples(folder)]
+    elif any(given):
         with contextlib.suppress(GlassformerError):
             labels = [point.label for point in load_campaign(next(filter(None, given))).state_points]
     return _starting(dict.fromkeys(labels, ""), incomplete)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PREDICTIONS_SUFFIX = ".h5"
 # Other names of the formats.
 SAME_FORMAT = {".xyz": ".extxyz"}
-# Files of one structure; the others hold one frame for each.
+# Files of one structure. Predictions hold any structures, the others frames of the same particles.
 OF_ONE = (".npz",)
 # Files without a place for text, such as warnings.
 WITHOUT_TEXT = (".gsd", ".lammpstrj")
@@ -109,7 +109,7 @@ def propensity(
 
     structures = _structures(source, mixture, temperature, species, frames, as_json)
     if out is not None:
-        _check_out(out, len(structures), source)
+        _check_out(out, structures, source)
     if report is not None:
         _check_report(report, len(structures), source)
     # All that can be refused is refused before anything is computed.
@@ -148,7 +148,7 @@ def _structures(
     return found
 
 
-def _check_out(out: Path, structures: int, source: Path) -> None:
+def _check_out(out: Path, structures: "Structures", source: Path) -> None:
     from glassformer.dataset.exports import FORMATS
     from glassformer.dataset.predictions import refuse_to_replace
 
@@ -160,11 +160,29 @@ def _check_out(out: Path, structures: int, source: Path) -> None:
         )
     if out.suffix == PREDICTIONS_SUFFIX:
         refuse_to_replace(out)
-    elif structures > 1 and out.suffix in OF_ONE:
-        raise SettingsError(
-            f"got {structures} structures; a file {out.suffix} holds one",
-            f"{_one_of(source)} Or write {', '.join(one for one in known if one not in OF_ONE)}.",
-        )
+        return
+    unlike = _unlike(structures)
+    fitting = [PREDICTIONS_SUFFIX] if unlike else [one for one in known if one not in OF_ONE]
+    if len(structures) == 1 or out.suffix in fitting:
+        return
+    holds = "one" if out.suffix in OF_ONE else f"frames of the same particles: {unlike}"
+    raise SettingsError(
+        f"got {len(structures)} structures; a file {out.suffix} holds {holds}",
+        f"{_one_of(source)} Or write {', '.join(fitting)}.",
+    )
+
+
+def _unlike(structures: "Structures") -> str:
+    """Return how a structure differs from the first in its particles, '' if none does: readers refuse such frames."""
+    first = structures[0]
+    species = np.array(first.species_names)[first.species]
+    for one in structures:
+        if one.particles != first.particles:
+            return f"{first.name} has {first.particles} particles, {one.name} has {one.particles}"
+        changed = int((np.array(one.species_names)[one.species] != species).sum())
+        if changed:
+            return f"{counted(changed, 'particle')} of {one.name} and {first.name} differ in species"
+    return ""
 
 
 def _check_report(report: Path, structures: int, source: Path) -> None:
@@ -234,11 +252,21 @@ def _together(told: "Sequence[tuple[str, tuple[str, ...]]]") -> list[str]:
     for name, texts in told:
         for text in texts:
             names.setdefault(text, []).append(name)
-    lines = []
-    for text, (first, *more) in names.items():
-        others = f" and {counted(len(more), 'more structure')}" if more else ""
-        lines.append(f"warning: {first}{others}: {text}")
-    return lines
+    return [f"warning: {_named(some)}: {text}" for text, some in names.items()]
+
+
+def _headers(answers: "Sequence[Propensity]") -> list[str]:
+    """Return a line for each time and model, with its structures if there are several such lines."""
+    names: dict[str, list[str]] = {}
+    for one in answers:
+        text = f"propensity |r(t) - r(0)| at t = {one.time:g}, model {one.model}"
+        names.setdefault(text, []).append(one.structure.name)
+    return list(names) if len(names) == 1 else [f"{text}: {_named(some)}" for text, some in names.items()]
+
+
+def _named(names: "Sequence[str]") -> str:
+    first, *more = names
+    return first + (f" and {counted(len(more), 'more structure')}" if more else "")
 
 
 def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") -> None:
@@ -248,8 +276,8 @@ def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") ->
         for answer in answers
         for one in answer.by_species()
     ]  # fmt: skip
-    answer = answers[0]
-    console.print(f"propensity |r(t) - r(0)| at t = {answer.time:g}, model {answer.model}")
+    for text in _headers(answers):
+        console.print(text, soft_wrap=True)
     headings = ["structure", "species", "particles", "mean", "top 5%", "error", "unlike"]
     print_table(headings, rows, ["left", "left", "right", "right", "right", "right", "right"])
     for text in _together([(one.structure.name, one.warnings) for one in answers]):
@@ -257,5 +285,6 @@ def _print(answers: "list[Propensity]", written: "Mapping[str, Path | None]") ->
     for what, path in written.items():
         if path is not None:
             console.print(f"{what}: {path}", soft_wrap=True)
-            if path.suffix in WITHOUT_TEXT and answer.warnings:
-                console.print(f"{path.name} has no place for the warnings; .extxyz and .npz have.", soft_wrap=True)
+            if path.suffix in WITHOUT_TEXT and any(one.warnings for one in answers):
+                others = ".extxyz and .h5" if len(answers) > 1 else ".extxyz, .npz and .h5"
+                console.print(f"{path.name} has no place for the warnings; {others} have.", soft_wrap=True)

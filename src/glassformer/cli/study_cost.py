@@ -1,4 +1,4 @@
-"""What a study costs: simulations, inherent structures and trainings, stage by stage and in all."""
+"""What a study costs: simulations, inherent structures and trainings, for each stage and in total."""
 
 import contextlib
 import json
@@ -48,27 +48,30 @@ class StudyCost:
     """The cost of what is missing of a study, on `workers` cores and the `device`, if there is one.
 
     `plans`: of its campaigns, by name. `finished`: trainings that are not counted, because they have a result.
+    `outdated`: trainings that are counted although they have one: it is damaged or of other data or settings, or data
+    are missing.
     """
 
     stages: tuple[Stage, ...]
     plans: dict[str, "Plan"]
     trainings: int
     finished: int
+    outdated: int
     workers: int
     device: str
 
     def hours(self, unit: str) -> Span:
-        """Return those of cores or of the device in all."""
+        """Return the total core-hours or device-hours."""
         return _sum(stage.hours for stage in self.stages if stage.unit == unit)
 
     @property
     def wall_hours(self) -> Span:
-        """The time in all: one stage follows the other."""
+        """The total time: one stage follows the other."""
         return _sum(stage.wall_hours for stage in self.stages)
 
     @property
     def longest_hours(self) -> Span:
-        """The time in all with any number of cores."""
+        """The total time with any number of cores."""
         return _sum(stage.longest_hours for stage in self.stages)
 
     @property
@@ -115,11 +118,22 @@ def study_cost(study: Study, scale: str, only: Sequence[str], out: Path, workers
     campaign = load_campaign(settings.campaign)
     found.append(_of_quench(campaign, files.data, workers, stages))
     runs = study.runs(scale, only)
-    missing = [(one, run) for one, run in runs if not files.training(one.name).result.exists()]
+    trained = {one.name for one, _ in runs if files.training(one.name).result.exists()}
+    # A result is of all data: which are kept is not known before these are complete.
+    complete = not plans[settings.campaign].core_hours[1] and not found[-1].hours[1]
+    kept = _kept(study, scale, sorted(trained), files) if trained and complete else set()
+    missing = [(one, run) for one, run in runs if one.name not in kept]
     device = choose_device()
     found.append(_of_trainings(training_hours(missing, campaign, stages, device), workers, device))
     name = "" if device.type == "cpu" else device_name(device)
-    return StudyCost(tuple(found), plans, len(missing), len(runs) - len(missing), workers, name)
+    return StudyCost(tuple(found), plans, len(missing), len(kept), len(trained - kept), workers, name)
+
+
+def _kept(study: Study, scale: str, names: Sequence[str], files: OutFolder) -> set[str]:
+    """Return those of the experiments `names` whose results are kept."""
+    from glassformer.experiments.runner import finished
+
+    return finished(study, scale, names, files.data, files.path)
 
 
 def _of_campaign(source: str, plan: "Plan") -> list[Stage]:
@@ -230,6 +244,11 @@ def print_total(cost: StudyCost) -> None:
     console.print(f"Total: {hours}, {file_size(cost.bytes)}; {wall_time(*cost.wall_hours)} on {place}.", style="bold")
     _print_ways(cost)
     finished = f" {counted(cost.finished, 'finished training')} not counted." if cost.finished else ""
+    if cost.outdated:
+        finished += (
+            f" {counted(cost.outdated, 'result')} not counted as finished: data are missing or differ, settings differ,"
+            " or the file is damaged."
+        )
     console.print(
         "Trainings: from one step of each network on a few particles, scaled by N: accurate to within about a factor of"
         f" two.{finished}",

@@ -262,9 +262,10 @@ def _apply(values: dict[str, Any], change: str) -> None:
 
 
 def _at(found: list[Any], part: str, change: str, path: Sequence[str]) -> list[Any]:
-    """Return what has a `part`, of what was `found` at `path`: lists if it numbers an entry, else their tables.
+    """Return the lists or tables in which `part` is looked up.
 
-    Raises `SettingsError` if there is no such place.
+    `found`: what is at `path`. A number is looked up in lists, a name in tables and in the tables of lists. Raises
+    `SettingsError` if there is no such place.
     """
     where = ".".join(path)
     if path and _is_number(part):

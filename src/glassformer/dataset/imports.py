@@ -122,9 +122,11 @@ def samples_of(
         tau_alpha = relaxation_time(ensemble.times, ensemble.self_scattering[:, :, 0].mean(0))
         facts = facts.model_copy(update={"tau_alpha": tau_alpha})
     frames = [f", frame {number}" if len(structures) > 1 else "" for number in numbers]
+    known = contents.trajectory.steps
+    steps = [None if known is None else int(known[number]) for number in numbers]
     return [
-        Sample(structure, ensemble, facts, file=None if file is None else f"{file}{frame}")
-        for structure, frame in zip(chosen, frames, strict=True)
+        Sample(structure, ensemble, facts, file=None if file is None else f"{file}{frame}", step=step)
+        for structure, frame, step in zip(chosen, frames, steps, strict=True)
     ]
 
 

@@ -210,7 +210,8 @@ class Sample:
     """A configuration with its isoconfigurational ensemble, unless it is a bare structure, and facts.
 
     `name` tells it from the others of its state point in a dataset; without one, that is its configuration id.
-    `file`: what it is called in the place of both where it was read from a file of another code, and is in no dataset.
+    `file`: what it is called in the place of both where it was read from a file of another code, and is in no dataset;
+    `step`: the time step that such a file states.
     """
 
     configuration: Configuration
@@ -220,6 +221,7 @@ class Sample:
     name: str | None = None
     cage: Cage | None = None
     file: str | None = None
+    step: int | None = None
 
     @property
     def dynamics(self) -> Ensemble:

@@ -144,6 +144,14 @@ def run_experiments(
     return [read_result(one.files.result) for one in work if (one.files.result).exists()]
 
 
+def finished(study: Study, scale: str, only: Sequence[str], data: Path, out: Path) -> set[str]:
+    """Return the names of the experiments whose results `run_experiments` would keep. Raises as it does."""
+    work = plan_work(study, scale, only, read_dataset(data), out)
+    # The hash of all data takes a while.
+    there = (one for one in work if one.files.result.exists())
+    return {one.experiment.name for one in there if _known(one, _identity(one)) is not None}
+
+
 def _elsewhere(work: Sequence[Work], order: Order, runner: Runner, progress: Progress) -> None:
     # The longest first, so that none is left for the end; what is there already needs no job.
     left = [one for one in sorted(work, key=lambda one: -one.cost) if _known(one, _identity(one)) is None]

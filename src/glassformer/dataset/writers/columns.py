@@ -16,13 +16,14 @@ from glassformer.physics.configuration import Configuration
 class Structure:
     """A configuration with the names of its species, and `columns` by name, each (N,); NaN where nothing is known.
 
-    `facts`: numbers and texts about the whole of it, by name.
+    `facts`: numbers and texts about the whole of it, by name. `step`: its time step, where it is a frame of a run.
     """
 
     configuration: Configuration
     species: tuple[str, ...]
     columns: dict[str, FloatArray]
     facts: dict[str, str | float] = field(default_factory=dict)
+    step: int | None = None
 
 
 def structure_of(sample: Sample, predictions: Predictions | None = None) -> Structure:
@@ -43,7 +44,7 @@ def structure_of(sample: Sample, predictions: Predictions | None = None) -> Stru
         "temperature": sample.facts.temperature,
         "units": UNITS,
     }
-    return Structure(sample.configuration, sample.mixture.species, columns, facts)
+    return Structure(sample.configuration, sample.mixture.species, columns, facts, sample.step)
 
 
 def _predicted(sample: Sample, predictions: Predictions) -> dict[str, FloatArray]:

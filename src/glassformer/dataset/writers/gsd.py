@@ -29,6 +29,8 @@ def _frame(structure: Structure, frame: Any) -> Any:
     flat = configuration.dimension == 2
     frame.configuration.box = [*configuration.box[:2], 0 if flat else configuration.box[2], 0, 0, 0]
     frame.configuration.dimensions = configuration.dimension
+    # Negative steps, which LAMMPS may have, are not written.
+    frame.configuration.step = max(0, structure.step or 0)
     frame.particles.N = configuration.particles
     frame.particles.types = list(structure.species)
     frame.particles.typeid = configuration.species.astype(np.uint32)

@@ -10,16 +10,17 @@ from glassformer.dataset.writers.columns import Structure
 def extended_xyz(structure: Structure) -> bytes:
     """Return the structure as extended XYZ: id, type from 1, pos, and a column for each of `columns`.
 
-    The second line has a key=value pair for each of `facts`.
+    The second line has a key=value pair for each of `facts`, and for the step where it is known.
     Types are numbers, as OVITO takes them for its particle types and ASE keeps them: 'A' is no chemical element.
     """
     configuration = structure.configuration
     x, y, z = (f"{edge:.17g}" for edge in configuration.box)
     properties = "id:I:1:type:I:1:pos:R:3" + "".join(f":{name}:R:1" for name in structure.columns)
     periodic = "T T F" if configuration.dimension == 2 else "T T T"
+    step = "" if structure.step is None else f" Step={structure.step}"
     header = (
         f'Lattice="{x} 0 0 0 {y} 0 0 0 {z}" Properties={properties} pbc="{periodic}"'
-        f" species_names={','.join(structure.species)}"
+        f" species_names={','.join(structure.species)}{step}"
     ) + "".join(f" {name}={_value(value)}" for name, value in structure.facts.items())
     return f"{configuration.particles}\n{header}\n".encode() + _table(structure)
 
@@ -39,7 +40,7 @@ def lammps_dump(structure: Structure) -> bytes:
     bounds = "\n".join(f"{start:.17g} {start + edge:.17g}" for start, edge in zip(low, edges, strict=True))
     names = " ".join(["id", "type", "x", "y", "z", *structure.columns])
     return (
-        f"ITEM: UNITS\nlj\nITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n{configuration.particles}\n"
+        f"ITEM: UNITS\nlj\nITEM: TIMESTEP\n{structure.step or 0}\nITEM: NUMBER OF ATOMS\n{configuration.particles}\n"
         f"ITEM: BOX BOUNDS pp pp pp\n{bounds}\nITEM: ATOMS {names}\n"
     ).encode() + _table(structure)
 
