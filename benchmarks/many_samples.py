@@ -27,8 +27,9 @@ from glassformer.core.layout import DatasetFolder
 from glassformer.core.mixture import shipped_mixture
 from glassformer.core.provenance import code_version
 from glassformer.core.settings import check_settings
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.folder import list_dataset, sample_paths
-from glassformer.dataset.sample import Ensemble, Facts, Sample, write_sample
+from glassformer.dataset.sample import Ensemble, Sample, write_sample
 from glassformer.dataset.summary import summarise_digests
 from glassformer.physics.configuration import Configuration
 from glassformer.simulate.lockstep.simd import host_description

@@ -23,8 +23,9 @@ from glassformer.core.layout import DatasetFolder
 from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
 from glassformer.core.settings import check_settings
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.readers.botan import read_botan
-from glassformer.dataset.sample import Facts, Sample, write_sample
+from glassformer.dataset.sample import Sample, write_sample
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import SPECIES_A
 from glassformer.simulate.draws import run_draws

@@ -18,7 +18,8 @@ from glassformer.core.checksum import with_user_block
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
-from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sample
+from glassformer.dataset.facts import Facts
+from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Sample
 from glassformer.observables.recorded import AVERAGED
 from glassformer.observables.species import mean_by_species
 from glassformer.physics.configuration import Configuration

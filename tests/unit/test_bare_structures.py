@@ -18,9 +18,10 @@ from glassformer.core.layout import DatasetFolder
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.folder import read_dataset, read_samples
 from glassformer.dataset.predictions import Predictions, join, read_predictions, write_predictions
-from glassformer.dataset.sample import Facts, Sample, read_sample, write_sample
+from glassformer.dataset.sample import Sample, read_sample, write_sample
 from glassformer.dataset.summary import summarise
 from glassformer.evaluate.evaluation import evaluate
 from glassformer.physics.configuration import Configuration

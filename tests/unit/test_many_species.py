@@ -17,10 +17,11 @@ from glassformer.core.mixture import MixtureSettings, shipped_mixture
 from glassformer.core.progress import Silent
 from glassformer.core.run import Run
 from glassformer.core.settings import check_settings
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.folder import read_dataset
 from glassformer.dataset.mixtures import mixture_of
 from glassformer.dataset.predictions import read_predictions
-from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Facts, Sample, write_sample
+from glassformer.dataset.sample import Ensemble, EquilibrationRecord, Sample, write_sample
 from glassformer.dataset.species import agreed_species, mixture_words, species_names
 from glassformer.evaluate.analysis import OBSERVABLES, lines_of, make_tables, y_label_of
 from glassformer.evaluate.columns import Columns, names_of_species

@@ -11,9 +11,10 @@ import pytest
 from glassformer.core.errors import DatasetError
 from glassformer.core.mixture import shipped_mixture
 from glassformer.dataset.exports import FORMATS
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.imports import Choices, read_samples_of
 from glassformer.dataset.readers.read import read_file
-from glassformer.dataset.sample import Facts, Sample
+from glassformer.dataset.sample import Sample
 from glassformer.dataset.writers.columns import Structure, structure_of
 from glassformer.dataset.writers.text import extended_xyz
 from glassformer.physics.configuration import Configuration

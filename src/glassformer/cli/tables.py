@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from glassformer.cli.console import console, number, print_table
 from glassformer.cli.particle_tables import print_particle_scores
 from glassformer.core.words import counted, some_of
-from glassformer.dataset.sample import MOST_DRIFT
+from glassformer.dataset.facts import MOST_DRIFT
 from glassformer.dataset.species import DIMENSIONS
 from glassformer.dataset.summary import StatePointSummary
 from glassformer.evaluate.evaluation import Evaluation

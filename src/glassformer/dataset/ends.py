@@ -18,9 +18,10 @@ from glassformer.core.layout import SAMPLE_SUFFIX
 from glassformer.core.progress import Progress
 from glassformer.core.runs import exclusive
 from glassformer.core.words import counted
+from glassformer.dataset.facts import END_OF_DRAW, MOST_NOTE
 from glassformer.dataset.folder import read_dataset, refuse_ends, refuse_unequilibrated
 from glassformer.dataset.imported import ensemble_of
-from glassformer.dataset.sample import END_OF_DRAW, MOST_NOTE, Sample, write_sample
+from glassformer.dataset.sample import Sample, write_sample
 from glassformer.physics.box import wrap
 from glassformer.physics.configuration import Configuration
 

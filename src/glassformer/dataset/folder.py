@@ -13,8 +13,9 @@ from glassformer.core.provenance import fingerprint, parameter_hash
 from glassformer.core.words import MOST_NAMED, some_of
 from glassformer.dataset.consistency import check_definitions, check_state_points, refuse_copies, refuse_same
 from glassformer.dataset.digest import Digest
+from glassformer.dataset.facts import MOST_DRIFT
 from glassformer.dataset.index import Index
-from glassformer.dataset.sample import MOST_DRIFT, Sample, is_sample, read_sample
+from glassformer.dataset.sample import Sample, is_sample, read_sample
 
 # Unread samples of which a reader is told before they are read.
 MANY = 500

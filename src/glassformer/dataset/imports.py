@@ -14,6 +14,7 @@ from glassformer.core.provenance import code_version
 from glassformer.core.runs import exclusive
 from glassformer.core.words import counted, decimals
 from glassformer.dataset.consistency import check_state_points, refuse_copies
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.folder import read_dataset, sample_paths
 from glassformer.dataset.imported import imported_ensemble
 from glassformer.dataset.mixtures import mixture_of
@@ -22,7 +23,7 @@ from glassformer.dataset.readers.contents import Contents
 from glassformer.dataset.readers.joined import joined
 from glassformer.dataset.readers.read import read_file
 from glassformer.dataset.readers.species import assign_species
-from glassformer.dataset.sample import Facts, Sample, write_sample
+from glassformer.dataset.sample import Sample, write_sample
 from glassformer.dataset.sample_checks import DENSITY_TOLERANCE, check_sample
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration

@@ -14,7 +14,7 @@ from glassformer.core.errors import PredictionError
 from glassformer.core.hdf5 import open_hdf5, read_arrays, read_texts, write_hdf5
 from glassformer.core.layout import TrainingFolder
 from glassformer.core.run import Quantity
-from glassformer.dataset.sample import is_usable_label
+from glassformer.dataset.facts import is_usable_label
 
 # 'leaked': the network saw this structure with other draws (split.by = "draw").
 Role = Literal["train", "validation", "test", "leaked"]

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from glassformer.core.words import decimals
-from glassformer.dataset.sample import Facts, Sample
+from glassformer.dataset.facts import Facts
+from glassformer.dataset.sample import Sample
 from glassformer.dataset.summary import by_state_point
 from glassformer.report.style import literal
 

@@ -14,8 +14,8 @@ from glassformer.core.errors import DatasetError
 from glassformer.core.json_files import read_json
 from glassformer.core.layout import DatasetFolder
 from glassformer.core.provenance import code_version
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.places import stranger
-from glassformer.dataset.sample import Facts
 from glassformer.simulate.draws import engine_used
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from glassformer.core.provenance import code_version, parameter_hash
 from glassformer.core.seeds import named_seed
 from glassformer.core.temporaries import remove_inherited, temporaries_of
 from glassformer.dataset.extend import join
+from glassformer.dataset.facts import Facts
 from glassformer.dataset.mixtures import mixture_of
-from glassformer.dataset.sample import Ensemble, Facts, Sample, read_sample, write_sample
+from glassformer.dataset.sample import Ensemble, Sample, read_sample, write_sample
 from glassformer.dataset.starts import Start
 from glassformer.observables.relaxation import relaxation_time
 from glassformer.physics.configuration import Configuration
