@@ -3,19 +3,9 @@
 import math
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    NonNegativeInt,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, model_validator
 
-from glassformer.core.arrays import (
-    SCHEMA_VERSION,
-)
+from glassformer.core.arrays import SCHEMA_VERSION
 from glassformer.core.mixture import CUTOFF_CONVENTIONS, MixtureSettings, shipped_mixture
 
 # Change of the total energy per particle along a draw, in epsilon_AA, at which its dynamics are still those of the
