@@ -60,8 +60,9 @@ def run_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def recipe(run_file: Path, **network: Any) -> Recipe:
+def recipe(run_file: Path, reads: str = "inherent", **network: Any) -> Recipe:
     values = {
+        "reads": reads,
         "name": "both",
         "descriptors": SMALL,
         "targets": [{"temperature": 0.6, "times": [0.5, 2.0]}],
@@ -161,7 +162,7 @@ def test_ends_are_learned_from_but_where_their_beginning_is_left_out(
 def test_the_amplitudes_in_the_cage_are_read(cold: list[Sample], run_file: Path, tmp_path: Path) -> None:
     sampling = CageSampling(draws=2, begin=0.2, end=0.6, radius=0.4)
     caged_ones = [caged(one, "restricted", sampling, 1, Silent()) for one in cold]
-    reading = recipe(run_file, amplitudes=True, steps=3).model_copy(update={"reads": "restricted"})
+    reading = recipe(run_file, "restricted", amplitudes=True, steps=3)
     trained = train_predictor(caged_ones, reading, Silent())
     write_predictor(tmp_path / "model.h5", trained.predictor)
     network = read_predictor(tmp_path / "model.h5").network
